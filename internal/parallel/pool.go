@@ -1,0 +1,146 @@
+// Package parallel runs loops on a fixed set of workers.
+//
+// The partition of a loop never depends on timing, so results that do not
+// depend on the partition are the same for any number of workers; kernels
+// that reduce across iterations must fix their own order.
+package parallel
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+// spins is how often an idle worker polls for work before it sleeps, some
+// tens of microseconds: the gaps between the kernels of one network are
+// shorter than that, waking a sleeper is not.
+const spins = 20_000
+
+// Pool is a set of workers. The caller of For is worker 0, so a pool of one
+// has no goroutines. For must not be called from inside a loop body.
+type Pool struct {
+	mu       sync.Mutex // one loop at a time
+	workers  int
+	gen      atomic.Uint32 // number of the current job
+	left     atomic.Int32  // workers still busy with it
+	next     atomic.Int64  // next chunk to hand out
+	chunks   int64
+	n, size  int
+	body     func(worker, lo, hi int)
+	panicked atomic.Pointer[any]
+
+	sleepMu sync.Mutex
+	wake    *sync.Cond
+	asleep  int
+	closed  atomic.Bool
+}
+
+// New returns a pool of n workers; n < 1 means one for each CPU the process
+// may use. Close it to end its goroutines.
+func New(n int) *Pool {
+	if n < 1 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	p := &Pool{workers: n}
+	p.wake = sync.NewCond(&p.sleepMu)
+	for w := 1; w < n; w++ {
+		go p.work(w)
+	}
+	return p
+}
+
+// Workers is the number of workers, the caller included.
+func (p *Pool) Workers() int { return p.workers }
+
+// For calls body on consecutive ranges that cover [0, n). A range holds a
+// multiple of grain iterations (but the last) and is never empty; worker is in
+// [0, Workers()), and no two calls run at once with the same worker. For
+// returns when all have ended. A panic of a body is raised again here.
+func (p *Pool) For(n, grain int, body func(worker, lo, hi int)) {
+	if n <= 0 {
+		return
+	}
+	grain = max(grain, 1)
+	chunks := (n + grain - 1) / grain
+	if p.workers == 1 || chunks == 1 {
+		body(0, 0, n)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// A few chunks a worker even out their speeds without many hand-outs.
+	per := max(1, chunks/(4*p.workers))
+	size := per * grain
+	p.n, p.size, p.body = n, size, body
+	p.chunks = int64((n + size - 1) / size)
+	p.next.Store(0)
+	p.left.Store(int32(p.workers - 1))
+	p.gen.Add(1)
+	p.sleepMu.Lock()
+	if p.asleep > 0 {
+		p.wake.Broadcast()
+	}
+	p.sleepMu.Unlock()
+	p.loop(0)
+	for i := 0; p.left.Load() != 0; i++ {
+		if i > 1000 {
+			runtime.Gosched()
+		}
+	}
+	p.body = nil
+	if v := p.panicked.Swap(nil); v != nil {
+		panic(*v)
+	}
+}
+
+func (p *Pool) loop(worker int) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.panicked.Store(&v)
+			p.next.Store(p.chunks) // hand out no more
+		}
+	}()
+	for {
+		c := p.next.Add(1) - 1
+		if c >= p.chunks {
+			return
+		}
+		lo := int(c) * p.size
+		p.body(worker, lo, min(lo+p.size, p.n))
+	}
+}
+
+func (p *Pool) work(worker int) {
+	seen := uint32(0)
+	for {
+		for i := 0; p.gen.Load() == seen; i++ {
+			if i < spins && !p.closed.Load() {
+				if i%256 == 255 {
+					runtime.Gosched()
+				}
+				continue
+			}
+			p.sleepMu.Lock()
+			for p.gen.Load() == seen && !p.closed.Load() {
+				p.asleep++
+				p.wake.Wait()
+				p.asleep--
+			}
+			p.sleepMu.Unlock()
+			if p.closed.Load() {
+				return
+			}
+		}
+		seen = p.gen.Load()
+		p.loop(worker)
+		p.left.Add(-1)
+	}
+}
+
+// Close ends the workers. The pool must be idle and cannot be used afterwards.
+func (p *Pool) Close() {
+	p.closed.Store(true)
+	p.sleepMu.Lock()
+	p.wake.Broadcast()
+	p.sleepMu.Unlock()
+}
