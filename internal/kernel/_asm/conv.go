@@ -1,0 +1,5 @@
+package main
+
+func init() { families["conv"] = emitConv }
+
+func emitConv() {}
