@@ -1,0 +1,125 @@
+// Package conv computes float32 convolutions of channels-last tensors: dense,
+// grouped and depthwise, of one, two or three dimensions, with bias, residual
+// add and clamp fused into the store.
+//
+// Dense convolution is an indirect GEMM (package tile) over the flattened
+// output pixels: nothing but the weights is packed, once. Depthwise
+// convolution has its own kernel.
+//
+// Results have the same bits for any number of workers.
+package conv
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/drawknife/drawknife/internal/kernel/tile"
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// Shape describes a convolution of channels-last tensors. Dimensions that a
+// convolution lacks are 1; a zero in D, T, OD, a stride, a dilation or Groups
+// also means 1.
+type Shape struct {
+	N, D, H, W, C                   int // input; D is the depth of 3-D images
+	K                               int // output channels
+	T, R, S                         int // kernel depth, height, width
+	OD, P, Q                        int // output depth, height, width; reads past the input give zero
+	StrideD, StrideH, StrideW       int
+	DilD, DilH, DilW                int
+	PadD, PadH, PadW                int // padding before the first element; may be negative
+	Groups                          int
+	SrcStride, DstStride, AddStride int // elements from one pixel to the next; 0 means dense (C, K, K)
+}
+
+// normal returns s with the zeros that mean a default replaced.
+func (s Shape) normal() Shape {
+	for _, v := range []*int{&s.N, &s.D, &s.H, &s.W, &s.T, &s.R, &s.S, &s.OD, &s.P, &s.Q,
+		&s.StrideD, &s.StrideH, &s.StrideW, &s.DilD, &s.DilH, &s.DilW, &s.Groups} {
+		if *v == 0 {
+			*v = 1
+		}
+	}
+	for v, d := range map[*int]int{&s.SrcStride: s.C, &s.DstStride: s.K, &s.AddStride: s.K} {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	return s
+}
+
+// pixels is the number of output pixels of the batch.
+func (s *Shape) pixels() int { return s.N * s.OD * s.P * s.Q }
+
+// MACs is the number of multiply-accumulates, those with padding included.
+func (s Shape) MACs() int {
+	s = s.normal()
+	return s.pixels() * s.K * (s.C / s.Groups) * s.T * s.R * s.S
+}
+
+// Params are the constants of a convolution.
+type Params struct {
+	Weights  []float32 // [K][C/Groups][T][R][S], as in ONNX
+	Bias     []float32 // [K]; nil means 0
+	Min, Max float32   // limits of the result; -Inf and +Inf for none
+}
+
+// Conv is a convolution ready to run. It may run in several goroutines at
+// once if each brings its own scratch.
+type Conv struct {
+	impl
+	name string
+}
+
+// impl is one way to compute a convolution.
+type impl interface {
+	scratch() int // floats a worker
+	pack(w, bias []float32)
+	exec(p *parallel.Pool, dst, src, add, scratch []float32)
+}
+
+// New packs the weights and chooses the kernels. It panics if the weights do
+// not fit the shape.
+func New(s Shape, p Params) *Conv { return newWith(tile.Best(), s, p) }
+
+func newWith(set *tile.Set, s Shape, p Params) *Conv {
+	s = s.normal()
+	if s.C%s.Groups != 0 || s.K%s.Groups != 0 {
+		panic(fmt.Sprintf("conv: %d groups do not divide %d input and %d output channels", s.Groups, s.C, s.K))
+	}
+	c := &Conv{}
+	d := newDense(set, s, p.Min, p.Max)
+	c.impl, c.name = d, d.name()
+	c.SetWeights(p.Weights, p.Bias)
+	return c
+}
+
+// Kernel names the kernel, for profiles.
+func (c *Conv) Kernel() string { return c.name }
+
+// Scratch is the number of float32s that Run needs with that many workers.
+func (c *Conv) Scratch(workers int) int { return workers * c.scratch() }
+
+// SetWeights replaces weights and bias (nil means 0), laid out as in Params.
+// It must not run at the same time as Run.
+func (c *Conv) SetWeights(w, bias []float32) { c.pack(w, bias) }
+
+// Run computes dst = clamp(conv(src) + bias + add). The slices start at the
+// first channel of the first pixel; add may be nil or dst itself.
+func (c *Conv) Run(p *parallel.Pool, dst, src, add, scratch []float32) {
+	c.exec(p, dst, src, add, scratch)
+}
+
+// statePool recycles the states of runs, so that a run allocates nothing.
+type statePool[T any] struct {
+	pool sync.Pool
+}
+
+func (s *statePool[T]) get(make func() *T) *T {
+	if v, ok := s.pool.Get().(*T); ok {
+		return v
+	}
+	return make()
+}
+
+func (s *statePool[T]) put(v *T) { s.pool.Put(v) }

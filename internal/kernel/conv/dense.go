@@ -1,0 +1,369 @@
+package conv
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/drawknife/drawknife/internal/kernel/tile"
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// mode is how the rows of the GEMM find their pixels.
+type mode int
+
+const (
+	byTap  mode = iota // a tap is one kernel element, a run its channels
+	gather             // the patch of each pixel is copied to scratch first
+)
+
+// column is a run of output channels that one kernel computes.
+type column struct {
+	kernel *tile.Kernel
+	k, n   int // first channel, channels (fewer than the kernel's at the end of a group)
+	w, b   int // start of its packed weights and bias
+	src    int // first input channel of its group
+}
+
+// dense is a convolution as an indirect GEMM.
+type dense struct {
+	Shape
+	mode       mode
+	set        *tile.Set
+	min, max   float32
+	cols       []column
+	w, bias    []float32 // packed: [column][tap][step][kernel columns]
+	zero       []float32
+	taps       []int // byte offset of each tap
+	run        int   // steps of a tap
+	block      int   // pixels of a unit of work
+	colBlock   int   // columns of a unit of work
+	dmask      []uint64
+	hmask      []uint64
+	wmask      []uint64 // which taps are inside, by output depth, row and column
+	states     statePool[denseState]
+	gatherSize int // floats of the patches of a block
+}
+
+func newDense(set *tile.Set, s Shape, lo, hi float32) *dense {
+	d := &dense{Shape: s, set: set, min: lo, max: hi}
+	cg, kg := s.C/s.Groups, s.K/s.Groups
+	d.plan(cg)
+	depth := len(d.taps) * d.run
+	d.zero = make([]float32, d.run)
+	w, b := 0, 0
+	for g := range s.Groups {
+		k := 0
+		for _, kn := range set.Columns(kg) {
+			d.cols = append(d.cols, column{kernel: kn, k: g*kg + k, n: min(kn.Cols, kg-k), w: w, b: b, src: g * cg})
+			k += kn.Cols
+			w += depth * kn.Cols
+			b += kn.Cols
+		}
+	}
+	d.w, d.bias = aligned(w), aligned(b)
+	d.split(depth)
+	return d
+}
+
+// plan chooses the mode and lists the taps.
+func (d *dense) plan(cg int) {
+	n := d.T * d.R * d.S
+	if n > tile.MaxTaps || n > 1 && cg <= 4 {
+		d.mode, d.taps, d.run = gather, []int{0}, n*cg
+		return
+	}
+	d.mode, d.run = byTap, cg
+	for t := range d.T {
+		for r := range d.R {
+			for s := range d.S {
+				at := (t*d.DilD*d.H+r*d.DilH)*d.W + s*d.DilW
+				d.taps = append(d.taps, 4*at*d.SrcStride)
+			}
+		}
+	}
+	d.dmask = insideMask(d.OD, d.D, d.T, d.StrideD, d.DilD, d.PadD, d.R*d.S, 1, d.R*d.S)
+	d.hmask = insideMask(d.P, d.H, d.R, d.StrideH, d.DilH, d.PadH, d.S, d.T, d.S)
+	d.wmask = insideMask(d.Q, d.W, d.S, d.StrideW, d.DilW, d.PadW, 1, d.T*d.R, 1)
+}
+
+// insideMask returns, for each of out positions along one axis, the taps that
+// fall inside the n input elements. Kernel element i of the axis is the taps
+// i*step+j, j < width, repeated times over.
+func insideMask(out, n, kernel, stride, dil, pad, step, times, width int) []uint64 {
+	masks := make([]uint64, out)
+	for o := range masks {
+		for i := range kernel {
+			if at := o*stride - pad + i*dil; at < 0 || at >= n {
+				continue
+			}
+			for rep := range times {
+				for j := range width {
+					masks[o] |= 1 << (rep*kernel*step + i*step + j)
+				}
+			}
+		}
+	}
+	return masks
+}
+
+// callFLOPs bounds one call into assembly, which cannot be preempted, to some
+// tens of microseconds.
+const callFLOPs = 4 << 20
+
+// split chooses the unit of work: block pixels by colBlock columns. It does
+// not depend on the number of workers.
+func (d *dense) split(depth int) {
+	maxCols := 0
+	for _, c := range d.cols {
+		maxCols = max(maxCols, c.kernel.Cols)
+	}
+	steps := callFLOPs / (2 * tile.RowStep * maxCols * depth)
+	d.block = tile.RowStep * min(max(steps, 1), maxBlock/tile.RowStep)
+	if d.mode == gather {
+		d.block = tile.RowStep
+		d.gatherSize = d.block * d.run
+	}
+	// Some 32 units or more, if the columns allow.
+	blocks := (d.pixels() + d.block - 1) / d.block
+	units := min(len(d.cols), (32+blocks-1)/blocks)
+	d.colBlock = (len(d.cols) + units - 1) / units
+}
+
+func (d *dense) name() string {
+	how := map[mode]string{byTap: "taps", gather: "gather"}[d.mode]
+	return fmt.Sprintf("conv %s %s", d.cols[0].kernel.Name, how)
+}
+
+// pack lays the weights out for the kernels.
+func (d *dense) pack(w, bias []float32) {
+	if len(w) != d.K*(d.C/d.Groups)*d.T*d.R*d.S || bias != nil && len(bias) != d.K {
+		panic(fmt.Sprintf("conv: %d weights and %d biases for shape %+v", len(w), len(bias), d.Shape))
+	}
+	cg, taps := d.C/d.Groups, d.T*d.R*d.S
+	for _, c := range d.cols {
+		nr := c.kernel.Cols
+		dst := d.w[c.w:]
+		for j := range c.n {
+			src := w[(c.k+j)*cg*taps:]
+			for i := range cg {
+				for t := range taps {
+					dst[(t*cg+i)*nr+j] = src[i*taps+t]
+				}
+			}
+		}
+		b := d.bias[c.b : c.b+nr]
+		clear(b)
+		if bias != nil {
+			copy(b, bias[c.k:c.k+c.n])
+		}
+	}
+}
+
+// scratch is room for the patches of a block and for one tile whose columns
+// are not all wanted.
+func (d *dense) scratch() int { return d.gatherSize + d.block*tile.MaxCols }
+
+// maxBlock is the largest number of pixels of a unit of work.
+const maxBlock = 4 * tile.RowStep
+
+// denseState is what one run needs besides the plan.
+type denseState struct {
+	d                      *dense
+	dst, src, add, scratch []float32
+	workers                []denseWorker
+	body                   func(worker, lo, hi int)
+}
+
+// denseWorker is the state of one worker of a run.
+type denseWorker struct {
+	args tile.Args
+	base [maxBlock]int
+	mask [maxBlock]uint64
+}
+
+func (d *dense) exec(p *parallel.Pool, dst, src, add, scratch []float32) {
+	st := d.states.get(func() *denseState {
+		st := &denseState{d: d}
+		st.body = st.work
+		return st
+	})
+	if n := p.Workers(); len(st.workers) < n {
+		st.workers = make([]denseWorker, n)
+	}
+	st.dst, st.src, st.add, st.scratch = dst, src, add, scratch
+	p.For(d.blocks()*d.colUnits(), 1, st.body)
+	st.dst, st.src, st.add, st.scratch = nil, nil, nil, nil
+	for i := range st.workers {
+		st.workers[i].args = tile.Args{}
+	}
+	d.states.put(st)
+}
+
+func (d *dense) blocks() int   { return (d.pixels() + d.block - 1) / d.block }
+func (d *dense) colUnits() int { return (len(d.cols) + d.colBlock - 1) / d.colBlock }
+
+// work computes the units lo to hi: each is a block of pixels by a block of
+// columns.
+func (st *denseState) work(worker, lo, hi int) {
+	d := st.d
+	w := &st.workers[worker]
+	per := d.scratch()
+	patches := st.scratch[worker*per:][:d.gatherSize]
+	edge := st.scratch[worker*per+d.gatherSize:][:d.block*tile.MaxCols]
+	w.args = tile.Args{Src: st.src, Zero: d.zero, Base: w.base[:], Mask: w.mask[:], Taps: d.taps, Run: d.run}
+	if d.mode == gather {
+		w.args.Src = patches
+	}
+	filled, group := -1, -1
+	for u := lo; u < hi; u++ {
+		block, unit := u/d.colUnits(), u%d.colUnits()
+		first := block * d.block
+		rows := min(d.block, d.pixels()-first)
+		w.args.Rows = rows
+		if block != filled && d.mode == byTap {
+			d.fill(w, first, rows)
+			filled = block
+		}
+		c0 := unit * d.colBlock
+		for i := c0; i < min(c0+d.colBlock, len(d.cols)); i++ {
+			c := &d.cols[i]
+			if d.mode == gather && (block != filled || c.src != group) {
+				d.gather(w, patches, st.src, first, rows, c.src)
+				filled, group = block, c.src
+			} else if d.mode == byTap {
+				w.args.Src = st.src[c.src:]
+			}
+			st.column(w, c, first, edge)
+		}
+	}
+}
+
+// column runs one column over the block of pixels that starts at first.
+func (st *denseState) column(w *denseWorker, c *column, first int, edge []float32) {
+	d, a := st.d, &w.args
+	a.W, a.Bias = d.w[c.w:], d.bias[c.b:]
+	dst := st.dst[first*d.DstStride+c.k:]
+	var add []float32
+	if st.add != nil {
+		add = st.add[first*d.AddStride+c.k:]
+	}
+	if c.n == c.kernel.Cols {
+		a.Dst, a.DstStride, a.Add, a.AddStride, a.Min, a.Max = dst, d.DstStride, add, d.AddStride, d.min, d.max
+		c.kernel.Run(a)
+		return
+	}
+	// The kernel writes more columns than there are: finish in Go.
+	nr := c.kernel.Cols
+	a.Dst, a.DstStride, a.Add = edge, nr, nil
+	a.Min, a.Max = float32(math.Inf(-1)), float32(math.Inf(1))
+	c.kernel.Run(a)
+	for i := range a.Rows {
+		row := dst[i*d.DstStride:][:c.n]
+		for j, v := range edge[i*nr:][:c.n] {
+			if add != nil {
+				v += add[i*d.AddStride+j]
+			}
+			row[j] = tile.Clamp(v, d.min, d.max)
+		}
+	}
+}
+
+// pixel is a position in the output.
+type pixel struct{ n, d, p, q int }
+
+func (s *Shape) pixelAt(i int) pixel {
+	q, i := i%s.Q, i/s.Q
+	p, i := i%s.P, i/s.P
+	return pixel{i / s.OD, i % s.OD, p, q}
+}
+
+// next moves to the next pixel in memory order.
+func (x *pixel) next(s *Shape) {
+	if x.q++; x.q < s.Q {
+		return
+	}
+	x.q = 0
+	if x.p++; x.p < s.P {
+		return
+	}
+	x.p = 0
+	if x.d++; x.d < s.OD {
+		return
+	}
+	x.d = 0
+	x.n++
+}
+
+// fill lists offset and mask of rows pixels from first on, and pads the list
+// with rows that read nothing but zeros.
+func (d *dense) fill(w *denseWorker, first, rows int) {
+	x := d.pixelAt(first)
+	step := 4 * d.SrcStride
+	for i := 0; i < rows; {
+		// One row of the output, or what of it is in the block.
+		n := min(rows-i, d.Q-x.q)
+		z, y := x.d*d.StrideD-d.PadD, x.p*d.StrideH-d.PadH
+		at := (((x.n*d.D+z)*d.H+y)*d.W + x.q*d.StrideW - d.PadW) * step
+		outer := d.dmask[x.d] & d.hmask[x.p]
+		base, mask := w.base[i:i+n], w.mask[i:i+n]
+		for j, m := range d.wmask[x.q : x.q+n] {
+			base[j] = at
+			mask[j] = m & outer
+			at += d.StrideW * step
+		}
+		i += n
+		x.q += n - 1
+		x.next(&d.Shape)
+	}
+	pad(w, rows)
+}
+
+// pad completes a list of rows to a number every kernel divides.
+func pad(w *denseWorker, rows int) {
+	for i := rows; i < (rows+tile.RowStep-1)/tile.RowStep*tile.RowStep; i++ {
+		w.base[i], w.mask[i] = 0, 0
+	}
+}
+
+// gather copies the patches of the pixels, kernel element by kernel element,
+// each with the channels of one group.
+func (d *dense) gather(w *denseWorker, patches, src []float32, first, rows, channel int) {
+	x := d.pixelAt(first)
+	cg := d.C / d.Groups
+	for i := range rows {
+		w.base[i], w.mask[i] = 4*i*d.run, 1
+		patch := patches[i*d.run : (i+1)*d.run]
+		for t := range d.T {
+			z := x.d*d.StrideD - d.PadD + t*d.DilD
+			for r := range d.R {
+				y := x.p*d.StrideH - d.PadH + r*d.DilH
+				line := patch[:d.S*cg]
+				patch = patch[d.S*cg:]
+				if z < 0 || z >= d.D || y < 0 || y >= d.H {
+					clear(line)
+					continue
+				}
+				d.gatherLine(line, src, ((x.n*d.D+z)*d.H+y)*d.W, x.q*d.StrideW-d.PadW, channel, cg)
+			}
+		}
+		x.next(&d.Shape)
+	}
+	pad(w, rows)
+}
+
+// gatherLine copies one line of a patch, from column x on of the image row
+// whose first pixel is row.
+func (d *dense) gatherLine(line, src []float32, row, x, channel, cg int) {
+	if d.DilW == 1 && x >= 0 && x+d.S <= d.W && cg == d.SrcStride {
+		copy(line, src[(row+x)*cg:])
+		return
+	}
+	for s := range d.S {
+		cell := line[s*cg : (s+1)*cg]
+		if at := x + s*d.DilW; at >= 0 && at < d.W {
+			copy(cell, src[(row+at)*d.SrcStride+channel:])
+		} else {
+			clear(cell)
+		}
+	}
+}
