@@ -1,0 +1,203 @@
+package qconv
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/drawknife/drawknife/internal/cpu"
+	"github.com/drawknife/drawknife/internal/kernel/qvec"
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// Params holds what a convolution multiplies and how its sums become output.
+type Params struct {
+	Weights []int8  // [K][C/Groups][T][R][S]
+	Bias    []int32 // K values in units of the accumulator (sx*sw[k]), or nil
+	SrcZero uint8   // zero point of the input
+	// Scale has K values or one: sx*sw[k]/sy for uint8 output, sx*sw[k] for
+	// float output. Int32 output ignores it. Finite.
+	Scale      []float32
+	DstZero    uint8   // zero point of the uint8 output
+	Min, Max   uint8   // clamp of the uint8 output; Max 0 stands for 255
+	FMin, FMax float32 // clamp of the float output; none when equal
+}
+
+// AddParams describes the quantized addition of RunAdd: the operand A is the
+// convolution's own output, B the other tensor.
+type AddParams = qvec.AddParams
+
+// Conv is a convolution ready to run: weights packed, tables made. It is
+// immutable, so many goroutines may run it at once, each with its own scratch.
+type Conv struct {
+	shape Shape
+	p     Params
+	bias  []int32   // K values, the zero-point correction included
+	scale []float32 // K values
+	run   runner
+}
+
+// runner is one way to compute the convolution.
+type runner interface {
+	name() string
+	scratch(workers int) int
+	exec(p *parallel.Pool, src []uint8, o *output, scratch []byte)
+}
+
+// output says where sums go and as what: exactly one destination is set.
+type output struct {
+	u8  []uint8
+	f32 []float32
+	i32 []int32
+	add []uint8    // with u8: the other operand of an addition, of stride AddStride
+	q   *AddParams // with add
+}
+
+// New makes a plan for a shape. It panics if the shape makes no sense or the
+// slices of p do not fit it: the caller has checked its graph before.
+func New(s Shape, p Params) *Conv { return newAt(cpu.Best(), s, p) }
+
+// newAt is New for one level of instruction sets, which the CPU must have.
+func newAt(level cpu.Level, s Shape, p Params) *Conv {
+	s = normal(s)
+	if err := check(&s); err != nil {
+		panic(err)
+	}
+	if len(p.Weights) != s.K*s.C/s.Groups*taps(&s) || p.Bias != nil && len(p.Bias) != s.K ||
+		len(p.Scale) != 1 && len(p.Scale) != s.K && len(p.Scale) != 0 {
+		panic(fmt.Sprintf("qconv: %d weights, %d biases, %d scales do not fit %+v", len(p.Weights), len(p.Bias), len(p.Scale), s))
+	}
+	if p.Max == 0 {
+		p.Max = 255
+	}
+	if p.FMin == p.FMax {
+		p.FMin, p.FMax = float32(math.Inf(-1)), float32(math.Inf(1))
+	}
+	c := &Conv{shape: s, p: p, bias: make([]int32, s.K), scale: make([]float32, s.K)}
+	per := len(p.Weights) / s.K
+	for k := range s.K {
+		if p.Bias != nil {
+			c.bias[k] = p.Bias[k]
+		}
+		for _, w := range p.Weights[k*per : (k+1)*per] {
+			c.bias[k] -= int32(p.SrcZero) * int32(w)
+		}
+		switch len(p.Scale) {
+		case 0:
+			c.scale[k] = 1
+		case 1:
+			c.scale[k] = p.Scale[0]
+		default:
+			c.scale[k] = p.Scale[k]
+		}
+	}
+	c.run = c.choose(level)
+	c.p.Weights = nil // packed by the runner
+	return c
+}
+
+// choose picks the fastest way that level allows.
+func (c *Conv) choose(level cpu.Level) runner {
+	return newPortable(c)
+}
+
+// Kernel names the kernel that runs, for profiles.
+func (c *Conv) Kernel() string { return c.run.name() }
+
+// Shape is the shape of the convolution, zeros replaced by what they stand for.
+func (c *Conv) Shape() Shape { return c.shape }
+
+// Scratch is the number of bytes of scratch memory a run by so many workers
+// needs; the contents do not matter.
+func (c *Conv) Scratch(workers int) int { return c.run.scratch(workers) }
+
+// Run writes the requantized convolution of src to dst.
+func (c *Conv) Run(p *parallel.Pool, dst, src []uint8, scratch []byte) {
+	c.exec(p, src, &output{u8: dst}, scratch, len(dst))
+}
+
+// RunFloat writes the dequantized convolution of src to dst.
+func (c *Conv) RunFloat(p *parallel.Pool, dst []float32, src []uint8, scratch []byte) {
+	c.exec(p, src, &output{f32: dst}, scratch, len(dst))
+}
+
+// RunInt32 writes the sums themselves to dst, bias included.
+func (c *Conv) RunInt32(p *parallel.Pool, dst []int32, src []uint8, scratch []byte) {
+	c.exec(p, src, &output{i32: dst}, scratch, len(dst))
+}
+
+// RunAdd writes the quantized sum of the requantized convolution of src and
+// add to dst: the bytes of Run followed by qvec.Add. add has the shape's
+// AddStride and may not overlap dst.
+func (c *Conv) RunAdd(p *parallel.Pool, dst, src, add []uint8, q AddParams, scratch []byte) {
+	need := (pixels(&c.shape)-1)*c.shape.AddStride + c.shape.K
+	if len(add) < need {
+		panic(fmt.Sprintf("qconv: the addend has %d elements, %d needed", len(add), need))
+	}
+	c.exec(p, src, &output{u8: dst, add: add, q: &q}, scratch, len(dst))
+}
+
+func (c *Conv) dstLen() int { return (pixels(&c.shape)-1)*c.shape.DstStride + c.shape.K }
+
+func (c *Conv) srcLen() int {
+	s := &c.shape
+	return (s.N*s.D*s.H*s.W-1)*s.SrcStride + s.C
+}
+
+func (c *Conv) exec(p *parallel.Pool, src []uint8, o *output, scratch []byte, dst int) {
+	if dst < c.dstLen() || len(src) < c.srcLen() || len(scratch) < c.run.scratch(p.Workers()) {
+		panic(fmt.Sprintf("qconv: dst %d, src %d, scratch %d elements; need %d, %d, %d",
+			dst, len(src), len(scratch), c.dstLen(), c.srcLen(), c.run.scratch(p.Workers())))
+	}
+	c.run.exec(p, src, o, scratch)
+}
+
+// emit turns the sums of channels k0, k0+1, … of one pixel into output, at
+// element at of the destination.
+func (c *Conv) emit(o *output, at, k0 int, sums []int32) {
+	scale := c.scale[k0 : k0+len(sums)]
+	switch {
+	case o.i32 != nil:
+		copy(o.i32[at:], sums)
+	case o.f32 != nil:
+		for i, v := range sums {
+			o.f32[at+i] = min(max(float32(v)*scale[i], c.p.FMin), c.p.FMax)
+		}
+	default:
+		for i, v := range sums {
+			o.u8[at+i] = qvec.Round(float32(v)*scale[i], c.p.DstZero, c.p.Min, c.p.Max)
+		}
+	}
+}
+
+// addRows adds the second operand to the finished pixels lo..hi-1.
+func (c *Conv) addRows(o *output, lo, hi int) {
+	if o.add == nil {
+		return
+	}
+	k, ds, as := c.shape.K, c.shape.DstStride, c.shape.AddStride
+	if ds == k && as == k {
+		qvec.Add(o.u8[lo*k:hi*k], o.u8[lo*k:hi*k], o.add[lo*k:hi*k], *o.q)
+		return
+	}
+	for m := lo; m < hi; m++ {
+		d := o.u8[m*ds : m*ds+k]
+		qvec.Add(d, d, o.add[m*as:m*as+k], *o.q)
+	}
+}
+
+// finite reports whether no sum can leave the range in which a rounded
+// product fits an int32, as the vector epilogues assume.
+func (c *Conv) finite() bool {
+	per := len(c.p.Weights) / c.shape.K
+	for k, m := range c.scale {
+		bound := math.Abs(float64(c.bias[k]))
+		for _, w := range c.p.Weights[k*per : (k+1)*per] {
+			bound += 255 * math.Abs(float64(w))
+		}
+		if v := bound * math.Abs(float64(m)); !(v < 1<<30) || bound >= 1<<31 {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(c.scale, func(m float32) bool { return m != m })
+}

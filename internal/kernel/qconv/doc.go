@@ -1,0 +1,25 @@
+// Package qconv holds the int8 convolution and fully connected kernels.
+//
+// Activations are uint8 with a zero point, weights int8 without one, sums
+// int32 and exact. Data is channels-last. Padding reads the zero point of the
+// input, so a padded pixel contributes nothing.
+//
+// # The rounding rule
+//
+//	acc  = bias[k] + sum((x - SrcZero) * w)            int32, exact
+//	y    = clamp(roundHalfEven(v) + DstZero, Min, Max)  uint8 output
+//	v    = float32(acc) * Scale[k]                      rounded to float32
+//
+// float32(acc) rounds half to even and conversions saturate; the rule is that
+// of package qvec. A float output is v clamped to [FMin, FMax], an int32
+// output is acc. The portable Go code defines the result, and every other
+// path gives the same bits for any number of workers.
+//
+// # How it runs
+//
+// The term SrcZero*sum(w) is folded into the bias when the plan is made. The
+// vector paths are indirect matrix products: a block of output rows is
+// computed from a strip of padded input lines in the worker's scratch memory,
+// as tiles of a few pixels by 16 or 32 output channels; see tile.go.
+// Depthwise convolutions have kernels of their own, with channels in lanes.
+package qconv

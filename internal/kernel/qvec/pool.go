@@ -1,0 +1,195 @@
+package qvec
+
+import (
+	"math"
+
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// PoolShape describes pooling of N channels-last volumes of D x H x W pixels
+// of C channels by windows of T x R x S into OD x P x Q pixels. Strides,
+// dilations and paddings are in pixels; SrcStride and DstStride are the
+// distances of consecutive pixels in elements (0 stands for C).
+type PoolShape struct {
+	N, D, H, W, C             int
+	T, R, S                   int
+	OD, P, Q                  int
+	StrideD, StrideH, StrideW int
+	DilD, DilH, DilW          int
+	PadD, PadH, PadW          int // before the first pixel
+	SrcStride, DstStride      int
+}
+
+// AverageParams describes the scales of an average: the result is
+//
+//	v = float32(sum(q-ZeroX)) * M, M = float32(ScaleX/(ScaleY*count))
+//
+// with the sum in int32 and M computed in float64. Max 0 stands for 255.
+type AverageParams struct {
+	ScaleX, ScaleY float32
+	ZeroX, ZeroY   uint8
+	Min, Max       uint8
+	// IncludePad counts the padded pixels of a window that lie before the
+	// volume or less than PadEnd after it, as zeros; otherwise count is the
+	// number of pixels inside.
+	IncludePad                bool
+	PadEndD, PadEndH, PadEndW int
+}
+
+func (p *AverageParams) multiplier(count int) float32 {
+	return float32(float64(p.ScaleX) / (float64(p.ScaleY) * float64(count)))
+}
+
+// span is the part of a window inside [0, n): taps lo..hi-1 of k.
+func span(start, k, dil, n int) (lo, hi int) {
+	if start < 0 {
+		lo = (-start + dil - 1) / dil
+	}
+	hi = k
+	if last := start + (k-1)*dil; last >= n {
+		hi = (n - start + dil - 1) / dil
+	}
+	return min(lo, k), max(hi, 0)
+}
+
+// window visits the pixels inside the window of one output pixel and returns
+// their number.
+func (s *PoolShape) window(src []uint8, n, od, p, q int, visit func(px []uint8)) int {
+	d0, h0, w0 := od*s.StrideD-s.PadD, p*s.StrideH-s.PadH, q*s.StrideW-s.PadW
+	tl, th := span(d0, s.T, s.DilD, s.D)
+	rl, rh := span(h0, s.R, s.DilH, s.H)
+	sl, sh := span(w0, s.S, s.DilW, s.W)
+	count := 0
+	for t := tl; t < th; t++ {
+		for r := rl; r < rh; r++ {
+			line := ((n*s.D+d0+t*s.DilD)*s.H + h0 + r*s.DilH) * s.W
+			for c := sl; c < sh; c++ {
+				at := (line + w0 + c*s.DilW) * s.SrcStride
+				visit(src[at : at+s.C])
+				count++
+			}
+		}
+	}
+	return count
+}
+
+func (s PoolShape) norm() PoolShape {
+	if s.SrcStride == 0 {
+		s.SrcStride = s.C
+	}
+	if s.DstStride == 0 {
+		s.DstStride = s.C
+	}
+	for _, f := range []*int{&s.D, &s.T, &s.OD, &s.StrideD, &s.StrideH, &s.StrideW, &s.DilD, &s.DilH, &s.DilW} {
+		*f = max(*f, 1)
+	}
+	return s
+}
+
+// each runs body for every output pixel, a row of Q pixels at a time.
+func (s *PoolShape) each(pool *parallel.Pool, body func(n, od, p, q int, dst int)) {
+	pool.For(s.N*s.OD*s.P, 1, func(_, lo, hi int) {
+		for row := lo; row < hi; row++ {
+			n, od, p := row/(s.OD*s.P), row/s.P%s.OD, row%s.P
+			for q := range s.Q {
+				body(n, od, p, q, (row*s.Q+q)*s.DstStride)
+			}
+		}
+	})
+}
+
+// MaxPool writes the greatest value of each window and channel. Scale and
+// zero point do not change. A window without any pixel gives 0.
+func MaxPool(pool *parallel.Pool, dst, src []uint8, shape PoolShape) {
+	s := shape.norm()
+	s.each(pool, func(n, od, p, q, at int) {
+		out := dst[at : at+s.C]
+		clear(out)
+		s.window(src, n, od, p, q, func(px []uint8) { maxInto(out, px) })
+	})
+}
+
+func maxInto(dst, src []uint8) {
+	src = src[:len(dst)]
+	for i := maxSIMD(dst, src); i < len(dst); i++ {
+		dst[i] = max(dst[i], src[i])
+	}
+}
+
+// AveragePool writes the mean of each window and channel, on a new scale.
+func AveragePool(pool *parallel.Pool, dst, src []uint8, shape PoolShape, a AverageParams) {
+	s := shape.norm()
+	a.Max = top(a.Max)
+	pool.For(s.N*s.OD*s.P, 1, func(_, lo, hi int) {
+		sums := make([]int32, s.C)
+		for row := lo; row < hi; row++ {
+			n, od, p := row/(s.OD*s.P), row/s.P%s.OD, row%s.P
+			for q := range s.Q {
+				clear(sums)
+				inside := s.window(src, n, od, p, q, func(px []uint8) { sumInto(sums, px) })
+				count := inside
+				if a.IncludePad {
+					count = s.padded(&a, od, p, q)
+				}
+				at := (row*s.Q + q) * s.DstStride
+				a.finish(dst[at:at+s.C], sums, inside, count)
+			}
+		}
+	})
+}
+
+// padded counts the pixels of a window within the padded volume.
+func (s *PoolShape) padded(a *AverageParams, od, p, q int) int {
+	one := func(start, k, dil, n int) int {
+		lo, hi := span(start, k, dil, n)
+		return hi - lo
+	}
+	return one(od*s.StrideD, s.T, s.DilD, s.D+s.PadD+a.PadEndD) *
+		one(p*s.StrideH, s.R, s.DilH, s.H+s.PadH+a.PadEndH) *
+		one(q*s.StrideW, s.S, s.DilW, s.W+s.PadW+a.PadEndW)
+}
+
+func sumInto(sums []int32, px []uint8) {
+	px = px[:len(sums)]
+	for i := sumSIMD(sums, px); i < len(px); i++ {
+		sums[i] += int32(px[i])
+	}
+}
+
+func (p *AverageParams) finish(dst []uint8, sums []int32, inside, count int) {
+	m := p.multiplier(max(count, 1))
+	off := int32(inside) * int32(p.ZeroX)
+	for i, v := range sums {
+		dst[i] = Round(float32(v-off)*m, p.ZeroY, p.Min, p.Max)
+	}
+}
+
+// GlobalAverage writes the mean over hw pixels of each of n images and c
+// channels, on a new scale. Consecutive pixels of src are stride elements
+// apart (0 stands for c); dst is n x c. The padding fields of a are ignored.
+func GlobalAverage(pool *parallel.Pool, dst, src []uint8, n, hw, c, stride int, a AverageParams) {
+	if stride == 0 {
+		stride = c
+	}
+	if int64(hw)*255 > math.MaxInt32 {
+		panic("qvec: GlobalAverage: the int32 sums of so many pixels can overflow")
+	}
+	a.Max = top(a.Max)
+	const group = 64 // channels of one task
+	groups := (c + group - 1) / group
+	pool.For(n*groups, 1, func(_, lo, hi int) {
+		var buf [group]int32
+		for task := lo; task < hi; task++ {
+			c0 := task % groups * group
+			sums := buf[:min(group, c-c0)]
+			clear(sums)
+			at := task/groups*hw*stride + c0
+			for range hw {
+				sumInto(sums, src[at:at+len(sums)])
+				at += stride
+			}
+			o := task/groups*c + c0
+			a.finish(dst[o:o+len(sums)], sums, hw, hw)
+		}
+	})
+}
