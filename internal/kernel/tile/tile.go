@@ -8,6 +8,8 @@
 // on padding and read zeros. Nothing but the weights is ever packed.
 package tile
 
+//go:generate go -C ../_asm run . tile -out ../tile/tile_amd64.s -pkg tile
+
 import "github.com/drawknife/drawknife/internal/cpu"
 
 // MaxTaps is the largest number of taps of one call: a mask has a bit a tap.
@@ -42,7 +44,8 @@ type Args struct {
 	AddStride int
 	Min, Max  float32
 
-	left, bit, tap, at, end int // of the assembly
+	// Of the assembly, meaningless between calls.
+	left, bit, tap, tapEnd, at, zeroEnd, dstAt, addAt, wAt int
 }
 
 // Kernel is one implementation of a tile size.

@@ -1,5 +1,0 @@
-package main
-
-func init() { families["conv"] = emitConv }
-
-func emitConv() {}

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+func init() { families["tile"] = emitTiles }
+
+func emitTiles() {
+	for _, s := range []struct{ rows, vecs int }{{12, 1}, {6, 2}, {4, 3}} {
+		tile{isa: avx2, rows: s.rows, vecs: s.vecs}.emit()
+	}
+	for _, s := range []struct{ rows, vecs int }{{12, 1}, {12, 2}, {8, 3}} {
+		tile{isa: avx512, rows: s.rows, vecs: s.vecs}.emit()
+	}
+}
+
+// isa is a vector instruction set.
+type isa struct {
+	name  string
+	lanes int
+	reg   func(int) VecPhysical
+	regs  int
+}
+
+var (
+	avx2   = isa{"AVX2", 8, ymm, 16}
+	avx512 = isa{"AVX512", 16, zmm, 32}
+)
+
+// Byte offsets of the fields of tile.Args.
+const (
+	argSrc, argW, argBias, argDst, argAdd, argZero = 0, 24, 48, 72, 96, 120
+	argBase, argMask, argTaps, argTapsLen          = 144, 168, 192, 200
+	argRun, argRows, argDstStride, argAddStride    = 216, 224, 232, 240
+	argMin, argMax                                 = 248, 252
+	argLeft, argBit, argTap, argTapEnd, argAt      = 256, 264, 272, 280, 288
+	argZeroEnd, argDstAt, argAddAt, argWAt         = 296, 304, 312, 320
+)
+
+// tile emits the indirect GEMM tile described by tile.Args: rows pixels by
+// vecs vectors of output channels, for as many tiles as the call has rows.
+//
+// All general registers are spoken for: twelve row pointers, the packed
+// weights, the arguments and the channel counter, which runs from minus the
+// length of a run to zero and indexes the row pointers, which stand at the
+// end of their runs. What else there is lives in the arguments.
+type tile struct {
+	isa
+	rows, vecs int
+}
+
+var tileRows = []GPPhysical{R8, R9, R10, R11, R12, R13, R14, R15, RBX, RSI, RDI, RBP}
+
+func (t tile) acc(i, j int) VecPhysical { return t.reg(i*t.vecs + j) }
+func (t tile) weight(j int) VecPhysical { return t.reg(t.rows*t.vecs + j) }
+func (t tile) value(i int) VecPhysical {
+	used := t.rows*t.vecs + t.vecs
+	return t.reg(used + i%(t.regs-used))
+}
+
+func (t tile) emit() {
+	name := fmt.Sprintf("tile%sx%dx%d", t.name, t.rows, t.vecs*t.lanes)
+	label := func(s string) string { return name + "_" + s }
+	// The stubs say *Args; avo, which does not know that type, writes no stubs
+	// of this family.
+	TEXT(name, NOSPLIT, "func(a *byte)")
+	Load(Param("a"), RAX)
+	arg := func(off int) Mem { return Mem{Base: RAX, Disp: off} }
+	move := func(from, to int) {
+		MOVQ(arg(from), RCX)
+		MOVQ(RCX, arg(to))
+	}
+	move(argRows, argLeft)
+	move(argDst, argDstAt)
+	move(argAdd, argAddAt)
+	MOVQ(U32(0), arg(argAt))
+	MOVQ(arg(argTapsLen), RCX)
+	SHLQ(Imm(3), RCX)
+	MOVQ(RCX, arg(argTapEnd))
+	MOVQ(arg(argRun), RCX)
+	MOVQ(arg(argZero), RDX)
+	LEAQ(Mem{Base: RDX, Index: RCX, Scale: 4}, RDX)
+	MOVQ(RDX, arg(argZeroEnd))
+
+	Label(label("tile"))
+	MOVQ(arg(argBias), RCX)
+	for j := range t.vecs {
+		VMOVUPS(Mem{Base: RCX, Disp: 4 * t.lanes * j}, t.acc(0, j))
+	}
+	for i := 1; i < t.rows; i++ {
+		for j := range t.vecs {
+			VMOVAPS(t.acc(0, j), t.acc(i, j))
+		}
+	}
+	MOVQ(U32(0), arg(argTap))
+	MOVQ(U32(1), arg(argBit))
+	MOVQ(arg(argW), RDX)
+
+	Label(label("tap"))
+	t.pointRows(arg)
+	MOVQ(arg(argRun), RCX)
+	SHLQ(Imm(2), RCX)
+	NEGQ(RCX)
+	t.channels(label)
+	SHLQ(Imm(1), arg(argBit))
+	MOVQ(arg(argTap), RCX)
+	ADDQ(Imm(8), RCX)
+	MOVQ(RCX, arg(argTap))
+	CMPQ(RCX, arg(argTapEnd))
+	JNE(LabelRef(label("tap")))
+
+	t.store(label, arg)
+	SUBQ(U32(uint32(t.rows)), arg(argLeft))
+	JLE(LabelRef(label("ret")))
+	ADDQ(U32(uint32(8*t.rows)), arg(argAt))
+	JMP(LabelRef(label("tile")))
+	Label(label("ret"))
+	VZEROUPPER()
+	RET()
+}
+
+// pointRows points the row registers at the end of their runs of the current
+// tap, or at the end of the zeros where the mask lacks it.
+func (t tile) pointRows(arg func(int) Mem) {
+	rows := tileRows[:t.rows]
+	first, last := rows[0], rows[t.rows-1]
+	MOVQ(RDX, arg(argWAt))
+	MOVQ(arg(argTap), RCX)
+	MOVQ(arg(argTaps), first)
+	MOVQ(Mem{Base: first, Index: RCX, Scale: 1}, RCX)
+	ADDQ(arg(argSrc), RCX)
+	MOVQ(arg(argRun), first)
+	LEAQ(Mem{Base: RCX, Index: first, Scale: 4}, RCX)
+	MOVQ(arg(argBase), last)
+	MOVQ(arg(argMask), RDX)
+	ADDQ(arg(argAt), last)
+	ADDQ(arg(argAt), RDX)
+	for i, r := range rows {
+		MOVQ(Mem{Base: last, Disp: 8 * i}, r)
+		ADDQ(RCX, r)
+	}
+	MOVQ(arg(argBit), RCX)
+	for i, r := range rows {
+		TESTQ(RCX, Mem{Base: RDX, Disp: 8 * i})
+		CMOVQEQ(arg(argZeroEnd), r)
+	}
+	MOVQ(arg(argWAt), RDX)
+}
+
+// channels adds one run of channels to the sums, four at a time and the rest
+// one by one.
+func (t tile) channels(label func(string) string) {
+	step := func(u, disp int) {
+		for j := range t.vecs {
+			VMOVUPS(Mem{Base: RDX, Disp: 4 * t.lanes * (u*t.vecs + j)}, t.weight(j))
+		}
+		for i, r := range tileRows[:t.rows] {
+			VBROADCASTSS(Mem{Base: r, Index: RCX, Scale: 1, Disp: disp + 4*u}, t.value(i))
+			for j := range t.vecs {
+				VFMADD231PS(t.weight(j), t.value(i), t.acc(i, j))
+			}
+		}
+	}
+	const unroll = 4
+	ADDQ(U32(4*unroll), RCX)
+	JG(LabelRef(label("few")))
+	Label(label("channels"))
+	for u := range unroll {
+		step(u, -4*unroll)
+	}
+	ADDQ(U32(uint32(4*t.lanes*t.vecs*unroll)), RDX)
+	ADDQ(U32(4*unroll), RCX)
+	JLE(LabelRef(label("channels")))
+	Label(label("few"))
+	SUBQ(U32(4*unroll), RCX)
+	JEQ(LabelRef(label("done")))
+	Label(label("channel"))
+	step(0, 0)
+	ADDQ(U32(uint32(4*t.lanes*t.vecs)), RDX)
+	ADDQ(U32(4), RCX)
+	JNE(LabelRef(label("channel")))
+	Label(label("done"))
+}
+
+// store adds the residual, clamps and stores the rows there are.
+func (t tile) store(label func(string) string, arg func(int) Mem) {
+	dst, add, dstStride, addStride := RCX, RDX, R8, R9
+	MOVQ(arg(argDstStride), dstStride)
+	SHLQ(Imm(2), dstStride)
+	MOVQ(arg(argDstAt), dst)
+	MOVQ(arg(argAddAt), add)
+	TESTQ(add, add)
+	JEQ(LabelRef(label("clamp")))
+	MOVQ(arg(argAddStride), addStride)
+	SHLQ(Imm(2), addStride)
+	for i := range t.rows {
+		if i > 0 {
+			CMPQ(arg(argLeft), Imm(uint64(i)))
+			JLE(LabelRef(label("clamp")))
+		}
+		for j := range t.vecs {
+			VADDPS(Mem{Base: add, Disp: 4 * t.lanes * j}, t.acc(i, j), t.acc(i, j))
+		}
+		ADDQ(addStride, add)
+	}
+	MOVQ(add, arg(argAddAt))
+	Label(label("clamp"))
+	lo, hi := t.weight(0), t.value(0)
+	VBROADCASTSS(arg(argMin), lo)
+	VBROADCASTSS(arg(argMax), hi)
+	for i := range t.rows {
+		for j := range t.vecs {
+			// The sum is the operand that a comparison with NaN returns.
+			VMAXPS(t.acc(i, j), lo, t.acc(i, j))
+			VMINPS(t.acc(i, j), hi, t.acc(i, j))
+		}
+	}
+	for i := range t.rows {
+		if i > 0 {
+			CMPQ(arg(argLeft), Imm(uint64(i)))
+			JLE(LabelRef(label("ret")))
+		}
+		for j := range t.vecs {
+			VMOVUPS(t.acc(i, j), Mem{Base: dst, Disp: 4 * t.lanes * j})
+		}
+		ADDQ(dstStride, dst)
+	}
+	MOVQ(dst, arg(argDstAt))
+}

@@ -1,0 +1,48 @@
+package conv
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+var layers = []struct {
+	name string
+	Shape
+}{
+	{"3x3_64-64_56", Shape{N: 1, H: 56, W: 56, C: 64, K: 64, R: 3, S: 3, P: 56, Q: 56, PadH: 1, PadW: 1}},
+	{"3x3_256-256_14", Shape{N: 1, H: 14, W: 14, C: 256, K: 256, R: 3, S: 3, P: 14, Q: 14, PadH: 1, PadW: 1}},
+	{"3x3_512-512_7", Shape{N: 1, H: 7, W: 7, C: 512, K: 512, R: 3, S: 3, P: 7, Q: 7, PadH: 1, PadW: 1}},
+	{"1x1_256-256_28", Shape{N: 1, H: 28, W: 28, C: 256, K: 256, P: 28, Q: 28}},
+	{"1x1_96-24_56", Shape{N: 1, H: 56, W: 56, C: 96, K: 24, P: 56, Q: 56}},
+	{"3x3_16-16_32", Shape{N: 1, H: 32, W: 32, C: 16, K: 16, R: 3, S: 3, P: 32, Q: 32, PadH: 1, PadW: 1}},
+	{"7x7s2_3-64_224", Shape{N: 1, H: 224, W: 224, C: 3, K: 64, R: 7, S: 7, P: 112, Q: 112, StrideH: 2, StrideW: 2, PadH: 3, PadW: 3}},
+	{"3x3s2_3-32_224", Shape{N: 1, H: 224, W: 224, C: 3, K: 32, R: 3, S: 3, P: 112, Q: 112, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}},
+	{"3x3_3-16_32", Shape{N: 1, H: 32, W: 32, C: 3, K: 16, R: 3, S: 3, P: 32, Q: 32, PadH: 1, PadW: 1}},
+	{"5x5_1-6_28", Shape{N: 1, H: 28, W: 28, C: 1, K: 6, R: 5, S: 5, P: 28, Q: 28, PadH: 2, PadW: 2}},
+	{"dw3x3_96_112", Shape{N: 1, H: 112, W: 112, C: 96, K: 96, R: 3, S: 3, P: 112, Q: 112, PadH: 1, PadW: 1, Groups: 96}},
+	{"dw3x3s2_96_112", Shape{N: 1, H: 112, W: 112, C: 96, K: 96, R: 3, S: 3, P: 56, Q: 56, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1, Groups: 96}},
+	{"dw3x3_576_14", Shape{N: 1, H: 14, W: 14, C: 576, K: 576, R: 3, S: 3, P: 14, Q: 14, PadH: 1, PadW: 1, Groups: 576}},
+	{"dw5x5_576_7", Shape{N: 1, H: 7, W: 7, C: 576, K: 576, R: 5, S: 5, P: 7, Q: 7, PadH: 2, PadW: 2, Groups: 576}},
+}
+
+// BenchmarkConv runs typical layers on one core.
+func BenchmarkConv(b *testing.B) {
+	pool := parallel.New(1)
+	for _, l := range layers {
+		b.Run(l.name, func(b *testing.B) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			p := newProblem(rng, l.Shape)
+			p.Min, p.Max = 0, float32(math.Inf(1))
+			n := p.normal()
+			c := New(p.Shape, p.Params)
+			dst, scratch := make([]float32, n.pixels()*n.DstStride), make([]float32, c.Scratch(1))
+			for b.Loop() {
+				c.Run(pool, dst, p.src, nil, scratch)
+			}
+			b.ReportMetric(2*float64(n.MACs())*float64(b.N)/float64(b.Elapsed().Nanoseconds()), "GFLOP/s")
+		})
+	}
+}

@@ -1,0 +1,49 @@
+package tile
+
+import (
+	"testing"
+	"unsafe"
+)
+
+// TestArgsLayout guards the offsets that the assembly generator states.
+func TestArgsLayout(t *testing.T) {
+	var a Args
+	for name, f := range map[string][2]uintptr{
+		"Src": {unsafe.Offsetof(a.Src), 0}, "W": {unsafe.Offsetof(a.W), 24},
+		"Bias": {unsafe.Offsetof(a.Bias), 48}, "Dst": {unsafe.Offsetof(a.Dst), 72},
+		"Add": {unsafe.Offsetof(a.Add), 96}, "Zero": {unsafe.Offsetof(a.Zero), 120},
+		"Base": {unsafe.Offsetof(a.Base), 144}, "Mask": {unsafe.Offsetof(a.Mask), 168},
+		"Taps": {unsafe.Offsetof(a.Taps), 192}, "Run": {unsafe.Offsetof(a.Run), 216},
+		"Rows": {unsafe.Offsetof(a.Rows), 224}, "DstStride": {unsafe.Offsetof(a.DstStride), 232},
+		"AddStride": {unsafe.Offsetof(a.AddStride), 240}, "Min": {unsafe.Offsetof(a.Min), 248},
+		"Max": {unsafe.Offsetof(a.Max), 252}, "left": {unsafe.Offsetof(a.left), 256},
+		"bit": {unsafe.Offsetof(a.bit), 264}, "tap": {unsafe.Offsetof(a.tap), 272},
+		"tapEnd": {unsafe.Offsetof(a.tapEnd), 280}, "at": {unsafe.Offsetof(a.at), 288},
+		"zeroEnd": {unsafe.Offsetof(a.zeroEnd), 296}, "dstAt": {unsafe.Offsetof(a.dstAt), 304},
+		"addAt": {unsafe.Offsetof(a.addAt), 312}, "wAt": {unsafe.Offsetof(a.wAt), 320},
+	} {
+		if unsafe.Sizeof(uintptr(0)) == 8 && f[0] != f[1] {
+			t.Errorf("%s at %d, the assembly says %d", name, f[0], f[1])
+		}
+	}
+}
+
+func TestColumnsCover(t *testing.T) {
+	for _, s := range sets {
+		for n := 1; n < 200; n++ {
+			got := 0
+			for _, k := range s.Columns(n) {
+				if n-got <= 0 {
+					t.Fatalf("%s: %d columns: more kernels than needed", s.Name, n)
+				}
+				got += k.Cols
+				if RowStep%k.Rows != 0 || k.Rows > MaxRows || k.Cols > MaxCols {
+					t.Fatalf("%s breaks the bounds", k.Name)
+				}
+			}
+			if got < n || got-n >= s.Lanes+s.Lanes {
+				t.Fatalf("%s: %d columns covered by %d", s.Name, n, got)
+			}
+		}
+	}
+}
