@@ -1,0 +1,189 @@
+package pool
+
+import (
+	"math"
+
+	"github.com/drawknife/drawknife/internal/kernel/vec"
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// Max takes the greatest element of each window, a NaN if there is one, and
+// minus infinity where a window has no cell inside the image.
+func Max(p *parallel.Pool, s Shape, dst, src []float32) {
+	g := s.geometry()
+	p.For(g.rows(), 1, func(_, lo, hi int) {
+		g.outputs(lo, hi, func(win window, at int) {
+			d := dst[at*g.dstPixel:][:g.c]
+			if win.cells == 0 {
+				vec.Fill(d, float32(math.Inf(-1)))
+				return
+			}
+			for k := range win.kd {
+				maxWindow(d, src[win.at+k*win.sd:], &win, k == 0)
+			}
+		})
+	})
+}
+
+// Average takes the mean of each window, 0 where nothing counts.
+func Average(p *parallel.Pool, s Shape, dst, src []float32) {
+	g := s.geometry()
+	p.For(g.rows(), 1, func(_, lo, hi int) {
+		g.outputs(lo, hi, func(win window, at int) {
+			d := dst[at*g.dstPixel:][:g.c]
+			if win.cells == 0 {
+				clear(d)
+				return
+			}
+			for k := range win.kd {
+				scale := float32(1)
+				if k == win.kd-1 {
+					scale = win.inverse()
+				}
+				sumWindow(d, src[win.at+k*win.sd:], &win, k == 0, scale)
+			}
+		})
+	})
+}
+
+// maxWindow takes the maximum over one plane of a window, for each element of
+// dst, and of what dst holds unless first.
+func maxWindow(dst, src []float32, win *window, first bool) {
+	if maxWindowSIMD(dst, src, win, first) {
+		return
+	}
+	if first {
+		vec.Fill(dst, float32(math.Inf(-1)))
+	}
+	for i := range win.kh {
+		for j := range win.kw {
+			x := src[i*win.sh+j*win.sw:][:len(dst)]
+			for c, v := range x {
+				if v > dst[c] || v != v {
+					dst[c] = v
+				}
+			}
+		}
+	}
+}
+
+// sumWindow sums one plane of a window, adds what dst holds unless first, and
+// multiplies by scale.
+func sumWindow(dst, src []float32, win *window, first bool, scale float32) {
+	if sumWindowSIMD(dst, src, win, first, scale) {
+		return
+	}
+	if first {
+		clear(dst)
+	}
+	for i := range win.kh {
+		for j := range win.kw {
+			x := src[i*win.sh+j*win.sw:][:len(dst)]
+			for c, v := range x {
+				dst[c] += v
+			}
+		}
+	}
+	for c := range dst {
+		dst[c] *= scale
+	}
+}
+
+// Lp takes the pnorm-norm of each window, (sum of |x|^pnorm)^(1/pnorm).
+func Lp(p *parallel.Pool, s Shape, dst, src []float32, pnorm float64) {
+	g := s.geometry()
+	p.For(g.rows(), 1, func(_, lo, hi int) {
+		g.outputs(lo, hi, func(win window, at int) {
+			d := dst[at*g.dstPixel:][:g.c]
+			for c := range d {
+				sum := 0.0
+				for k := range win.kd {
+					for i := range win.kh {
+						for j := range win.kw {
+							sum += power(src[win.at+k*win.sd+i*win.sh+j*win.sw+c], pnorm)
+						}
+					}
+				}
+				d[c] = root(sum, pnorm)
+			}
+		})
+	})
+}
+
+func power(x float32, pnorm float64) float64 {
+	v := math.Abs(float64(x))
+	switch pnorm {
+	case 1:
+		return v
+	case 2:
+		return v * v
+	}
+	return math.Pow(v, pnorm)
+}
+
+func root(sum, pnorm float64) float32 {
+	switch pnorm {
+	case 1:
+		return float32(sum)
+	case 2:
+		return float32(math.Sqrt(sum))
+	}
+	return float32(math.Pow(sum, 1/pnorm))
+}
+
+// globalTile is the number of channels a worker reduces at a time.
+const globalTile = 64
+
+// global calls body for tiles of channels of n images.
+func global(p *parallel.Pool, n, spatial, c int, dst, src []float32, body func(dst, src []float32)) {
+	if n == 0 || c == 0 {
+		return
+	}
+	tiles := (c + globalTile - 1) / globalTile
+	p.For(n*tiles, 1, func(_, lo, hi int) {
+		for job := lo; job < hi; job++ {
+			i, t := job/tiles, job%tiles*globalTile
+			k := min(globalTile, c-t)
+			body(dst[i*c+t:][:k], src[min(i*spatial*c+t, len(src)):])
+		}
+	})
+}
+
+// GlobalAverage takes the mean of each channel over the pixels of each of n
+// images.
+func GlobalAverage(p *parallel.Pool, n, spatial, c int, dst, src []float32) {
+	global(p, n, spatial, c, dst, src, func(d, s []float32) {
+		vec.ColSumTile(d, s, spatial, c)
+		vec.Scale(1/float32(spatial), d, d)
+	})
+}
+
+// GlobalMax takes the greatest element of each channel over the pixels of
+// each of n images.
+func GlobalMax(p *parallel.Pool, n, spatial, c int, dst, src []float32) {
+	global(p, n, spatial, c, dst, src, func(d, s []float32) { vec.ColMaxTile(d, s, spatial, c) })
+}
+
+// GlobalLp takes the pnorm-norm of each channel over the pixels of each of n
+// images.
+func GlobalLp(p *parallel.Pool, n, spatial, c int, dst, src []float32, pnorm float64) {
+	global(p, n, spatial, c, dst, src, func(d, s []float32) {
+		for j := range d {
+			sum := 0.0
+			for i := range spatial {
+				sum += power(s[i*c+j], pnorm)
+			}
+			d[j] = root(sum, pnorm)
+		}
+	})
+}
+
+// GlobalAverageGrad spreads dy over the pixels: dx = dy/spatial.
+func GlobalAverageGrad(p *parallel.Pool, n, spatial, c int, dx, dy []float32) {
+	p.For(n*spatial, 64, func(_, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			at := i / spatial * c
+			vec.Scale(1/float32(spatial), dx[i*c:][:c], dy[at:][:c])
+		}
+	})
+}

@@ -1,0 +1,114 @@
+package vec
+
+import "github.com/drawknife/drawknife/internal/parallel"
+
+// Element is a type whose layout can be changed.
+type Element interface {
+	~float32 | ~int32 | ~uint8 | ~int8
+}
+
+// transposeTile is the side of the square blocks of a portable transposition.
+const transposeTile = 16
+
+// Transpose2D writes the transpose of src, rows by cols, to dst, cols by
+// rows. They must not overlap.
+func Transpose2D(dst, src []float32, rows, cols int) {
+	transposeStrided(dst, src, rows, cols, rows, cols)
+}
+
+// transposeStrided transposes rows by cols elements; rows of dst and src are
+// dstStride and srcStride elements apart.
+func transposeStrided(dst, src []float32, rows, cols, dstStride, srcStride int) {
+	if rows == 0 || cols == 0 {
+		return
+	}
+	r8, c8 := transposeSIMD(dst, src, rows, cols, dstStride, srcStride)
+	if c8 < cols {
+		transposeGo(dst[c8*dstStride:], src[c8:], r8, cols-c8, dstStride, srcStride)
+	}
+	if r8 < rows {
+		transposeGo(dst[r8:], src[r8*srcStride:], rows-r8, cols, dstStride, srcStride)
+	}
+}
+
+func transposeGo[T Element](dst, src []T, rows, cols, dstStride, srcStride int) {
+	switch {
+	case rows == 0 || cols == 0:
+		return
+	case rows == 3 && dstStride == 3: // the planes of an image
+		a, b, c := src[:cols], src[srcStride:][:cols], src[2*srcStride:][:cols]
+		d := dst[:3*cols]
+		for i := range a {
+			p := d[3*i : 3*i+3 : 3*i+3]
+			p[0], p[1], p[2] = a[i], b[i], c[i]
+		}
+		return
+	}
+	for r := 0; r < rows; r += transposeTile {
+		r1 := min(r+transposeTile, rows)
+		for c := 0; c < cols; c += transposeTile {
+			c1 := min(c+transposeTile, cols)
+			for j := c; j < c1; j++ {
+				d := dst[j*dstStride+r : j*dstStride+r1]
+				at := r*srcStride + j
+				for i := range d {
+					d[i] = src[at]
+					at += srcStride
+				}
+			}
+		}
+	}
+}
+
+// ToChannelsLast changes n images of c planes of spatial pixels (NCHW) into n
+// images of spatial pixels of c channels (NHWC).
+func ToChannelsLast(p *parallel.Pool, dst, src []float32, n, c, spatial int) {
+	swapLayout(p, dst, src, n, c, spatial, transposeStrided)
+}
+
+// ToChannelsFirst changes n images of spatial pixels of c channels (NHWC)
+// into n images of c planes (NCHW).
+func ToChannelsFirst(p *parallel.Pool, dst, src []float32, n, c, spatial int) {
+	swapLayout(p, dst, src, n, spatial, c, transposeStrided)
+}
+
+// ToChannelsLastOf is ToChannelsLast for any element.
+func ToChannelsLastOf[T Element](p *parallel.Pool, dst, src []T, n, c, spatial int) {
+	swapLayout(p, dst, src, n, c, spatial, transposeGo[T])
+}
+
+// ToChannelsFirstOf is ToChannelsFirst for any element.
+func ToChannelsFirstOf[T Element](p *parallel.Pool, dst, src []T, n, c, spatial int) {
+	swapLayout(p, dst, src, n, spatial, c, transposeGo[T])
+}
+
+// layoutGrain is the number of elements one call of a worker should move.
+const layoutGrain = 1 << 14
+
+// swapLayout transposes n matrices of rows by cols in parallel, splitting the
+// longer side in multiples of 64.
+func swapLayout[T Element](p *parallel.Pool, dst, src []T, n, rows, cols int, transpose func(dst, src []T, rows, cols, dstStride, srcStride int)) {
+	size := rows * cols
+	if n == 0 || size == 0 {
+		return
+	}
+	if rows == 1 || cols == 1 {
+		copy(dst[:n*size], src[:n*size])
+		return
+	}
+	long, short := max(rows, cols), min(rows, cols)
+	part := min(long, max(64, (layoutGrain/short+63)/64*64))
+	parts := (long + part - 1) / part
+	p.For(n*parts, 1, func(_, lo, hi int) {
+		for job := lo; job < hi; job++ {
+			i, at := job/parts, job%parts*part
+			k := min(part, long-at)
+			d, s := dst[i*size:(i+1)*size], src[i*size:(i+1)*size]
+			if rows >= cols {
+				transpose(d[at:], s[at*cols:], k, cols, rows, cols)
+			} else {
+				transpose(d[at*rows:], s[at:], rows, k, rows, cols)
+			}
+		}
+	})
+}

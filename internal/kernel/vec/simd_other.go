@@ -1,0 +1,40 @@
+//go:build !amd64 || purego
+
+package vec
+
+func unarySIMD(Func, float32, float32, []float32, []float32) bool { return false }
+
+func unaryGradSIMD(Func, float32, float32, []float32, []float32, []float32, []float32) bool {
+	return false
+}
+
+func binarySIMD(Op, []float32, []float32, []float32) bool { return false }
+
+func binaryScalarSIMD(Op, []float32, []float32, float32, bool) bool { return false }
+
+func addClampSIMD([]float32, []float32, []float32, float32, float32) bool { return false }
+
+func mulAddClampSIMD([]float32, []float32, []float32, []float32, float32, float32) bool {
+	return false
+}
+
+func axpySIMD(float32, []float32, []float32) bool { return false }
+
+func lerpSIMD([]float32, float32, float32, []float32) bool { return false }
+
+func reduceSIMD(Red, []float32) (float32, bool) { return 0, false }
+
+func dotSIMD([]float32, []float32) (float32, bool) { return 0, false }
+
+func expSumSIMD([]float32, []float32, float32) (float32, bool) { return 0, false }
+
+func colReduceSIMD(colRed, []float32, []float32, []float32, []float32, int, int, int) bool {
+	return false
+}
+
+// transposeSIMD returns how many rows and columns it has transposed.
+func transposeSIMD([]float32, []float32, int, int, int, int) (rows, cols int) { return 0, 0 }
+
+func sgdSIMD([]float32, []float32, []float32, *sgdStep) bool { return false }
+
+func adamSIMD([]float32, []float32, []float32, []float32, *adamStep) bool { return false }
