@@ -73,6 +73,7 @@ type Conv struct {
 
 // impl is one way to compute a convolution.
 type impl interface {
+	name() string
 	scratch() int // floats a worker
 	pack(w, bias []float32)
 	exec(p *parallel.Pool, dst, src, add, scratch []float32)
@@ -88,10 +89,21 @@ func newWith(set *tile.Set, s Shape, p Params) *Conv {
 		panic(fmt.Sprintf("conv: %d groups do not divide %d input and %d output channels", s.Groups, s.C, s.K))
 	}
 	c := &Conv{}
-	d := newDense(set, s, p.Min, p.Max)
-	c.impl, c.name = d, d.name()
+	if s.Groups > 1 && s.Groups == s.C && s.K == s.C {
+		c.impl = newDepthwise(set.Level, s, p.Min, p.Max)
+	} else {
+		c.impl = newDense(set, s, p.Min, p.Max)
+	}
+	c.name = c.impl.name()
 	c.SetWeights(p.Weights, p.Bias)
 	return c
+}
+
+// checkParams panics unless weights and bias fit the shape.
+func checkParams(s *Shape, w, bias []float32) {
+	if len(w) != s.K*(s.C/s.Groups)*s.T*s.R*s.S || bias != nil && len(bias) != s.K {
+		panic(fmt.Sprintf("conv: %d weights and %d biases for shape %+v", len(w), len(bias), *s))
+	}
 }
 
 // Kernel names the kernel, for profiles.

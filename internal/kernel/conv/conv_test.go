@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
@@ -277,6 +278,27 @@ func TestRunAllocatesNothing(t *testing.T) {
 		dst, scratch := make([]float32, n.pixels()*n.DstStride), make([]float32, c.Scratch(2))
 		if got := testing.AllocsPerRun(20, func() { c.Run(pool, dst, p.src, nil, scratch) }); got >= 1 {
 			t.Errorf("%s: %v allocations a run", name, got)
+		}
+	}
+}
+
+// TestDepthwiseArgsLayout guards the offsets that the assembly generator states.
+func TestDepthwiseArgsLayout(t *testing.T) {
+	var a dwArgs
+	for name, f := range map[string][2]uintptr{
+		"Src": {unsafe.Offsetof(a.Src), 0}, "W": {unsafe.Offsetof(a.W), 24},
+		"Bias": {unsafe.Offsetof(a.Bias), 48}, "Dst": {unsafe.Offsetof(a.Dst), 72},
+		"Add": {unsafe.Offsetof(a.Add), 96}, "Taps": {unsafe.Offsetof(a.Taps), 120},
+		"First": {unsafe.Offsetof(a.First), 144}, "Pixels": {unsafe.Offsetof(a.Pixels), 152},
+		"Channels": {unsafe.Offsetof(a.Channels), 160}, "Step": {unsafe.Offsetof(a.Step), 168},
+		"DstStride": {unsafe.Offsetof(a.DstStride), 176}, "AddStride": {unsafe.Offsetof(a.AddStride), 184},
+		"Min": {unsafe.Offsetof(a.Min), 192}, "Max": {unsafe.Offsetof(a.Max), 196},
+		"left": {unsafe.Offsetof(a.left), 200}, "at": {unsafe.Offsetof(a.at), 208},
+		"dstAt": {unsafe.Offsetof(a.dstAt), 216}, "addAt": {unsafe.Offsetof(a.addAt), 224},
+		"chanLeft": {unsafe.Offsetof(a.chanLeft), 232},
+	} {
+		if unsafe.Sizeof(uintptr(0)) == 8 && f[0] != f[1] {
+			t.Errorf("%s at %d, the assembly says %d", name, f[0], f[1])
 		}
 	}
 }

@@ -136,9 +136,7 @@ func (d *dense) name() string {
 
 // pack lays the weights out for the kernels.
 func (d *dense) pack(w, bias []float32) {
-	if len(w) != d.K*(d.C/d.Groups)*d.T*d.R*d.S || bias != nil && len(bias) != d.K {
-		panic(fmt.Sprintf("conv: %d weights and %d biases for shape %+v", len(w), len(bias), d.Shape))
-	}
+	checkParams(&d.Shape, w, bias)
 	cg, taps := d.C/d.Groups, d.T*d.R*d.S
 	for _, c := range d.cols {
 		nr := c.kernel.Cols

@@ -1,0 +1,248 @@
+package conv
+
+import (
+	"fmt"
+
+	"github.com/drawknife/drawknife/internal/cpu"
+	"github.com/drawknife/drawknife/internal/kernel/tile"
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// dwArgs describes one call of a depthwise kernel: Pixels output pixels in a
+// line, all with the same taps. Pixel i, channel c becomes
+//
+//	clamp(Bias[c] + sum over taps Src[First+i*Step+tap+c]*W[wtap+c] + Add[i*AddStride+c])
+//
+// The assembly knows this layout; TestDepthwiseArgsLayout guards it.
+type dwArgs struct {
+	Src       []float32
+	W         []float32 // [tap][channel], channels padded to a multiple of dwPad
+	Bias      []float32 // [channel], padded
+	Dst       []float32
+	Add       []float32 // nil for none; may be Dst itself
+	Taps      []int     // for each tap its offset in Src and in W, in bytes
+	First     int       // offset of the first pixel in Src, in bytes; with a tap never negative
+	Pixels    int
+	Channels  int
+	Step      int // bytes from one pixel to the next
+	DstStride int // floats from one pixel to the next
+	AddStride int
+	Min, Max  float32
+
+	// Of the assembly, meaningless between calls.
+	left, at, dstAt, addAt, chanLeft int
+}
+
+// dwPad is the number of channels the packed weights are padded to.
+const dwPad = 16
+
+// dwKernel is one implementation.
+type dwKernel struct {
+	name  string
+	level cpu.Level
+	run   func(*dwArgs)
+}
+
+var dwKernels = []dwKernel{{"portable", cpu.Portable, dwPortable}}
+
+// dwPortable is the definition in plain Go.
+func dwPortable(a *dwArgs) {
+	for i := range a.Pixels {
+		dst := a.Dst[i*a.DstStride:][:a.Channels]
+		var add []float32
+		if a.Add != nil {
+			add = a.Add[i*a.AddStride:][:a.Channels]
+		}
+		const lump = 64
+		var sums [lump]float32
+		for c := 0; c < a.Channels; c += lump {
+			sum := sums[:min(lump, a.Channels-c)]
+			copy(sum, a.Bias[c:])
+			for t := 0; t < len(a.Taps); t += 2 {
+				x := a.Src[(a.First+i*a.Step+a.Taps[t])/4+c:][:len(sum)]
+				w := a.W[a.Taps[t+1]/4+c:][:len(sum)]
+				for j, v := range x {
+					sum[j] += v * w[j]
+				}
+			}
+			for j, v := range sum {
+				if add != nil {
+					v += add[c+j]
+				}
+				dst[c+j] = tile.Clamp(v, a.Min, a.Max)
+			}
+		}
+	}
+}
+
+// span is a range of output positions along one axis that see the same range
+// of kernel elements.
+type span struct{ lo, hi, k0, k1 int }
+
+// spans splits an axis into spans of at most limit positions.
+func spans(out, n, kernel, stride, dil, pad, limit int) []span {
+	var list []span
+	for o := range out {
+		at := o*stride - pad
+		k0, k1 := 0, kernel
+		for k0 < kernel && at+k0*dil < 0 {
+			k0++
+		}
+		for k1 > k0 && at+(k1-1)*dil >= n {
+			k1--
+		}
+		if last := len(list) - 1; last >= 0 && list[last].k0 == k0 && list[last].k1 == k1 && o-list[last].lo < limit {
+			list[last].hi = o + 1
+			continue
+		}
+		list = append(list, span{o, o + 1, k0, k1})
+	}
+	return list
+}
+
+// depthwise is a convolution in which each output channel reads the input
+// channel of its number.
+type depthwise struct {
+	Shape
+	kernel            *dwKernel
+	min, max          float32
+	w, bias           []float32
+	pitch             int // floats from one tap's weights to the next's
+	depth, rows, cols []span
+	chans             int // channels of a unit of work
+	states            statePool[dwState]
+}
+
+// dwRows is the largest number of output rows of a unit of work.
+const dwRows = 8
+
+func newDepthwise(level cpu.Level, s Shape, lo, hi float32) *depthwise {
+	d := &depthwise{Shape: s, min: lo, max: hi}
+	for i := range dwKernels {
+		if k := &dwKernels[i]; k.level <= level && cpu.Has(k.level) {
+			d.kernel = k
+		}
+	}
+	d.pitch = (s.C + dwPad - 1) / dwPad * dwPad
+	d.w, d.bias = aligned(d.pitch*s.T*s.R*s.S), aligned(d.pitch)
+	d.depth = spans(s.OD, s.D, s.T, s.StrideD, s.DilD, s.PadD, 1)
+	d.rows = spans(s.P, s.H, s.R, s.StrideH, s.DilH, s.PadH, dwRows)
+	d.cols = spans(s.Q, s.W, s.S, s.StrideW, s.DilW, s.PadW, s.Q)
+	// Enough units for some workers, but lines of channels long enough.
+	d.chans = d.pitch
+	for d.chans > 128 && d.units() < 32 {
+		d.chans = (d.chans/2 + dwPad - 1) / dwPad * dwPad
+	}
+	return d
+}
+
+func (d *depthwise) chanUnits() int { return (d.C + d.chans - 1) / d.chans }
+func (d *depthwise) units() int     { return d.N * d.OD * len(d.rows) * d.chanUnits() }
+func (d *depthwise) scratch() int   { return 0 }
+
+func (d *depthwise) name() string {
+	return fmt.Sprintf("depthwise %s %dx%d", d.kernel.name, d.R, d.S)
+}
+
+func (d *depthwise) pack(w, bias []float32) {
+	taps := d.T * d.R * d.S
+	checkParams(&d.Shape, w, bias)
+	for c := range d.C {
+		for t := range taps {
+			d.w[t*d.pitch+c] = w[c*taps+t]
+		}
+	}
+	clear(d.bias)
+	copy(d.bias, bias)
+}
+
+// dwState is what one run needs besides the plan.
+type dwState struct {
+	d             *depthwise
+	dst, src, add []float32
+	workers       []dwWorker
+	body          func(worker, lo, hi int)
+}
+
+type dwWorker struct {
+	args dwArgs
+	taps []int
+}
+
+func (d *depthwise) exec(p *parallel.Pool, dst, src, add, _ []float32) {
+	st := d.states.get(func() *dwState {
+		st := &dwState{d: d}
+		st.body = st.work
+		return st
+	})
+	for len(st.workers) < p.Workers() {
+		st.workers = append(st.workers, dwWorker{taps: make([]int, 2*d.T*d.R*d.S)})
+	}
+	st.dst, st.src, st.add = dst, src, add
+	p.For(d.units(), 1, st.body)
+	st.dst, st.src, st.add = nil, nil, nil
+	for i := range st.workers {
+		st.workers[i].args = dwArgs{}
+	}
+	d.states.put(st)
+}
+
+// work computes the units lo to hi: each is a few output rows of one image by
+// a block of channels.
+func (st *dwState) work(worker, lo, hi int) {
+	d := st.d
+	w := &st.workers[worker]
+	for u := lo; u < hi; u++ {
+		unit, c := u/d.chanUnits(), u%d.chanUnits()*d.chans
+		unit, row := unit/len(d.rows), unit%len(d.rows)
+		n, z := unit/d.OD, unit%d.OD
+		w.args = dwArgs{
+			W: d.w[c:], Bias: d.bias[c:], Channels: min(d.chans, d.C-c), Src: st.src[c:],
+			DstStride: d.DstStride, AddStride: d.AddStride, Min: d.min, Max: d.max,
+		}
+		for i := range d.cols {
+			st.rectangle(w, n, z, c, &d.rows[row], &d.cols[i])
+		}
+	}
+}
+
+// rectangle computes output pixels that all have the same taps, in lines along
+// its longer side.
+func (st *dwState) rectangle(w *dwWorker, n, z, c int, rows, cols *span) {
+	d, a := st.d, &w.args
+	deep := &d.depth[z]
+	list := w.taps[:0]
+	for t := deep.k0; t < deep.k1; t++ {
+		for r := rows.k0; r < rows.k1; r++ {
+			for s := cols.k0; s < cols.k1; s++ {
+				at := (t*d.DilD*d.H+r*d.DilH)*d.W + s*d.DilW
+				list = append(list, 4*at*d.SrcStride, 4*((t*d.R+r)*d.S+s)*d.pitch)
+			}
+		}
+	}
+	a.Taps = list
+	across, down := cols.hi-cols.lo, rows.hi-rows.lo
+	lines, stepP, stepQ := down, 1, 0 // from one line to the next
+	a.Pixels = across
+	a.Step = 4 * d.StrideW * d.SrcStride
+	if down > across {
+		lines, stepP, stepQ = across, 0, 1
+		a.Pixels = down
+		a.Step = 4 * d.StrideH * d.W * d.SrcStride
+		a.DstStride, a.AddStride = d.Q*d.DstStride, d.Q*d.AddStride
+	} else {
+		a.DstStride, a.AddStride = d.DstStride, d.AddStride
+	}
+	p, q := rows.lo, cols.lo
+	for range lines {
+		y, x := p*d.StrideH-d.PadH, q*d.StrideW-d.PadW
+		a.First = 4 * (((n*d.D+z*d.StrideD-d.PadD)*d.H+y)*d.W + x) * d.SrcStride
+		out := ((n*d.OD+z)*d.P+p)*d.Q + q
+		a.Dst = st.dst[out*d.DstStride+c:]
+		if st.add != nil {
+			a.Add = st.add[out*d.AddStride+c:]
+		}
+		d.kernel.run(a)
+		p, q = p+stepP, q+stepQ
+	}
+}
