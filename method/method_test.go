@@ -1,0 +1,48 @@
+package method
+
+import (
+	"strings"
+	"testing"
+)
+
+type score interface{ Rate() string }
+type fake string
+
+func (f fake) Rate() string { return string(f) }
+
+func TestNew(t *testing.T) {
+	Register(Method{Name: "test-fake", Family: "test", Summary: "a fake", Options: []Option{{"rate", "0.5", "how much"}},
+		New: func(o map[string]string) (any, error) { return fake(o["rate"]), nil }})
+	for _, c := range []struct{ spec, want, err string }{
+		{"test-fake", "0.5", ""},
+		{"test-fake:rate=0.7", "0.7", ""},
+		{"test-fake:speed=1", "", "no option"},
+		{"nothing", "", "no method is called"},
+	} {
+		s, err := New[score]("test", c.spec)
+		switch {
+		case c.err != "":
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s: error %v, want one that says %q", c.spec, err, c.err)
+			}
+		case err != nil:
+			t.Errorf("%s: %v", c.spec, err)
+		case s.Rate() != c.want:
+			t.Errorf("%s: rate %q, want %q", c.spec, s.Rate(), c.want)
+		}
+	}
+	if _, err := New[interface{ Nothing() }]("test", "test-fake"); err == nil {
+		t.Error("New gave a type that the method does not make")
+	}
+}
+
+func TestRegisterRefusesDuplicates(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Fatal("a second method of the same name was accepted")
+		}
+	}()
+	m := Method{Name: "test-twice", Family: "test", Summary: "x", New: func(map[string]string) (any, error) { return nil, nil }}
+	Register(m)
+	Register(m)
+}
