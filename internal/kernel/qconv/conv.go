@@ -98,6 +98,9 @@ func newAt(level cpu.Level, s Shape, p Params) *Conv {
 
 // choose picks the fastest way that level allows.
 func (c *Conv) choose(level cpu.Level) runner {
+	if i := isaFor(level); i != nil && c.finite() {
+		return newTiled(c, i)
+	}
 	return newPortable(c)
 }
 
@@ -170,19 +173,18 @@ func (c *Conv) emit(o *output, at, k0 int, sums []int32) {
 	}
 }
 
-// addRows adds the second operand to the finished pixels lo..hi-1.
-func (c *Conv) addRows(o *output, lo, hi int) {
-	if o.add == nil {
-		return
-	}
+// addBlock adds the second operand to channels k0..k1-1 of count finished
+// pixels from first on.
+func (c *Conv) addBlock(o *output, first, count, k0, k1 int) {
 	k, ds, as := c.shape.K, c.shape.DstStride, c.shape.AddStride
-	if ds == k && as == k {
-		qvec.Add(o.u8[lo*k:hi*k], o.u8[lo*k:hi*k], o.add[lo*k:hi*k], *o.q)
+	if ds == k && as == k && k1-k0 == k {
+		d := o.u8[first*k : (first+count)*k]
+		qvec.Add(d, d, o.add[first*k:(first+count)*k], *o.q)
 		return
 	}
-	for m := lo; m < hi; m++ {
-		d := o.u8[m*ds : m*ds+k]
-		qvec.Add(d, d, o.add[m*as:m*as+k], *o.q)
+	for m := first; m < first+count; m++ {
+		d := o.u8[m*ds+k0 : m*ds+k1]
+		qvec.Add(d, d, o.add[m*as+k0:m*as+k1], *o.q)
 	}
 }
 

@@ -36,7 +36,9 @@ func (p *portable) exec(pool *parallel.Pool, src []uint8, o *output, _ []byte) {
 		for m := lo; m < hi; m++ {
 			p.pixel(src, o, m)
 		}
-		p.c.addRows(o, lo, hi)
+		if o.add != nil {
+			p.c.addBlock(o, lo, hi-lo, 0, s.K)
+		}
 	})
 }
 

@@ -1,0 +1,64 @@
+package qconv
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// same returns an image convolution of a square kernel with "same" padding.
+func same(size, c, k, r, stride, groups int) Shape {
+	out := (size + stride - 1) / stride
+	return Shape{N: 1, H: size, W: size, C: c, K: k, R: r, S: r, P: out, Q: out,
+		PadH: (r - 1) / 2, PadW: (r - 1) / 2, StrideH: stride, StrideW: stride, Groups: groups}
+}
+
+var layers = []struct {
+	name string
+	s    Shape
+}{
+	{"3x3_64_64_56", same(56, 64, 64, 3, 1, 1)},
+	{"3x3_128_128_28", same(28, 128, 128, 3, 1, 1)},
+	{"3x3_256_256_14", same(14, 256, 256, 3, 1, 1)},
+	{"3x3_512_512_7", same(7, 512, 512, 3, 1, 1)},
+	{"3x3_64_128_56_s2", same(56, 64, 128, 3, 2, 1)},
+	{"1x1_256_256_28", same(28, 256, 256, 1, 1, 1)},
+	{"1x1_1024_256_14", same(14, 1024, 256, 1, 1, 1)},
+	{"1x1_96_24_56", same(56, 96, 24, 1, 1, 1)},
+	{"1x1_16_96_112", same(112, 16, 96, 1, 1, 1)},
+	{"1x1_960_160_7", same(7, 960, 160, 1, 1, 1)},
+	{"3x3_16_16_32", same(32, 16, 16, 3, 1, 1)},
+	{"3x3_32_32_16", same(16, 32, 32, 3, 1, 1)},
+	{"3x3_64_64_8", same(8, 64, 64, 3, 1, 1)},
+	{"stem_7x7_3_64_224_s2", same(224, 3, 64, 7, 2, 1)},
+	{"stem_3x3_3_32_224_s2", same(224, 3, 32, 3, 2, 1)},
+	{"stem_3x3_3_16_32", same(32, 3, 16, 3, 1, 1)},
+	{"lenet_5x5_1_8_28", same(28, 1, 8, 5, 1, 1)},
+	{"group32_3x3_128_128_56", same(56, 128, 128, 3, 1, 32)},
+	{"fc_1024_1000", Shape{N: 1, H: 1, W: 1, C: 1024, K: 1000, P: 1, Q: 1}},
+	{"dw3x3_96_112", same(112, 96, 96, 3, 1, 96)},
+	{"dw3x3_96_112_s2", same(112, 96, 96, 3, 2, 96)},
+	{"dw3x3_384_14", same(14, 384, 384, 3, 1, 384)},
+	{"dw5x5_240_28", same(28, 240, 240, 5, 1, 240)},
+	{"dw5x5_72_56_s2", same(56, 72, 72, 5, 2, 72)},
+	{"dw7x7_96_56", same(56, 96, 96, 7, 1, 96)},
+}
+
+func BenchmarkConv(b *testing.B) {
+	pool := parallel.New(1)
+	defer pool.Close()
+	for _, l := range layers {
+		b.Run(l.name, func(b *testing.B) {
+			pr := newProblem(rand.New(rand.NewPCG(1, 1)), l.s)
+			c := New(pr.s, pr.p)
+			scratch := make([]byte, c.Scratch(1))
+			dst := make([]uint8, pixels(&pr.s)*pr.s.DstStride)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Run(pool, dst, pr.src, scratch)
+			}
+			b.ReportMetric(2*float64(pr.s.MACs())*float64(b.N)/b.Elapsed().Seconds()/1e9, "GOP/s")
+		})
+	}
+}

@@ -1,0 +1,205 @@
+package qconv
+
+// strip is the geometry of the input a block of output pixels needs, copied
+// into scratch memory with the padding written out, so that a kernel reaches
+// any tap of any pixel by adding two offsets.
+//
+// A block is a rectangle of output rows and columns of one plane (image and
+// output depth), or several whole planes. Its strip is laid out
+// [planes][T][lines][cols][pitch]. Where the kernel is one tap wide, only the
+// columns it meets are copied, and the same holds for lines.
+type strip struct {
+	s                   Shape // pointwise convolutions flattened to one long row
+	elem                int   // bytes of an element: 1, or 2 where bytes are widened
+	pitch               int   // elements from one pixel to the next
+	planes, rows, cells int   // of a full block: planes, output rows, output columns
+	lines, cols         int   // of the strip of a full block
+	lineStep, colStep   int   // input pixels between them
+	rowLines, cellCols  int   // strip lines and columns between output pixels
+	bands, columns      int   // blocks of a plane, down and across
+	blocks              int
+}
+
+// stripBytes is the size of a strip to aim at: half of a first-level cache.
+// blockPixels is the least number of pixels that repays reading the weights.
+const (
+	stripBytes  = 40 << 10
+	blockPixels = 48
+)
+
+func newStrip(s Shape, elem int) *strip {
+	if pointwise(&s) {
+		s.W *= s.N * s.D * s.H
+		s.Q *= s.N * s.OD * s.P
+		s.N, s.D, s.H, s.OD, s.P = 1, 1, 1, 1, 1
+	}
+	g := &strip{s: s, elem: elem, pitch: s.C, lineStep: 1, colStep: 1, rowLines: s.StrideH, cellCols: s.StrideW}
+	if s.R == 1 {
+		g.lineStep, g.rowLines = s.StrideH, 1
+	}
+	if s.S == 1 {
+		g.colStep, g.cellCols = s.StrideW, 1
+		// Pixels a power of two apart would share a few lines of the cache.
+		if s.C*elem%512 == 0 {
+			g.pitch += 64 / elem
+		}
+	}
+	g.split()
+	return g
+}
+
+// pointwise reports a convolution that reads each pixel once, in order.
+func pointwise(s *Shape) bool {
+	return taps(s) == 1 && s.OD == s.D && s.P == s.H && s.Q == s.W &&
+		s.StrideD == 1 && s.StrideH == 1 && s.StrideW == 1 && s.PadD == 0 && s.PadH == 0 && s.PadW == 0
+}
+
+// split chooses the size of the blocks.
+func (g *strip) split() {
+	s := &g.s
+	size := func(rows, cells int) int { // bytes of the strip of one plane
+		return s.T * ((rows-1)*g.rowLines + (s.R-1)*s.DilH + 1) * ((cells-1)*g.cellCols + (s.S-1)*s.DilW + 1) * g.pitch * g.elem
+	}
+	fits := func(rows, cells int) bool {
+		return rows*cells <= blockPixels || size(rows, cells) <= stripBytes
+	}
+	g.rows, g.cells, g.planes = s.P, s.Q, 1
+	for g.rows > 1 && !fits(g.rows, g.cells) {
+		g.rows--
+	}
+	for g.cells > 6 && !fits(g.rows, g.cells) {
+		g.cells = (g.cells - 1) / 6 * 6
+	}
+	g.bands, g.columns = (s.P+g.rows-1)/g.rows, (s.Q+g.cells-1)/g.cells
+	g.rows = (s.P + g.bands - 1) / g.bands // even out
+	if g.columns > 1 {
+		g.cells = ((s.Q+g.columns-1)/g.columns + 5) / 6 * 6
+		g.columns = (s.Q + g.cells - 1) / g.cells
+	}
+	all := s.N * s.OD
+	if g.bands == 1 && g.columns == 1 {
+		for g.planes < all && fits((g.planes+1)*g.rows, g.cells) {
+			g.planes++
+		}
+	}
+	g.lines = (g.rows-1)*g.rowLines + (s.R-1)*s.DilH + 1
+	g.cols = (g.cells-1)*g.cellCols + (s.S-1)*s.DilW + 1
+	g.blocks = (all + g.planes - 1) / g.planes * g.bands * g.columns
+}
+
+// bytes is the size of a strip, rounded up to cache lines, with room for
+// reads past its end.
+func (g *strip) bytes() int {
+	return (g.planes*g.s.T*g.lines*g.cols*g.pitch*g.elem + 127) &^ 63
+}
+
+// pixelOffsets are the offsets in bytes of the pixels of a block, in order.
+func (g *strip) pixelOffsets() []int32 {
+	list := []int32{}
+	for pl := range g.planes {
+		for r := range g.rows {
+			for c := range g.cells {
+				at := (pl*g.s.T*g.lines+r*g.rowLines)*g.cols + c*g.cellCols
+				list = append(list, int32(at*g.pitch*g.elem))
+			}
+		}
+	}
+	return list
+}
+
+// runOffsets are the offsets in bytes of the runs of consecutive elements that
+// the kernel multiplies, and their number of elements. Without groups, the
+// taps of a line follow each other.
+func (g *strip) runOffsets(perGroup int) (offs []int32, length int) {
+	s := &g.s
+	taps, length := s.S, perGroup
+	if s.DilW == 1 && perGroup == s.C && g.pitch == s.C {
+		taps, length = 1, s.S*s.C
+	}
+	for t := range s.T {
+		for r := range s.R {
+			for c := range taps {
+				at := (t*g.lines+r*s.DilH)*g.cols + c*s.DilW
+				offs = append(offs, int32(at*g.pitch*g.elem))
+			}
+		}
+	}
+	return offs, length
+}
+
+// block is one block: its output pixels first..first+count-1 of the
+// flattened output, and where it stands.
+type block struct {
+	plane, planes, row, rows, cell, cells int
+	first, count                          int
+}
+
+func (g *strip) block(i int) block {
+	s := &g.s
+	per := g.bands * g.columns
+	b := block{plane: i / per * g.planes, row: i % per / g.columns * g.rows, cell: i % g.columns * g.cells}
+	b.planes = min(g.planes, s.N*s.OD-b.plane)
+	b.rows = min(g.rows, s.P-b.row)
+	b.cells = min(g.cells, s.Q-b.cell)
+	b.first = (b.plane*s.P+b.row)*s.Q + b.cell
+	b.count = b.planes * b.rows * b.cells
+	return b
+}
+
+// copier copies input into a strip. Offsets into the strip count elements.
+type copier struct {
+	g       *strip
+	strip   []byte
+	src     []uint8
+	padding []byte // a line of zero points
+	rows    func(dst []byte, dstStride int, src []uint8, srcStride, n, rows int)
+}
+
+func (c *copier) pad(at, n int) {
+	copy(c.strip[at*c.g.elem:], c.padding[:n*c.g.elem])
+}
+
+// pixels copies n pixels that start at an element of the source.
+func (c *copier) pixels(at, from, n int) {
+	g := c.g
+	step, ch := g.s.SrcStride*g.colStep, g.s.C
+	if step == ch && g.pitch == ch {
+		ch, n = ch*n, 1
+	}
+	c.rows(c.strip[at*g.elem:], g.pitch*g.elem, c.src[from:], step, ch, n)
+}
+
+// fill visits the lines of the strip of a block.
+func (g *strip) fill(b *block, f *copier) {
+	s := &g.s
+	lines := (b.rows-1)*g.rowLines + (s.R-1)*s.DilH + 1
+	cols := (b.cells-1)*g.cellCols + (s.S-1)*s.DilW + 1
+	x0 := b.cell*s.StrideW - s.PadW
+	lo := min(cols, max(0, (-x0+g.colStep-1)/g.colStep)) // columns lo..hi-1 lie inside
+	hi := max(lo, min(cols, (s.W-x0+g.colStep-1)/g.colStep))
+	if x0 >= s.W {
+		hi = lo
+	}
+	for pl := range b.planes {
+		n, od := (b.plane+pl)/s.OD, (b.plane+pl)%s.OD
+		for t := range s.T {
+			z := od*s.StrideD - s.PadD + t*s.DilD
+			for l := range lines {
+				y := b.row*s.StrideH - s.PadH + l*g.lineStep
+				at := ((pl*s.T+t)*g.lines + l) * g.cols * g.pitch
+				if z < 0 || z >= s.D || y < 0 || y >= s.H || hi == lo {
+					f.pad(at, cols*g.pitch)
+					continue
+				}
+				if lo > 0 {
+					f.pad(at, lo*g.pitch)
+				}
+				from := (((n*s.D+z)*s.H+y)*s.W + x0 + lo*g.colStep) * s.SrcStride
+				f.pixels(at+lo*g.pitch, from, hi-lo)
+				if hi < cols {
+					f.pad(at+hi*g.pitch, (cols-hi)*g.pitch)
+				}
+			}
+		}
+	}
+}

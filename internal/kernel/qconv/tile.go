@@ -1,0 +1,316 @@
+package qconv
+
+import (
+	"unsafe"
+
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// tiled is the vector path of dense and grouped convolutions: an indirect
+// integer matrix product over the pixels of a block and a panel of output
+// channels. The strip of a block is filled once; then each panel of weights,
+// which a first-level cache holds, passes over all tiles of the block.
+type tiled struct {
+	c       *Conv
+	isa     *isa
+	g       *strip
+	offs    []int32 // of the pixels of a block, in the strip
+	runs    []int32
+	steps   int // of a run
+	panels  []panel
+	units   []unit
+	weights []byte    // [panel][run][step][width][values of a step]
+	bias    []int32   // [panel][width]
+	scale   []float32 // [panel][width]
+	padding []byte    // a strip line of zero points
+	args    tileArgs  // the fields that never change
+}
+
+// isa is what the vector path needs to know of an instruction set.
+type isa struct {
+	name  string
+	elem  int // bytes of a strip element
+	rows  int // most pixels of a tile
+	lanes int // int32 in a vector
+	wide  int // most vectors of channels of a tile
+	tile  func(a *tileArgs, rows, vecs int)
+	// copyRows copies n bytes of each of some rows into elements.
+	copyRows func(dst []byte, dstStride int, src []uint8, srcStride, n, rows int)
+}
+
+// panel is a range of output channels computed together.
+type panel struct {
+	group, k0, n int // n channels from k0; less than the width only in groups below one vector
+	vecs         int
+	w, at        int // offsets into weights and into bias and scale
+}
+
+// unit is a range of panels for one worker. Units never share a channel,
+// though the panels of one may.
+type unit struct{ lo, hi, k0, k1 int }
+
+// tileArgs is what the assembly reads; its layout is fixed (TestTileArgs).
+type tileArgs struct {
+	base      unsafe.Pointer // the strip at the first channel of the group
+	offs      unsafe.Pointer // offset of each pixel from base
+	runs      unsafe.Pointer // offset of each run from a pixel
+	nruns     int
+	steps     int // groups of four bytes in a run
+	w         unsafe.Pointer
+	bias      unsafe.Pointer
+	scale     unsafe.Pointer
+	dst       unsafe.Pointer // of the first pixel
+	dstStride int            // bytes between pixels
+	tiles     int            // tiles to compute; the kernel counts it down
+	mode      int            // form of the output: one of the modes
+	zero      [16]int16      // zero point of the output
+	lo, hi    [32]uint8      // clamp of bytes
+	flo, fhi  [16]float32    // clamp of floats
+	lane      [8]int32       // order of dwords that undoes lane-wise packing
+
+	offsAt, dstAt uintptr // of the assembly
+}
+
+const (
+	modeBytes = iota
+	modeInt32
+	modeFloat
+)
+
+func newTiled(c *Conv, i *isa) *tiled {
+	s := c.shape
+	merge := mergeGroups(&s, i.lanes)
+	groups := s.Groups / merge
+	t := &tiled{c: c, isa: i, g: newStrip(s, i.elem)}
+	t.offs = t.g.pixelOffsets()
+	length := 0
+	t.runs, length = t.g.runOffsets(s.C / groups)
+	t.steps = (length*i.elem + 3) / 4
+	t.pack(groups, merge)
+	t.padding = make([]byte, t.g.cols*t.g.pitch*i.elem)
+	for j := 0; j < len(t.padding); j += i.elem {
+		t.padding[j] = c.p.SrcZero // the high byte of an int16 stays 0
+	}
+	a := &t.args
+	for j := range a.zero {
+		a.zero[j], a.flo[j], a.fhi[j] = int16(c.p.DstZero), c.p.FMin, c.p.FMax
+	}
+	for j := range a.lo {
+		a.lo[j], a.hi[j] = c.p.Min, c.p.Max
+	}
+	a.lane = [8]int32{0, 4, 1, 5, 2, 6, 3, 7}
+	return t
+}
+
+// mergeGroups is the number of groups to compute as one, the weights between
+// them zero, so that each has a vector of output channels.
+func mergeGroups(s *Shape, lanes int) int {
+	kg := s.K / s.Groups
+	for m := 1; m < s.Groups; m++ {
+		if s.Groups%m == 0 && kg*m >= lanes {
+			return m
+		}
+	}
+	return s.Groups
+}
+
+// pack lays out panels and their weights.
+func (t *tiled) pack(groups, merge int) {
+	s := &t.c.shape
+	kg := s.K / groups
+	for g := range groups {
+		for _, p := range splitChannels(kg, t.isa.lanes, t.isa.wide) {
+			p.group, p.k0 = g, p.k0+g*kg
+			p.w, p.at = len(t.weights), len(t.bias)
+			u := unit{lo: len(t.panels), hi: len(t.panels) + 1, k0: p.k0, k1: p.k0 + p.n}
+			if last := len(t.units) - 1; last >= 0 && t.units[last].k1 > p.k0 {
+				t.units[last].hi, t.units[last].k1 = u.hi, u.k1
+			} else {
+				t.units = append(t.units, u)
+			}
+			t.panels = append(t.panels, p)
+			t.packPanel(&p, groups, merge)
+		}
+	}
+}
+
+// splitChannels cuts k channels into panels of lanes to wide*lanes. The last
+// may overlap the one before rather than be partly empty.
+func splitChannels(k, lanes, wide int) []panel {
+	list := []panel{}
+	at := 0
+	for ; k-at >= lanes*wide; at += lanes * wide {
+		list = append(list, panel{k0: at, n: lanes * wide, vecs: wide})
+	}
+	for at < k {
+		vecs := (k - at + lanes - 1) / lanes
+		switch {
+		case k >= vecs*lanes:
+			at = k - vecs*lanes
+		case k > lanes:
+			vecs-- // the channels left over overlap in the next round
+		}
+		n := min(k-at, vecs*lanes)
+		list = append(list, panel{k0: at, n: n, vecs: vecs})
+		at += n
+	}
+	return list
+}
+
+func (t *tiled) packPanel(p *panel, groups, merge int) {
+	s := &t.c.shape
+	width := p.vecs * t.isa.lanes
+	values := 4 / t.isa.elem
+	w := make([]byte, len(t.runs)*t.steps*width*4)
+	cm, cg, kg, ntaps := s.C/groups, s.C/s.Groups, s.K/s.Groups, taps(s)
+	perRun := ntaps / len(t.runs)
+	for j := range p.n {
+		k := p.k0 + j
+		t.bias = append(t.bias, t.c.bias[k])
+		t.scale = append(t.scale, t.c.scale[k])
+		inner := k / kg % merge // the true group within the merged one
+		for tap := range ntaps {
+			for c := range cg {
+				v := t.c.p.Weights[(k*cg+c)*ntaps+tap]
+				x := tap%perRun*cm + inner*cg + c // within the run
+				at := (((tap/perRun*t.steps+x/values)*width+j)*values + x%values) * t.isa.elem
+				w[at] = byte(v)
+				if t.isa.elem == 2 {
+					w[at+1] = byte(v >> 7) // the sign
+				}
+			}
+		}
+	}
+	for range width - p.n {
+		t.bias = append(t.bias, 0)
+		t.scale = append(t.scale, 0)
+	}
+	t.weights = append(t.weights, w...)
+}
+
+func (t *tiled) name() string { return t.isa.name }
+
+// scratch holds a strip for each worker and the tiles of narrow groups.
+func (t *tiled) scratch(workers int) int { return workers*t.perWorker() + 64 }
+
+func (t *tiled) perWorker() int { return t.g.bytes() + t.narrowBytes() }
+
+// narrowBytes is the room for the output of one block of a panel that is
+// narrower than a vector.
+func (t *tiled) narrowBytes() int {
+	if t.panels[0].n >= t.isa.lanes {
+		return 0
+	}
+	return (len(t.offs)*t.isa.lanes*4 + 63) &^ 63
+}
+
+func (t *tiled) exec(pool *parallel.Pool, src []uint8, o *output, scratch []byte) {
+	scratch = align(scratch)
+	// Blocks are the tasks; where they are too few, so are ranges of channels.
+	parts := 1
+	if w := pool.Workers(); w > 1 && t.g.blocks < 3*w {
+		parts = min(len(t.units), (3*w+t.g.blocks-1)/t.g.blocks)
+	}
+	pool.For(t.g.blocks*parts, 1, func(worker, lo, hi int) {
+		mine := scratch[worker*t.perWorker():][:t.perWorker()]
+		filled := -1
+		for task := lo; task < hi; task++ {
+			b := t.g.block(task / parts)
+			if filled != task/parts {
+				t.g.fill(&b, &copier{g: t.g, strip: mine, src: src, padding: t.padding, rows: t.isa.copyRows})
+				filled = task / parts
+			}
+			part := task % parts
+			t.compute(&b, o, mine, part*len(t.units)/parts, (part+1)*len(t.units)/parts)
+		}
+	})
+}
+
+// compute runs the panels of units lo..hi-1 over a block.
+func (t *tiled) compute(b *block, o *output, mine []byte, lo, hi int) {
+	s := &t.c.shape
+	a := t.args
+	elem := t.aim(&a, o)
+	cg := s.C / (t.panels[len(t.panels)-1].group + 1) // channels of a merged group
+	for _, u := range t.units[lo:hi] {
+		for i := u.lo; i < u.hi; i++ {
+			p := &t.panels[i]
+			a.base = unsafe.Pointer(&mine[p.group*cg*t.isa.elem])
+			a.w = unsafe.Pointer(&t.weights[p.w])
+			a.bias, a.scale = unsafe.Pointer(&t.bias[p.at]), unsafe.Pointer(&t.scale[p.at])
+			at := b.first*s.DstStride + p.k0
+			if p.n < t.isa.lanes {
+				t.narrow(&a, b, o, mine[t.g.bytes():], at, p.n, elem)
+				continue
+			}
+			a.dst, a.dstStride = o.at(at), s.DstStride*elem
+			t.tiles(&a, b.count, p.vecs)
+		}
+	}
+	if o.add != nil {
+		t.c.addBlock(o, b.first, b.count, t.units[lo].k0, t.units[hi-1].k1)
+	}
+}
+
+// aim sets the mode and returns the bytes of an output element.
+func (t *tiled) aim(a *tileArgs, o *output) int {
+	switch {
+	case o.i32 != nil:
+		a.mode = modeInt32
+	case o.f32 != nil:
+		a.mode = modeFloat
+	default:
+		a.mode = modeBytes
+		return 1
+	}
+	return 4
+}
+
+// at is the address of an element of the destination.
+func (o *output) at(i int) unsafe.Pointer {
+	switch {
+	case o.i32 != nil:
+		return unsafe.Pointer(&o.i32[i])
+	case o.f32 != nil:
+		return unsafe.Pointer(&o.f32[i])
+	}
+	return unsafe.Pointer(&o.u8[i])
+}
+
+// tiles runs a panel over count pixels.
+func (t *tiled) tiles(a *tileArgs, count, vecs int) {
+	a.offs, a.runs = unsafe.Pointer(&t.offs[0]), unsafe.Pointer(&t.runs[0])
+	a.nruns, a.steps = len(t.runs), t.steps
+	full := count / t.isa.rows
+	if a.tiles = full; full > 0 {
+		t.isa.tile(a, t.isa.rows, vecs)
+	}
+	if rest := count % t.isa.rows; rest > 0 {
+		done := full * t.isa.rows
+		a.offs, a.dst, a.tiles = unsafe.Pointer(&t.offs[done]), unsafe.Add(a.dst, done*a.dstStride), 1
+		t.isa.tile(a, rest, vecs)
+	}
+}
+
+// narrow computes a panel of fewer channels than a vector holds aside, and
+// copies what is wanted.
+func (t *tiled) narrow(a *tileArgs, b *block, o *output, aside []byte, at, n, elem int) {
+	a.dst, a.dstStride = unsafe.Pointer(&aside[0]), t.isa.lanes*elem
+	t.tiles(a, b.count, 1)
+	for m := range b.count {
+		from := aside[m*t.isa.lanes*elem:]
+		switch {
+		case elem == 1:
+			copy(o.u8[at:at+n], from)
+		case o.i32 != nil:
+			copy(o.i32[at:at+n], unsafe.Slice((*int32)(unsafe.Pointer(&from[0])), n))
+		default:
+			copy(o.f32[at:at+n], unsafe.Slice((*float32)(unsafe.Pointer(&from[0])), n))
+		}
+		at += t.c.shape.DstStride
+	}
+}
+
+func align(b []byte) []byte {
+	return b[-uintptr(unsafe.Pointer(unsafe.SliceData(b)))&63:]
+}

@@ -1,0 +1,8 @@
+//go:build purego || !amd64
+
+package qconv
+
+import "github.com/drawknife/drawknife/internal/cpu"
+
+// isaFor is the vector path for a level: none.
+func isaFor(cpu.Level) *isa { return nil }
