@@ -19,82 +19,91 @@ func emitDepthwise() {
 	for i := 8; i < 16; i++ {
 		DATA(4*i, U32(0))
 	}
-	depthwise{isa: avx2, masks: masks}.emit()
-	depthwise{isa: avx512, masks: masks}.emit()
+	for _, isa := range []isa{avx2, avx512} {
+		depthwise{isa: isa, masks: masks}.emit()
+		for _, width := range []int{3, 5, 7} {
+			for _, stride := range []int{1, 2} {
+				depthwise{isa: isa, slide: &dwSlide{width, stride}}.emit()
+			}
+		}
+	}
 }
 
 // Byte offsets of the fields of conv.dwArgs.
 const (
-	dwSrc, dwW, dwBias, dwDst, dwAdd           = 0, 24, 48, 72, 96
-	dwTaps, dwTapsLen, dwFirst, dwPixels       = 120, 128, 144, 152
-	dwChannels, dwStep, dwDstStride            = 160, 168, 176
-	dwAddStride, dwMin, dwMax                  = 184, 192, 196
-	dwLeft, dwAt, dwDstAt, dwAddAt, dwChanLeft = 200, 208, 216, 224, 232
+	dwSrc, dwW, dwBias, dwDst, dwAdd        = 0, 24, 48, 72, 96
+	dwTaps, dwTapsLen, dwFirst, dwPixels    = 120, 128, 144, 152
+	dwLines, dwChannels, dwStep, dwLineStep = 160, 168, 176, 184
+	dwDstStride, dwDstLine                  = 192, 200
+	dwAddStride, dwAddLine, dwMin, dwMax    = 208, 216, 224, 228
+	dwLeft, dwAt, dwDstAt, dwAddAt          = 232, 240, 248, 256
+	dwLinesLeft, dwLineAt, dwDstLineAt      = 264, 272, 280
+	dwAddLineAt, dwChanLeft                 = 288, 296
+	dwRows, dwRowStep, dwColStep, dwPitch   = 304, 312, 320, 328
 )
 
-// depthwise emits the kernel described by conv.dwArgs: pixels in groups of
-// four, channels in lanes. A tap's weights are loaded once for the four
-// pixels, whose values are memory operands of the multiply-adds.
+// depthwise emits the kernel described by conv.dwArgs: channels in lanes,
+// pixels in groups of four. A tap's weights are loaded once for the four
+// pixels, whose values are memory operands of the multiply-adds. A block of
+// channels runs over all lines before the next, so that what the lines share
+// of the input stays in the first-level cache.
+//
+// With slide it emits the kernel for a rectangle of taps as wide as the
+// convolution's kernel: each value is loaded once for all the pixels of the
+// group that it meets.
 type depthwise struct {
 	isa
 	masks Mem
+	slide *dwSlide
 }
+
+// dwSlide is the width of a kernel without dilation, and its stride.
+type dwSlide struct{ width, stride int }
 
 var dwPixel = []GPPhysical{R8, R9, R10, R11}
 
 func (d depthwise) emit() {
 	name := "depthwise" + d.name
+	if d.slide != nil {
+		name += fmt.Sprintf("w%ds%d", d.slide.width, d.slide.stride)
+	}
 	label := func(s string) string { return name + "_" + s }
 	TEXT(name, NOSPLIT, "func(a *byte)") // the stub says *dwArgs
 	Load(Param("a"), RAX)
 	arg := func(off int) Mem { return Mem{Base: RAX, Disp: off} }
-	move := func(from, to int) {
-		MOVQ(arg(from), RCX)
-		MOVQ(RCX, arg(to))
-	}
-	move(dwPixels, dwLeft)
-	move(dwDst, dwDstAt)
-	move(dwAdd, dwAddAt)
-	MOVQ(arg(dwSrc), RCX)
-	ADDQ(arg(dwFirst), RCX)
-	MOVQ(RCX, arg(dwAt))
 	// Strides in bytes stay in registers.
-	dstStride, addStride := RSI, RDI
-	MOVQ(arg(dwDstStride), dstStride)
-	SHLQ(Imm(2), dstStride)
-	MOVQ(arg(dwAddStride), addStride)
-	SHLQ(Imm(2), addStride)
-
-	Label(label("group"))
-	// Pixels that are missing at the end repeat the last.
-	MOVQ(arg(dwAt), R8)
-	for i := 1; i < 4; i++ {
-		MOVQ(dwPixel[i-1], dwPixel[i])
-		CMPQ(arg(dwLeft), Imm(uint64(i)))
-		JLE(LabelRef(label(fmt.Sprintf("last%d", i))))
-		ADDQ(arg(dwStep), dwPixel[i])
-		Label(label(fmt.Sprintf("last%d", i)))
-	}
+	MOVQ(arg(dwDstStride), RSI)
+	SHLQ(Imm(2), RSI)
+	MOVQ(arg(dwAddStride), RDI)
+	SHLQ(Imm(2), RDI)
 	MOVQ(arg(dwW), RDX)
 	XORQ(RBX, RBX) // channel, in bytes
-	move(dwChannels, dwChanLeft)
+	MOVQ(arg(dwChannels), RCX)
+	MOVQ(RCX, arg(dwChanLeft))
 
-	wide := 4 * d.lanes
-	for _, vecs := range []int{2, 1} {
+	blocks := []int{2, 1}
+	if d.slide != nil && d.slide.width > 3 {
+		blocks = []int{1} // the weights of a kernel row stay in registers
+	}
+	for _, vecs := range blocks {
 		Label(label(fmt.Sprintf("by%d", vecs)))
 		CMPQ(arg(dwChanLeft), U32(uint32(vecs*d.lanes)))
 		JLT(LabelRef(label(fmt.Sprintf("after%d", vecs))))
-		dwBlock{d.isa, vecs, false}.emit(label, arg, d.reg)
-		d.advance(arg, vecs*wide)
-		SUBQ(U32(uint32(vecs*d.lanes)), arg(dwChanLeft))
+		dwBlock{d.isa, vecs, false, d.slide}.emit(label, arg)
+		d.advance(arg, vecs*d.lanes)
 		JMP(LabelRef(label(fmt.Sprintf("by%d", vecs))))
 		Label(label(fmt.Sprintf("after%d", vecs)))
+	}
+	if d.slide != nil { // whole vectors only
+		VZEROUPPER()
+		RET()
+		return
 	}
 	// The last channels, up to eight at a time, under a mask.
 	Label(label("tail"))
 	MOVQ(arg(dwChanLeft), RCX)
 	TESTQ(RCX, RCX)
-	JLE(LabelRef(label("next")))
+	JLE(LabelRef(label("ret")))
 	CMPQ(RCX, Imm(8))
 	JLE(LabelRef(label("few")))
 	MOVQ(U32(8), RCX)
@@ -102,39 +111,19 @@ func (d depthwise) emit() {
 	NEGQ(RCX)
 	LEAQ(d.masks, R12)
 	VMOVDQU(Mem{Base: R12, Index: RCX, Scale: 4, Disp: 32}, Y15)
-	dwBlock{avx2, 1, true}.emit(label, arg, ymm)
-	d.advance(arg, 32)
-	SUBQ(U32(8), arg(dwChanLeft))
+	dwBlock{avx2, 1, true, nil}.emit(label, arg)
+	d.advance(arg, 8)
 	JMP(LabelRef(label("tail")))
-
-	Label(label("next"))
-	SUBQ(U32(4), arg(dwLeft))
-	JLE(LabelRef(label("ret")))
-	MOVQ(arg(dwStep), RCX)
-	SHLQ(Imm(2), RCX)
-	ADDQ(RCX, arg(dwAt))
-	LEAQ(Mem{Base: dstStride, Index: dstStride, Scale: 1}, RCX)
-	LEAQ(Mem{Base: RCX, Index: RCX, Scale: 1}, RCX)
-	ADDQ(RCX, arg(dwDstAt))
-	MOVQ(arg(dwAddAt), R12)
-	TESTQ(R12, R12)
-	JEQ(LabelRef(label("group")))
-	LEAQ(Mem{Base: addStride, Index: addStride, Scale: 1}, RCX)
-	LEAQ(Mem{Base: RCX, Index: RCX, Scale: 1}, RCX)
-	ADDQ(RCX, arg(dwAddAt))
-	JMP(LabelRef(label("group")))
 	Label(label("ret"))
 	VZEROUPPER()
 	RET()
 }
 
 // advance moves to the next block of channels.
-func (d depthwise) advance(arg func(int) Mem, bytes int) {
-	for _, p := range dwPixel {
-		ADDQ(U32(uint32(bytes)), p)
-	}
-	ADDQ(U32(uint32(bytes)), RDX)
-	ADDQ(U32(uint32(bytes)), RBX)
+func (d depthwise) advance(arg func(int) Mem, channels int) {
+	ADDQ(U32(uint32(4*channels)), RDX)
+	ADDQ(U32(uint32(4*channels)), RBX)
+	SUBQ(U32(uint32(channels)), arg(dwChanLeft))
 }
 
 // dwBlock is four pixels by vecs vectors of channels.
@@ -142,35 +131,110 @@ type dwBlock struct {
 	isa
 	vecs   int
 	masked bool
+	slide  *dwSlide
 }
 
-func (b dwBlock) emit(outer func(string) string, arg func(int) Mem, reg func(int) VecPhysical) {
+func (b dwBlock) acc(i, j int) VecPhysical { return b.reg(i*b.vecs + j) }
+
+// emit runs the block over all lines.
+func (b dwBlock) emit(outer func(string) string, arg func(int) Mem) {
 	label := func(s string) string {
 		if b.masked {
 			return outer("masked_" + s)
 		}
 		return outer(fmt.Sprintf("vecs%d_%s", b.vecs, s))
 	}
-	acc := func(i, j int) VecPhysical { return reg(i*b.vecs + j) }
-	weight := func(j int) VecPhysical { return reg(4*b.vecs + j) }
-	value, lo, hi, mask := reg(4*b.vecs+b.vecs), reg(13), reg(14), Y15
-	load := func(m Mem, to VecPhysical) {
-		if b.masked {
-			VMASKMOVPS(m, mask, to)
-		} else {
-			VMOVUPS(m, to)
-		}
+	set := func(from, to int) {
+		MOVQ(arg(from), RCX)
+		MOVQ(RCX, arg(to))
 	}
-	bytes := 4 * b.lanes
+	set(dwLines, dwLinesLeft)
+	set(dwDst, dwDstLineAt)
+	set(dwAdd, dwAddLineAt)
+	MOVQ(arg(dwSrc), RCX)
+	ADDQ(arg(dwFirst), RCX)
+	MOVQ(RCX, arg(dwLineAt))
+
+	Label(label("line"))
+	set(dwPixels, dwLeft)
+	set(dwLineAt, dwAt)
+	set(dwDstLineAt, dwDstAt)
+	set(dwAddLineAt, dwAddAt)
+
+	Label(label("group"))
+	b.group(label, arg)
+	// The next four pixels.
+	SUBQ(U32(4), arg(dwLeft))
+	JLE(LabelRef(label("nextline")))
+	MOVQ(arg(dwStep), RCX)
+	SHLQ(Imm(2), RCX)
+	ADDQ(RCX, arg(dwAt))
+	MOVQ(RSI, RCX)
+	SHLQ(Imm(2), RCX)
+	ADDQ(RCX, arg(dwDstAt))
+	CMPQ(arg(dwAddAt), Imm(0))
+	JEQ(LabelRef(label("group")))
+	MOVQ(RDI, RCX)
+	SHLQ(Imm(2), RCX)
+	ADDQ(RCX, arg(dwAddAt))
+	JMP(LabelRef(label("group")))
+
+	Label(label("nextline"))
+	DECQ(arg(dwLinesLeft))
+	JEQ(LabelRef(label("end")))
+	MOVQ(arg(dwLineStep), RCX)
+	ADDQ(RCX, arg(dwLineAt))
+	MOVQ(arg(dwDstLine), RCX)
+	SHLQ(Imm(2), RCX)
+	ADDQ(RCX, arg(dwDstLineAt))
+	CMPQ(arg(dwAddLineAt), Imm(0))
+	JEQ(LabelRef(label("line")))
+	MOVQ(arg(dwAddLine), RCX)
+	SHLQ(Imm(2), RCX)
+	ADDQ(RCX, arg(dwAddLineAt))
+	JMP(LabelRef(label("line")))
+	Label(label("end"))
+}
+
+// group computes four pixels, or those that are left of the line.
+func (b dwBlock) group(label func(string) string, arg func(int) Mem) {
 	MOVQ(arg(dwBias), RCX)
 	for j := range b.vecs {
-		VMOVUPS(Mem{Base: RCX, Index: RBX, Scale: 1, Disp: bytes * j}, acc(0, j))
+		VMOVUPS(Mem{Base: RCX, Index: RBX, Scale: 1, Disp: 4 * b.lanes * j}, b.acc(0, j))
 	}
 	for i := 1; i < 4; i++ {
 		for j := range b.vecs {
-			VMOVAPS(acc(0, j), acc(i, j))
+			VMOVAPS(b.acc(0, j), b.acc(i, j))
 		}
 	}
+	if b.slide != nil {
+		b.rows(label, arg)
+	} else {
+		b.taps(label, arg)
+	}
+	b.store(label, arg)
+}
+
+// taps adds the taps of the list.
+func (b dwBlock) taps(label func(string) string, arg func(int) Mem) {
+	// Pixels that are missing repeat the last.
+	MOVQ(arg(dwAt), R8)
+	ADDQ(RBX, R8)
+	for i := 1; i < 4; i++ {
+		MOVQ(dwPixel[i-1], dwPixel[i])
+	}
+	MOVQ(arg(dwStep), RCX)
+	for i := 1; i < 4; i++ {
+		CMPQ(arg(dwLeft), Imm(uint64(i)))
+		JLE(LabelRef(label("pointed")))
+		for j := i; j < 4; j++ {
+			ADDQ(RCX, dwPixel[j])
+		}
+	}
+	Label(label("pointed"))
+
+	weight := func(j int) VecPhysical { return b.reg(4*b.vecs + j) }
+	value := b.reg(4*b.vecs + b.vecs)
 	tap, end, off, woff := R12, R13, R14, R15
 	MOVQ(arg(dwTaps), tap)
 	MOVQ(arg(dwTapsLen), end)
@@ -181,16 +245,16 @@ func (b dwBlock) emit(outer func(string) string, arg func(int) Mem, reg func(int
 	MOVQ(Mem{Base: tap}, off)
 	MOVQ(Mem{Base: tap, Disp: 8}, woff)
 	for j := range b.vecs {
-		VMOVUPS(Mem{Base: RDX, Index: woff, Scale: 1, Disp: bytes * j}, weight(j))
+		VMOVUPS(Mem{Base: RDX, Index: woff, Scale: 1, Disp: 4 * b.lanes * j}, weight(j))
 	}
 	for i, p := range dwPixel {
 		for j := range b.vecs {
-			m := Mem{Base: p, Index: off, Scale: 1, Disp: bytes * j}
+			m := Mem{Base: p, Index: off, Scale: 1, Disp: 4 * b.lanes * j}
 			if b.masked {
-				VMASKMOVPS(m, mask, value)
-				VFMADD231PS(value, weight(j), acc(i, j))
+				VMASKMOVPS(m, Y15, value)
+				VFMADD231PS(value, weight(j), b.acc(i, j))
 			} else {
-				VFMADD231PS(m, weight(j), acc(i, j))
+				VFMADD231PS(m, weight(j), b.acc(i, j))
 			}
 		}
 	}
@@ -198,19 +262,75 @@ func (b dwBlock) emit(outer func(string) string, arg func(int) Mem, reg func(int
 	CMPQ(tap, end)
 	JNE(LabelRef(label("tap")))
 	Label(label("sum"))
+}
 
+// rows adds the kernel's rows, whose weights follow each other.
+func (b dwBlock) rows(label func(string) string, arg func(int) Mem) {
+	row, x, step, w, pitch, left := R8, R9, R10, R11, R12, R13
+	weight := func(s, j int) VecPhysical { return b.reg((4+s)*b.vecs + j) }
+	value := func(j int) VecPhysical { return b.reg((4+b.slide.width)*b.vecs + j) }
+	MOVQ(arg(dwAt), row)
+	ADDQ(RBX, row)
+	MOVQ(arg(dwColStep), step)
+	MOVQ(arg(dwPitch), pitch)
+	MOVQ(arg(dwRows), left)
+	MOVQ(RDX, w)
+	Label(label("row"))
+	for s := range b.slide.width {
+		for j := range b.vecs {
+			VMOVUPS(Mem{Base: w, Disp: 4 * b.lanes * j}, weight(s, j))
+		}
+		ADDQ(pitch, w)
+	}
+	MOVQ(row, x)
+	last := 3*b.slide.stride + b.slide.width - 1
+	for col := range last + 1 {
+		m := Mem{Base: x}
+		if col%3 > 0 {
+			m.Index, m.Scale = step, uint8(col%3)
+		}
+		for j := range b.vecs {
+			m := m
+			m.Disp = 4 * b.lanes * j
+			VMOVUPS(m, value(j%2))
+			for i := range 4 {
+				if s := col - i*b.slide.stride; s >= 0 && s < b.slide.width {
+					VFMADD231PS(value(j%2), weight(s, j), b.acc(i, j))
+				}
+			}
+		}
+		if col%3 == 2 && col < last {
+			LEAQ(Mem{Base: x, Index: step, Scale: 2}, x)
+			ADDQ(step, x)
+		}
+	}
+	ADDQ(arg(dwRowStep), row)
+	DECQ(left)
+	JNE(LabelRef(label("row")))
+}
+
+// store adds the residual, clamps and stores the pixels there are.
+func (b dwBlock) store(label func(string) string, arg func(int) Mem) {
+	lo, hi, value, mask := b.reg(13), b.reg(14), b.reg(12), Y15
 	MOVQ(arg(dwAddAt), RCX)
 	TESTQ(RCX, RCX)
 	JEQ(LabelRef(label("clamp")))
 	for i := range 4 {
 		if i > 0 {
-			CMPQ(arg(dwLeft), Imm(uint64(i)))
-			JLE(LabelRef(label("clamp")))
+			if b.slide == nil {
+				CMPQ(arg(dwLeft), Imm(uint64(i)))
+				JLE(LabelRef(label("clamp")))
+			}
 			ADDQ(RDI, RCX)
 		}
 		for j := range b.vecs {
-			load(Mem{Base: RCX, Index: RBX, Scale: 1, Disp: bytes * j}, value)
-			VADDPS(value, acc(i, j), acc(i, j))
+			m := Mem{Base: RCX, Index: RBX, Scale: 1, Disp: 4 * b.lanes * j}
+			if b.masked {
+				VMASKMOVPS(m, mask, value)
+				VADDPS(value, b.acc(i, j), b.acc(i, j))
+			} else {
+				VADDPS(m, b.acc(i, j), b.acc(i, j))
+			}
 		}
 	}
 	Label(label("clamp"))
@@ -218,23 +338,25 @@ func (b dwBlock) emit(outer func(string) string, arg func(int) Mem, reg func(int
 	VBROADCASTSS(arg(dwMax), hi)
 	for i := range 4 {
 		for j := range b.vecs {
-			VMAXPS(acc(i, j), lo, acc(i, j)) // NaN stays: see (tile).store
-			VMINPS(acc(i, j), hi, acc(i, j))
+			VMAXPS(b.acc(i, j), lo, b.acc(i, j)) // NaN stays: see (tile).store
+			VMINPS(b.acc(i, j), hi, b.acc(i, j))
 		}
 	}
 	MOVQ(arg(dwDstAt), RCX)
 	for i := range 4 {
 		if i > 0 {
-			CMPQ(arg(dwLeft), Imm(uint64(i)))
-			JLE(LabelRef(label("stored")))
+			if b.slide == nil {
+				CMPQ(arg(dwLeft), Imm(uint64(i)))
+				JLE(LabelRef(label("stored")))
+			}
 			ADDQ(RSI, RCX)
 		}
 		for j := range b.vecs {
-			m := Mem{Base: RCX, Index: RBX, Scale: 1, Disp: bytes * j}
+			m := Mem{Base: RCX, Index: RBX, Scale: 1, Disp: 4 * b.lanes * j}
 			if b.masked {
-				VMASKMOVPS(acc(i, j), mask, m)
+				VMASKMOVPS(b.acc(i, j), mask, m)
 			} else {
-				VMOVUPS(acc(i, j), m)
+				VMOVUPS(b.acc(i, j), m)
 			}
 		}
 	}

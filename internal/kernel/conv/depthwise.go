@@ -8,10 +8,10 @@ import (
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
-// dwArgs describes one call of a depthwise kernel: Pixels output pixels in a
-// line, all with the same taps. Pixel i, channel c becomes
+// dwArgs describes one call of a depthwise kernel: Lines lines of Pixels output
+// pixels that all have the same taps. Pixel i of line l, channel c becomes
 //
-//	clamp(Bias[c] + sum over taps Src[First+i*Step+tap+c]*W[wtap+c] + Add[i*AddStride+c])
+//	clamp(Bias[c] + sum over taps Src[First+l*LineStep+i*Step+tap+c]*W[wtap+c] + Add[l*AddLine+i*AddStride+c])
 //
 // The assembly knows this layout; TestDepthwiseArgsLayout guards it.
 type dwArgs struct {
@@ -23,14 +23,26 @@ type dwArgs struct {
 	Taps      []int     // for each tap its offset in Src and in W, in bytes
 	First     int       // offset of the first pixel in Src, in bytes; with a tap never negative
 	Pixels    int
+	Lines     int
 	Channels  int
 	Step      int // bytes from one pixel to the next
+	LineStep  int // bytes from one line to the next
 	DstStride int // floats from one pixel to the next
+	DstLine   int // floats from one line to the next
 	AddStride int
+	AddLine   int
 	Min, Max  float32
 
 	// Of the assembly, meaningless between calls.
-	left, at, dstAt, addAt, chanLeft int
+	left, at, dstAt, addAt, linesLeft, lineAt, dstLineAt, addLineAt, chanLeft int
+
+	// For kernels that slide, instead of Taps: the taps are Rows rows of the
+	// kernel's whole width. Pixels is a multiple of four and Channels of
+	// the lanes.
+	Rows    int
+	RowStep int // bytes of Src from one kernel row to the next
+	ColStep int // bytes of Src from one kernel column to the next
+	Pitch   int // bytes of W from one tap to the next
 }
 
 // dwPad is the number of channels the packed weights are padded to.
@@ -40,37 +52,45 @@ const dwPad = 16
 type dwKernel struct {
 	name  string
 	level cpu.Level
+	lanes int
 	run   func(*dwArgs)
+	slide map[[2]int]func(*dwArgs) // by kernel width and stride
 }
 
-var dwKernels = []dwKernel{{"portable", cpu.Portable, dwPortable}}
+var dwKernels = []dwKernel{{name: "portable", level: cpu.Portable, lanes: 1, run: dwPortable}}
 
 // dwPortable is the definition in plain Go.
 func dwPortable(a *dwArgs) {
-	for i := range a.Pixels {
-		dst := a.Dst[i*a.DstStride:][:a.Channels]
-		var add []float32
-		if a.Add != nil {
-			add = a.Add[i*a.AddStride:][:a.Channels]
+	for l := range a.Lines {
+		for i := range a.Pixels {
+			var add []float32
+			if a.Add != nil {
+				add = a.Add[l*a.AddLine+i*a.AddStride:]
+			}
+			a.pixel(a.Dst[l*a.DstLine+i*a.DstStride:], add, a.First+l*a.LineStep+i*a.Step)
 		}
-		const lump = 64
-		var sums [lump]float32
-		for c := 0; c < a.Channels; c += lump {
-			sum := sums[:min(lump, a.Channels-c)]
-			copy(sum, a.Bias[c:])
-			for t := 0; t < len(a.Taps); t += 2 {
-				x := a.Src[(a.First+i*a.Step+a.Taps[t])/4+c:][:len(sum)]
-				w := a.W[a.Taps[t+1]/4+c:][:len(sum)]
-				for j, v := range x {
-					sum[j] += v * w[j]
-				}
+	}
+}
+
+// pixel computes one pixel, whose source is at bytes after Src.
+func (a *dwArgs) pixel(dst, add []float32, at int) {
+	const lump = 64
+	var sums [lump]float32
+	for c := 0; c < a.Channels; c += lump {
+		sum := sums[:min(lump, a.Channels-c)]
+		copy(sum, a.Bias[c:])
+		for t := 0; t < len(a.Taps); t += 2 {
+			x := a.Src[(at+a.Taps[t])/4+c:][:len(sum)]
+			w := a.W[a.Taps[t+1]/4+c:][:len(sum)]
+			for j, v := range x {
+				sum[j] += v * w[j]
 			}
-			for j, v := range sum {
-				if add != nil {
-					v += add[c+j]
-				}
-				dst[c+j] = tile.Clamp(v, a.Min, a.Max)
+		}
+		for j, v := range sum {
+			if add != nil {
+				v += add[c+j]
 			}
+			dst[c+j] = tile.Clamp(v, a.Min, a.Max)
 		}
 	}
 }
@@ -105,6 +125,7 @@ func spans(out, n, kernel, stride, dil, pad, limit int) []span {
 type depthwise struct {
 	Shape
 	kernel            *dwKernel
+	slide             func(*dwArgs) // nil if the kernel cannot
 	min, max          float32
 	w, bias           []float32
 	pitch             int // floats from one tap's weights to the next's
@@ -128,6 +149,9 @@ func newDepthwise(level cpu.Level, s Shape, lo, hi float32) *depthwise {
 	d.depth = spans(s.OD, s.D, s.T, s.StrideD, s.DilD, s.PadD, 1)
 	d.rows = spans(s.P, s.H, s.R, s.StrideH, s.DilH, s.PadH, dwRows)
 	d.cols = spans(s.Q, s.W, s.S, s.StrideW, s.DilW, s.PadW, s.Q)
+	if s.DilW == 1 {
+		d.slide = d.kernel.slide[[2]int{s.S, s.StrideW}]
+	}
 	// Enough units for some workers, but lines of channels long enough.
 	d.chans = d.pitch
 	for d.chans > 128 && d.units() < 32 {
@@ -196,53 +220,94 @@ func (st *dwState) work(worker, lo, hi int) {
 		unit, c := u/d.chanUnits(), u%d.chanUnits()*d.chans
 		unit, row := unit/len(d.rows), unit%len(d.rows)
 		n, z := unit/d.OD, unit%d.OD
-		w.args = dwArgs{
-			W: d.w[c:], Bias: d.bias[c:], Channels: min(d.chans, d.C-c), Src: st.src[c:],
-			DstStride: d.DstStride, AddStride: d.AddStride, Min: d.min, Max: d.max,
-		}
-		for i := range d.cols {
-			st.rectangle(w, n, z, c, &d.rows[row], &d.cols[i])
+		chans := min(d.chans, d.C-c)
+		for _, cols := range d.cols {
+			r := rectangle{n, z, c, chans, d.rows[row], cols}
+			if d.slide == nil || cols.k1-cols.k0 < d.S || r.rows.k0 == r.rows.k1 || d.depth[z].k1-d.depth[z].k0 != 1 {
+				st.byTaps(w, r)
+				continue
+			}
+			// Whole vectors by whole groups slide, the rest does not.
+			chans := r.chans / d.kernel.lanes * d.kernel.lanes
+			whole := cols.lo + (cols.hi-cols.lo)/4*4
+			if chans > 0 && whole > cols.lo {
+				part := r
+				part.chans, part.cols.hi = chans, whole
+				st.sliding(w, part)
+			}
+			if whole < cols.hi {
+				part := r
+				part.chans, part.cols.lo = chans, whole
+				st.byTaps(w, part)
+			}
+			r.c, r.chans = c+chans, r.chans-chans
+			st.byTaps(w, r)
 		}
 	}
 }
 
-// rectangle computes output pixels that all have the same taps, in lines along
-// its longer side.
-func (st *dwState) rectangle(w *dwWorker, n, z, c int, rows, cols *span) {
+// rectangle is a rectangle of output pixels that all have the same taps, by a
+// range of channels.
+type rectangle struct {
+	n, z, c, chans int
+	rows, cols     span
+}
+
+// prepare sets what both kinds of kernel need. The lines are the rows.
+func (st *dwState) prepare(a *dwArgs, r *rectangle) {
+	d := st.d
+	*a = dwArgs{
+		Src: st.src[r.c:], W: d.w[r.c:], Bias: d.bias[r.c:], Channels: r.chans, Min: d.min, Max: d.max,
+		Pixels: r.cols.hi - r.cols.lo, Lines: r.rows.hi - r.rows.lo,
+		Step: 4 * d.StrideW * d.SrcStride, LineStep: 4 * d.StrideH * d.W * d.SrcStride,
+		DstStride: d.DstStride, DstLine: d.Q * d.DstStride,
+		AddStride: d.AddStride, AddLine: d.Q * d.AddStride,
+	}
+	y, x := r.rows.lo*d.StrideH-d.PadH, r.cols.lo*d.StrideW-d.PadW
+	a.First = 4 * (((r.n*d.D+r.z*d.StrideD-d.PadD)*d.H+y)*d.W + x) * d.SrcStride
+	out := ((r.n*d.OD+r.z)*d.P+r.rows.lo)*d.Q + r.cols.lo
+	a.Dst = st.dst[out*d.DstStride+r.c:]
+	if st.add != nil {
+		a.Add = st.add[out*d.AddStride+r.c:]
+	}
+}
+
+// byTaps computes a rectangle tap by tap, in lines along its longer side.
+func (st *dwState) byTaps(w *dwWorker, rect rectangle) {
+	if rect.chans == 0 {
+		return
+	}
 	d, a := st.d, &w.args
-	deep := &d.depth[z]
+	st.prepare(a, &rect)
+	deep := &d.depth[rect.z]
 	list := w.taps[:0]
 	for t := deep.k0; t < deep.k1; t++ {
-		for r := rows.k0; r < rows.k1; r++ {
-			for s := cols.k0; s < cols.k1; s++ {
+		for r := rect.rows.k0; r < rect.rows.k1; r++ {
+			for s := rect.cols.k0; s < rect.cols.k1; s++ {
 				at := (t*d.DilD*d.H+r*d.DilH)*d.W + s*d.DilW
 				list = append(list, 4*at*d.SrcStride, 4*((t*d.R+r)*d.S+s)*d.pitch)
 			}
 		}
 	}
 	a.Taps = list
-	across, down := cols.hi-cols.lo, rows.hi-rows.lo
-	lines, stepP, stepQ := down, 1, 0 // from one line to the next
-	a.Pixels = across
-	a.Step = 4 * d.StrideW * d.SrcStride
-	if down > across {
-		lines, stepP, stepQ = across, 0, 1
-		a.Pixels = down
-		a.Step = 4 * d.StrideH * d.W * d.SrcStride
-		a.DstStride, a.AddStride = d.Q*d.DstStride, d.Q*d.AddStride
-	} else {
-		a.DstStride, a.AddStride = d.DstStride, d.AddStride
+	if a.Lines > a.Pixels {
+		a.Pixels, a.Lines = a.Lines, a.Pixels
+		a.Step, a.LineStep = a.LineStep, a.Step
+		a.DstStride, a.DstLine = a.DstLine, a.DstStride
+		a.AddStride, a.AddLine = a.AddLine, a.AddStride
 	}
-	p, q := rows.lo, cols.lo
-	for range lines {
-		y, x := p*d.StrideH-d.PadH, q*d.StrideW-d.PadW
-		a.First = 4 * (((n*d.D+z*d.StrideD-d.PadD)*d.H+y)*d.W + x) * d.SrcStride
-		out := ((n*d.OD+z)*d.P+p)*d.Q + q
-		a.Dst = st.dst[out*d.DstStride+c:]
-		if st.add != nil {
-			a.Add = st.add[out*d.AddStride+c:]
-		}
-		d.kernel.run(a)
-		p, q = p+stepP, q+stepQ
-	}
+	d.kernel.run(a)
+}
+
+// sliding computes a rectangle with the kernel made for the width.
+func (st *dwState) sliding(w *dwWorker, r rectangle) {
+	d, a := st.d, &w.args
+	st.prepare(a, &r)
+	t := d.depth[r.z].k0
+	a.First += 4 * (t*d.DilD*d.H + r.rows.k0*d.DilH) * d.W * d.SrcStride
+	a.W = a.W[(t*d.R+r.rows.k0)*d.S*d.pitch:]
+	a.Rows = r.rows.k1 - r.rows.k0
+	a.RowStep, a.ColStep = 4*d.DilH*d.W*d.SrcStride, 4*d.SrcStride
+	a.Pitch = 4 * d.pitch
+	d.slide(a)
 }

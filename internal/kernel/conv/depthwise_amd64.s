@@ -26,48 +26,39 @@ GLOBL depthwiseMasks<>(SB), RODATA|NOPTR, $64
 // Requires: AVX, FMA3
 TEXT ·depthwiseAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ 152(AX), CX
-	MOVQ CX, 200(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 176(AX), SI
+	MOVQ 192(AX), SI
 	SHLQ $0x02, SI
-	MOVQ 184(AX), DI
+	MOVQ 208(AX), DI
 	SHLQ $0x02, DI
-
-depthwiseAVX2_group:
-	MOVQ 208(AX), R8
-	MOVQ R8, R9
-	CMPQ 200(AX), $0x01
-	JLE  depthwiseAVX2_last1
-	ADDQ 168(AX), R9
-
-depthwiseAVX2_last1:
-	MOVQ R9, R10
-	CMPQ 200(AX), $0x02
-	JLE  depthwiseAVX2_last2
-	ADDQ 168(AX), R10
-
-depthwiseAVX2_last2:
-	MOVQ R10, R11
-	CMPQ 200(AX), $0x03
-	JLE  depthwiseAVX2_last3
-	ADDQ 168(AX), R11
-
-depthwiseAVX2_last3:
 	MOVQ 24(AX), DX
 	XORQ BX, BX
-	MOVQ 160(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
 
 depthwiseAVX2_by2:
-	CMPQ    232(AX), $0x00000010
-	JLT     depthwiseAVX2_after2
+	CMPQ 296(AX), $0x00000010
+	JLT  depthwiseAVX2_after2
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX2_vecs2_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2_vecs2_group:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Y0
 	VMOVUPS 32(CX)(BX*1), Y1
@@ -77,11 +68,31 @@ depthwiseAVX2_by2:
 	VMOVAPS Y1, Y5
 	VMOVAPS Y0, Y6
 	VMOVAPS Y1, Y7
-	MOVQ    120(AX), R12
-	MOVQ    128(AX), R13
-	LEAQ    (R12)(R13*8), R13
-	CMPQ    R12, R13
-	JEQ     depthwiseAVX2_vecs2_sum
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    R8, R9
+	MOVQ    R9, R10
+	MOVQ    R10, R11
+	MOVQ    176(AX), CX
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2_vecs2_pointed
+	ADDQ    CX, R9
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2_vecs2_pointed
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2_vecs2_pointed
+	ADDQ    CX, R11
+
+depthwiseAVX2_vecs2_pointed:
+	MOVQ 120(AX), R12
+	MOVQ 128(AX), R13
+	LEAQ (R12)(R13*8), R13
+	CMPQ R12, R13
+	JEQ  depthwiseAVX2_vecs2_sum
 
 depthwiseAVX2_vecs2_tap:
 	MOVQ        (R12), R14
@@ -101,38 +112,30 @@ depthwiseAVX2_vecs2_tap:
 	JNE         depthwiseAVX2_vecs2_tap
 
 depthwiseAVX2_vecs2_sum:
-	MOVQ    224(AX), CX
-	TESTQ   CX, CX
-	JEQ     depthwiseAVX2_vecs2_clamp
-	VMOVUPS (CX)(BX*1), Y10
-	VADDPS  Y10, Y0, Y0
-	VMOVUPS 32(CX)(BX*1), Y10
-	VADDPS  Y10, Y1, Y1
-	CMPQ    200(AX), $0x01
-	JLE     depthwiseAVX2_vecs2_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Y10
-	VADDPS  Y10, Y2, Y2
-	VMOVUPS 32(CX)(BX*1), Y10
-	VADDPS  Y10, Y3, Y3
-	CMPQ    200(AX), $0x02
-	JLE     depthwiseAVX2_vecs2_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Y10
-	VADDPS  Y10, Y4, Y4
-	VMOVUPS 32(CX)(BX*1), Y10
-	VADDPS  Y10, Y5, Y5
-	CMPQ    200(AX), $0x03
-	JLE     depthwiseAVX2_vecs2_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Y10
-	VADDPS  Y10, Y6, Y6
-	VMOVUPS 32(CX)(BX*1), Y10
-	VADDPS  Y10, Y7, Y7
+	MOVQ   256(AX), CX
+	TESTQ  CX, CX
+	JEQ    depthwiseAVX2_vecs2_clamp
+	VADDPS (CX)(BX*1), Y0, Y0
+	VADDPS 32(CX)(BX*1), Y1, Y1
+	CMPQ   232(AX), $0x01
+	JLE    depthwiseAVX2_vecs2_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Y2, Y2
+	VADDPS 32(CX)(BX*1), Y3, Y3
+	CMPQ   232(AX), $0x02
+	JLE    depthwiseAVX2_vecs2_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Y4, Y4
+	VADDPS 32(CX)(BX*1), Y5, Y5
+	CMPQ   232(AX), $0x03
+	JLE    depthwiseAVX2_vecs2_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Y6, Y6
+	VADDPS 32(CX)(BX*1), Y7, Y7
 
 depthwiseAVX2_vecs2_clamp:
-	VBROADCASTSS 192(AX), Y13
-	VBROADCASTSS 196(AX), Y14
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
 	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
@@ -149,49 +152,117 @@ depthwiseAVX2_vecs2_clamp:
 	VMINPS       Y6, Y14, Y6
 	VMAXPS       Y7, Y13, Y7
 	VMINPS       Y7, Y14, Y7
-	MOVQ         216(AX), CX
+	MOVQ         248(AX), CX
 	VMOVUPS      Y0, (CX)(BX*1)
 	VMOVUPS      Y1, 32(CX)(BX*1)
-	CMPQ         200(AX), $0x01
+	CMPQ         232(AX), $0x01
 	JLE          depthwiseAVX2_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y2, (CX)(BX*1)
 	VMOVUPS      Y3, 32(CX)(BX*1)
-	CMPQ         200(AX), $0x02
+	CMPQ         232(AX), $0x02
 	JLE          depthwiseAVX2_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y4, (CX)(BX*1)
 	VMOVUPS      Y5, 32(CX)(BX*1)
-	CMPQ         200(AX), $0x03
+	CMPQ         232(AX), $0x03
 	JLE          depthwiseAVX2_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y6, (CX)(BX*1)
 	VMOVUPS      Y7, 32(CX)(BX*1)
 
 depthwiseAVX2_vecs2_stored:
-	ADDQ $0x00000040, R8
-	ADDQ $0x00000040, R9
-	ADDQ $0x00000040, R10
-	ADDQ $0x00000040, R11
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2_vecs2_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2_vecs2_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2_vecs2_group
+
+depthwiseAVX2_vecs2_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2_vecs2_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2_vecs2_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2_vecs2_line
+
+depthwiseAVX2_vecs2_end:
 	ADDQ $0x00000040, DX
 	ADDQ $0x00000040, BX
-	SUBQ $0x00000010, 232(AX)
+	SUBQ $0x00000010, 296(AX)
 	JMP  depthwiseAVX2_by2
 
 depthwiseAVX2_after2:
 depthwiseAVX2_by1:
-	CMPQ    232(AX), $0x00000008
-	JLT     depthwiseAVX2_after1
+	CMPQ 296(AX), $0x00000008
+	JLT  depthwiseAVX2_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX2_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2_vecs1_group:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
-	MOVQ    120(AX), R12
-	MOVQ    128(AX), R13
-	LEAQ    (R12)(R13*8), R13
-	CMPQ    R12, R13
-	JEQ     depthwiseAVX2_vecs1_sum
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    R8, R9
+	MOVQ    R9, R10
+	MOVQ    R10, R11
+	MOVQ    176(AX), CX
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2_vecs1_pointed
+	ADDQ    CX, R9
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2_vecs1_pointed
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2_vecs1_pointed
+	ADDQ    CX, R11
+
+depthwiseAVX2_vecs1_pointed:
+	MOVQ 120(AX), R12
+	MOVQ 128(AX), R13
+	LEAQ (R12)(R13*8), R13
+	CMPQ R12, R13
+	JEQ  depthwiseAVX2_vecs1_sum
 
 depthwiseAVX2_vecs1_tap:
 	MOVQ        (R12), R14
@@ -206,30 +277,26 @@ depthwiseAVX2_vecs1_tap:
 	JNE         depthwiseAVX2_vecs1_tap
 
 depthwiseAVX2_vecs1_sum:
-	MOVQ    224(AX), CX
-	TESTQ   CX, CX
-	JEQ     depthwiseAVX2_vecs1_clamp
-	VMOVUPS (CX)(BX*1), Y5
-	VADDPS  Y5, Y0, Y0
-	CMPQ    200(AX), $0x01
-	JLE     depthwiseAVX2_vecs1_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Y5
-	VADDPS  Y5, Y1, Y1
-	CMPQ    200(AX), $0x02
-	JLE     depthwiseAVX2_vecs1_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Y5
-	VADDPS  Y5, Y2, Y2
-	CMPQ    200(AX), $0x03
-	JLE     depthwiseAVX2_vecs1_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Y5
-	VADDPS  Y5, Y3, Y3
+	MOVQ   256(AX), CX
+	TESTQ  CX, CX
+	JEQ    depthwiseAVX2_vecs1_clamp
+	VADDPS (CX)(BX*1), Y0, Y0
+	CMPQ   232(AX), $0x01
+	JLE    depthwiseAVX2_vecs1_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Y1, Y1
+	CMPQ   232(AX), $0x02
+	JLE    depthwiseAVX2_vecs1_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Y2, Y2
+	CMPQ   232(AX), $0x03
+	JLE    depthwiseAVX2_vecs1_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Y3, Y3
 
 depthwiseAVX2_vecs1_clamp:
-	VBROADCASTSS 192(AX), Y13
-	VBROADCASTSS 196(AX), Y14
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
 	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
@@ -238,36 +305,63 @@ depthwiseAVX2_vecs1_clamp:
 	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
 	VMINPS       Y3, Y14, Y3
-	MOVQ         216(AX), CX
+	MOVQ         248(AX), CX
 	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         200(AX), $0x01
+	CMPQ         232(AX), $0x01
 	JLE          depthwiseAVX2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         200(AX), $0x02
+	CMPQ         232(AX), $0x02
 	JLE          depthwiseAVX2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         200(AX), $0x03
+	CMPQ         232(AX), $0x03
 	JLE          depthwiseAVX2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y3, (CX)(BX*1)
 
 depthwiseAVX2_vecs1_stored:
-	ADDQ $0x00000020, R8
-	ADDQ $0x00000020, R9
-	ADDQ $0x00000020, R10
-	ADDQ $0x00000020, R11
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2_vecs1_group
+
+depthwiseAVX2_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2_vecs1_line
+
+depthwiseAVX2_vecs1_end:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000020, BX
-	SUBQ $0x00000008, 232(AX)
+	SUBQ $0x00000008, 296(AX)
 	JMP  depthwiseAVX2_by1
 
 depthwiseAVX2_after1:
 depthwiseAVX2_tail:
-	MOVQ  232(AX), CX
+	MOVQ  296(AX), CX
 	TESTQ CX, CX
-	JLE   depthwiseAVX2_next
+	JLE   depthwiseAVX2_ret
 	CMPQ  CX, $0x08
 	JLE   depthwiseAVX2_few
 	MOVQ  $0x00000008, CX
@@ -276,16 +370,57 @@ depthwiseAVX2_few:
 	NEGQ    CX
 	LEAQ    depthwiseMasks<>+0(SB), R12
 	VMOVDQU 32(R12)(CX*4), Y15
+	MOVQ    160(AX), CX
+	MOVQ    CX, 264(AX)
+	MOVQ    72(AX), CX
+	MOVQ    CX, 280(AX)
+	MOVQ    96(AX), CX
+	MOVQ    CX, 288(AX)
+	MOVQ    (AX), CX
+	ADDQ    144(AX), CX
+	MOVQ    CX, 272(AX)
+
+depthwiseAVX2_masked_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2_masked_group:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
-	MOVQ    120(AX), R12
-	MOVQ    128(AX), R13
-	LEAQ    (R12)(R13*8), R13
-	CMPQ    R12, R13
-	JEQ     depthwiseAVX2_masked_sum
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    R8, R9
+	MOVQ    R9, R10
+	MOVQ    R10, R11
+	MOVQ    176(AX), CX
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2_masked_pointed
+	ADDQ    CX, R9
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2_masked_pointed
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2_masked_pointed
+	ADDQ    CX, R11
+
+depthwiseAVX2_masked_pointed:
+	MOVQ 120(AX), R12
+	MOVQ 128(AX), R13
+	LEAQ (R12)(R13*8), R13
+	CMPQ R12, R13
+	JEQ  depthwiseAVX2_masked_sum
 
 depthwiseAVX2_masked_tap:
 	MOVQ        (R12), R14
@@ -304,30 +439,30 @@ depthwiseAVX2_masked_tap:
 	JNE         depthwiseAVX2_masked_tap
 
 depthwiseAVX2_masked_sum:
-	MOVQ       224(AX), CX
+	MOVQ       256(AX), CX
 	TESTQ      CX, CX
 	JEQ        depthwiseAVX2_masked_clamp
-	VMASKMOVPS (CX)(BX*1), Y15, Y5
-	VADDPS     Y5, Y0, Y0
-	CMPQ       200(AX), $0x01
+	VMASKMOVPS (CX)(BX*1), Y15, Y12
+	VADDPS     Y12, Y0, Y0
+	CMPQ       232(AX), $0x01
 	JLE        depthwiseAVX2_masked_clamp
 	ADDQ       DI, CX
-	VMASKMOVPS (CX)(BX*1), Y15, Y5
-	VADDPS     Y5, Y1, Y1
-	CMPQ       200(AX), $0x02
+	VMASKMOVPS (CX)(BX*1), Y15, Y12
+	VADDPS     Y12, Y1, Y1
+	CMPQ       232(AX), $0x02
 	JLE        depthwiseAVX2_masked_clamp
 	ADDQ       DI, CX
-	VMASKMOVPS (CX)(BX*1), Y15, Y5
-	VADDPS     Y5, Y2, Y2
-	CMPQ       200(AX), $0x03
+	VMASKMOVPS (CX)(BX*1), Y15, Y12
+	VADDPS     Y12, Y2, Y2
+	CMPQ       232(AX), $0x03
 	JLE        depthwiseAVX2_masked_clamp
 	ADDQ       DI, CX
-	VMASKMOVPS (CX)(BX*1), Y15, Y5
-	VADDPS     Y5, Y3, Y3
+	VMASKMOVPS (CX)(BX*1), Y15, Y12
+	VADDPS     Y12, Y3, Y3
 
 depthwiseAVX2_masked_clamp:
-	VBROADCASTSS 192(AX), Y13
-	VBROADCASTSS 196(AX), Y14
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
 	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
@@ -336,49 +471,1428 @@ depthwiseAVX2_masked_clamp:
 	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
 	VMINPS       Y3, Y14, Y3
-	MOVQ         216(AX), CX
+	MOVQ         248(AX), CX
 	VMASKMOVPS   Y0, Y15, (CX)(BX*1)
-	CMPQ         200(AX), $0x01
+	CMPQ         232(AX), $0x01
 	JLE          depthwiseAVX2_masked_stored
 	ADDQ         SI, CX
 	VMASKMOVPS   Y1, Y15, (CX)(BX*1)
-	CMPQ         200(AX), $0x02
+	CMPQ         232(AX), $0x02
 	JLE          depthwiseAVX2_masked_stored
 	ADDQ         SI, CX
 	VMASKMOVPS   Y2, Y15, (CX)(BX*1)
-	CMPQ         200(AX), $0x03
+	CMPQ         232(AX), $0x03
 	JLE          depthwiseAVX2_masked_stored
 	ADDQ         SI, CX
 	VMASKMOVPS   Y3, Y15, (CX)(BX*1)
 
 depthwiseAVX2_masked_stored:
-	ADDQ $0x00000020, R8
-	ADDQ $0x00000020, R9
-	ADDQ $0x00000020, R10
-	ADDQ $0x00000020, R11
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2_masked_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2_masked_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2_masked_group
+
+depthwiseAVX2_masked_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2_masked_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2_masked_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2_masked_line
+
+depthwiseAVX2_masked_end:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000020, BX
-	SUBQ $0x00000008, 232(AX)
+	SUBQ $0x00000008, 296(AX)
 	JMP  depthwiseAVX2_tail
 
-depthwiseAVX2_next:
-	SUBQ  $0x00000004, 200(AX)
-	JLE   depthwiseAVX2_ret
-	MOVQ  168(AX), CX
-	SHLQ  $0x02, CX
-	ADDQ  CX, 208(AX)
-	LEAQ  (SI)(SI*1), CX
-	LEAQ  (CX)(CX*1), CX
-	ADDQ  CX, 216(AX)
-	MOVQ  224(AX), R12
-	TESTQ R12, R12
-	JEQ   depthwiseAVX2_group
-	LEAQ  (DI)(DI*1), CX
-	LEAQ  (CX)(CX*1), CX
-	ADDQ  CX, 224(AX)
-	JMP   depthwiseAVX2_group
-
 depthwiseAVX2_ret:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX2w3s1(a *byte)
+// Requires: AVX, FMA3
+TEXT ·depthwiseAVX2w3s1(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX2w3s1_by2:
+	CMPQ 296(AX), $0x00000010
+	JLT  depthwiseAVX2w3s1_after2
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX2w3s1_vecs2_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2w3s1_vecs2_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVUPS 32(CX)(BX*1), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w3s1_vecs2_row:
+	VMOVUPS     (R11), Y8
+	VMOVUPS     32(R11), Y9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y10
+	VMOVUPS     32(R11), Y11
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y12
+	VMOVUPS     32(R11), Y13
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y14
+	VFMADD231PS Y14, Y8, Y0
+	VMOVUPS     32(R9), Y15
+	VFMADD231PS Y15, Y9, Y1
+	VMOVUPS     (R9)(R10*1), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VFMADD231PS Y14, Y8, Y2
+	VMOVUPS     32(R9)(R10*1), Y15
+	VFMADD231PS Y15, Y11, Y1
+	VFMADD231PS Y15, Y9, Y3
+	VMOVUPS     (R9)(R10*2), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y10, Y2
+	VFMADD231PS Y14, Y8, Y4
+	VMOVUPS     32(R9)(R10*2), Y15
+	VFMADD231PS Y15, Y13, Y1
+	VFMADD231PS Y15, Y11, Y3
+	VFMADD231PS Y15, Y9, Y5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y10, Y4
+	VFMADD231PS Y14, Y8, Y6
+	VMOVUPS     32(R9), Y15
+	VFMADD231PS Y15, Y13, Y3
+	VFMADD231PS Y15, Y11, Y5
+	VFMADD231PS Y15, Y9, Y7
+	VMOVUPS     (R9)(R10*1), Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y10, Y6
+	VMOVUPS     32(R9)(R10*1), Y15
+	VFMADD231PS Y15, Y13, Y5
+	VFMADD231PS Y15, Y11, Y7
+	VMOVUPS     (R9)(R10*2), Y14
+	VFMADD231PS Y14, Y12, Y6
+	VMOVUPS     32(R9)(R10*2), Y15
+	VFMADD231PS Y15, Y13, Y7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w3s1_vecs2_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w3s1_vecs2_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	VADDPS      32(CX)(BX*1), Y1, Y1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	VADDPS      32(CX)(BX*1), Y3, Y3
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y4, Y4
+	VADDPS      32(CX)(BX*1), Y5, Y5
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y6, Y6
+	VADDPS      32(CX)(BX*1), Y7, Y7
+
+depthwiseAVX2w3s1_vecs2_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y13, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y13, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y13, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y13, Y7
+	VMINPS       Y7, Y14, Y7
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	VMOVUPS      Y1, 32(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	VMOVUPS      Y3, 32(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y4, (CX)(BX*1)
+	VMOVUPS      Y5, 32(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y6, (CX)(BX*1)
+	VMOVUPS      Y7, 32(CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX2w3s1_vecs2_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX2w3s1_vecs2_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX2w3s1_vecs2_group
+
+depthwiseAVX2w3s1_vecs2_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2w3s1_vecs2_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2w3s1_vecs2_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2w3s1_vecs2_line
+
+depthwiseAVX2w3s1_vecs2_end:
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, 296(AX)
+	JMP  depthwiseAVX2w3s1_by2
+
+depthwiseAVX2w3s1_after2:
+depthwiseAVX2w3s1_by1:
+	CMPQ 296(AX), $0x00000008
+	JLT  depthwiseAVX2w3s1_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX2w3s1_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2w3s1_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w3s1_vecs1_row:
+	VMOVUPS     (R11), Y4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y7
+	VFMADD231PS Y7, Y4, Y0
+	VMOVUPS     (R9)(R10*1), Y7
+	VFMADD231PS Y7, Y5, Y0
+	VFMADD231PS Y7, Y4, Y1
+	VMOVUPS     (R9)(R10*2), Y7
+	VFMADD231PS Y7, Y6, Y0
+	VFMADD231PS Y7, Y5, Y1
+	VFMADD231PS Y7, Y4, Y2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y7
+	VFMADD231PS Y7, Y6, Y1
+	VFMADD231PS Y7, Y5, Y2
+	VFMADD231PS Y7, Y4, Y3
+	VMOVUPS     (R9)(R10*1), Y7
+	VFMADD231PS Y7, Y6, Y2
+	VFMADD231PS Y7, Y5, Y3
+	VMOVUPS     (R9)(R10*2), Y7
+	VFMADD231PS Y7, Y6, Y3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w3s1_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w3s1_vecs1_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y1, Y1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y3, Y3
+
+depthwiseAVX2w3s1_vecs1_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX2w3s1_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX2w3s1_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX2w3s1_vecs1_group
+
+depthwiseAVX2w3s1_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2w3s1_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2w3s1_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2w3s1_vecs1_line
+
+depthwiseAVX2w3s1_vecs1_end:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000008, 296(AX)
+	JMP  depthwiseAVX2w3s1_by1
+
+depthwiseAVX2w3s1_after1:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX2w3s2(a *byte)
+// Requires: AVX, FMA3
+TEXT ·depthwiseAVX2w3s2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX2w3s2_by2:
+	CMPQ 296(AX), $0x00000010
+	JLT  depthwiseAVX2w3s2_after2
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX2w3s2_vecs2_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2w3s2_vecs2_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVUPS 32(CX)(BX*1), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w3s2_vecs2_row:
+	VMOVUPS     (R11), Y8
+	VMOVUPS     32(R11), Y9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y10
+	VMOVUPS     32(R11), Y11
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y12
+	VMOVUPS     32(R11), Y13
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y14
+	VFMADD231PS Y14, Y8, Y0
+	VMOVUPS     32(R9), Y15
+	VFMADD231PS Y15, Y9, Y1
+	VMOVUPS     (R9)(R10*1), Y14
+	VFMADD231PS Y14, Y10, Y0
+	VMOVUPS     32(R9)(R10*1), Y15
+	VFMADD231PS Y15, Y11, Y1
+	VMOVUPS     (R9)(R10*2), Y14
+	VFMADD231PS Y14, Y12, Y0
+	VFMADD231PS Y14, Y8, Y2
+	VMOVUPS     32(R9)(R10*2), Y15
+	VFMADD231PS Y15, Y13, Y1
+	VFMADD231PS Y15, Y9, Y3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y14
+	VFMADD231PS Y14, Y10, Y2
+	VMOVUPS     32(R9), Y15
+	VFMADD231PS Y15, Y11, Y3
+	VMOVUPS     (R9)(R10*1), Y14
+	VFMADD231PS Y14, Y12, Y2
+	VFMADD231PS Y14, Y8, Y4
+	VMOVUPS     32(R9)(R10*1), Y15
+	VFMADD231PS Y15, Y13, Y3
+	VFMADD231PS Y15, Y9, Y5
+	VMOVUPS     (R9)(R10*2), Y14
+	VFMADD231PS Y14, Y10, Y4
+	VMOVUPS     32(R9)(R10*2), Y15
+	VFMADD231PS Y15, Y11, Y5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y14
+	VFMADD231PS Y14, Y12, Y4
+	VFMADD231PS Y14, Y8, Y6
+	VMOVUPS     32(R9), Y15
+	VFMADD231PS Y15, Y13, Y5
+	VFMADD231PS Y15, Y9, Y7
+	VMOVUPS     (R9)(R10*1), Y14
+	VFMADD231PS Y14, Y10, Y6
+	VMOVUPS     32(R9)(R10*1), Y15
+	VFMADD231PS Y15, Y11, Y7
+	VMOVUPS     (R9)(R10*2), Y14
+	VFMADD231PS Y14, Y12, Y6
+	VMOVUPS     32(R9)(R10*2), Y15
+	VFMADD231PS Y15, Y13, Y7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w3s2_vecs2_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w3s2_vecs2_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	VADDPS      32(CX)(BX*1), Y1, Y1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	VADDPS      32(CX)(BX*1), Y3, Y3
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y4, Y4
+	VADDPS      32(CX)(BX*1), Y5, Y5
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y6, Y6
+	VADDPS      32(CX)(BX*1), Y7, Y7
+
+depthwiseAVX2w3s2_vecs2_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y13, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y13, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y13, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y13, Y7
+	VMINPS       Y7, Y14, Y7
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	VMOVUPS      Y1, 32(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	VMOVUPS      Y3, 32(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y4, (CX)(BX*1)
+	VMOVUPS      Y5, 32(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y6, (CX)(BX*1)
+	VMOVUPS      Y7, 32(CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX2w3s2_vecs2_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX2w3s2_vecs2_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX2w3s2_vecs2_group
+
+depthwiseAVX2w3s2_vecs2_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2w3s2_vecs2_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2w3s2_vecs2_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2w3s2_vecs2_line
+
+depthwiseAVX2w3s2_vecs2_end:
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, 296(AX)
+	JMP  depthwiseAVX2w3s2_by2
+
+depthwiseAVX2w3s2_after2:
+depthwiseAVX2w3s2_by1:
+	CMPQ 296(AX), $0x00000008
+	JLT  depthwiseAVX2w3s2_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX2w3s2_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2w3s2_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w3s2_vecs1_row:
+	VMOVUPS     (R11), Y4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y7
+	VFMADD231PS Y7, Y4, Y0
+	VMOVUPS     (R9)(R10*1), Y7
+	VFMADD231PS Y7, Y5, Y0
+	VMOVUPS     (R9)(R10*2), Y7
+	VFMADD231PS Y7, Y6, Y0
+	VFMADD231PS Y7, Y4, Y1
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y7
+	VFMADD231PS Y7, Y5, Y1
+	VMOVUPS     (R9)(R10*1), Y7
+	VFMADD231PS Y7, Y6, Y1
+	VFMADD231PS Y7, Y4, Y2
+	VMOVUPS     (R9)(R10*2), Y7
+	VFMADD231PS Y7, Y5, Y2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y7
+	VFMADD231PS Y7, Y6, Y2
+	VFMADD231PS Y7, Y4, Y3
+	VMOVUPS     (R9)(R10*1), Y7
+	VFMADD231PS Y7, Y5, Y3
+	VMOVUPS     (R9)(R10*2), Y7
+	VFMADD231PS Y7, Y6, Y3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w3s2_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w3s2_vecs1_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y1, Y1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y3, Y3
+
+depthwiseAVX2w3s2_vecs1_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX2w3s2_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX2w3s2_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX2w3s2_vecs1_group
+
+depthwiseAVX2w3s2_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2w3s2_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2w3s2_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2w3s2_vecs1_line
+
+depthwiseAVX2w3s2_vecs1_end:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000008, 296(AX)
+	JMP  depthwiseAVX2w3s2_by1
+
+depthwiseAVX2w3s2_after1:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX2w5s1(a *byte)
+// Requires: AVX, FMA3
+TEXT ·depthwiseAVX2w5s1(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX2w5s1_by1:
+	CMPQ 296(AX), $0x00000008
+	JLT  depthwiseAVX2w5s1_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX2w5s1_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2w5s1_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w5s1_vecs1_row:
+	VMOVUPS     (R11), Y4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y8
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y4, Y0
+	VMOVUPS     (R9)(R10*1), Y9
+	VFMADD231PS Y9, Y5, Y0
+	VFMADD231PS Y9, Y4, Y1
+	VMOVUPS     (R9)(R10*2), Y9
+	VFMADD231PS Y9, Y6, Y0
+	VFMADD231PS Y9, Y5, Y1
+	VFMADD231PS Y9, Y4, Y2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y7, Y0
+	VFMADD231PS Y9, Y6, Y1
+	VFMADD231PS Y9, Y5, Y2
+	VFMADD231PS Y9, Y4, Y3
+	VMOVUPS     (R9)(R10*1), Y9
+	VFMADD231PS Y9, Y8, Y0
+	VFMADD231PS Y9, Y7, Y1
+	VFMADD231PS Y9, Y6, Y2
+	VFMADD231PS Y9, Y5, Y3
+	VMOVUPS     (R9)(R10*2), Y9
+	VFMADD231PS Y9, Y8, Y1
+	VFMADD231PS Y9, Y7, Y2
+	VFMADD231PS Y9, Y6, Y3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y8, Y2
+	VFMADD231PS Y9, Y7, Y3
+	VMOVUPS     (R9)(R10*1), Y9
+	VFMADD231PS Y9, Y8, Y3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w5s1_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w5s1_vecs1_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y1, Y1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y3, Y3
+
+depthwiseAVX2w5s1_vecs1_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX2w5s1_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX2w5s1_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX2w5s1_vecs1_group
+
+depthwiseAVX2w5s1_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2w5s1_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2w5s1_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2w5s1_vecs1_line
+
+depthwiseAVX2w5s1_vecs1_end:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000008, 296(AX)
+	JMP  depthwiseAVX2w5s1_by1
+
+depthwiseAVX2w5s1_after1:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX2w5s2(a *byte)
+// Requires: AVX, FMA3
+TEXT ·depthwiseAVX2w5s2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX2w5s2_by1:
+	CMPQ 296(AX), $0x00000008
+	JLT  depthwiseAVX2w5s2_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX2w5s2_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2w5s2_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w5s2_vecs1_row:
+	VMOVUPS     (R11), Y4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y8
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y4, Y0
+	VMOVUPS     (R9)(R10*1), Y9
+	VFMADD231PS Y9, Y5, Y0
+	VMOVUPS     (R9)(R10*2), Y9
+	VFMADD231PS Y9, Y6, Y0
+	VFMADD231PS Y9, Y4, Y1
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y7, Y0
+	VFMADD231PS Y9, Y5, Y1
+	VMOVUPS     (R9)(R10*1), Y9
+	VFMADD231PS Y9, Y8, Y0
+	VFMADD231PS Y9, Y6, Y1
+	VFMADD231PS Y9, Y4, Y2
+	VMOVUPS     (R9)(R10*2), Y9
+	VFMADD231PS Y9, Y7, Y1
+	VFMADD231PS Y9, Y5, Y2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y8, Y1
+	VFMADD231PS Y9, Y6, Y2
+	VFMADD231PS Y9, Y4, Y3
+	VMOVUPS     (R9)(R10*1), Y9
+	VFMADD231PS Y9, Y7, Y2
+	VFMADD231PS Y9, Y5, Y3
+	VMOVUPS     (R9)(R10*2), Y9
+	VFMADD231PS Y9, Y8, Y2
+	VFMADD231PS Y9, Y6, Y3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y9
+	VFMADD231PS Y9, Y7, Y3
+	VMOVUPS     (R9)(R10*1), Y9
+	VFMADD231PS Y9, Y8, Y3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w5s2_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w5s2_vecs1_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y1, Y1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y3, Y3
+
+depthwiseAVX2w5s2_vecs1_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX2w5s2_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX2w5s2_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX2w5s2_vecs1_group
+
+depthwiseAVX2w5s2_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2w5s2_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2w5s2_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2w5s2_vecs1_line
+
+depthwiseAVX2w5s2_vecs1_end:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000008, 296(AX)
+	JMP  depthwiseAVX2w5s2_by1
+
+depthwiseAVX2w5s2_after1:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX2w7s1(a *byte)
+// Requires: AVX, FMA3
+TEXT ·depthwiseAVX2w7s1(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX2w7s1_by1:
+	CMPQ 296(AX), $0x00000008
+	JLT  depthwiseAVX2w7s1_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX2w7s1_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2w7s1_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w7s1_vecs1_row:
+	VMOVUPS     (R11), Y4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y10
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y4, Y0
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y5, Y0
+	VFMADD231PS Y11, Y4, Y1
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y6, Y0
+	VFMADD231PS Y11, Y5, Y1
+	VFMADD231PS Y11, Y4, Y2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y7, Y0
+	VFMADD231PS Y11, Y6, Y1
+	VFMADD231PS Y11, Y5, Y2
+	VFMADD231PS Y11, Y4, Y3
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y8, Y0
+	VFMADD231PS Y11, Y7, Y1
+	VFMADD231PS Y11, Y6, Y2
+	VFMADD231PS Y11, Y5, Y3
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VFMADD231PS Y11, Y7, Y2
+	VFMADD231PS Y11, Y6, Y3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VFMADD231PS Y11, Y7, Y3
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y10, Y3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w7s1_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w7s1_vecs1_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y1, Y1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y3, Y3
+
+depthwiseAVX2w7s1_vecs1_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX2w7s1_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX2w7s1_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX2w7s1_vecs1_group
+
+depthwiseAVX2w7s1_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2w7s1_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2w7s1_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2w7s1_vecs1_line
+
+depthwiseAVX2w7s1_vecs1_end:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000008, 296(AX)
+	JMP  depthwiseAVX2w7s1_by1
+
+depthwiseAVX2w7s1_after1:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX2w7s2(a *byte)
+// Requires: AVX, FMA3
+TEXT ·depthwiseAVX2w7s2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX2w7s2_by1:
+	CMPQ 296(AX), $0x00000008
+	JLT  depthwiseAVX2w7s2_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX2w7s2_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX2w7s2_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w7s2_vecs1_row:
+	VMOVUPS     (R11), Y4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y10
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y4, Y0
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y5, Y0
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y6, Y0
+	VFMADD231PS Y11, Y4, Y1
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y7, Y0
+	VFMADD231PS Y11, Y5, Y1
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y8, Y0
+	VFMADD231PS Y11, Y6, Y1
+	VFMADD231PS Y11, Y4, Y2
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y7, Y1
+	VFMADD231PS Y11, Y5, Y2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VFMADD231PS Y11, Y6, Y2
+	VFMADD231PS Y11, Y4, Y3
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y7, Y2
+	VFMADD231PS Y11, Y5, Y3
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VFMADD231PS Y11, Y6, Y3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y7, Y3
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y9, Y3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y10, Y3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w7s2_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w7s2_vecs1_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y1, Y1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y3, Y3
+
+depthwiseAVX2w7s2_vecs1_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Y3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX2w7s2_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX2w7s2_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX2w7s2_vecs1_group
+
+depthwiseAVX2w7s2_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX2w7s2_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX2w7s2_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX2w7s2_vecs1_line
+
+depthwiseAVX2w7s2_vecs1_end:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000020, BX
+	SUBQ $0x00000008, 296(AX)
+	JMP  depthwiseAVX2w7s2_by1
+
+depthwiseAVX2w7s2_after1:
 	VZEROUPPER
 	RET
 
@@ -386,48 +1900,39 @@ depthwiseAVX2_ret:
 // Requires: AVX, AVX512F, FMA3
 TEXT ·depthwiseAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
-	MOVQ 152(AX), CX
-	MOVQ CX, 200(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 216(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 224(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 208(AX)
-	MOVQ 176(AX), SI
+	MOVQ 192(AX), SI
 	SHLQ $0x02, SI
-	MOVQ 184(AX), DI
+	MOVQ 208(AX), DI
 	SHLQ $0x02, DI
-
-depthwiseAVX512_group:
-	MOVQ 208(AX), R8
-	MOVQ R8, R9
-	CMPQ 200(AX), $0x01
-	JLE  depthwiseAVX512_last1
-	ADDQ 168(AX), R9
-
-depthwiseAVX512_last1:
-	MOVQ R9, R10
-	CMPQ 200(AX), $0x02
-	JLE  depthwiseAVX512_last2
-	ADDQ 168(AX), R10
-
-depthwiseAVX512_last2:
-	MOVQ R10, R11
-	CMPQ 200(AX), $0x03
-	JLE  depthwiseAVX512_last3
-	ADDQ 168(AX), R11
-
-depthwiseAVX512_last3:
 	MOVQ 24(AX), DX
 	XORQ BX, BX
-	MOVQ 160(AX), CX
-	MOVQ CX, 232(AX)
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
 
 depthwiseAVX512_by2:
-	CMPQ    232(AX), $0x00000020
-	JLT     depthwiseAVX512_after2
+	CMPQ 296(AX), $0x00000020
+	JLT  depthwiseAVX512_after2
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX512_vecs2_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512_vecs2_group:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVUPS 64(CX)(BX*1), Z1
@@ -437,11 +1942,31 @@ depthwiseAVX512_by2:
 	VMOVAPS Z1, Z5
 	VMOVAPS Z0, Z6
 	VMOVAPS Z1, Z7
-	MOVQ    120(AX), R12
-	MOVQ    128(AX), R13
-	LEAQ    (R12)(R13*8), R13
-	CMPQ    R12, R13
-	JEQ     depthwiseAVX512_vecs2_sum
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    R8, R9
+	MOVQ    R9, R10
+	MOVQ    R10, R11
+	MOVQ    176(AX), CX
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512_vecs2_pointed
+	ADDQ    CX, R9
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512_vecs2_pointed
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512_vecs2_pointed
+	ADDQ    CX, R11
+
+depthwiseAVX512_vecs2_pointed:
+	MOVQ 120(AX), R12
+	MOVQ 128(AX), R13
+	LEAQ (R12)(R13*8), R13
+	CMPQ R12, R13
+	JEQ  depthwiseAVX512_vecs2_sum
 
 depthwiseAVX512_vecs2_tap:
 	MOVQ        (R12), R14
@@ -461,38 +1986,30 @@ depthwiseAVX512_vecs2_tap:
 	JNE         depthwiseAVX512_vecs2_tap
 
 depthwiseAVX512_vecs2_sum:
-	MOVQ    224(AX), CX
-	TESTQ   CX, CX
-	JEQ     depthwiseAVX512_vecs2_clamp
-	VMOVUPS (CX)(BX*1), Z10
-	VADDPS  Z10, Z0, Z0
-	VMOVUPS 64(CX)(BX*1), Z10
-	VADDPS  Z10, Z1, Z1
-	CMPQ    200(AX), $0x01
-	JLE     depthwiseAVX512_vecs2_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Z10
-	VADDPS  Z10, Z2, Z2
-	VMOVUPS 64(CX)(BX*1), Z10
-	VADDPS  Z10, Z3, Z3
-	CMPQ    200(AX), $0x02
-	JLE     depthwiseAVX512_vecs2_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Z10
-	VADDPS  Z10, Z4, Z4
-	VMOVUPS 64(CX)(BX*1), Z10
-	VADDPS  Z10, Z5, Z5
-	CMPQ    200(AX), $0x03
-	JLE     depthwiseAVX512_vecs2_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Z10
-	VADDPS  Z10, Z6, Z6
-	VMOVUPS 64(CX)(BX*1), Z10
-	VADDPS  Z10, Z7, Z7
+	MOVQ   256(AX), CX
+	TESTQ  CX, CX
+	JEQ    depthwiseAVX512_vecs2_clamp
+	VADDPS (CX)(BX*1), Z0, Z0
+	VADDPS 64(CX)(BX*1), Z1, Z1
+	CMPQ   232(AX), $0x01
+	JLE    depthwiseAVX512_vecs2_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Z2, Z2
+	VADDPS 64(CX)(BX*1), Z3, Z3
+	CMPQ   232(AX), $0x02
+	JLE    depthwiseAVX512_vecs2_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Z4, Z4
+	VADDPS 64(CX)(BX*1), Z5, Z5
+	CMPQ   232(AX), $0x03
+	JLE    depthwiseAVX512_vecs2_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Z6, Z6
+	VADDPS 64(CX)(BX*1), Z7, Z7
 
 depthwiseAVX512_vecs2_clamp:
-	VBROADCASTSS 192(AX), Z13
-	VBROADCASTSS 196(AX), Z14
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
@@ -509,49 +2026,117 @@ depthwiseAVX512_vecs2_clamp:
 	VMINPS       Z6, Z14, Z6
 	VMAXPS       Z7, Z13, Z7
 	VMINPS       Z7, Z14, Z7
-	MOVQ         216(AX), CX
+	MOVQ         248(AX), CX
 	VMOVUPS      Z0, (CX)(BX*1)
 	VMOVUPS      Z1, 64(CX)(BX*1)
-	CMPQ         200(AX), $0x01
+	CMPQ         232(AX), $0x01
 	JLE          depthwiseAVX512_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z2, (CX)(BX*1)
 	VMOVUPS      Z3, 64(CX)(BX*1)
-	CMPQ         200(AX), $0x02
+	CMPQ         232(AX), $0x02
 	JLE          depthwiseAVX512_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z4, (CX)(BX*1)
 	VMOVUPS      Z5, 64(CX)(BX*1)
-	CMPQ         200(AX), $0x03
+	CMPQ         232(AX), $0x03
 	JLE          depthwiseAVX512_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z6, (CX)(BX*1)
 	VMOVUPS      Z7, 64(CX)(BX*1)
 
 depthwiseAVX512_vecs2_stored:
-	ADDQ $0x00000080, R8
-	ADDQ $0x00000080, R9
-	ADDQ $0x00000080, R10
-	ADDQ $0x00000080, R11
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512_vecs2_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512_vecs2_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512_vecs2_group
+
+depthwiseAVX512_vecs2_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512_vecs2_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512_vecs2_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512_vecs2_line
+
+depthwiseAVX512_vecs2_end:
 	ADDQ $0x00000080, DX
 	ADDQ $0x00000080, BX
-	SUBQ $0x00000020, 232(AX)
+	SUBQ $0x00000020, 296(AX)
 	JMP  depthwiseAVX512_by2
 
 depthwiseAVX512_after2:
 depthwiseAVX512_by1:
-	CMPQ    232(AX), $0x00000010
-	JLT     depthwiseAVX512_after1
+	CMPQ 296(AX), $0x00000010
+	JLT  depthwiseAVX512_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX512_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512_vecs1_group:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVAPS Z0, Z1
 	VMOVAPS Z0, Z2
 	VMOVAPS Z0, Z3
-	MOVQ    120(AX), R12
-	MOVQ    128(AX), R13
-	LEAQ    (R12)(R13*8), R13
-	CMPQ    R12, R13
-	JEQ     depthwiseAVX512_vecs1_sum
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    R8, R9
+	MOVQ    R9, R10
+	MOVQ    R10, R11
+	MOVQ    176(AX), CX
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512_vecs1_pointed
+	ADDQ    CX, R9
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512_vecs1_pointed
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512_vecs1_pointed
+	ADDQ    CX, R11
+
+depthwiseAVX512_vecs1_pointed:
+	MOVQ 120(AX), R12
+	MOVQ 128(AX), R13
+	LEAQ (R12)(R13*8), R13
+	CMPQ R12, R13
+	JEQ  depthwiseAVX512_vecs1_sum
 
 depthwiseAVX512_vecs1_tap:
 	MOVQ        (R12), R14
@@ -566,30 +2151,26 @@ depthwiseAVX512_vecs1_tap:
 	JNE         depthwiseAVX512_vecs1_tap
 
 depthwiseAVX512_vecs1_sum:
-	MOVQ    224(AX), CX
-	TESTQ   CX, CX
-	JEQ     depthwiseAVX512_vecs1_clamp
-	VMOVUPS (CX)(BX*1), Z5
-	VADDPS  Z5, Z0, Z0
-	CMPQ    200(AX), $0x01
-	JLE     depthwiseAVX512_vecs1_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Z5
-	VADDPS  Z5, Z1, Z1
-	CMPQ    200(AX), $0x02
-	JLE     depthwiseAVX512_vecs1_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Z5
-	VADDPS  Z5, Z2, Z2
-	CMPQ    200(AX), $0x03
-	JLE     depthwiseAVX512_vecs1_clamp
-	ADDQ    DI, CX
-	VMOVUPS (CX)(BX*1), Z5
-	VADDPS  Z5, Z3, Z3
+	MOVQ   256(AX), CX
+	TESTQ  CX, CX
+	JEQ    depthwiseAVX512_vecs1_clamp
+	VADDPS (CX)(BX*1), Z0, Z0
+	CMPQ   232(AX), $0x01
+	JLE    depthwiseAVX512_vecs1_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Z1, Z1
+	CMPQ   232(AX), $0x02
+	JLE    depthwiseAVX512_vecs1_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Z2, Z2
+	CMPQ   232(AX), $0x03
+	JLE    depthwiseAVX512_vecs1_clamp
+	ADDQ   DI, CX
+	VADDPS (CX)(BX*1), Z3, Z3
 
 depthwiseAVX512_vecs1_clamp:
-	VBROADCASTSS 192(AX), Z13
-	VBROADCASTSS 196(AX), Z14
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
 	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
@@ -598,36 +2179,63 @@ depthwiseAVX512_vecs1_clamp:
 	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
 	VMINPS       Z3, Z14, Z3
-	MOVQ         216(AX), CX
+	MOVQ         248(AX), CX
 	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         200(AX), $0x01
+	CMPQ         232(AX), $0x01
 	JLE          depthwiseAVX512_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         200(AX), $0x02
+	CMPQ         232(AX), $0x02
 	JLE          depthwiseAVX512_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         200(AX), $0x03
+	CMPQ         232(AX), $0x03
 	JLE          depthwiseAVX512_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z3, (CX)(BX*1)
 
 depthwiseAVX512_vecs1_stored:
-	ADDQ $0x00000040, R8
-	ADDQ $0x00000040, R9
-	ADDQ $0x00000040, R10
-	ADDQ $0x00000040, R11
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512_vecs1_group
+
+depthwiseAVX512_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512_vecs1_line
+
+depthwiseAVX512_vecs1_end:
 	ADDQ $0x00000040, DX
 	ADDQ $0x00000040, BX
-	SUBQ $0x00000010, 232(AX)
+	SUBQ $0x00000010, 296(AX)
 	JMP  depthwiseAVX512_by1
 
 depthwiseAVX512_after1:
 depthwiseAVX512_tail:
-	MOVQ  232(AX), CX
+	MOVQ  296(AX), CX
 	TESTQ CX, CX
-	JLE   depthwiseAVX512_next
+	JLE   depthwiseAVX512_ret
 	CMPQ  CX, $0x08
 	JLE   depthwiseAVX512_few
 	MOVQ  $0x00000008, CX
@@ -636,16 +2244,57 @@ depthwiseAVX512_few:
 	NEGQ    CX
 	LEAQ    depthwiseMasks<>+0(SB), R12
 	VMOVDQU 32(R12)(CX*4), Y15
+	MOVQ    160(AX), CX
+	MOVQ    CX, 264(AX)
+	MOVQ    72(AX), CX
+	MOVQ    CX, 280(AX)
+	MOVQ    96(AX), CX
+	MOVQ    CX, 288(AX)
+	MOVQ    (AX), CX
+	ADDQ    144(AX), CX
+	MOVQ    CX, 272(AX)
+
+depthwiseAVX512_masked_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512_masked_group:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Y0
 	VMOVAPS Y0, Y1
 	VMOVAPS Y0, Y2
 	VMOVAPS Y0, Y3
-	MOVQ    120(AX), R12
-	MOVQ    128(AX), R13
-	LEAQ    (R12)(R13*8), R13
-	CMPQ    R12, R13
-	JEQ     depthwiseAVX512_masked_sum
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    R8, R9
+	MOVQ    R9, R10
+	MOVQ    R10, R11
+	MOVQ    176(AX), CX
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512_masked_pointed
+	ADDQ    CX, R9
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512_masked_pointed
+	ADDQ    CX, R10
+	ADDQ    CX, R11
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512_masked_pointed
+	ADDQ    CX, R11
+
+depthwiseAVX512_masked_pointed:
+	MOVQ 120(AX), R12
+	MOVQ 128(AX), R13
+	LEAQ (R12)(R13*8), R13
+	CMPQ R12, R13
+	JEQ  depthwiseAVX512_masked_sum
 
 depthwiseAVX512_masked_tap:
 	MOVQ        (R12), R14
@@ -664,30 +2313,30 @@ depthwiseAVX512_masked_tap:
 	JNE         depthwiseAVX512_masked_tap
 
 depthwiseAVX512_masked_sum:
-	MOVQ       224(AX), CX
+	MOVQ       256(AX), CX
 	TESTQ      CX, CX
 	JEQ        depthwiseAVX512_masked_clamp
-	VMASKMOVPS (CX)(BX*1), Y15, Y5
-	VADDPS     Y5, Y0, Y0
-	CMPQ       200(AX), $0x01
+	VMASKMOVPS (CX)(BX*1), Y15, Y12
+	VADDPS     Y12, Y0, Y0
+	CMPQ       232(AX), $0x01
 	JLE        depthwiseAVX512_masked_clamp
 	ADDQ       DI, CX
-	VMASKMOVPS (CX)(BX*1), Y15, Y5
-	VADDPS     Y5, Y1, Y1
-	CMPQ       200(AX), $0x02
+	VMASKMOVPS (CX)(BX*1), Y15, Y12
+	VADDPS     Y12, Y1, Y1
+	CMPQ       232(AX), $0x02
 	JLE        depthwiseAVX512_masked_clamp
 	ADDQ       DI, CX
-	VMASKMOVPS (CX)(BX*1), Y15, Y5
-	VADDPS     Y5, Y2, Y2
-	CMPQ       200(AX), $0x03
+	VMASKMOVPS (CX)(BX*1), Y15, Y12
+	VADDPS     Y12, Y2, Y2
+	CMPQ       232(AX), $0x03
 	JLE        depthwiseAVX512_masked_clamp
 	ADDQ       DI, CX
-	VMASKMOVPS (CX)(BX*1), Y15, Y5
-	VADDPS     Y5, Y3, Y3
+	VMASKMOVPS (CX)(BX*1), Y15, Y12
+	VADDPS     Y12, Y3, Y3
 
 depthwiseAVX512_masked_clamp:
-	VBROADCASTSS 192(AX), Y13
-	VBROADCASTSS 196(AX), Y14
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
 	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
@@ -696,48 +2345,1427 @@ depthwiseAVX512_masked_clamp:
 	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
 	VMINPS       Y3, Y14, Y3
-	MOVQ         216(AX), CX
+	MOVQ         248(AX), CX
 	VMASKMOVPS   Y0, Y15, (CX)(BX*1)
-	CMPQ         200(AX), $0x01
+	CMPQ         232(AX), $0x01
 	JLE          depthwiseAVX512_masked_stored
 	ADDQ         SI, CX
 	VMASKMOVPS   Y1, Y15, (CX)(BX*1)
-	CMPQ         200(AX), $0x02
+	CMPQ         232(AX), $0x02
 	JLE          depthwiseAVX512_masked_stored
 	ADDQ         SI, CX
 	VMASKMOVPS   Y2, Y15, (CX)(BX*1)
-	CMPQ         200(AX), $0x03
+	CMPQ         232(AX), $0x03
 	JLE          depthwiseAVX512_masked_stored
 	ADDQ         SI, CX
 	VMASKMOVPS   Y3, Y15, (CX)(BX*1)
 
 depthwiseAVX512_masked_stored:
-	ADDQ $0x00000020, R8
-	ADDQ $0x00000020, R9
-	ADDQ $0x00000020, R10
-	ADDQ $0x00000020, R11
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512_masked_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512_masked_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512_masked_group
+
+depthwiseAVX512_masked_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512_masked_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512_masked_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512_masked_line
+
+depthwiseAVX512_masked_end:
 	ADDQ $0x00000020, DX
 	ADDQ $0x00000020, BX
-	SUBQ $0x00000008, 232(AX)
+	SUBQ $0x00000008, 296(AX)
 	JMP  depthwiseAVX512_tail
 
-depthwiseAVX512_next:
-	SUBQ  $0x00000004, 200(AX)
-	JLE   depthwiseAVX512_ret
-	MOVQ  168(AX), CX
-	SHLQ  $0x02, CX
-	ADDQ  CX, 208(AX)
-	LEAQ  (SI)(SI*1), CX
-	LEAQ  (CX)(CX*1), CX
-	ADDQ  CX, 216(AX)
-	MOVQ  224(AX), R12
-	TESTQ R12, R12
-	JEQ   depthwiseAVX512_group
-	LEAQ  (DI)(DI*1), CX
-	LEAQ  (CX)(CX*1), CX
-	ADDQ  CX, 224(AX)
-	JMP   depthwiseAVX512_group
-
 depthwiseAVX512_ret:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX512w3s1(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·depthwiseAVX512w3s1(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX512w3s1_by2:
+	CMPQ 296(AX), $0x00000020
+	JLT  depthwiseAVX512w3s1_after2
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX512w3s1_vecs2_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512w3s1_vecs2_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVUPS 64(CX)(BX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w3s1_vecs2_row:
+	VMOVUPS     (R11), Z8
+	VMOVUPS     64(R11), Z9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z10
+	VMOVUPS     64(R11), Z11
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z12
+	VMOVUPS     64(R11), Z13
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z14
+	VFMADD231PS Z14, Z8, Z0
+	VMOVUPS     64(R9), Z15
+	VFMADD231PS Z15, Z9, Z1
+	VMOVUPS     (R9)(R10*1), Z14
+	VFMADD231PS Z14, Z10, Z0
+	VFMADD231PS Z14, Z8, Z2
+	VMOVUPS     64(R9)(R10*1), Z15
+	VFMADD231PS Z15, Z11, Z1
+	VFMADD231PS Z15, Z9, Z3
+	VMOVUPS     (R9)(R10*2), Z14
+	VFMADD231PS Z14, Z12, Z0
+	VFMADD231PS Z14, Z10, Z2
+	VFMADD231PS Z14, Z8, Z4
+	VMOVUPS     64(R9)(R10*2), Z15
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z11, Z3
+	VFMADD231PS Z15, Z9, Z5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z14
+	VFMADD231PS Z14, Z12, Z2
+	VFMADD231PS Z14, Z10, Z4
+	VFMADD231PS Z14, Z8, Z6
+	VMOVUPS     64(R9), Z15
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z11, Z5
+	VFMADD231PS Z15, Z9, Z7
+	VMOVUPS     (R9)(R10*1), Z14
+	VFMADD231PS Z14, Z12, Z4
+	VFMADD231PS Z14, Z10, Z6
+	VMOVUPS     64(R9)(R10*1), Z15
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z11, Z7
+	VMOVUPS     (R9)(R10*2), Z14
+	VFMADD231PS Z14, Z12, Z6
+	VMOVUPS     64(R9)(R10*2), Z15
+	VFMADD231PS Z15, Z13, Z7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w3s1_vecs2_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w3s1_vecs2_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	VADDPS      64(CX)(BX*1), Z1, Z1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	VADDPS      64(CX)(BX*1), Z3, Z3
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z4, Z4
+	VADDPS      64(CX)(BX*1), Z5, Z5
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z6, Z6
+	VADDPS      64(CX)(BX*1), Z7, Z7
+
+depthwiseAVX512w3s1_vecs2_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	VMAXPS       Z4, Z13, Z4
+	VMINPS       Z4, Z14, Z4
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	VMAXPS       Z6, Z13, Z6
+	VMINPS       Z6, Z14, Z6
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	VMOVUPS      Z1, 64(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	VMOVUPS      Z3, 64(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z4, (CX)(BX*1)
+	VMOVUPS      Z5, 64(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z6, (CX)(BX*1)
+	VMOVUPS      Z7, 64(CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX512w3s1_vecs2_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX512w3s1_vecs2_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX512w3s1_vecs2_group
+
+depthwiseAVX512w3s1_vecs2_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512w3s1_vecs2_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512w3s1_vecs2_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512w3s1_vecs2_line
+
+depthwiseAVX512w3s1_vecs2_end:
+	ADDQ $0x00000080, DX
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000020, 296(AX)
+	JMP  depthwiseAVX512w3s1_by2
+
+depthwiseAVX512w3s1_after2:
+depthwiseAVX512w3s1_by1:
+	CMPQ 296(AX), $0x00000010
+	JLT  depthwiseAVX512w3s1_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX512w3s1_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512w3s1_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w3s1_vecs1_row:
+	VMOVUPS     (R11), Z4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z6
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z7
+	VFMADD231PS Z7, Z4, Z0
+	VMOVUPS     (R9)(R10*1), Z7
+	VFMADD231PS Z7, Z5, Z0
+	VFMADD231PS Z7, Z4, Z1
+	VMOVUPS     (R9)(R10*2), Z7
+	VFMADD231PS Z7, Z6, Z0
+	VFMADD231PS Z7, Z5, Z1
+	VFMADD231PS Z7, Z4, Z2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z7
+	VFMADD231PS Z7, Z6, Z1
+	VFMADD231PS Z7, Z5, Z2
+	VFMADD231PS Z7, Z4, Z3
+	VMOVUPS     (R9)(R10*1), Z7
+	VFMADD231PS Z7, Z6, Z2
+	VFMADD231PS Z7, Z5, Z3
+	VMOVUPS     (R9)(R10*2), Z7
+	VFMADD231PS Z7, Z6, Z3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w3s1_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w3s1_vecs1_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z1, Z1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z3, Z3
+
+depthwiseAVX512w3s1_vecs1_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX512w3s1_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX512w3s1_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX512w3s1_vecs1_group
+
+depthwiseAVX512w3s1_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512w3s1_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512w3s1_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512w3s1_vecs1_line
+
+depthwiseAVX512w3s1_vecs1_end:
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, 296(AX)
+	JMP  depthwiseAVX512w3s1_by1
+
+depthwiseAVX512w3s1_after1:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX512w3s2(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·depthwiseAVX512w3s2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX512w3s2_by2:
+	CMPQ 296(AX), $0x00000020
+	JLT  depthwiseAVX512w3s2_after2
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX512w3s2_vecs2_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512w3s2_vecs2_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVUPS 64(CX)(BX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w3s2_vecs2_row:
+	VMOVUPS     (R11), Z8
+	VMOVUPS     64(R11), Z9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z10
+	VMOVUPS     64(R11), Z11
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z12
+	VMOVUPS     64(R11), Z13
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z14
+	VFMADD231PS Z14, Z8, Z0
+	VMOVUPS     64(R9), Z15
+	VFMADD231PS Z15, Z9, Z1
+	VMOVUPS     (R9)(R10*1), Z14
+	VFMADD231PS Z14, Z10, Z0
+	VMOVUPS     64(R9)(R10*1), Z15
+	VFMADD231PS Z15, Z11, Z1
+	VMOVUPS     (R9)(R10*2), Z14
+	VFMADD231PS Z14, Z12, Z0
+	VFMADD231PS Z14, Z8, Z2
+	VMOVUPS     64(R9)(R10*2), Z15
+	VFMADD231PS Z15, Z13, Z1
+	VFMADD231PS Z15, Z9, Z3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z14
+	VFMADD231PS Z14, Z10, Z2
+	VMOVUPS     64(R9), Z15
+	VFMADD231PS Z15, Z11, Z3
+	VMOVUPS     (R9)(R10*1), Z14
+	VFMADD231PS Z14, Z12, Z2
+	VFMADD231PS Z14, Z8, Z4
+	VMOVUPS     64(R9)(R10*1), Z15
+	VFMADD231PS Z15, Z13, Z3
+	VFMADD231PS Z15, Z9, Z5
+	VMOVUPS     (R9)(R10*2), Z14
+	VFMADD231PS Z14, Z10, Z4
+	VMOVUPS     64(R9)(R10*2), Z15
+	VFMADD231PS Z15, Z11, Z5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z14
+	VFMADD231PS Z14, Z12, Z4
+	VFMADD231PS Z14, Z8, Z6
+	VMOVUPS     64(R9), Z15
+	VFMADD231PS Z15, Z13, Z5
+	VFMADD231PS Z15, Z9, Z7
+	VMOVUPS     (R9)(R10*1), Z14
+	VFMADD231PS Z14, Z10, Z6
+	VMOVUPS     64(R9)(R10*1), Z15
+	VFMADD231PS Z15, Z11, Z7
+	VMOVUPS     (R9)(R10*2), Z14
+	VFMADD231PS Z14, Z12, Z6
+	VMOVUPS     64(R9)(R10*2), Z15
+	VFMADD231PS Z15, Z13, Z7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w3s2_vecs2_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w3s2_vecs2_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	VADDPS      64(CX)(BX*1), Z1, Z1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	VADDPS      64(CX)(BX*1), Z3, Z3
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z4, Z4
+	VADDPS      64(CX)(BX*1), Z5, Z5
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z6, Z6
+	VADDPS      64(CX)(BX*1), Z7, Z7
+
+depthwiseAVX512w3s2_vecs2_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	VMAXPS       Z4, Z13, Z4
+	VMINPS       Z4, Z14, Z4
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	VMAXPS       Z6, Z13, Z6
+	VMINPS       Z6, Z14, Z6
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	VMOVUPS      Z1, 64(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	VMOVUPS      Z3, 64(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z4, (CX)(BX*1)
+	VMOVUPS      Z5, 64(CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z6, (CX)(BX*1)
+	VMOVUPS      Z7, 64(CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX512w3s2_vecs2_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX512w3s2_vecs2_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX512w3s2_vecs2_group
+
+depthwiseAVX512w3s2_vecs2_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512w3s2_vecs2_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512w3s2_vecs2_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512w3s2_vecs2_line
+
+depthwiseAVX512w3s2_vecs2_end:
+	ADDQ $0x00000080, DX
+	ADDQ $0x00000080, BX
+	SUBQ $0x00000020, 296(AX)
+	JMP  depthwiseAVX512w3s2_by2
+
+depthwiseAVX512w3s2_after2:
+depthwiseAVX512w3s2_by1:
+	CMPQ 296(AX), $0x00000010
+	JLT  depthwiseAVX512w3s2_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX512w3s2_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512w3s2_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w3s2_vecs1_row:
+	VMOVUPS     (R11), Z4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z6
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z7
+	VFMADD231PS Z7, Z4, Z0
+	VMOVUPS     (R9)(R10*1), Z7
+	VFMADD231PS Z7, Z5, Z0
+	VMOVUPS     (R9)(R10*2), Z7
+	VFMADD231PS Z7, Z6, Z0
+	VFMADD231PS Z7, Z4, Z1
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z7
+	VFMADD231PS Z7, Z5, Z1
+	VMOVUPS     (R9)(R10*1), Z7
+	VFMADD231PS Z7, Z6, Z1
+	VFMADD231PS Z7, Z4, Z2
+	VMOVUPS     (R9)(R10*2), Z7
+	VFMADD231PS Z7, Z5, Z2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z7
+	VFMADD231PS Z7, Z6, Z2
+	VFMADD231PS Z7, Z4, Z3
+	VMOVUPS     (R9)(R10*1), Z7
+	VFMADD231PS Z7, Z5, Z3
+	VMOVUPS     (R9)(R10*2), Z7
+	VFMADD231PS Z7, Z6, Z3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w3s2_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w3s2_vecs1_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z1, Z1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z3, Z3
+
+depthwiseAVX512w3s2_vecs1_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX512w3s2_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX512w3s2_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX512w3s2_vecs1_group
+
+depthwiseAVX512w3s2_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512w3s2_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512w3s2_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512w3s2_vecs1_line
+
+depthwiseAVX512w3s2_vecs1_end:
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, 296(AX)
+	JMP  depthwiseAVX512w3s2_by1
+
+depthwiseAVX512w3s2_after1:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX512w5s1(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·depthwiseAVX512w5s1(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX512w5s1_by1:
+	CMPQ 296(AX), $0x00000010
+	JLT  depthwiseAVX512w5s1_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX512w5s1_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512w5s1_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w5s1_vecs1_row:
+	VMOVUPS     (R11), Z4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z6
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z7
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z8
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z9
+	VFMADD231PS Z9, Z4, Z0
+	VMOVUPS     (R9)(R10*1), Z9
+	VFMADD231PS Z9, Z5, Z0
+	VFMADD231PS Z9, Z4, Z1
+	VMOVUPS     (R9)(R10*2), Z9
+	VFMADD231PS Z9, Z6, Z0
+	VFMADD231PS Z9, Z5, Z1
+	VFMADD231PS Z9, Z4, Z2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z9
+	VFMADD231PS Z9, Z7, Z0
+	VFMADD231PS Z9, Z6, Z1
+	VFMADD231PS Z9, Z5, Z2
+	VFMADD231PS Z9, Z4, Z3
+	VMOVUPS     (R9)(R10*1), Z9
+	VFMADD231PS Z9, Z8, Z0
+	VFMADD231PS Z9, Z7, Z1
+	VFMADD231PS Z9, Z6, Z2
+	VFMADD231PS Z9, Z5, Z3
+	VMOVUPS     (R9)(R10*2), Z9
+	VFMADD231PS Z9, Z8, Z1
+	VFMADD231PS Z9, Z7, Z2
+	VFMADD231PS Z9, Z6, Z3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z9
+	VFMADD231PS Z9, Z8, Z2
+	VFMADD231PS Z9, Z7, Z3
+	VMOVUPS     (R9)(R10*1), Z9
+	VFMADD231PS Z9, Z8, Z3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w5s1_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w5s1_vecs1_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z1, Z1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z3, Z3
+
+depthwiseAVX512w5s1_vecs1_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX512w5s1_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX512w5s1_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX512w5s1_vecs1_group
+
+depthwiseAVX512w5s1_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512w5s1_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512w5s1_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512w5s1_vecs1_line
+
+depthwiseAVX512w5s1_vecs1_end:
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, 296(AX)
+	JMP  depthwiseAVX512w5s1_by1
+
+depthwiseAVX512w5s1_after1:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX512w5s2(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·depthwiseAVX512w5s2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX512w5s2_by1:
+	CMPQ 296(AX), $0x00000010
+	JLT  depthwiseAVX512w5s2_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX512w5s2_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512w5s2_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w5s2_vecs1_row:
+	VMOVUPS     (R11), Z4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z6
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z7
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z8
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z9
+	VFMADD231PS Z9, Z4, Z0
+	VMOVUPS     (R9)(R10*1), Z9
+	VFMADD231PS Z9, Z5, Z0
+	VMOVUPS     (R9)(R10*2), Z9
+	VFMADD231PS Z9, Z6, Z0
+	VFMADD231PS Z9, Z4, Z1
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z9
+	VFMADD231PS Z9, Z7, Z0
+	VFMADD231PS Z9, Z5, Z1
+	VMOVUPS     (R9)(R10*1), Z9
+	VFMADD231PS Z9, Z8, Z0
+	VFMADD231PS Z9, Z6, Z1
+	VFMADD231PS Z9, Z4, Z2
+	VMOVUPS     (R9)(R10*2), Z9
+	VFMADD231PS Z9, Z7, Z1
+	VFMADD231PS Z9, Z5, Z2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z9
+	VFMADD231PS Z9, Z8, Z1
+	VFMADD231PS Z9, Z6, Z2
+	VFMADD231PS Z9, Z4, Z3
+	VMOVUPS     (R9)(R10*1), Z9
+	VFMADD231PS Z9, Z7, Z2
+	VFMADD231PS Z9, Z5, Z3
+	VMOVUPS     (R9)(R10*2), Z9
+	VFMADD231PS Z9, Z8, Z2
+	VFMADD231PS Z9, Z6, Z3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z9
+	VFMADD231PS Z9, Z7, Z3
+	VMOVUPS     (R9)(R10*1), Z9
+	VFMADD231PS Z9, Z8, Z3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w5s2_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w5s2_vecs1_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z1, Z1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z3, Z3
+
+depthwiseAVX512w5s2_vecs1_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX512w5s2_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX512w5s2_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX512w5s2_vecs1_group
+
+depthwiseAVX512w5s2_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512w5s2_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512w5s2_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512w5s2_vecs1_line
+
+depthwiseAVX512w5s2_vecs1_end:
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, 296(AX)
+	JMP  depthwiseAVX512w5s2_by1
+
+depthwiseAVX512w5s2_after1:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX512w7s1(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·depthwiseAVX512w7s1(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX512w7s1_by1:
+	CMPQ 296(AX), $0x00000010
+	JLT  depthwiseAVX512w7s1_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX512w7s1_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512w7s1_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w7s1_vecs1_row:
+	VMOVUPS     (R11), Z4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z6
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z7
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z10
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z4, Z0
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z5, Z0
+	VFMADD231PS Z11, Z4, Z1
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z6, Z0
+	VFMADD231PS Z11, Z5, Z1
+	VFMADD231PS Z11, Z4, Z2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z7, Z0
+	VFMADD231PS Z11, Z6, Z1
+	VFMADD231PS Z11, Z5, Z2
+	VFMADD231PS Z11, Z4, Z3
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z8, Z0
+	VFMADD231PS Z11, Z7, Z1
+	VFMADD231PS Z11, Z6, Z2
+	VFMADD231PS Z11, Z5, Z3
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z9, Z0
+	VFMADD231PS Z11, Z8, Z1
+	VFMADD231PS Z11, Z7, Z2
+	VFMADD231PS Z11, Z6, Z3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z9, Z1
+	VFMADD231PS Z11, Z8, Z2
+	VFMADD231PS Z11, Z7, Z3
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z9, Z2
+	VFMADD231PS Z11, Z8, Z3
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z9, Z3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z10, Z3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w7s1_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w7s1_vecs1_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z1, Z1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z3, Z3
+
+depthwiseAVX512w7s1_vecs1_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX512w7s1_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX512w7s1_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX512w7s1_vecs1_group
+
+depthwiseAVX512w7s1_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512w7s1_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512w7s1_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512w7s1_vecs1_line
+
+depthwiseAVX512w7s1_vecs1_end:
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, 296(AX)
+	JMP  depthwiseAVX512w7s1_by1
+
+depthwiseAVX512w7s1_after1:
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX512w7s2(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·depthwiseAVX512w7s2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 192(AX), SI
+	SHLQ $0x02, SI
+	MOVQ 208(AX), DI
+	SHLQ $0x02, DI
+	MOVQ 24(AX), DX
+	XORQ BX, BX
+	MOVQ 168(AX), CX
+	MOVQ CX, 296(AX)
+
+depthwiseAVX512w7s2_by1:
+	CMPQ 296(AX), $0x00000010
+	JLT  depthwiseAVX512w7s2_after1
+	MOVQ 160(AX), CX
+	MOVQ CX, 264(AX)
+	MOVQ 72(AX), CX
+	MOVQ CX, 280(AX)
+	MOVQ 96(AX), CX
+	MOVQ CX, 288(AX)
+	MOVQ (AX), CX
+	ADDQ 144(AX), CX
+	MOVQ CX, 272(AX)
+
+depthwiseAVX512w7s2_vecs1_line:
+	MOVQ 152(AX), CX
+	MOVQ CX, 232(AX)
+	MOVQ 272(AX), CX
+	MOVQ CX, 240(AX)
+	MOVQ 280(AX), CX
+	MOVQ CX, 248(AX)
+	MOVQ 288(AX), CX
+	MOVQ CX, 256(AX)
+
+depthwiseAVX512w7s2_vecs1_group:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w7s2_vecs1_row:
+	VMOVUPS     (R11), Z4
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z5
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z6
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z7
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z10
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z4, Z0
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z5, Z0
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z6, Z0
+	VFMADD231PS Z11, Z4, Z1
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z7, Z0
+	VFMADD231PS Z11, Z5, Z1
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z8, Z0
+	VFMADD231PS Z11, Z6, Z1
+	VFMADD231PS Z11, Z4, Z2
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z9, Z0
+	VFMADD231PS Z11, Z7, Z1
+	VFMADD231PS Z11, Z5, Z2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z8, Z1
+	VFMADD231PS Z11, Z6, Z2
+	VFMADD231PS Z11, Z4, Z3
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z9, Z1
+	VFMADD231PS Z11, Z7, Z2
+	VFMADD231PS Z11, Z5, Z3
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z8, Z2
+	VFMADD231PS Z11, Z6, Z3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z9, Z2
+	VFMADD231PS Z11, Z7, Z3
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z8, Z3
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z9, Z3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z10, Z3
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w7s2_vecs1_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w7s2_vecs1_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z1, Z1
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z3, Z3
+
+depthwiseAVX512w7s2_vecs1_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z1, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	ADDQ         SI, CX
+	VMOVUPS      Z3, (CX)(BX*1)
+	SUBQ         $0x00000004, 232(AX)
+	JLE          depthwiseAVX512w7s2_vecs1_nextline
+	MOVQ         176(AX), CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 240(AX)
+	MOVQ         SI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 248(AX)
+	CMPQ         256(AX), $0x00
+	JEQ          depthwiseAVX512w7s2_vecs1_group
+	MOVQ         DI, CX
+	SHLQ         $0x02, CX
+	ADDQ         CX, 256(AX)
+	JMP          depthwiseAVX512w7s2_vecs1_group
+
+depthwiseAVX512w7s2_vecs1_nextline:
+	DECQ 264(AX)
+	JEQ  depthwiseAVX512w7s2_vecs1_end
+	MOVQ 184(AX), CX
+	ADDQ CX, 272(AX)
+	MOVQ 200(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 280(AX)
+	CMPQ 288(AX), $0x00
+	JEQ  depthwiseAVX512w7s2_vecs1_line
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 288(AX)
+	JMP  depthwiseAVX512w7s2_vecs1_line
+
+depthwiseAVX512w7s2_vecs1_end:
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	SUBQ $0x00000010, 296(AX)
+	JMP  depthwiseAVX512w7s2_by1
+
+depthwiseAVX512w7s2_after1:
 	VZEROUPPER
 	RET
