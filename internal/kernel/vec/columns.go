@@ -11,11 +11,11 @@ const (
 type colRed uint8
 
 const (
-	colSum    colRed = iota // sum of a
-	colDot                  // sum of a*b
-	colSqDev                // sum of (a-m)^2, m one row
-	colMax                  // maximum of a
-	colDotDev               // sum of a*(b-m)
+	colSum     colRed = iota // sum of a
+	colDot                   // sum of a*b
+	colMoments               // sum of a-m, m one row, and at dst[n:] of (a-m)^2
+	colMax                   // maximum of a
+	colDotDev                // sum of a*(b-m)
 )
 
 // colReduce reduces rows by n columns of a (and b), whose rows are stride
@@ -33,7 +33,11 @@ func colReduce(r colRed, dst, a, b, m []float32, rows, n, stride int) {
 }
 
 func colReduceGo(r colRed, dst, a, b, m []float32, rows, n, stride int) {
-	if r != colMax {
+	switch r {
+	case colMax:
+	case colMoments:
+		clear(dst[:2*n])
+	default:
 		clear(dst[:n])
 	}
 	for i := range rows {
@@ -53,10 +57,11 @@ func colReduceGo(r colRed, dst, a, b, m []float32, rows, n, stride int) {
 			for j, v := range x {
 				dst[j] = fma(v, y[j]-m[j], dst[j])
 			}
-		case colSqDev:
+		case colMoments:
 			for j, v := range x {
 				d := v - m[j]
-				dst[j] = fma(d, d, dst[j])
+				dst[j] += d
+				dst[n+j] = fma(d, d, dst[n+j])
 			}
 		case colMax:
 			for j, v := range x {

@@ -6,15 +6,13 @@ import (
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
-// momentRows is the number of rows whose mean and squared deviations are
-// taken together, in float32: about a first-level cache of them.
-func momentRows(c int) int { return max(16, 16384/c) }
+// momentRows is the number of rows whose moments are summed in float32.
+const momentRows = 128
 
 // momentGroups splits rows into at most colGroups groups of whole chunks.
-func momentGroups(rows, c int) (groups, perGroup int) {
-	r := momentRows(c)
-	chunks := (rows + r - 1) / r
-	per := max(1, (chunks+colGroups-1)/colGroups) * r
+func momentGroups(rows int) (groups, perGroup int) {
+	chunks := (rows + momentRows - 1) / momentRows
+	per := max(1, (chunks+colGroups-1)/colGroups) * momentRows
 	return (rows + per - 1) / per, per
 }
 
@@ -24,15 +22,15 @@ func MeanVarScratch(rows, c int) int {
 	if c == 0 {
 		return 0
 	}
-	groups, _ := momentGroups(rows, c)
+	groups, _ := momentGroups(rows)
 	return 2 * c * groups
 }
 
 // MeanVar computes the mean and the biased variance of each of c channels
-// over the rows of src. Rows are taken in chunks, first the mean and then the
-// squared deviations from it, and chunks are joined in float64 by the rule of
-// Chan, Golub and LeVeque (1979), so that a mean far from zero costs no
-// accuracy. The order is fixed: the result does not depend on the number of
+// over the rows of src. Rows are taken in chunks; sums and squares are those of
+// the deviations from the mean of the rows before, so that a mean far from
+// zero costs no accuracy, and chunks are joined in float64 by the rule of
+// Chan, Golub and LeVeque (1979). The order is fixed: the result does not depend on the number of
 // workers. scratch has MeanVarScratch elements; nil allocates it.
 func MeanVar(p *parallel.Pool, mean, variance, src []float32, c int, scratch []float64) {
 	if c == 0 {
@@ -48,7 +46,7 @@ func MeanVar(p *parallel.Pool, mean, variance, src []float32, c int, scratch []f
 	if scratch == nil {
 		scratch = make([]float64, MeanVarScratch(rows, c))
 	}
-	groups, per := momentGroups(rows, c)
+	groups, per := momentGroups(rows)
 	tiles := (c + colTile - 1) / colTile
 	p.For(groups*tiles, 1, func(_, lo, hi int) {
 		for job := lo; job < hi; job++ {
@@ -72,7 +70,7 @@ func MeanVar(p *parallel.Pool, mean, variance, src []float32, c int, scratch []f
 		}
 		for j := range n {
 			mean[t+j] = float32(total[j])
-			variance[t+j] = float32(total[n+j] / float64(rows))
+			variance[t+j] = float32(max(0, total[n+j]) / float64(rows))
 		}
 	}
 }
@@ -80,23 +78,25 @@ func MeanVar(p *parallel.Pool, mean, variance, src []float32, c int, scratch []f
 // groupMoments computes mean and sum of squared deviations of the channels
 // [t, t+len(mean)) over rows of c channels.
 func groupMoments(mean, dev []float64, src []float32, rows, c, t int) {
-	var m, d [colTile]float32
+	var pivot [colTile]float32
+	var sums [2 * colTile]float32
 	n := len(mean)
-	step := momentRows(c)
-	for i := 0; i < rows; i += step {
-		k := min(step, rows-i)
-		a := src[i*c+t:]
-		colReduce(colSum, m[:n], a, nil, nil, k, n, c)
+	colReduce(colSum, pivot[:n], src[t:], nil, nil, min(rows, momentRows), n, c)
+	for j := range n {
+		pivot[j] /= float32(min(rows, momentRows))
+	}
+	for i := 0; i < rows; i += momentRows {
+		k := min(momentRows, rows-i)
+		colReduce(colMoments, sums[:2*n], src[i*c+t:], nil, pivot[:n], k, n, c)
 		for j := range n {
-			m[j] = float32(float64(m[j]) / float64(k))
-		}
-		colReduce(colSqDev, d[:n], a, nil, m[:n], k, n, c)
-		for j := range n {
+			d := float64(sums[j]) / float64(k)
+			m, s := float64(pivot[j])+d, float64(sums[n+j])-d*float64(sums[j])
 			if i == 0 {
-				mean[j], dev[j] = float64(m[j]), float64(d[j])
+				mean[j], dev[j] = m, s
 			} else {
-				joinMoments(&mean[j], &dev[j], i, float64(m[j]), float64(d[j]), k)
+				joinMoments(&mean[j], &dev[j], i, m, s, k)
 			}
+			pivot[j] = float32(mean[j])
 		}
 	}
 }
