@@ -117,10 +117,10 @@ func powScalar(dst, a []float32, b float32) bool {
 }
 
 // rowTile is the size of the tile of repeated short rows, in elements.
-const rowTile = 256
+const rowTile = 512
 
 // shortRow is the row length below which rows are tiled.
-const shortRow = 64
+const shortRow = 128
 
 // tileRow repeats row in buf as often as it fits, but not more than rows
 // times, and returns the filled part.

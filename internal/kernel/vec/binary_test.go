@@ -82,7 +82,7 @@ func TestBinary(t *testing.T) {
 func TestRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	eachLevel(t, func(t *testing.T) {
-		for _, c := range []int{1, 2, 3, 7, 8, 24, 63, 64, 65, 300} {
+		for _, c := range []int{1, 2, 3, 7, 8, 24, 63, 64, 127, 128, 300} {
 			for _, rows := range []int{0, 1, 2, 9, 100} {
 				n := rows * c
 				a, row, shift := random(r, n), random(r, c), random(r, c)

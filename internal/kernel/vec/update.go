@@ -30,8 +30,7 @@ func SGD(w, g, m []float32, lr, momentum, dampening, decay float32, nesterov boo
 	}
 }
 
-// sgdStep holds the numbers of a step: w -= lr*(gw*g + mw*m). The order of
-// the fields is that of the assembly.
+// sgdStep holds the numbers of a step: w -= lr*(gw*g + mw*m).
 type sgdStep struct{ lr, momentum, damp, decay, gw, mw float32 }
 
 func sgdGo(w, g, m []float32, s *sgdStep) {
@@ -73,7 +72,7 @@ func AdamW(w, g, m, v []float32, lr, b1, b2, eps, decay, bias1, bias2 float32, d
 	}
 }
 
-// adamStep holds the numbers of a step, in the order of the assembly.
+// adamStep holds the numbers of a step.
 type adamStep struct{ b1, c1, b2, c2, eps, decay, keep, rate, root float32 }
 
 func adamGo(w, g, m, v []float32, s *adamStep) {
