@@ -14,9 +14,9 @@ func init() { families["qconv"] = emitQconv }
 const (
 	qBase      = 0
 	qOffs      = 8
-	qRuns      = 16
-	qNRuns     = 24
-	qSteps     = 32
+	qSteps     = 16
+	qClean     = 24
+	qWide      = 32
 	qW         = 40
 	qBias      = 48
 	qScale     = 56
@@ -30,8 +30,9 @@ const (
 	qFLo       = 192 // [16]float32
 	qFHi       = 256 // [16]float32
 	qLane      = 320 // [8]int32, the dword order that undoes lane-wise packing
-	qOffsAt    = 352 // uintptr, the next tile's offsets
-	qDstAt     = 360 // uintptr, the next tile's output
+	qLow       = 352 // [16]int16 of 255
+	qOffsAt    = 384 // uintptr, the next tile's offsets
+	qDstAt     = 392 // uintptr, the next tile's output
 )
 
 func emitQconv() {
@@ -40,16 +41,17 @@ func emitQconv() {
 			qtile{rows: rows, vecs: vecs}.emit()
 		}
 	}
-	widen()
 }
 
 // qtile emits an indirect integer matrix product: rows output pixels by vecs
 // vectors of output channels, for a list of tiles that share the weights.
 //
-// A pixel is a pointer into the strip; the depth is a list of runs (byte
-// offsets that hold for every pixel) of steps. A step takes two values of a
-// pixel as a pair of int16 with VPMADDWD, or, with vnni, four uint8 with
-// VPDPBUSD. Both are exact.
+// A pixel is a pointer into the strip; the depth is a list of steps, offsets
+// that hold for every pixel, of four uint8 values each. A clean step is
+// VPMADDUBSW and VPMADDWD by ones: its weights are such that no pair of
+// products can leave an int16. A wide step has the weights as int16 and takes
+// the even and the odd values apart with VPMADDWD. Both are exact. With vnni,
+// every step is one VPDPBUSD.
 type qtile struct {
 	rows, vecs int
 	vnni       bool
@@ -82,94 +84,146 @@ func (t qtile) emit() {
 	name := t.name()
 	TEXT(name, NOSPLIT, "func(a *byte)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s computes tiles of %d pixels by %d channels; see tileArgs.", name, t.rows, t.vecs*t.bytes()/4))
+	Doc(fmt.Sprintf("%s computes tiles of %d pixels by %d channels; a is a *tileArgs.", name, t.rows, t.vecs*t.bytes()/4))
 	a := Load(Param("a"), GP64())
 	rows := make([]GPVirtual, t.rows)
 	for i := range rows {
 		rows[i] = GP64()
 	}
-	off, k, w, runs, nruns := GP64(), GP64(), GP64(), GP64(), GP64()
+	off, k, w, steps := GP64(), GP64(), GP64(), GP64()
 
-	MOVQ(Mem{Base: a, Disp: qOffs}, runs)
-	MOVQ(runs, Mem{Base: a, Disp: qOffsAt})
-	MOVQ(Mem{Base: a, Disp: qDst}, w)
-	MOVQ(w, Mem{Base: a, Disp: qDstAt})
+	MOVQ(Mem{Base: a, Disp: qOffs}, off)
+	MOVQ(off, Mem{Base: a, Disp: qOffsAt})
+	MOVQ(Mem{Base: a, Disp: qDst}, off)
+	MOVQ(off, Mem{Base: a, Disp: qDstAt})
 	Label(name + "_tile")
-	MOVQ(Mem{Base: a, Disp: qOffsAt}, runs)
-	for i := range rows {
-		MOVLQSX(Mem{Base: runs, Disp: 4 * i}, rows[i])
-		ADDQ(Mem{Base: a, Disp: qBase}, rows[i])
-	}
-	ADDQ(Imm(uint64(4*t.rows)), Mem{Base: a, Disp: qOffsAt})
-	MOVQ(Mem{Base: a, Disp: qBias}, w)
-	for j := 0; j < t.vecs; j++ {
-		t.load(Mem{Base: w, Disp: t.bytes() * j}, t.acc(0, j))
-		for i := 1; i < t.rows; i++ {
-			t.move(t.acc(0, j), t.acc(i, j))
-		}
-	}
+	t.begin(a, rows, off, w)
 	MOVQ(Mem{Base: a, Disp: qW}, w)
-	MOVQ(Mem{Base: a, Disp: qRuns}, runs)
-	MOVQ(Mem{Base: a, Disp: qNRuns}, nruns)
-	Label(name + "_run")
-	MOVLQSX(Mem{Base: runs}, off)
-	ADDQ(Imm(4), runs)
-	MOVQ(Mem{Base: a, Disp: qSteps}, k)
-	unrolled(name, k, t.unroll(), func(n int) {
-		for u := 0; u < n; u++ {
-			t.step(rows, off, w, u)
-		}
-		ADDQ(Imm(uint64(4*n)), off)
-		ADDQ(U32(uint32(t.bytes()*t.vecs*n)), w)
-	})
-	DECQ(nruns)
-	JNE(LabelRef(name + "_run"))
-
-	t.store(a, off, w, k)
+	MOVQ(Mem{Base: a, Disp: qSteps}, steps)
+	loop := func(label string, count, size int, step func(u int)) {
+		MOVQ(Mem{Base: a, Disp: count}, k)
+		unrolled(label, k, 2, func(n int) {
+			for u := 0; u < n; u++ {
+				MOVLQSX(Mem{Base: steps, Disp: 4 * u}, off)
+				step(u)
+			}
+			ADDQ(Imm(uint64(4*n)), steps)
+			ADDQ(U32(uint32(n*size)), w)
+		})
+	}
+	size := t.bytes() * t.vecs
+	if t.vnni {
+		loop(name, qClean, size, func(u int) { t.dot(rows, off, w, u*size) })
+		t.storeVNNI(a, off, w, k)
+	} else {
+		ones := ymm(15)
+		VPCMPEQW(ones, ones, ones)
+		VPSRLW(Imm(15), ones, ones)
+		loop(name, qClean, size, func(u int) { t.clean(rows, off, w, u*size) })
+		loop(name+"_wide", qWide, 2*size, func(u int) { t.wide(a, rows, off, w, 2*u*size) })
+		t.store(a, off, w, k)
+	}
 	DECQ(Mem{Base: a, Disp: qTiles})
 	JNE(LabelRef(name + "_tile"))
 	VZEROUPPER()
 	RET()
 }
 
-func (t qtile) unroll() int { return 2 }
-
-func (t qtile) load(m Mem, r VecPhysical) {
-	if t.vnni {
-		VMOVDQU32(m, r)
-		return
+// begin points rows at the pixels of the next tile and sets sums to the bias.
+func (t qtile) begin(a Register, rows []GPVirtual, offs, bias GPVirtual) {
+	MOVQ(Mem{Base: a, Disp: qOffsAt}, offs)
+	for i := range rows {
+		MOVLQSX(Mem{Base: offs, Disp: 4 * i}, rows[i])
+		ADDQ(Mem{Base: a, Disp: qBase}, rows[i])
 	}
-	VMOVDQU(m, r)
+	ADDQ(Imm(uint64(4*t.rows)), Mem{Base: a, Disp: qOffsAt})
+	MOVQ(Mem{Base: a, Disp: qBias}, bias)
+	for j := 0; j < t.vecs; j++ {
+		m := Mem{Base: bias, Disp: t.bytes() * j}
+		if t.vnni {
+			VMOVDQU32(m, t.acc(0, j))
+		} else {
+			VMOVDQU(m, t.acc(0, j))
+		}
+		for i := 1; i < t.rows; i++ {
+			if t.vnni {
+				VMOVDQA32(t.acc(0, j), t.acc(i, j))
+			} else {
+				VMOVDQA(t.acc(0, j), t.acc(i, j))
+			}
+		}
+	}
 }
 
-func (t qtile) move(from, to VecPhysical) {
-	if t.vnni {
-		VMOVDQA32(from, to)
-		return
-	}
-	VMOVDQA(from, to)
-}
-
-// step adds the products of the u-th step from here.
-func (t qtile) step(rows []GPVirtual, off, w GPVirtual, u int) {
+// dot adds a step of VPDPBUSD.
+func (t qtile) dot(rows []GPVirtual, off, w GPVirtual, disp int) {
 	used := t.rows * t.vecs
 	for j := 0; j < t.vecs; j++ {
-		t.load(Mem{Base: w, Disp: t.bytes() * (u*t.vecs + j)}, t.reg(used+j))
+		VMOVDQU32(Mem{Base: w, Disp: disp + 64*j}, zmm(used+j))
 	}
 	for i := range rows {
-		x := t.reg(used + t.vecs)
-		if t.vnni {
-			x = t.reg(used + t.vecs + i%(32-used-t.vecs))
-		}
-		VPBROADCASTD(Mem{Base: rows[i], Index: off, Scale: 1, Disp: 4 * u}, x)
+		x := zmm(used + t.vecs + i%(32-used-t.vecs))
+		VPBROADCASTD(Mem{Base: rows[i], Index: off, Scale: 1}, x)
 		for j := 0; j < t.vecs; j++ {
-			if t.vnni {
-				VPDPBUSD(t.reg(used+j), x, t.acc(i, j))
-				continue
+			VPDPBUSD(zmm(used+j), x, t.acc(i, j))
+		}
+	}
+}
+
+// clean adds a step whose pairs fit an int16. Weights are read from memory
+// where registers are short; the multiplications remain the bottleneck.
+func (t qtile) clean(rows []GPVirtual, off, w GPVirtual, disp int) {
+	const x, ones = 12, 15
+	fromMemory := t.rows == 6 && t.vecs == 2 || t.rows == 1
+	weights := func(j int) Op { return Mem{Base: w, Disp: disp + 32*j} }
+	if !fromMemory {
+		used := t.rows * t.vecs
+		for j := 0; j < t.vecs; j++ {
+			VMOVDQU(weights(j), ymm(used+j))
+		}
+		weights = func(j int) Op { return ymm(used + j) }
+	}
+	for i := range rows {
+		VPBROADCASTD(Mem{Base: rows[i], Index: off, Scale: 1}, ymm(x))
+		for j := 0; j < t.vecs; j++ {
+			VPMADDUBSW(weights(j), ymm(x), ymm(x+1+j))
+		}
+		for j := 0; j < t.vecs; j++ {
+			VPMADDWD(ymm(x+1+j), ymm(ones), ymm(x+1+j))
+			VPADDD(ymm(x+1+j), t.acc(i, j), t.acc(i, j))
+		}
+	}
+}
+
+// wide adds a step with weights of int16, [even, odd][vector][channel][2].
+func (t qtile) wide(a Register, rows []GPVirtual, off, w GPVirtual, disp int) {
+	const x, product = 14, 15
+	used := t.rows * t.vecs
+	for odd := 0; odd < 2; odd++ {
+		for j := 0; j < t.vecs; j++ {
+			VMOVDQU(Mem{Base: w, Disp: disp + 32*(odd*t.vecs+j)}, ymm(used+j))
+		}
+		for i := range rows {
+			VPBROADCASTD(Mem{Base: rows[i], Index: off, Scale: 1}, ymm(x))
+			if odd == 1 {
+				VPSRLW(Imm(8), ymm(x), ymm(x))
+			} else {
+				VPAND(Mem{Base: a, Disp: qLow}, ymm(x), ymm(x))
 			}
-			product := t.reg(used + t.vecs + 1)
-			VPMADDWD(t.reg(used+j), x, product)
-			VPADDD(product, t.acc(i, j), t.acc(i, j))
+			for j := 0; j < t.vecs; j++ {
+				p := ymm(product)
+				if j == t.vecs-1 {
+					p = ymm(x)
+				}
+				VPMADDWD(ymm(used+j), ymm(x), p)
+			}
+			for j := 0; j < t.vecs; j++ {
+				p := ymm(product)
+				if j == t.vecs-1 {
+					p = ymm(x)
+				}
+				VPADDD(p, t.acc(i, j), t.acc(i, j))
+			}
 		}
 	}
 }
@@ -263,71 +317,53 @@ func (t qtile) storeBytes(a Register, dst, stride GPVirtual) {
 	}
 }
 
-// widen emits the zero extension of rows of bytes to int16.
-func widen() {
-	const name = "widenAVX2"
-	TEXT(name, NOSPLIT, "func(dst *int16, dstStride int, src *uint8, srcStride, n, rows int)")
-	Pragma("noescape")
-	Doc(name + " zero-extends n bytes of each of some rows; strides are in bytes.")
-	dst := Load(Param("dst"), GP64())
-	dstStride := Load(Param("dstStride"), GP64())
-	src := Load(Param("src"), GP64())
-	srcStride := Load(Param("srcStride"), GP64())
-	n := Load(Param("n"), GP64())
-	rows := Load(Param("rows"), GP64())
-	i, left := GP64(), GP64()
-	from := func(d int) Mem { return Mem{Base: src, Index: i, Scale: 1, Disp: d} }
-	to := func(d int) Mem { return Mem{Base: dst, Index: i, Scale: 2, Disp: 2 * d} }
-	Label("widen_row")
-	XORQ(i, i)
-	MOVQ(n, left)
-	SUBQ(Imm(64), left)
-	JLT(LabelRef("widen_tail"))
-	Label("widen_64")
-	for j := 0; j < 4; j++ {
-		VPMOVZXBW(from(16*j), ymm(j))
-	}
-	for j := 0; j < 4; j++ {
-		VMOVDQU(ymm(j), to(16*j))
-	}
-	ADDQ(Imm(64), i)
-	SUBQ(Imm(64), left)
-	JGE(LabelRef("widen_64"))
-	Label("widen_tail")
-	for _, bit := range []int{32, 16, 8} {
-		next := fmt.Sprintf("widen_below%d", bit)
-		TESTQ(U32(uint32(bit)), left)
-		JEQ(LabelRef(next))
-		switch bit {
-		case 32:
-			VPMOVZXBW(from(0), Y0)
-			VPMOVZXBW(from(16), Y1)
-			VMOVDQU(Y0, to(0))
-			VMOVDQU(Y1, to(16))
-		case 16:
-			VPMOVZXBW(from(0), Y0)
-			VMOVDQU(Y0, to(0))
-		case 8:
-			VPMOVZXBW(from(0), X0)
-			VMOVDQU(X0, to(0))
+// storeVNNI is store for 512-bit registers.
+func (t qtile) storeVNNI(a Register, dst, stride, p GPVirtual) {
+	name := t.name()
+	each := func(do func(i, j int, r VecPhysical)) {
+		for i := 0; i < t.rows; i++ {
+			for j := 0; j < t.vecs; j++ {
+				do(i, j, t.acc(i, j))
+			}
 		}
-		ADDQ(Imm(uint64(bit)), i)
-		Label(next)
 	}
-	ANDQ(Imm(7), left)
-	JEQ(LabelRef("widen_end"))
-	b := GP64()
-	Label("widen_one")
-	MOVBQZX(from(0), b)
-	MOVW(b.As16(), to(0))
-	INCQ(i)
-	DECQ(left)
-	JNE(LabelRef("widen_one"))
-	Label("widen_end")
-	ADDQ(dstStride, dst)
-	ADDQ(srcStride, src)
-	DECQ(rows)
-	JNE(LabelRef("widen_row"))
-	VZEROUPPER()
-	RET()
+	MOVQ(Mem{Base: a, Disp: qDstAt}, dst)
+	MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
+	CMPQ(Mem{Base: a, Disp: qMode}, Imm(1))
+	JEQ(LabelRef(name + "_int32"))
+	MOVQ(Mem{Base: a, Disp: qScale}, p)
+	each(func(i, j int, r VecPhysical) {
+		VCVTDQ2PS(r, r)
+		VMULPS(Mem{Base: p, Disp: 64 * j}, r, r)
+	})
+	JA(LabelRef(name + "_float")) // flags are those of the comparison
+	zero, lo, hi := zmm(31), zmm(30), zmm(29)
+	VPMOVZXWD(Mem{Base: a, Disp: qZero}, zero)
+	VPMOVZXBD(Mem{Base: a, Disp: qLo}, lo)
+	VPMOVZXBD(Mem{Base: a, Disp: qHi}, hi)
+	each(func(i, j int, r VecPhysical) {
+		VCVTPS2DQ(r, r)
+		VPADDD(zero, r, r)
+		VPMAXSD(lo, r, r)
+		VPMINSD(hi, r, r)
+		VPMOVDB(r, Mem{Base: dst, Disp: 16 * j})
+		if j == t.vecs-1 {
+			ADDQ(stride, dst)
+		}
+	})
+	JMP(LabelRef(name + "_stored"))
+	Label(name + "_float")
+	each(func(i, j int, r VecPhysical) {
+		VMAXPS(Mem{Base: a, Disp: qFLo}, r, r)
+		VMINPS(Mem{Base: a, Disp: qFHi}, r, r)
+	})
+	Label(name + "_int32")
+	each(func(i, j int, r VecPhysical) {
+		VMOVDQU32(r, Mem{Base: dst, Disp: 64 * j})
+		if j == t.vecs-1 {
+			ADDQ(stride, dst)
+		}
+	})
+	Label(name + "_stored")
+	MOVQ(dst, Mem{Base: a, Disp: qDstAt})
 }

@@ -4,67 +4,62 @@
 
 package qconv
 
-// qtileAVX2x6x16 computes tiles of 6 pixels by 16 channels; see tileArgs.
+// qtileAVX2x6x16 computes tiles of 6 pixels by 16 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x6x16(a *byte)
 
-// qtileAVX2x5x16 computes tiles of 5 pixels by 16 channels; see tileArgs.
+// qtileAVX2x5x16 computes tiles of 5 pixels by 16 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x5x16(a *byte)
 
-// qtileAVX2x4x16 computes tiles of 4 pixels by 16 channels; see tileArgs.
+// qtileAVX2x4x16 computes tiles of 4 pixels by 16 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x4x16(a *byte)
 
-// qtileAVX2x3x16 computes tiles of 3 pixels by 16 channels; see tileArgs.
+// qtileAVX2x3x16 computes tiles of 3 pixels by 16 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x3x16(a *byte)
 
-// qtileAVX2x2x16 computes tiles of 2 pixels by 16 channels; see tileArgs.
+// qtileAVX2x2x16 computes tiles of 2 pixels by 16 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x2x16(a *byte)
 
-// qtileAVX2x1x16 computes tiles of 1 pixels by 16 channels; see tileArgs.
+// qtileAVX2x1x16 computes tiles of 1 pixels by 16 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x1x16(a *byte)
 
-// qtileAVX2x6x8 computes tiles of 6 pixels by 8 channels; see tileArgs.
+// qtileAVX2x6x8 computes tiles of 6 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x6x8(a *byte)
 
-// qtileAVX2x5x8 computes tiles of 5 pixels by 8 channels; see tileArgs.
+// qtileAVX2x5x8 computes tiles of 5 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x5x8(a *byte)
 
-// qtileAVX2x4x8 computes tiles of 4 pixels by 8 channels; see tileArgs.
+// qtileAVX2x4x8 computes tiles of 4 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x4x8(a *byte)
 
-// qtileAVX2x3x8 computes tiles of 3 pixels by 8 channels; see tileArgs.
+// qtileAVX2x3x8 computes tiles of 3 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x3x8(a *byte)
 
-// qtileAVX2x2x8 computes tiles of 2 pixels by 8 channels; see tileArgs.
+// qtileAVX2x2x8 computes tiles of 2 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x2x8(a *byte)
 
-// qtileAVX2x1x8 computes tiles of 1 pixels by 8 channels; see tileArgs.
+// qtileAVX2x1x8 computes tiles of 1 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
 func qtileAVX2x1x8(a *byte)
-
-// widenAVX2 zero-extends n bytes of each of some rows; strides are in bytes.
-//
-//go:noescape
-func widenAVX2(dst *int16, dstStride int, src *uint8, srcStride int, n int, rows int)

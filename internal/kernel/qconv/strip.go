@@ -10,7 +10,7 @@ package qconv
 // columns it meets are copied, and the same holds for lines.
 type strip struct {
 	s                   Shape // pointwise convolutions flattened to one long row
-	elem                int   // bytes of an element: 1, or 2 where bytes are widened
+	direct              bool  // no strip: the input itself will do
 	pitch               int   // elements from one pixel to the next
 	planes, rows, cells int   // of a full block: planes, output rows, output columns
 	lines, cols         int   // of the strip of a full block
@@ -27,22 +27,30 @@ const (
 	blockPixels = 48
 )
 
-func newStrip(s Shape, elem int) *strip {
+// newStrip plans the blocks of a shape. Kernels read whole groups of four of
+// the perGroup channels of a group; where that is more, only a strip has room
+// after its last pixel.
+func newStrip(s Shape, perGroup int) *strip {
+	direct := false
 	if pointwise(&s) {
 		s.W *= s.N * s.D * s.H
 		s.Q *= s.N * s.OD * s.P
 		s.N, s.D, s.H, s.OD, s.P = 1, 1, 1, 1, 1
+		direct = perGroup%4 == 0
 	}
-	g := &strip{s: s, elem: elem, pitch: s.C, lineStep: 1, colStep: 1, rowLines: s.StrideH, cellCols: s.StrideW}
+	g := &strip{s: s, direct: direct, pitch: s.C, lineStep: 1, colStep: 1, rowLines: s.StrideH, cellCols: s.StrideW}
 	if s.R == 1 {
 		g.lineStep, g.rowLines = s.StrideH, 1
 	}
 	if s.S == 1 {
 		g.colStep, g.cellCols = s.StrideW, 1
 		// Pixels a power of two apart would share a few lines of the cache.
-		if s.C*elem%512 == 0 {
-			g.pitch += 64 / elem
+		if s.C%512 == 0 {
+			g.pitch += 64
 		}
+	}
+	if direct {
+		g.pitch = s.SrcStride
 	}
 	g.split()
 	return g
@@ -58,7 +66,7 @@ func pointwise(s *Shape) bool {
 func (g *strip) split() {
 	s := &g.s
 	size := func(rows, cells int) int { // bytes of the strip of one plane
-		return s.T * ((rows-1)*g.rowLines + (s.R-1)*s.DilH + 1) * ((cells-1)*g.cellCols + (s.S-1)*s.DilW + 1) * g.pitch * g.elem
+		return s.T * ((rows-1)*g.rowLines + (s.R-1)*s.DilH + 1) * ((cells-1)*g.cellCols + (s.S-1)*s.DilW + 1) * g.pitch
 	}
 	fits := func(rows, cells int) bool {
 		return rows*cells <= blockPixels || size(rows, cells) <= stripBytes
@@ -90,7 +98,10 @@ func (g *strip) split() {
 // bytes is the size of a strip, rounded up to cache lines, with room for
 // reads past its end.
 func (g *strip) bytes() int {
-	return (g.planes*g.s.T*g.lines*g.cols*g.pitch*g.elem + 127) &^ 63
+	if g.direct {
+		return 0
+	}
+	return (g.planes*g.s.T*g.lines*g.cols*g.pitch + 127) &^ 63
 }
 
 // pixelOffsets are the offsets in bytes of the pixels of a block, in order.
@@ -100,7 +111,7 @@ func (g *strip) pixelOffsets() []int32 {
 		for r := range g.rows {
 			for c := range g.cells {
 				at := (pl*g.s.T*g.lines+r*g.rowLines)*g.cols + c*g.cellCols
-				list = append(list, int32(at*g.pitch*g.elem))
+				list = append(list, int32(at*g.pitch))
 			}
 		}
 	}
@@ -120,7 +131,7 @@ func (g *strip) runOffsets(perGroup int) (offs []int32, length int) {
 		for r := range s.R {
 			for c := range taps {
 				at := (t*g.lines+r*s.DilH)*g.cols + c*s.DilW
-				offs = append(offs, int32(at*g.pitch*g.elem))
+				offs = append(offs, int32(at*g.pitch))
 			}
 		}
 	}
@@ -146,31 +157,30 @@ func (g *strip) block(i int) block {
 	return b
 }
 
-// copier copies input into a strip. Offsets into the strip count elements.
+// copier copies input into a strip.
 type copier struct {
-	g       *strip
 	strip   []byte
 	src     []uint8
 	padding []byte // a line of zero points
-	rows    func(dst []byte, dstStride int, src []uint8, srcStride, n, rows int)
 }
 
-func (c *copier) pad(at, n int) {
-	copy(c.strip[at*c.g.elem:], c.padding[:n*c.g.elem])
-}
+func (c *copier) pad(at, n int) { copy(c.strip[at:], c.padding[:n]) }
 
 // pixels copies n pixels that start at an element of the source.
-func (c *copier) pixels(at, from, n int) {
-	g := c.g
+func (g *strip) pixels(c *copier, at, from, n int) {
 	step, ch := g.s.SrcStride*g.colStep, g.s.C
 	if step == ch && g.pitch == ch {
-		ch, n = ch*n, 1
+		copy(c.strip[at:at+n*ch], c.src[from:])
+		return
 	}
-	c.rows(c.strip[at*g.elem:], g.pitch*g.elem, c.src[from:], step, ch, n)
+	for range n {
+		copy(c.strip[at:at+ch], c.src[from:])
+		at, from = at+g.pitch, from+step
+	}
 }
 
 // fill visits the lines of the strip of a block.
-func (g *strip) fill(b *block, f *copier) {
+func (g *strip) fill(b *block, f copier) {
 	s := &g.s
 	lines := (b.rows-1)*g.rowLines + (s.R-1)*s.DilH + 1
 	cols := (b.cells-1)*g.cellCols + (s.S-1)*s.DilW + 1
@@ -195,7 +205,7 @@ func (g *strip) fill(b *block, f *copier) {
 					f.pad(at, lo*g.pitch)
 				}
 				from := (((n*s.D+z)*s.H+y)*s.W + x0 + lo*g.colStep) * s.SrcStride
-				f.pixels(at+lo*g.pitch, from, hi-lo)
+				g.pixels(&f, at+lo*g.pitch, from, hi-lo)
 				if hi < cols {
 					f.pad(at+hi*g.pitch, (cols-hi)*g.pitch)
 				}

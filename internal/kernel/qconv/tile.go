@@ -1,6 +1,8 @@
 package qconv
 
 import (
+	"bytes"
+	"slices"
 	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/parallel"
@@ -15,11 +17,10 @@ type tiled struct {
 	isa     *isa
 	g       *strip
 	offs    []int32 // of the pixels of a block, in the strip
-	runs    []int32
-	steps   int // of a run
 	panels  []panel
 	units   []unit
-	weights []byte    // [panel][run][step][width][values of a step]
+	steps   []int32   // [panel][step], offsets from a pixel
+	weights []byte    // [panel], see packPanel
 	bias    []int32   // [panel][width]
 	scale   []float32 // [panel][width]
 	padding []byte    // a strip line of zero points
@@ -29,20 +30,19 @@ type tiled struct {
 // isa is what the vector path needs to know of an instruction set.
 type isa struct {
 	name  string
-	elem  int // bytes of a strip element
-	rows  int // most pixels of a tile
-	lanes int // int32 in a vector
-	wide  int // most vectors of channels of a tile
+	rows  int  // most pixels of a tile
+	lanes int  // int32 in a vector
+	wide  int  // most vectors of channels of a tile
+	vnni  bool // no step needs wide weights
 	tile  func(a *tileArgs, rows, vecs int)
-	// copyRows copies n bytes of each of some rows into elements.
-	copyRows func(dst []byte, dstStride int, src []uint8, srcStride, n, rows int)
 }
 
 // panel is a range of output channels computed together.
 type panel struct {
 	group, k0, n int // n channels from k0; less than the width only in groups below one vector
 	vecs         int
-	w, at        int // offsets into weights and into bias and scale
+	clean, wide  int // number of steps of each kind
+	step, w, at  int // offsets into steps, weights, and bias and scale
 }
 
 // unit is a range of panels for one worker. Units never share a channel,
@@ -53,9 +53,9 @@ type unit struct{ lo, hi, k0, k1 int }
 type tileArgs struct {
 	base      unsafe.Pointer // the strip at the first channel of the group
 	offs      unsafe.Pointer // offset of each pixel from base
-	runs      unsafe.Pointer // offset of each run from a pixel
-	nruns     int
-	steps     int // groups of four bytes in a run
+	steps     unsafe.Pointer // offset of each step from a pixel
+	clean     int            // number of steps whose pairs fit an int16
+	wide      int            // number of steps that follow with weights of int16
 	w         unsafe.Pointer
 	bias      unsafe.Pointer
 	scale     unsafe.Pointer
@@ -67,6 +67,7 @@ type tileArgs struct {
 	lo, hi    [32]uint8      // clamp of bytes
 	flo, fhi  [16]float32    // clamp of floats
 	lane      [8]int32       // order of dwords that undoes lane-wise packing
+	low       [16]int16      // 255, the mask of even bytes
 
 	offsAt, dstAt uintptr // of the assembly
 }
@@ -81,19 +82,13 @@ func newTiled(c *Conv, i *isa) *tiled {
 	s := c.shape
 	merge := mergeGroups(&s, i.lanes)
 	groups := s.Groups / merge
-	t := &tiled{c: c, isa: i, g: newStrip(s, i.elem)}
+	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups)}
 	t.offs = t.g.pixelOffsets()
-	length := 0
-	t.runs, length = t.g.runOffsets(s.C / groups)
-	t.steps = (length*i.elem + 3) / 4
 	t.pack(groups, merge)
-	t.padding = make([]byte, t.g.cols*t.g.pitch*i.elem)
-	for j := 0; j < len(t.padding); j += i.elem {
-		t.padding[j] = c.p.SrcZero // the high byte of an int16 stays 0
-	}
+	t.padding = bytes.Repeat([]byte{c.p.SrcZero}, t.g.cols*t.g.pitch)
 	a := &t.args
 	for j := range a.zero {
-		a.zero[j], a.flo[j], a.fhi[j] = int16(c.p.DstZero), c.p.FMin, c.p.FMax
+		a.zero[j], a.flo[j], a.fhi[j], a.low[j] = int16(c.p.DstZero), c.p.FMin, c.p.FMax, 255
 	}
 	for j := range a.lo {
 		a.lo[j], a.hi[j] = c.p.Min, c.p.Max
@@ -118,18 +113,19 @@ func mergeGroups(s *Shape, lanes int) int {
 func (t *tiled) pack(groups, merge int) {
 	s := &t.c.shape
 	kg := s.K / groups
+	runs, length := t.g.runOffsets(s.C / groups)
 	for g := range groups {
 		for _, p := range splitChannels(kg, t.isa.lanes, t.isa.wide) {
 			p.group, p.k0 = g, p.k0+g*kg
-			p.w, p.at = len(t.weights), len(t.bias)
+			p.step, p.w, p.at = len(t.steps), len(t.weights), len(t.bias)
 			u := unit{lo: len(t.panels), hi: len(t.panels) + 1, k0: p.k0, k1: p.k0 + p.n}
 			if last := len(t.units) - 1; last >= 0 && t.units[last].k1 > p.k0 {
 				t.units[last].hi, t.units[last].k1 = u.hi, u.k1
 			} else {
 				t.units = append(t.units, u)
 			}
+			t.packPanel(&p, groups, merge, runs, length)
 			t.panels = append(t.panels, p)
-			t.packPanel(&p, groups, merge)
 		}
 	}
 }
@@ -157,13 +153,69 @@ func splitChannels(k, lanes, wide int) []panel {
 	return list
 }
 
-func (t *tiled) packPanel(p *panel, groups, merge int) {
+// packPanel lays out the weights of a panel: for each clean step [channel][4]
+// int8, then for each wide step [even, odd][channel][2] int16. Steps that
+// multiply only by zero are left out.
+func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int) {
+	quads := (length + 3) / 4
+	dense := t.gather(p, groups, merge, len(runs), 4*quads)
+	width := p.vecs * t.isa.lanes
+	per := 4 * width
+	zero, wide := make([]bool, len(runs)*quads), make([]bool, len(runs)*quads)
+	for i := range zero {
+		w := dense[i*per : (i+1)*per]
+		zero[i] = !slices.ContainsFunc(w, func(v int8) bool { return v != 0 })
+		wide[i] = !t.isa.vnni && !fitsPairs(w)
+	}
+	offset := func(i int) int32 { return runs[i/quads] + int32(i%quads*4) }
+	for i := range zero {
+		if zero[i] || wide[i] {
+			continue
+		}
+		p.clean++
+		t.steps = append(t.steps, offset(i))
+		for _, v := range dense[i*per : (i+1)*per] {
+			t.weights = append(t.weights, byte(v))
+		}
+	}
+	for i := range zero {
+		if zero[i] || !wide[i] {
+			continue
+		}
+		p.wide++
+		t.steps = append(t.steps, offset(i))
+		for odd := range 2 {
+			for j := range 2 * width {
+				v := dense[i*per+2*j+odd]
+				t.weights = append(t.weights, byte(v), byte(v>>7))
+			}
+		}
+	}
+	if len(t.steps) == p.step { // nothing but zeros
+		t.steps, t.weights = append(t.steps, 0), append(t.weights, 0)
+	}
+}
+
+// fitsPairs reports whether no two neighbouring weights can overflow an int16
+// when multiplied by uint8 values and added.
+func fitsPairs(w []int8) bool {
+	for i := 0; i < len(w); i += 2 {
+		a, b := int(w[i]), int(w[i+1])
+		if max(a, 0)+max(b, 0) > 128 || min(a, 0)+min(b, 0) < -128 {
+			return false
+		}
+	}
+	return true
+}
+
+// gather returns the weights of a panel as [run][quad][channel][4], with its
+// bias and scale appended to those of the panels before.
+func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int8 {
 	s := &t.c.shape
 	width := p.vecs * t.isa.lanes
-	values := 4 / t.isa.elem
-	w := make([]byte, len(t.runs)*t.steps*width*4)
+	w := make([]int8, runs*length*width)
 	cm, cg, kg, ntaps := s.C/groups, s.C/s.Groups, s.K/s.Groups, taps(s)
-	perRun := ntaps / len(t.runs)
+	perRun := ntaps / runs
 	for j := range p.n {
 		k := p.k0 + j
 		t.bias = append(t.bias, t.c.bias[k])
@@ -171,13 +223,9 @@ func (t *tiled) packPanel(p *panel, groups, merge int) {
 		inner := k / kg % merge // the true group within the merged one
 		for tap := range ntaps {
 			for c := range cg {
-				v := t.c.p.Weights[(k*cg+c)*ntaps+tap]
 				x := tap%perRun*cm + inner*cg + c // within the run
-				at := (((tap/perRun*t.steps+x/values)*width+j)*values + x%values) * t.isa.elem
-				w[at] = byte(v)
-				if t.isa.elem == 2 {
-					w[at+1] = byte(v >> 7) // the sign
-				}
+				at := (tap/perRun*length/4+x/4)*width*4 + j*4 + x%4
+				w[at] = t.c.p.Weights[(k*cg+c)*ntaps+tap]
 			}
 		}
 	}
@@ -185,7 +233,7 @@ func (t *tiled) packPanel(p *panel, groups, merge int) {
 		t.bias = append(t.bias, 0)
 		t.scale = append(t.scale, 0)
 	}
-	t.weights = append(t.weights, w...)
+	return w
 }
 
 func (t *tiled) name() string { return t.isa.name }
@@ -216,26 +264,31 @@ func (t *tiled) exec(pool *parallel.Pool, src []uint8, o *output, scratch []byte
 		filled := -1
 		for task := lo; task < hi; task++ {
 			b := t.g.block(task / parts)
-			if filled != task/parts {
-				t.g.fill(&b, &copier{g: t.g, strip: mine, src: src, padding: t.padding, rows: t.isa.copyRows})
+			if filled != task/parts && !t.g.direct {
+				t.g.fill(&b, copier{strip: mine, src: src, padding: t.padding})
 				filled = task / parts
 			}
 			part := task % parts
-			t.compute(&b, o, mine, part*len(t.units)/parts, (part+1)*len(t.units)/parts)
+			t.compute(&b, src, o, mine, part*len(t.units)/parts, (part+1)*len(t.units)/parts)
 		}
 	})
 }
 
 // compute runs the panels of units lo..hi-1 over a block.
-func (t *tiled) compute(b *block, o *output, mine []byte, lo, hi int) {
+func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi int) {
 	s := &t.c.shape
 	a := t.args
+	from := mine
+	if t.g.direct {
+		from = src[b.first*s.SrcStride:]
+	}
 	elem := t.aim(&a, o)
 	cg := s.C / (t.panels[len(t.panels)-1].group + 1) // channels of a merged group
 	for _, u := range t.units[lo:hi] {
 		for i := u.lo; i < u.hi; i++ {
 			p := &t.panels[i]
-			a.base = unsafe.Pointer(&mine[p.group*cg*t.isa.elem])
+			a.base = unsafe.Pointer(&from[p.group*cg])
+			a.steps, a.clean, a.wide = unsafe.Pointer(&t.steps[p.step]), p.clean, p.wide
 			a.w = unsafe.Pointer(&t.weights[p.w])
 			a.bias, a.scale = unsafe.Pointer(&t.bias[p.at]), unsafe.Pointer(&t.scale[p.at])
 			at := b.first*s.DstStride + p.k0
@@ -279,8 +332,7 @@ func (o *output) at(i int) unsafe.Pointer {
 
 // tiles runs a panel over count pixels.
 func (t *tiled) tiles(a *tileArgs, count, vecs int) {
-	a.offs, a.runs = unsafe.Pointer(&t.offs[0]), unsafe.Pointer(&t.runs[0])
-	a.nruns, a.steps = len(t.runs), t.steps
+	a.offs = unsafe.Pointer(&t.offs[0])
 	full := count / t.isa.rows
 	if a.tiles = full; full > 0 {
 		t.isa.tile(a, t.isa.rows, vecs)

@@ -10,7 +10,7 @@ import (
 
 //go:generate sh -c "cd ../_asm && go run . qconv -out ../qconv/kernels_amd64.s -stubs ../qconv/kernels_amd64.go -pkg qconv"
 
-var avx2 = isa{name: "avx2 6x16", elem: 2, rows: 6, lanes: 8, wide: 2, tile: tileAVX2, copyRows: widenRows}
+var avx2 = isa{name: "avx2 6x16", rows: 6, lanes: 8, wide: 2, tile: tileAVX2}
 
 // isaFor is the vector path for a level, nil for none.
 func isaFor(l cpu.Level) *isa {
@@ -53,9 +53,4 @@ func tileAVX2(args *tileArgs, rows, vecs int) {
 	default:
 		qtileAVX2x6x8(a)
 	}
-}
-
-func widenRows(dst []byte, dstStride int, src []uint8, srcStride, n, rows int) {
-	_, _ = dst[(rows-1)*dstStride+2*n-1], src[(rows-1)*srcStride+n-1]
-	widenAVX2((*int16)(unsafe.Pointer(&dst[0])), dstStride, &src[0], srcStride, n, rows)
 }
