@@ -84,18 +84,39 @@ func (n *Node) infer() error {
 	if op.Infer == nil {
 		return nil
 	}
+	for _, v := range n.Inputs {
+		if v != nil && !v.Shape.fits() {
+			return n.Errorf("input %q of shape %v is too large", v.Name, v.Shape)
+		}
+	}
+	for _, o := range n.Outputs {
+		if o != nil {
+			o.Elems = nil
+		}
+	}
 	if err := op.Infer(n); err != nil {
 		return n.Errorf("%w", err)
 	}
 	for _, o := range n.Outputs {
-		if o == nil || !o.Shape.Known() {
-			continue
-		}
-		if _, ok := tensor.NumElements(o.Shape.Ints()); !ok {
+		if o != nil && !o.Shape.fits() {
 			return n.Errorf("output %q of shape %v is too large", o.Name, o.Shape)
 		}
 	}
 	return nil
+}
+
+// fits reports whether a tensor of this shape, an unknown dimension counting
+// as 1, is of a size that we are ready to handle.
+func (s Shape) fits() bool {
+	sizes := make([]int, len(s))
+	for i, d := range s {
+		sizes[i] = d.size()
+	}
+	_, ok := tensor.NumElements(sizes)
+	for _, n := range sizes {
+		ok = ok && n <= tensor.MaxElements
+	}
+	return ok
 }
 
 func span(lo, hi int) string {
