@@ -15,7 +15,9 @@ import (
 type elementwise struct {
 	name, doc string
 	pointers  string // names of the pointers, comma separated
+	ints      string // names of the pointers to int32, if any
 	params    string // names of the float32 parameters
+	intParams string // names of the int32 parameters
 	unroll    int    // vectors for each turn of the main loop
 	sum       bool   // the kernel returns the sum of what body adds with add
 	body      func(v *vector)
@@ -71,9 +73,16 @@ func (v *vector) total(x VecVirtual) {
 // emit writes the kernel.
 func (e elementwise) emit() {
 	name := e.name + "AVX2"
-	sig := "func(" + e.pointers + " *float32, n int"
+	sig := "func(" + e.pointers + " *float32, "
+	if e.ints != "" {
+		sig += e.ints + " *int32, "
+	}
+	sig += "n int"
 	if e.params != "" {
 		sig += ", " + e.params + " float32"
+	}
+	if e.intParams != "" {
+		sig += ", " + e.intParams + " int32"
 	}
 	sig += ")"
 	if e.sum {
@@ -83,11 +92,11 @@ func (e elementwise) emit() {
 	Pragma("noescape")
 	Doc(name + " " + e.doc)
 	v := vector{base: map[string]Register{}, param: map[string]VecVirtual{}}
-	for _, p := range split(e.pointers) {
+	for _, p := range append(split(e.pointers), split(e.ints)...) {
 		v.base[p] = Load(Param(p), GP64())
 	}
 	n := Load(Param("n"), GP64())
-	for _, p := range split(e.params) {
+	for _, p := range append(split(e.params), split(e.intParams)...) {
 		r := YMM()
 		VBROADCASTSS(paramMem(p), r)
 		v.param[p] = r
@@ -151,7 +160,7 @@ func split(s string) []string {
 	return strings.Split(s, ", ")
 }
 
-// paramMem is the address of a float32 parameter.
+// paramMem is the address of a parameter.
 func paramMem(name string) Mem {
 	b, err := Param(name).Resolve()
 	if err != nil {

@@ -14,77 +14,91 @@ import (
 func MaxWithIndex(p *parallel.Pool, s Shape, dst, src []float32, index []int32) {
 	g := s.geometry()
 	p.For(g.rows(), 1, func(_, lo, hi int) {
-		g.outputs(lo, hi, func(win window, at int) {
+		for o := g.outputs(lo, hi); o.next(); {
+			win, at := &o.win, o.at
 			d, ix := dst[at*g.dstPixel:][:g.c], index[at*g.c:][:g.c]
-			vec.Fill(d, float32(math.Inf(-1)))
-			if win.cells == 0 {
+			if win.empty() {
+				vec.Fill(d, float32(math.Inf(-1)))
 				for c := range ix {
 					ix[c] = -1
 				}
-				return
+				continue
 			}
 			image := at / (g.d.out * g.h.out * g.w.out) * g.pixels()
-			first := int32(win.at/g.srcPixel - image)
-			for c := range ix {
-				ix[c] = first
-			}
+			where := place{row: int32(g.h.dil * g.w.in), column: int32(g.w.dil)}
 			for k := range win.kd {
-				for i := range win.kh {
-					for j := range win.kw {
-						o := win.at + k*win.sd + i*win.sh + j*win.sw
-						maxIndex(d, ix, src[o:], int32(o/g.srcPixel-image))
-					}
-				}
+				first := win.at + k*win.sd
+				where.first = int32(first/g.srcPixel - image)
+				maxIndexWindow(d, ix, src[first:], win, k == 0, where)
 			}
-		})
+		}
 	})
 }
 
 // pixels is the number of source pixels of an image.
 func (g *geometry) pixels() int { return g.d.in * g.h.in * g.w.in }
 
-// maxIndex updates maxima and their places with the elements of pixel at.
-func maxIndex(dst []float32, index []int32, src []float32, at int32) {
-	src, index = src[:len(dst)], index[:len(dst)]
-	if maxIndexSIMD(dst, index, src, at) {
+// place numbers the pixels of one plane of a window: the first one, and what
+// a row and a column add.
+type place struct{ first, row, column int32 }
+
+// maxIndexWindow takes the maxima of one plane of a window, and of what dst
+// holds unless first, and their pixels.
+func maxIndexWindow(dst []float32, index []int32, src []float32, win *window, first bool, at place) {
+	if maxIndexSIMD(dst, index, src, win, first, at) {
 		return
 	}
-	for c, v := range src {
-		if v > dst[c] || (v != v && dst[c] == dst[c]) {
-			dst[c], index[c] = v, at
+	if first {
+		for c := range dst {
+			dst[c], index[c] = float32(math.Inf(-1)), at.first
+		}
+	}
+	for i := range win.kh {
+		for j := range win.kw {
+			x := src[i*win.sh+j*win.sw:][:len(dst)]
+			pixel := at.first + int32(i)*at.row + int32(j)*at.column
+			for c, v := range x {
+				if v > dst[c] || (v != v && dst[c] == dst[c]) {
+					dst[c], index[c] = v, pixel
+				}
+			}
 		}
 	}
 }
 
+// reach is the range of outputs whose windows may cover a source pixel.
+type reach struct{ d0, d1, h0, h1, w0, w1 int }
+
 // inputs calls body for each source pixel of rows [lo, hi), counted over
 // images, depths and heights.
-func (g *geometry) inputs(lo, hi int, body func(n, d, h, w int)) {
+func (g *geometry) inputs(lo, hi int, body func(n, d, h, w int, r reach)) {
+	var r reach
 	for row := lo; row < hi; row++ {
 		h := row % g.h.in
 		d := row / g.h.in % g.d.in
 		n := row / g.h.in / g.d.in
+		r.d0, r.d1 = g.d.windows(d)
+		r.h0, r.h1 = g.h.windows(h)
 		for w := range g.w.in {
-			body(n, d, h, w)
+			r.w0, r.w1 = g.w.windows(w)
+			body(n, d, h, w, r)
 		}
 	}
 }
 
-// covering calls body for each output whose window has a tap on source pixel
-// (n, d, h, w).
-func (g *geometry) covering(n, d, h, w int, body func(od, p, q, at int)) {
-	d0, d1 := g.d.windows(d)
-	h0, h1 := g.h.windows(h)
-	w0, w1 := g.w.windows(w)
-	for od := d0; od < d1; od++ {
+// covering calls body for each output of r whose window has a tap on source
+// pixel (n, d, h, w).
+func (g *geometry) covering(n, d, h, w int, r reach, body func(od, p, q, at int)) {
+	for od := r.d0; od < r.d1; od++ {
 		if !g.d.covers(od, d) {
 			continue
 		}
-		for p := h0; p < h1; p++ {
+		for p := r.h0; p < r.h1; p++ {
 			if !g.h.covers(p, h) {
 				continue
 			}
 			at := ((n*g.d.out+od)*g.h.out + p) * g.w.out
-			for q := w0; q < w1; q++ {
+			for q := r.w0; q < r.w1; q++ {
 				if g.w.covers(q, w) {
 					body(od, p, q, at+q)
 				}
@@ -99,11 +113,11 @@ func (g *geometry) covering(n, d, h, w int, body func(od, p, q, at int)) {
 func MaxGrad(p *parallel.Pool, s Shape, dx, dy []float32, index []int32) {
 	g := s.geometry()
 	p.For(g.n*g.d.in*g.h.in, 1, func(_, lo, hi int) {
-		g.inputs(lo, hi, func(n, d, h, w int) {
+		g.inputs(lo, hi, func(n, d, h, w int, r reach) {
 			pixel := (d*g.h.in+h)*g.w.in + w
 			x := dx[(n*g.pixels()+pixel)*g.srcPixel:][:g.c]
 			clear(x)
-			g.covering(n, d, h, w, func(_, _, _, at int) {
+			g.covering(n, d, h, w, r, func(_, _, _, at int) {
 				addWhere(x, dy[at*g.dstPixel:][:g.c], index[at*g.c:][:g.c], int32(pixel))
 			})
 		})
@@ -127,13 +141,12 @@ func addWhere(dx, dy []float32, index []int32, at int32) {
 func AverageGrad(p *parallel.Pool, s Shape, dx, dy []float32) {
 	g := s.geometry()
 	p.For(g.n*g.d.in*g.h.in, 1, func(_, lo, hi int) {
-		g.inputs(lo, hi, func(n, d, h, w int) {
+		g.inputs(lo, hi, func(n, d, h, w int, r reach) {
 			pixel := (d*g.h.in+h)*g.w.in + w
 			x := dx[(n*g.pixels()+pixel)*g.srcPixel:][:g.c]
 			clear(x)
-			g.covering(n, d, h, w, func(od, p, q, at int) {
-				win := g.window(n, od, p, q)
-				vec.Axpy(win.inverse(), dy[at*g.dstPixel:][:g.c], x)
+			g.covering(n, d, h, w, r, func(od, p, q, at int) {
+				vec.Axpy(g.inverse(od, p, q), dy[at*g.dstPixel:][:g.c], x)
 			})
 		})
 	})

@@ -7,43 +7,55 @@ import (
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
+// Rows is the number of output rows of s, over images and depths: the range
+// that the functions of a name ending in Rows divide.
+func (s *Shape) Rows() int { g := s.geometry(); return g.rows() }
+
 // Max takes the greatest element of each window, a NaN if there is one, and
 // minus infinity where a window has no cell inside the image.
 func Max(p *parallel.Pool, s Shape, dst, src []float32) {
+	p.For(s.Rows(), 1, func(_, lo, hi int) { MaxRows(&s, dst, src, lo, hi) })
+}
+
+// MaxRows is Max for the output rows [lo, hi). It does not allocate.
+func MaxRows(s *Shape, dst, src []float32, lo, hi int) {
 	g := s.geometry()
-	p.For(g.rows(), 1, func(_, lo, hi int) {
-		g.outputs(lo, hi, func(win window, at int) {
-			d := dst[at*g.dstPixel:][:g.c]
-			if win.cells == 0 {
-				vec.Fill(d, float32(math.Inf(-1)))
-				return
-			}
-			for k := range win.kd {
-				maxWindow(d, src[win.at+k*win.sd:], &win, k == 0)
-			}
-		})
-	})
+	for o := g.outputs(lo, hi); o.next(); {
+		win, at := &o.win, o.at
+		d := dst[at*g.dstPixel:][:g.c]
+		if win.empty() {
+			vec.Fill(d, float32(math.Inf(-1)))
+			continue
+		}
+		for k := range win.kd {
+			maxWindow(d, src[win.at+k*win.sd:], win, k == 0)
+		}
+	}
 }
 
 // Average takes the mean of each window, 0 where nothing counts.
 func Average(p *parallel.Pool, s Shape, dst, src []float32) {
+	p.For(s.Rows(), 1, func(_, lo, hi int) { AverageRows(&s, dst, src, lo, hi) })
+}
+
+// AverageRows is Average for the output rows [lo, hi). It does not allocate.
+func AverageRows(s *Shape, dst, src []float32, lo, hi int) {
 	g := s.geometry()
-	p.For(g.rows(), 1, func(_, lo, hi int) {
-		g.outputs(lo, hi, func(win window, at int) {
-			d := dst[at*g.dstPixel:][:g.c]
-			if win.cells == 0 {
-				clear(d)
-				return
+	for o := g.outputs(lo, hi); o.next(); {
+		win, at := &o.win, o.at
+		d := dst[at*g.dstPixel:][:g.c]
+		if win.empty() {
+			clear(d)
+			continue
+		}
+		for k := range win.kd {
+			scale := float32(1)
+			if k == win.kd-1 {
+				scale = g.inverse(o.od, o.p, o.q)
 			}
-			for k := range win.kd {
-				scale := float32(1)
-				if k == win.kd-1 {
-					scale = win.inverse()
-				}
-				sumWindow(d, src[win.at+k*win.sd:], &win, k == 0, scale)
-			}
-		})
-	})
+			sumWindow(d, src[win.at+k*win.sd:], win, k == 0, scale)
+		}
+	}
 }
 
 // maxWindow takes the maximum over one plane of a window, for each element of
@@ -93,7 +105,8 @@ func sumWindow(dst, src []float32, win *window, first bool, scale float32) {
 func Lp(p *parallel.Pool, s Shape, dst, src []float32, pnorm float64) {
 	g := s.geometry()
 	p.For(g.rows(), 1, func(_, lo, hi int) {
-		g.outputs(lo, hi, func(win window, at int) {
+		for o := g.outputs(lo, hi); o.next(); {
+			win, at := &o.win, o.at
 			d := dst[at*g.dstPixel:][:g.c]
 			for c := range d {
 				sum := 0.0
@@ -106,7 +119,7 @@ func Lp(p *parallel.Pool, s Shape, dst, src []float32, pnorm float64) {
 				}
 				d[c] = root(sum, pnorm)
 			}
-		})
+		}
 	})
 }
 
@@ -134,25 +147,30 @@ func root(sum, pnorm float64) float32 {
 // globalTile is the number of channels a worker reduces at a time.
 const globalTile = 64
 
-// global calls body for tiles of channels of n images.
-func global(p *parallel.Pool, n, spatial, c int, dst, src []float32, body func(dst, src []float32)) {
-	if n == 0 || c == 0 {
-		return
+// GlobalTiles is the number of tiles of channels of n images, the range that
+// GlobalAverageTiles and GlobalMaxTiles divide.
+func GlobalTiles(n, c int) int { return n * ((c + globalTile - 1) / globalTile) }
+
+// global calls body for tiles [lo, hi) of channels.
+func global(spatial, c int, dst, src []float32, lo, hi int, body func(dst, src []float32)) {
+	tiles := GlobalTiles(1, c)
+	for job := lo; job < hi; job++ {
+		i, t := job/tiles, job%tiles*globalTile
+		k := min(globalTile, c-t)
+		body(dst[i*c+t:][:k], src[min(i*spatial*c+t, len(src)):])
 	}
-	tiles := (c + globalTile - 1) / globalTile
-	p.For(n*tiles, 1, func(_, lo, hi int) {
-		for job := lo; job < hi; job++ {
-			i, t := job/tiles, job%tiles*globalTile
-			k := min(globalTile, c-t)
-			body(dst[i*c+t:][:k], src[min(i*spatial*c+t, len(src)):])
-		}
-	})
 }
 
 // GlobalAverage takes the mean of each channel over the pixels of each of n
 // images.
 func GlobalAverage(p *parallel.Pool, n, spatial, c int, dst, src []float32) {
-	global(p, n, spatial, c, dst, src, func(d, s []float32) {
+	p.For(GlobalTiles(n, c), 1, func(_, lo, hi int) { GlobalAverageTiles(spatial, c, dst, src, lo, hi) })
+}
+
+// GlobalAverageTiles is GlobalAverage for the tiles [lo, hi). It does not
+// allocate.
+func GlobalAverageTiles(spatial, c int, dst, src []float32, lo, hi int) {
+	global(spatial, c, dst, src, lo, hi, func(d, s []float32) {
 		vec.ColSumTile(d, s, spatial, c)
 		vec.Scale(1/float32(spatial), d, d)
 	})
@@ -161,20 +179,27 @@ func GlobalAverage(p *parallel.Pool, n, spatial, c int, dst, src []float32) {
 // GlobalMax takes the greatest element of each channel over the pixels of
 // each of n images.
 func GlobalMax(p *parallel.Pool, n, spatial, c int, dst, src []float32) {
-	global(p, n, spatial, c, dst, src, func(d, s []float32) { vec.ColMaxTile(d, s, spatial, c) })
+	p.For(GlobalTiles(n, c), 1, func(_, lo, hi int) { GlobalMaxTiles(spatial, c, dst, src, lo, hi) })
+}
+
+// GlobalMaxTiles is GlobalMax for the tiles [lo, hi). It does not allocate.
+func GlobalMaxTiles(spatial, c int, dst, src []float32, lo, hi int) {
+	global(spatial, c, dst, src, lo, hi, func(d, s []float32) { vec.ColMaxTile(d, s, spatial, c) })
 }
 
 // GlobalLp takes the pnorm-norm of each channel over the pixels of each of n
 // images.
 func GlobalLp(p *parallel.Pool, n, spatial, c int, dst, src []float32, pnorm float64) {
-	global(p, n, spatial, c, dst, src, func(d, s []float32) {
-		for j := range d {
-			sum := 0.0
-			for i := range spatial {
-				sum += power(s[i*c+j], pnorm)
+	p.For(GlobalTiles(n, c), 1, func(_, lo, hi int) {
+		global(spatial, c, dst, src, lo, hi, func(d, s []float32) {
+			for j := range d {
+				sum := 0.0
+				for i := range spatial {
+					sum += power(s[i*c+j], pnorm)
+				}
+				d[j] = root(sum, pnorm)
 			}
-			d[j] = root(sum, pnorm)
-		}
+		})
 	})
 }
 

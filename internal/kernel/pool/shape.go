@@ -105,50 +105,83 @@ func (a *axis) covers(o, i int) bool { return a.dil == 1 || (i+a.pad-o*a.stride)
 
 // window is the part of a window inside the source image.
 type window struct {
-	at            int // offset of its first pixel in the source
-	kd, kh, kw    int // taps along each axis
-	sd, sh, sw    int // elements from tap to tap
-	cells, counts int // taps inside the image, taps that count in the divisor
+	at         int // offset of its first pixel in the source
+	kd, kh, kw int // taps along each axis, inside the image
+	sd, sh, sw int // elements from tap to tap
 }
 
-// window finds the window of output (n, od, p, q).
-func (g *geometry) window(n, od, p, q int) window {
-	fd, kd := g.d.taps(od)
-	fh, kh := g.h.taps(p)
-	fw, kw := g.w.taps(q)
-	row := g.w.in * g.srcPixel
-	plane := g.h.in * row
-	win := window{
-		at: n*g.d.in*plane + fd*plane + fh*row + fw*g.srcPixel,
-		kd: kd, kh: kh, kw: kw,
-		sd: g.d.dil * plane, sh: g.h.dil * row, sw: g.w.dil * g.srcPixel,
-		cells: kd * kh * kw,
+// counts is the number of taps of window o that count in an average.
+func (a *axis) counts(o int, padded bool) int {
+	start := o*a.stride - a.pad
+	switch {
+	case start >= 0 && start+(a.size-1)*a.dil < a.in:
+		return a.size
+	case padded:
+		return a.padded(o)
 	}
-	win.counts = win.cells
-	if g.countPad {
-		win.counts = g.d.padded(od) * g.h.padded(p) * g.w.padded(q)
-	}
-	return win
+	_, n := a.taps(o)
+	return n
 }
 
-// inverse is the factor of an average.
-func (w *window) inverse() float32 {
-	if w.counts == 0 {
+// inverse is the factor of the average of a window.
+func (g *geometry) inverse(od, p, q int) float32 {
+	n := g.d.counts(od, g.countPad) * g.h.counts(p, g.countPad) * g.w.counts(q, g.countPad)
+	if n == 0 {
 		return 0
 	}
-	return 1 / float32(w.counts)
+	return 1 / float32(n)
 }
 
-// outputs calls body for each output pixel of rows [lo, hi), counted over
-// images, depths and heights; at is the number of the pixel.
-func (g *geometry) outputs(lo, hi int, body func(win window, at int)) {
-	for row := lo; row < hi; row++ {
-		p := row % g.h.out
-		od := row / g.h.out % g.d.out
-		n := row / g.h.out / g.d.out
-		for q := range g.w.out {
-			body(g.window(n, od, p, q), row*g.w.out+q)
+// empty tells whether no tap is inside the image.
+func (w *window) empty() bool { return w.kd*w.kh*w.kw == 0 }
+
+// cursor walks over the output pixels of a range of rows.
+type cursor struct {
+	g        *geometry
+	row, hi  int    // rows, counted over images, depths and heights
+	od, p, q int    // depth, row and column of the pixel
+	at       int    // number of the pixel
+	win      window // its window
+	first    int    // offset of the first row of the window
+}
+
+// outputs returns a cursor before the first pixel of rows [lo, hi).
+func (g *geometry) outputs(lo, hi int) cursor {
+	return cursor{g: g, row: lo - 1, hi: hi, q: g.w.out - 1}
+}
+
+// next moves to the next pixel and tells whether there is one.
+func (c *cursor) next() bool {
+	g := c.g
+	c.q++
+	c.at++
+	if c.q >= g.w.out {
+		c.row++
+		if c.row >= c.hi || g.w.out <= 0 {
+			return false
 		}
+		c.newRow()
+	}
+	fw, kw := g.w.taps(c.q)
+	c.win.at, c.win.kw = c.first+fw*g.srcPixel, kw
+	return true
+}
+
+// newRow finds what the windows of a row have in common.
+func (c *cursor) newRow() {
+	g := c.g
+	c.q, c.at = 0, c.row*g.w.out
+	c.p = c.row % g.h.out
+	c.od = c.row / g.h.out % g.d.out
+	n := c.row / g.h.out / g.d.out
+	fd, kd := g.d.taps(c.od)
+	fh, kh := g.h.taps(c.p)
+	line := g.w.in * g.srcPixel
+	plane := g.h.in * line
+	c.first = (n*g.d.in+fd)*plane + fh*line
+	c.win = window{
+		kd: kd, kh: kh,
+		sd: g.d.dil * plane, sh: g.h.dil * line, sw: g.w.dil * g.srcPixel,
 	}
 }
 

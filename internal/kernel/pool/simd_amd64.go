@@ -2,10 +2,39 @@
 
 package pool
 
-func maxWindowSIMD([]float32, []float32, *window, bool) bool { return false }
+import "github.com/drawknife/drawknife/internal/cpu"
 
-func sumWindowSIMD([]float32, []float32, *window, bool, float32) bool { return false }
+// The functions of this file run the AVX2 version of a kernel if level allows
+// it, and tell whether they did.
 
-func maxIndexSIMD([]float32, []int32, []float32, int32) bool { return false }
+func maxWindowSIMD(dst, src []float32, win *window, first bool) bool {
+	if level < cpu.AVX2 || len(dst) == 0 {
+		return false
+	}
+	maxWindowAVX2(&dst[0], &src[0], len(dst), win.kh, win.kw, 4*win.sh, 4*win.sw, !first)
+	return true
+}
 
-func addWhereSIMD([]float32, []float32, []int32, int32) bool { return false }
+func sumWindowSIMD(dst, src []float32, win *window, first bool, scale float32) bool {
+	if level < cpu.AVX2 || len(dst) == 0 {
+		return false
+	}
+	sumWindowAVX2(&dst[0], &src[0], len(dst), win.kh, win.kw, 4*win.sh, 4*win.sw, !first, scale)
+	return true
+}
+
+func maxIndexSIMD(dst []float32, index []int32, src []float32, win *window, first bool, at place) bool {
+	if level < cpu.AVX2 || len(dst) == 0 {
+		return false
+	}
+	maxIndexWindowAVX2(&dst[0], &src[0], len(dst), win.kh, win.kw, 4*win.sh, 4*win.sw, !first, &index[0], at.first, at.row, at.column)
+	return true
+}
+
+func addWhereSIMD(dx, dy []float32, index []int32, at int32) bool {
+	if level < cpu.AVX2 || len(dx) == 0 {
+		return false
+	}
+	addWhereAVX2(&dx[0], &dy[0], &index[0], len(dx), at)
+	return true
+}

@@ -6,6 +6,6 @@ func maxWindowSIMD([]float32, []float32, *window, bool) bool { return false }
 
 func sumWindowSIMD([]float32, []float32, *window, bool, float32) bool { return false }
 
-func maxIndexSIMD([]float32, []int32, []float32, int32) bool { return false }
+func maxIndexSIMD([]float32, []int32, []float32, *window, bool, place) bool { return false }
 
 func addWhereSIMD([]float32, []float32, []int32, int32) bool { return false }
