@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/vec"
+	"github.com/drawknife/drawknife/internal/parallel"
+	"github.com/drawknife/drawknife/tensor"
+)
+
+// step is one kernel call of a plan.
+type step struct {
+	node    *graph.Node
+	kernel  string // what the profile calls it
+	in, out []*buf
+	scratch *buf
+	macs    int64
+	run     func(x *frame) error
+}
+
+// slot holds the buffers of one value, by layout.
+type slot struct {
+	bufs [2]*buf
+	// force, if set, emits the step that computes the value: a value whose
+	// only readers turn out to be fused away is never computed.
+	force func() error
+	// flipped holds the uint8 form of an int8 value.
+	flipped *slot
+}
+
+// compiler lowers a graph to steps. A lowering asks for its inputs in the
+// layout it wants (use), which converts them at most once, declares its
+// outputs (def), and emits a step.
+type compiler struct {
+	g         *graph.Graph
+	pool      *parallel.Pool
+	variables map[string]bool
+	slots     map[*graph.Value]*slot
+	done      map[*graph.Node]bool
+	steps     []step
+	quant     quantizer
+	keep      map[string]bool // values that must stay observable under their own name
+	err       error
+}
+
+// lowering emits the steps of one node.
+type lowering func(c *compiler, n *graph.Node) error
+
+var lowerings = map[string]lowering{}
+
+// lower registers the lowering of operators of one domain.
+func lower(domain string, f lowering, ops ...string) {
+	for _, op := range ops {
+		key := domain + "\x00" + op
+		if lowerings[key] != nil {
+			panic("engine: operator lowered twice: " + op)
+		}
+		lowerings[key] = f
+	}
+}
+
+// constant returns the elements of v if they are fixed at compile time.
+func (c *compiler) constant(v *graph.Value) *tensor.Tensor {
+	if v == nil || v.Data == nil || c.variables[v.Name] {
+		return nil
+	}
+	return v.Data
+}
+
+// known reports whether v's buffer exists already or is fixed, so that a
+// fused kernel may read it now.
+func (c *compiler) known(v *graph.Value) bool {
+	return v.Data != nil || c.slots[v] != nil
+}
+
+func (c *compiler) slot(v *graph.Value) *slot {
+	s := c.slots[v]
+	if s == nil {
+		s = &slot{}
+		c.slots[v] = s
+	}
+	return s
+}
+
+// fail remembers the first error of a lowering.
+func (c *compiler) fail(err error) {
+	if c.err == nil {
+		c.err = err
+	}
+}
+
+// use returns v's buffer in layout l, converting it if need be. Tensors of
+// fewer than three dimensions have one layout only.
+func (c *compiler) use(v *graph.Value, l layout) *buf {
+	s := c.slot(v)
+	if s.bufs[plain] == nil && s.bufs[channelsLast] == nil {
+		switch {
+		case s.force != nil:
+			force := s.force
+			s.force = nil
+			if err := force(); err != nil {
+				c.fail(err)
+				return c.def(v, l)
+			}
+		case v.Data != nil:
+			s.bufs[plain] = c.constBuf(v.Name, v.Data)
+		default:
+			c.fail(fmt.Errorf("engine: value %q is read before it is computed", v.Name))
+			return c.def(v, l)
+		}
+	}
+	if b := s.bufs[l]; b != nil {
+		return b
+	}
+	b := c.relayout(s.bufs[1-l], l)
+	s.bufs[l] = b
+	return b
+}
+
+// any returns v's buffer in whatever layout it has, channels-last preferred.
+func (c *compiler) any(v *graph.Value) *buf {
+	if s := c.slots[v]; s != nil && s.bufs[channelsLast] != nil {
+		return s.bufs[channelsLast]
+	}
+	return c.use(v, plain)
+}
+
+// isLast reports whether v is at hand in channels-last layout where the two
+// layouts differ.
+func (c *compiler) isLast(v *graph.Value) bool {
+	s := c.slots[v]
+	return s != nil && s.bufs[channelsLast] != nil && s.bufs[plain] == nil
+}
+
+func (c *compiler) constBuf(name string, t *tensor.Tensor) *buf {
+	return &buf{name: name, dtype: t.DType, shape: t.Shape, bytes: t.NBytes(), place: inConst, data: t.Bytes()}
+}
+
+// floats makes a constant buffer.
+func (c *compiler) floats(name string, data []float32) *buf {
+	return &buf{name: name, dtype: tensor.Float32, shape: []int{len(data)}, bytes: 4 * len(data), place: inConst, data: bytesOf(data)}
+}
+
+// relayout gives the other layout of b: for nothing where they coincide, at
+// compile time for constants, by a step otherwise.
+func (c *compiler) relayout(b *buf, l layout) *buf {
+	out := &buf{name: b.name, dtype: b.dtype, shape: b.shape, layout: l, bytes: b.bytes}
+	if sameInBothLayouts(b.shape) {
+		out.of = b
+		return out
+	}
+	n, ch, spatial := b.channels()
+	size := b.dtype.Bits() / 8
+	if size != 4 && size != 1 {
+		c.fail(fmt.Errorf("engine: value %q: no layout change for %v", b.name, b.dtype))
+	}
+	kernel := "to-" + l.String()
+	convert := func(dst, src []byte) {
+		if size == 4 {
+			if l == channelsLast {
+				vec.ToChannelsLast(c.pool, as[float32](dst), as[float32](src), n, ch, spatial)
+			} else {
+				vec.ToChannelsFirst(c.pool, as[float32](dst), as[float32](src), n, ch, spatial)
+			}
+			return
+		}
+		if l == channelsLast {
+			vec.ToChannelsLastOf(c.pool, dst, src, n, ch, spatial)
+		} else {
+			vec.ToChannelsFirstOf(c.pool, dst, src, n, ch, spatial)
+		}
+	}
+	if r, at := b.root(); r.place == inConst && !c.variables[r.name] {
+		out.place = inConst
+		out.data = alignedBytes(max(b.bytes, 1))[:b.bytes]
+		convert(out.data, r.data[at:at+b.bytes])
+		return out
+	}
+	c.emit(step{kernel: kernel, in: []*buf{b}, out: []*buf{out}, run: func(x *frame) error {
+		convert(x.raw(out), x.raw(b))
+		return nil
+	}})
+	return out
+}
+
+// def declares v's buffer in layout l, to be written by the step emitted next.
+func (c *compiler) def(v *graph.Value, l layout) *buf {
+	shape, ok := concrete(v)
+	if !ok {
+		c.fail(fmt.Errorf("engine: value %q: its shape %v is not known before the run", v.Name, v.Shape))
+		shape = []int{0}
+	}
+	if len(shape) < 3 {
+		l = plain
+	}
+	b := c.temp(v.Name, v.Type, shape, l)
+	c.slot(v).bufs[l] = b
+	return b
+}
+
+// temp declares a buffer that belongs to no value.
+func (c *compiler) temp(name string, d tensor.DType, shape []int, l layout) *buf {
+	n, ok := tensor.NumElements(shape)
+	if !ok || d.Bits() == 0 {
+		c.fail(fmt.Errorf("engine: value %q: %v of shape %v cannot be stored", name, d, shape))
+		n = 0
+	}
+	return &buf{name: name, dtype: d, shape: shape, layout: l, bytes: (n*d.Bits() + 7) / 8}
+}
+
+// scratch declares memory that lives during one step only.
+func (c *compiler) scratch(bytes int) *buf {
+	if bytes == 0 {
+		return nil
+	}
+	return &buf{name: "scratch", dtype: tensor.Uint8, shape: []int{bytes}, bytes: bytes}
+}
+
+// alias makes v a view of b's memory with v's own shape.
+func (c *compiler) alias(v *graph.Value, b *buf, l layout) *buf {
+	shape, ok := concrete(v)
+	if !ok {
+		c.fail(fmt.Errorf("engine: value %q: its shape %v is not known before the run", v.Name, v.Shape))
+		return b
+	}
+	out := &buf{name: v.Name, dtype: b.dtype, shape: shape, layout: l, bytes: b.bytes, of: b}
+	c.slot(v).bufs[l] = out
+	return out
+}
+
+func (c *compiler) emit(s step) { c.steps = append(c.steps, s) }
+
+// node lowers n unless a fused kernel has covered it already.
+func (c *compiler) node(n *graph.Node) error {
+	if c.done[n] {
+		return nil
+	}
+	c.done[n] = true
+	mark := len(c.steps)
+	f := lowerings[n.Domain+"\x00"+n.Op]
+	if f == nil {
+		f = fallback
+	}
+	if err := f(c, n); err != nil {
+		return err
+	}
+	if c.err != nil {
+		return n.Errorf("%w", c.err)
+	}
+	for i := mark; i < len(c.steps); i++ {
+		if c.steps[i].node == nil {
+			c.steps[i].node = n
+		}
+	}
+	return nil
+}
+
+// as reinterprets bytes as elements of T.
+func as[T any](b []byte) []T {
+	return view[T](&frame{}, &buf{place: inConst, data: b, bytes: len(b)})
+}

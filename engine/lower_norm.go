@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"math"
+
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/vec"
+	"github.com/drawknife/drawknife/tensor"
+)
+
+func init() {
+	lower("", lowerSoftmax, "Softmax", "LogSoftmax")
+	lower("", lowerBatchNorm, "BatchNormalization")
+	lower("", lowerLRN, "LRN")
+}
+
+func lowerSoftmax(c *compiler, n *graph.Node) error {
+	shape, ok := concrete(n.Inputs[0])
+	if !ok || n.Inputs[0].Type != tensor.Float32 || len(shape) == 0 {
+		return fallback(c, n)
+	}
+	axis := n.Int("axis", -1)
+	if axis < 0 {
+		axis += len(shape)
+	}
+	src := c.any(n.Inputs[0])
+	dims := order(len(shape), src.layout)
+	if dims[len(dims)-1] != axis {
+		if axis != len(shape)-1 {
+			return fallback(c, n)
+		}
+		src = c.use(n.Inputs[0], plain)
+	}
+	dst := c.def(n.Outputs[0], src.layout)
+	cols := shape[axis]
+	c.emit(step{kernel: n.Op, in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+		d, s := f32(x, dst), f32(x, src)
+		if len(d) == 0 {
+			return nil
+		}
+		c.pool.For(len(d)/cols, max(1, grain/cols), func(_, lo, hi int) {
+			vec.Softmax(d[lo*cols:hi*cols], s[lo*cols:hi*cols], cols, n.Op == "LogSoftmax")
+		})
+		return nil
+	}})
+	return nil
+}
+
+// lowerBatchNorm is a scale and shift per channel where it could not be folded.
+func lowerBatchNorm(c *compiler, n *graph.Node) error {
+	shape, ok := concrete(n.Inputs[0])
+	if !ok || n.Int("training_mode", 0) != 0 || len(shape) < 2 || n.Inputs[0].Type != tensor.Float32 {
+		return fallback(c, n)
+	}
+	var p [4][]float32
+	for i := range p {
+		t := c.constant(n.In(1 + i))
+		if t == nil || t.Len() != shape[1] {
+			return fallback(c, n)
+		}
+		p[i] = t.Float32s()
+	}
+	scale, shift := foldedNorm(p[0], p[1], p[2], p[3], n.Float("epsilon", 1e-5))
+	src := c.use(n.Inputs[0], channelsLast)
+	t := c.fuse(n, false)
+	dst := c.def(t.out, channelsLast)
+	ch := shape[1]
+	c.emit(step{node: t.last, kernel: "scale-shift", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+		d, s := f32(x, dst), f32(x, src)
+		c.pool.For(len(d)/ch, max(1, grain/ch), func(_, lo, hi int) {
+			vec.ScaleShiftClamp(d[lo*ch:hi*ch], s[lo*ch:hi*ch], scale, shift, t.min, t.max)
+		})
+		return nil
+	}})
+	return nil
+}
+
+func lowerLRN(c *compiler, n *graph.Node) error {
+	shape, ok := concrete(n.Inputs[0])
+	if !ok || len(shape) < 3 || n.Inputs[0].Type != tensor.Float32 {
+		return fallback(c, n)
+	}
+	src := c.use(n.Inputs[0], channelsLast)
+	dst := c.def(n.Outputs[0], channelsLast)
+	ch, size := shape[1], n.Int("size", 1)
+	alpha, beta, bias := n.Float("alpha", 1e-4), n.Float("beta", 0.75), n.Float("bias", 1)
+	c.emit(step{kernel: "LRN", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+		d, s := f32(x, dst), f32(x, src)
+		c.pool.For(len(d)/ch, max(1, 512/ch), func(_, lo, hi int) {
+			vec.LRN(d[lo*ch:hi*ch], s[lo*ch:hi*ch], ch, size, alpha, beta, bias)
+		})
+		return nil
+	}})
+	return nil
+}
+
+// foldedNorm turns batch normalisation into y = x·scale + shift.
+func foldedNorm(gamma, beta, mean, variance []float32, eps float32) (scale, shift []float32) {
+	scale, shift = make([]float32, len(gamma)), make([]float32, len(gamma))
+	for i := range gamma {
+		s := float64(gamma[i]) / math.Sqrt(float64(variance[i])+float64(eps))
+		scale[i] = float32(s)
+		shift[i] = float32(float64(beta[i]) - float64(mean[i])*s)
+	}
+	return scale, shift
+}

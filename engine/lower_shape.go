@@ -1,0 +1,316 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/tensor"
+)
+
+func init() {
+	lower("", lowerConcat, "Concat")
+	lower("", lowerSplit, "Split")
+	lower("", lowerSlice, "Slice")
+	lower("", lowerTranspose, "Transpose")
+	lower("", lowerExpand, "Expand")
+	lower("", lowerPad, "Pad")
+}
+
+// movable reports whether v's elements can be copied as plain bytes.
+func movable(v *graph.Value) bool {
+	switch v.Type.Bits() {
+	case 8, 16, 32, 64:
+		_, ok := concrete(v)
+		return ok && v.Type != tensor.Bool
+	}
+	return false
+}
+
+// preferred is the layout in which v is at hand.
+func (c *compiler) preferred(v *graph.Value) layout {
+	if c.isLast(v) {
+		return channelsLast
+	}
+	return plain
+}
+
+// block splits an array around one axis in memory order: outer × (axis × inner).
+func block(shape []int, l layout, axis int) (outer, inner int) {
+	outer, inner = 1, 1
+	before := true
+	for _, d := range order(len(shape), l) {
+		switch {
+		case d == axis:
+			before = false
+		case before:
+			outer *= shape[d]
+		default:
+			inner *= shape[d]
+		}
+	}
+	return outer, inner
+}
+
+func lowerConcat(c *compiler, n *graph.Node) error {
+	if c.quant.concat(c, n) {
+		return nil
+	}
+	out := n.Outputs[0]
+	if !movable(out) {
+		return fallback(c, n)
+	}
+	l := plain
+	for _, v := range n.Inputs {
+		if c.isLast(v) {
+			l = channelsLast
+		}
+	}
+	axis := n.Int("axis", 0)
+	if axis < 0 {
+		axis += len(out.Shape)
+	}
+	in := make([]*buf, len(n.Inputs))
+	for i, v := range n.Inputs {
+		in[i] = c.use(v, l)
+	}
+	dst := c.def(out, l)
+	c.join(dst, in, axis)
+	return nil
+}
+
+// join emits the step that copies in side by side into dst along axis.
+func (c *compiler) join(dst *buf, in []*buf, axis int) {
+	outer, inner := block(dst.shape, dst.layout, axis)
+	size := dst.dtype.Bits() / 8
+	widths := make([]int, len(in)) // bytes of one outer row of each input
+	total := 0
+	for i, b := range in {
+		widths[i] = b.shape[axis] * inner * size
+		total += widths[i]
+	}
+	c.emit(step{kernel: "concat", in: slices.Clone(in), out: []*buf{dst}, run: func(x *frame) error {
+		d := x.raw(dst)
+		c.pool.For(outer, max(1, 4*grain/max(total, 1)), func(_, lo, hi int) {
+			at := 0
+			for i, b := range in {
+				w := widths[i]
+				s := x.raw(b)
+				for r := lo; r < hi; r++ {
+					copy(d[r*total+at:r*total+at+w], s[r*w:])
+				}
+				at += w
+			}
+		})
+		return nil
+	}})
+}
+
+func lowerSplit(c *compiler, n *graph.Node) error {
+	in := n.Inputs[0]
+	if !movable(in) {
+		return fallback(c, n)
+	}
+	axis := n.Int("axis", 0)
+	if axis < 0 {
+		axis += len(in.Shape)
+	}
+	l := c.preferred(in)
+	src := c.use(in, l)
+	strides := denseStrides(src.shape, l)
+	at := 0
+	for _, o := range n.Outputs {
+		if o == nil {
+			continue
+		}
+		dst := c.def(o, l)
+		c.stridedCopy("split", dst, src, strides, at*strides[axis])
+		at += dst.shape[axis]
+	}
+	return nil
+}
+
+func lowerSlice(c *compiler, n *graph.Node) error {
+	in := n.Inputs[0]
+	starts, ends := c.constant(n.In(1)), c.constant(n.In(2))
+	if !movable(in) || !movable(n.Outputs[0]) || starts == nil || ends == nil {
+		return fallback(c, n)
+	}
+	rank := len(in.Shape)
+	axes, steps := make([]int, starts.Len()), ones(starts.Len())
+	for i := range axes {
+		axes[i] = i
+	}
+	if v := n.In(3); v != nil {
+		t := c.constant(v)
+		if t == nil {
+			return fallback(c, n)
+		}
+		axes = t.Ints()
+	}
+	if v := n.In(4); v != nil {
+		t := c.constant(v)
+		if t == nil {
+			return fallback(c, n)
+		}
+		steps = t.Ints()
+	}
+	l := c.preferred(in)
+	src := c.use(in, l)
+	own := denseStrides(src.shape, l)
+	strides := slices.Clone(own)
+	start := 0
+	for i, s := range starts.Int64s() {
+		a := axes[i]
+		if a < 0 {
+			a += rank
+		}
+		d := int64(src.shape[a])
+		if s < 0 {
+			s += d
+		}
+		if steps[i] > 0 {
+			s = min(max(s, 0), d)
+		} else {
+			s = min(max(s, 0), d-1)
+		}
+		start += int(s) * own[a]
+		strides[a] *= steps[i]
+	}
+	dst := c.def(n.Outputs[0], l)
+	c.stridedCopy("slice", dst, src, strides, start)
+	return nil
+}
+
+func lowerTranspose(c *compiler, n *graph.Node) error {
+	in, out := n.Inputs[0], n.Outputs[0]
+	if !movable(in) {
+		return fallback(c, n)
+	}
+	rank := len(in.Shape)
+	perm := n.Ints("perm")
+	if perm == nil {
+		for d := rank - 1; d >= 0; d-- {
+			perm = append(perm, d)
+		}
+	}
+	// A move of the channels between the two layouts is no work at all.
+	toLast, toFirst := order(rank, channelsLast), make([]int, rank)
+	for i, d := range toLast {
+		toFirst[d] = i
+	}
+	if rank >= 3 && slices.Equal(perm, toFirst) && !c.isLast(in) {
+		c.alias(out, c.use(in, plain), channelsLast)
+		return nil
+	}
+	if rank >= 3 && slices.Equal(perm, toLast) && c.isLast(in) {
+		c.alias(out, c.use(in, channelsLast), plain)
+		return nil
+	}
+	l := plain
+	src := c.use(in, plain)
+	own := denseStrides(src.shape, plain)
+	strides := make([]int, rank)
+	for i, d := range perm {
+		strides[i] = own[d]
+	}
+	dst := c.def(out, l)
+	c.stridedCopy("transpose", dst, src, strides, 0)
+	return nil
+}
+
+func lowerExpand(c *compiler, n *graph.Node) error {
+	if !movable(n.Inputs[0]) || !movable(n.Outputs[0]) {
+		return fallback(c, n)
+	}
+	src := c.use(n.Inputs[0], plain)
+	dst := c.def(n.Outputs[0], plain)
+	c.stridedCopy("expand", dst, src, broadcastStrides(src, dst.shape), 0)
+	return nil
+}
+
+// lowerPad handles constant padding of non-negative amounts.
+func lowerPad(c *compiler, n *graph.Node) error {
+	in := n.Inputs[0]
+	pads := c.constant(n.In(1))
+	if in.Type != tensor.Float32 || !movable(in) || pads == nil || n.Str("mode", "constant") != "constant" {
+		return fallback(c, n)
+	}
+	fill := float32(0)
+	if v := n.In(2); v != nil {
+		t := c.constant(v)
+		if t == nil || t.Len() != 1 {
+			return fallback(c, n)
+		}
+		fill = float32(t.At(0))
+	}
+	rank := len(in.Shape)
+	axes := make([]int, rank)
+	for i := range axes {
+		axes[i] = i
+	}
+	if v := n.In(3); v != nil {
+		t := c.constant(v)
+		if t == nil {
+			return fallback(c, n)
+		}
+		axes = t.Ints()
+	}
+	amounts := pads.Ints()
+	if len(amounts) != 2*len(axes) {
+		return fallback(c, n)
+	}
+	before := make([]int, rank)
+	for i, a := range axes {
+		if a < 0 {
+			a += rank
+		}
+		if amounts[i] < 0 || amounts[len(axes)+i] < 0 {
+			return fallback(c, n)
+		}
+		before[a] = amounts[i]
+	}
+	l := c.preferred(in)
+	src := c.use(in, l)
+	dst := c.def(n.Outputs[0], l)
+	to := denseStrides(dst.shape, l)
+	start := 0
+	for d, b := range before {
+		start += b * to[d]
+	}
+	// Walk the input in its own memory order; operand 0 is the output.
+	walk := newNest(src.shape, l, to, denseStrides(src.shape, l))
+	c.emit(step{kernel: "pad", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+		d, s := f32(x, dst), f32(x, src)
+		c.pool.For(len(d), 4*grain, func(_, lo, hi int) {
+			part := d[lo:hi]
+			if fill == 0 {
+				clear(part)
+				return
+			}
+			for i := range part {
+				part[i] = fill
+			}
+		})
+		if len(s) == 0 {
+			return nil
+		}
+		k := len(walk.dims) - 1
+		inner, so, si := walk.dims[k], walk.strides[0][k], walk.strides[1][k]
+		c.pool.For(walk.outer(1), max(1, grain/inner), func(_, lo, hi int) {
+			for r := lo; r < hi; r++ {
+				o, i := start+walk.offset(0, 1, r), walk.offset(1, 1, r)
+				if so == 1 && si == 1 {
+					copy(d[o:o+inner], s[i:i+inner])
+					continue
+				}
+				for range inner {
+					d[o] = s[i]
+					o += so
+					i += si
+				}
+			}
+		})
+		return nil
+	}})
+	return nil
+}

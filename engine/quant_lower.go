@@ -1,0 +1,409 @@
+package engine
+
+import (
+	"math"
+
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/conv"
+	"github.com/drawknife/drawknife/internal/kernel/qconv"
+	"github.com/drawknife/drawknife/internal/kernel/qvec"
+	"github.com/drawknife/drawknife/internal/kernel/vec"
+	"github.com/drawknife/drawknife/tensor"
+)
+
+func init() {
+	lower("", lowerQuantize, "QuantizeLinear")
+	lower("", lowerDequantize, "DequantizeLinear")
+}
+
+func lowerQuantize(c *compiler, n *graph.Node) error {
+	g, ok := c.gridOf(n)
+	if !ok || n.Inputs[0].Type != tensor.Float32 {
+		return fallback(c, n)
+	}
+	src := c.any(n.Inputs[0])
+	dst := c.defBytes(n.Outputs[0], src.layout)
+	c.emit(step{kernel: "quantize", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+		d, s := u8(x, dst), f32(x, src)
+		c.pool.For(len(d), grain, func(_, lo, hi int) { qvec.Quantize(d[lo:hi], s[lo:hi], g.scale, g.zero) })
+		return nil
+	}})
+	return nil
+}
+
+// lowerDequantize waits until a float reader turns up: integer kernels read
+// the tensor before it.
+func lowerDequantize(c *compiler, n *graph.Node) error {
+	out := n.Outputs[0]
+	if t := c.constFloat(out); t != nil {
+		c.slot(out).bufs[plain] = c.constBuf(out.Name, t)
+		return nil
+	}
+	g, ok := c.gridOf(n)
+	if !ok {
+		return fallback(c, n)
+	}
+	emit := func() error {
+		src := c.anyBytes(n.Inputs[0])
+		dst := c.def(out, src.layout)
+		c.emit(step{node: n, kernel: "dequantize", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+			d, s := f32(x, dst), u8(x, src)
+			c.pool.For(len(d), grain, func(_, lo, hi int) { qvec.Dequantize(d[lo:hi], s[lo:hi], g.scale, g.zero) })
+			return nil
+		}})
+		return nil
+	}
+	if c.observed(out) {
+		return emit()
+	}
+	c.slot(out).force = emit
+	return nil
+}
+
+// weights of an integer convolution: symmetric per output channel, or per
+// tensor with a zero point.
+type qweights struct {
+	data  []int8
+	scale []float32 // one, or one per output channel
+	zero  int32     // of data; the same for all channels
+	shape []int
+}
+
+// intWeights reads a DQ of constant 8-bit weights whose output channels lie
+// along the given axis.
+func (c *compiler) intWeights(v *graph.Value, axis int) (w qweights, ok bool) {
+	n := v.Producer()
+	if n == nil || !n.Is("DequantizeLinear") || n.Int("block_size", 0) != 0 {
+		return w, false
+	}
+	data, scale := c.constant(n.In(0)), c.constant(n.In(1))
+	if data == nil || scale == nil || scale.DType != tensor.Float32 {
+		return w, false
+	}
+	if scale.Len() > 1 && (n.Int("axis", 1)+len(data.Shape))%len(data.Shape) != axis {
+		return w, false
+	}
+	w.shape, w.scale = data.Shape, scale.Float32s()
+	shift := 0
+	switch data.DType {
+	case tensor.Int8:
+		w.data = tensor.Data[int8](data)
+	case tensor.Uint8:
+		shift = 128
+		w.data = make([]int8, data.Len())
+		for i, u := range tensor.Data[uint8](data) {
+			w.data[i] = int8(u ^ 0x80)
+		}
+	default:
+		return w, false
+	}
+	w.zero = int32(-shift)
+	if z := n.In(2); z != nil {
+		t := c.constant(z)
+		if t == nil {
+			return w, false
+		}
+		for i := range t.Len() {
+			if t.At(i) != t.At(0) {
+				return w, false
+			}
+		}
+		w.zero = int32(t.At(0)) - int32(shift)
+	}
+	return w, true
+}
+
+// intBias gives the bias in units of the accumulator, sx·sw[k].
+func (c *compiler) intBias(v *graph.Value, xs float32, ws []float32, k int) ([]int32, bool) {
+	if v == nil {
+		return nil, true
+	}
+	if n := v.Producer(); n != nil && n.Is("DequantizeLinear") {
+		q, s := c.constant(n.In(0)), c.constant(n.In(1))
+		if q != nil && s != nil && q.DType == tensor.Int32 && q.Len() == k && s.Len() == len(ws) {
+			same := true
+			for i, f := range s.Float32s() {
+				same = same && math.Abs(float64(f)/(float64(xs)*float64(ws[i]))-1) < 1e-5
+			}
+			if same {
+				return tensor.Data[int32](q), true
+			}
+		}
+	}
+	t := c.constFloat(v)
+	if t == nil || t.Len() != k {
+		return nil, false
+	}
+	out := make([]int32, k)
+	for i, b := range t.Float32s() {
+		r := math.RoundToEven(float64(b) / (float64(xs) * float64(ws[i%len(ws)])))
+		if math.Abs(r) > math.MaxInt32/2 {
+			return nil, false
+		}
+		out[i] = int32(r)
+	}
+	return out, true
+}
+
+// quantizer lowers operators between DQ and Q nodes to integer kernels. Each
+// method reports whether it covered the node.
+type quantizer struct{}
+
+func (quantizer) conv(c *compiler, n *graph.Node) bool {
+	q, g, ok := c.dequantized(n.Inputs[0])
+	if !ok {
+		return false
+	}
+	in, ok := concrete(n.Inputs[0])
+	out, ok2 := concrete(n.Outputs[0])
+	if !ok || !ok2 {
+		return false
+	}
+	axis := 0
+	transB := n.Int("transB", 0) != 0
+	if n.Is("MatMul") || n.Is("Gemm") && !transB {
+		axis = 1
+	}
+	w, ok := c.intWeights(n.Inputs[1], axis)
+	if !ok || w.zero != 0 {
+		return false
+	}
+	var s conv.Shape
+	l := channelsLast
+	switch {
+	case n.Is("Conv"):
+		if len(in) < 3 || len(in) > 5 {
+			return false
+		}
+		s = convShape(n, in, w.shape, out)
+	default:
+		if len(w.shape) != 2 || n.Int("transA", 0) != 0 || n.Float("alpha", 1) != 1 || n.Float("beta", 1) != 1 {
+			return false
+		}
+		l = plain
+		k, cols := w.shape[0], w.shape[1]
+		if axis == 0 {
+			k, cols = cols, k
+		} else {
+			w.data = transposed(w.data, k, cols)
+		}
+		rows := 1
+		for _, d := range in[:len(in)-1] {
+			rows *= d
+		}
+		s = conv.Shape{N: rows, D: 1, H: 1, W: 1, C: k, K: cols, T: 1, R: 1, S: 1, OD: 1, P: 1, Q: 1,
+			StrideD: 1, StrideH: 1, StrideW: 1, DilD: 1, DilH: 1, DilW: 1, Groups: 1}
+	}
+	bias, ok := c.intBias(n.In(2), g.scale, w.scale, s.K)
+	if !ok {
+		return false
+	}
+	p := qconv.Params{Weights: w.data, Bias: bias, SrcZero: g.zero, Scale: make([]float32, len(w.scale))}
+	if t, ok := c.quantizedTail(n.Outputs[0]); ok {
+		for i, ws := range w.scale {
+			p.Scale[i] = g.scale * ws / t.scale
+		}
+		p.DstZero, p.Min, p.Max = t.zero, t.min, t.max
+		c.quantConv(n, s, p, q, l, t)
+		return true
+	}
+	t := c.fuse(n, false)
+	for i, ws := range w.scale {
+		p.Scale[i] = g.scale * ws
+	}
+	p.FMin, p.FMax = t.min, t.max
+	k := qconv.New(s, p)
+	src := c.useBytes(q, l)
+	dst := c.def(t.out, l)
+	st := step{node: t.last, kernel: k.Kernel(), in: []*buf{src}, out: []*buf{dst}, scratch: c.scratch(k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	st.run = func(x *frame) error {
+		var scratch []byte
+		if st.scratch != nil {
+			scratch = x.raw(st.scratch)
+		}
+		k.RunFloat(c.pool, f32(x, dst), u8(x, src), scratch)
+		return nil
+	}
+	c.emit(st)
+	return true
+}
+
+// quantConv emits a convolution with uint8 output, with the quantized residual
+// addition behind it where there is one.
+func (c *compiler) quantConv(n *graph.Node, s conv.Shape, p qconv.Params, q *graph.Value, l layout, t target) {
+	var other *buf
+	var ap qconv.AddParams
+	if add, a, sum, covered, ok := c.residual(t); ok && l == channelsLast {
+		other, ap = c.useBytes(add, l), a
+		for _, m := range covered {
+			c.done[m] = true
+		}
+		t = sum
+	}
+	k := qconv.New(s, p)
+	src := c.useBytes(q, l)
+	dst := c.defBytes(t.out, l)
+	st := step{node: t.last, kernel: k.Kernel(), in: compact([]*buf{src, other}), out: []*buf{dst},
+		scratch: c.scratch(k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	st.run = func(x *frame) error {
+		var scratch []byte
+		if st.scratch != nil {
+			scratch = x.raw(st.scratch)
+		}
+		if other != nil {
+			k.RunAdd(c.pool, u8(x, dst), u8(x, src), u8(x, other), ap, scratch)
+		} else {
+			k.Run(c.pool, u8(x, dst), u8(x, src), scratch)
+		}
+		return nil
+	}
+	c.emit(st)
+}
+
+// residual looks behind a stored target for DQ, Add with another quantized
+// tensor that is at hand, optional activation, Q.
+func (c *compiler) residual(t target) (other *graph.Value, p qconv.AddParams, sum target, covered []*graph.Node, ok bool) {
+	dq := c.only(t.out)
+	if dq == nil || !dq.Is("DequantizeLinear") {
+		return
+	}
+	if g, good := c.gridOf(dq); !good || g != t.grid {
+		return
+	}
+	add := c.only(dq.Outputs[0])
+	if add == nil || !add.Is("Add") || !sameShape(add.Inputs[0], add.Inputs[1]) {
+		return
+	}
+	v := add.Inputs[0]
+	if v == dq.Outputs[0] {
+		v = add.Inputs[1]
+	}
+	q, g, good := c.dequantized(v)
+	if !good || v == dq.Outputs[0] || !c.known(q) {
+		return
+	}
+	sum, covered, ok = c.peekTail(add.Outputs[0])
+	if !ok {
+		return
+	}
+	p = qconv.AddParams{ScaleA: t.scale, ZeroA: t.zero, ScaleB: g.scale, ZeroB: g.zero,
+		ScaleY: sum.scale, ZeroY: sum.zero, Min: sum.min, Max: sum.max}
+	return q, p, sum, append(covered, dq, add), true
+}
+
+func transposed(w []int8, rows, cols int) []int8 {
+	t := make([]int8, len(w))
+	for r := range rows {
+		for k := range cols {
+			t[k*rows+r] = w[r*cols+k]
+		}
+	}
+	return t
+}
+
+// unary becomes a table of 256 entries.
+func (quantizer) unary(c *compiler, n *graph.Node) bool {
+	q, g, ok := c.dequantized(n.Inputs[0])
+	if !ok {
+		return false
+	}
+	u := unaries[n.Op]
+	alpha, beta, ok := u.param(c, n)
+	if !ok {
+		return false
+	}
+	return c.table(n, q, g, func(x float32) float32 {
+		v := []float32{x}
+		vec.Unary(u.f, alpha, beta, v, v)
+		return v[0]
+	})
+}
+
+func (c *compiler) table(n *graph.Node, q *graph.Value, g grid, f func(float32) float32) bool {
+	t, ok := c.quantizedTail(n.Outputs[0])
+	if !ok {
+		return false
+	}
+	tab := qvec.Table(g.scale, g.zero, t.scale, t.zero, f)
+	t.clamp(tab)
+	src := c.anyBytes(q)
+	dst := c.defBytes(t.out, src.layout)
+	c.emit(step{node: t.last, kernel: "table", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+		d, s := u8(x, dst), u8(x, src)
+		c.pool.For(len(d), 2*grain, func(_, lo, hi int) { qvec.LUT(d[lo:hi], s[lo:hi], tab) })
+		return nil
+	}})
+	return true
+}
+
+// binary covers Add and Mul of two quantized tensors of one shape, or with one
+// of them a value per image and channel.
+func (quantizer) binary(c *compiler, n *graph.Node) bool {
+	if !n.Is("Add", "Mul") {
+		return false
+	}
+	qa, ga, ok := c.dequantized(n.Inputs[0])
+	qb, gb, ok2 := c.dequantized(n.Inputs[1])
+	if !ok || !ok2 {
+		return false
+	}
+	shape, ok := concrete(n.Outputs[0])
+	if !ok {
+		return false
+	}
+	if !equalInts(qa.Shape.Ints(), shape) {
+		qa, qb, ga, gb = qb, qa, gb, ga
+	}
+	batch, ch, spatial := split(shape)
+	same := equalInts(qb.Shape.Ints(), shape)
+	bs := qb.Shape.Ints()
+	gate := len(bs) == len(shape) && len(shape) >= 3 && bs[0] == batch && bs[1] == ch && qb.Shape.Known()
+	if gate {
+		_, _, one := split(bs)
+		gate = one == 1
+	}
+	if !equalInts(qa.Shape.Ints(), shape) || !same && !gate {
+		return false
+	}
+	t, ok := c.quantizedTail(n.Outputs[0])
+	if !ok {
+		return false
+	}
+	p := qvec.AddParams{ScaleA: ga.scale, ZeroA: ga.zero, ScaleB: gb.scale, ZeroB: gb.zero,
+		ScaleY: t.scale, ZeroY: t.zero, Min: t.min, Max: t.max}
+	l := plain
+	if c.lastBytes(qa) || c.lastBytes(qb) || gate && !same {
+		l = channelsLast
+	}
+	a, b := c.useBytes(qa, l), c.useBytes(qb, l)
+	dst := c.defBytes(t.out, l)
+	add := n.Op == "Add"
+	c.emit(step{node: t.last, kernel: "q" + n.Op, in: []*buf{a, b}, out: []*buf{dst}, run: func(x *frame) error {
+		d, p0, p1 := u8(x, dst), u8(x, a), u8(x, b)
+		if same {
+			c.pool.For(len(d), grain, func(_, lo, hi int) {
+				if add {
+					qvec.Add(d[lo:hi], p0[lo:hi], p1[lo:hi], p)
+				} else {
+					qvec.Mul(d[lo:hi], p0[lo:hi], p1[lo:hi], p)
+				}
+			})
+			return nil
+		}
+		c.pool.For(batch*spatial, max(1, grain/ch), func(_, lo, hi int) {
+			for lo < hi { // one image at a time
+				i := lo / spatial
+				end := min(hi, (i+1)*spatial)
+				row := p1[i*ch : (i+1)*ch]
+				if add {
+					qvec.AddChannels(d[lo*ch:end*ch], p0[lo*ch:end*ch], row, p)
+				} else {
+					qvec.MulChannels(d[lo*ch:end*ch], p0[lo*ch:end*ch], row, p)
+				}
+				lo = end
+			}
+		})
+		return nil
+	}})
+	return true
+}

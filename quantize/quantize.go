@@ -1,0 +1,243 @@
+// Package quantize turns float networks into integer ones: grids, calibration
+// of activation ranges, equalization, bias correction, and the insertion of
+// QuantizeLinear and DequantizeLinear nodes in the form that runtimes compute
+// in integers.
+package quantize
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+
+	"github.com/drawknife/drawknife/data"
+	"github.com/drawknife/drawknife/engine"
+	"github.com/drawknife/drawknife/eval"
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/method"
+	"github.com/drawknife/drawknife/rewrite"
+	"github.com/drawknife/drawknife/tensor"
+)
+
+// Options of Static. The zero value is not valid; start from Defaults.
+type Options struct {
+	// Calibrator is a method of the family "calibrate", with options.
+	Calibrator string
+	// Target is a profile; see TargetNames.
+	Target string
+	// PerChannel gives each output channel of the weights its own scale.
+	PerChannel bool
+	// Equalize evens out the ranges of consecutive layers' channels first.
+	Equalize bool
+	// BiasCorrection takes the mean error that quantized weights make out of
+	// the bias.
+	BiasCorrection bool
+	// Float holds patterns of names of nodes that stay float.
+	Float []string
+	// Threads is the number of workers of the calibration runs.
+	Threads int
+	// Requantize accepts a model that holds QuantizeLinear nodes already.
+	Requantize bool
+	// Progress, if set, is called after each batch.
+	Progress func(images int)
+}
+
+// Defaults are the options of `drawknife quantize` without flags.
+func Defaults() Options {
+	return Options{Calibrator: "mse", Target: "ort", PerChannel: true, Equalize: false, BiasCorrection: true}
+}
+
+// Range tells what calibration saw of one activation and what grid it got.
+type Range struct {
+	Value string  `json:"value"`
+	Min   float32 `json:"min"` // smallest and largest element seen
+	Max   float32 `json:"max"`
+	Lo    float32 `json:"lo"` // range covered
+	Hi    float32 `json:"hi"`
+	Scale float32 `json:"scale"`
+	Zero  int     `json:"zero"`
+}
+
+// Layer tells what happened to one layer's weights.
+type Layer struct {
+	Node string  `json:"node"`
+	Op   string  `json:"op"`
+	SQNR float64 `json:"sqnr_db"` // of the weights
+}
+
+// Report says what Static did.
+type Report struct {
+	Images int      `json:"images"`
+	Ranges []Range  `json:"ranges"`
+	Layers []Layer  `json:"layers"`
+	Float  []Island `json:"float"`
+	Notes  []string `json:"notes,omitempty"`
+}
+
+// ErrQuantized is the cause when the model is quantized already.
+var ErrQuantized = errors.New("the model is quantized already")
+
+// Batches is a stream of prepared images; see data.Loader.Batches.
+type Batches = iter.Seq2[*data.Batch, error]
+
+// Static quantizes g to 8 bits: weights per channel, activations by ranges
+// calibrated on batches (a single pass, in bounded memory). g is not changed.
+func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*graph.Graph, *Report, error) {
+	t, err := FindTarget(o.Target)
+	if err != nil {
+		return nil, nil, err
+	}
+	cal, err := method.New[Calibrator](method.Calibrate, o.Calibrator)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, n := range g.Nodes {
+		if n.Is("QuantizeLinear", "DequantizeLinear") && !o.Requantize {
+			return nil, nil, fmt.Errorf("quantize: %w (%v)", ErrQuantized, n)
+		}
+	}
+	if len(g.Inputs) != 1 {
+		return nil, nil, fmt.Errorf("quantize: the model has %d inputs; calibration feeds images to one", len(g.Inputs))
+	}
+	q := g.Clone()
+	if err := Prepare(q); err != nil {
+		return nil, nil, err
+	}
+	report := &Report{}
+	if o.Equalize {
+		report.Notes = append(report.Notes, fmt.Sprintf("equalized %d pairs of layers", Equalize(q)))
+	}
+	p, err := choose(q, t, o.Float)
+	if err != nil {
+		return nil, nil, err
+	}
+	report.Float = p.float
+	if len(p.nodes) == 0 {
+		return nil, nil, errors.New("quantize: nothing in this model can be computed in integers")
+	}
+	watch, err := calibrate(ctx, q, p, cal, batches, o, report)
+	if err != nil {
+		return nil, nil, err
+	}
+	ins := &inserter{g: q, plan: p, watch: watch, options: o, report: report}
+	if err := ins.run(); err != nil {
+		return nil, nil, err
+	}
+	if err := q.Sort(); err != nil {
+		return nil, nil, err
+	}
+	if err := q.InferShapes(); err != nil {
+		return nil, nil, fmt.Errorf("quantize: %w", err)
+	}
+	q.Record("quantize", fmt.Sprintf("static 8-bit for %s, calibrator %s, %d images", t.Name, o.Calibrator, report.Images))
+	return q, report, q.Verify()
+}
+
+// Prepare folds what must be folded before weights are quantized: constants,
+// batch normalisation, padding. It changes g.
+func Prepare(g *graph.Graph) error {
+	if _, err := eval.Fold(g); err != nil {
+		return err
+	}
+	rewrite.Apply(g, rewrite.Scope{}, rewrite.DropNoOp, rewrite.FoldBatchNorm, rewrite.FoldPad)
+	if err := g.Sort(); err != nil {
+		return err
+	}
+	return g.InferShapes()
+}
+
+// watched is what calibration learned of one value.
+type watched struct {
+	extremes
+	observer Observer
+	mean     []float64 // per channel, for bias correction
+	count    float64
+}
+
+// calibrate runs the float model over the batches and observes every point.
+func calibrate(ctx context.Context, g *graph.Graph, p *plan, cal Calibrator, batches Batches, o Options, r *Report) (map[*graph.Value]*watched, error) {
+	watch := map[*graph.Value]*watched{}
+	var keep []string
+	for _, v := range p.points {
+		watch[v] = &watched{observer: cal.Observer()}
+		if !v.IsInput() {
+			keep = append(keep, v.Name)
+		}
+	}
+	model := engine.NewModel(g, engine.Options{Threads: o.Threads, Keep: keep})
+	input := g.Inputs[0]
+	for b, err := range batches {
+		if err != nil {
+			return nil, fmt.Errorf("quantize: calibration data: %w", err)
+		}
+		x := tensor.Of(b.X, b.N, b.C, b.H, b.W)
+		out, err := model.Run(ctx, map[string]*tensor.Tensor{input.Name: x})
+		if err != nil {
+			return nil, fmt.Errorf("quantize: calibration: %w", err)
+		}
+		for _, v := range p.points {
+			t := x
+			if v != input {
+				t = out[v.Name]
+			}
+			w := watch[v]
+			d := tensor.Data[float32](t)
+			w.extremes.Observe(d)
+			if bad := w.lo - w.lo + w.hi - w.hi; bad != 0 {
+				return nil, fmt.Errorf("quantize: calibration: value %q came out as NaN or infinity", v.Name)
+			}
+			w.observer.Observe(d)
+			if o.BiasCorrection {
+				w.means(t)
+			}
+		}
+		r.Images += b.N
+		if o.Progress != nil {
+			o.Progress(r.Images)
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	if r.Images == 0 {
+		return nil, errors.New("quantize: there are no calibration images")
+	}
+	return watch, nil
+}
+
+// means adds up the elements of each channel (axis 1).
+func (w *watched) means(t *tensor.Tensor) {
+	if len(t.Shape) < 2 {
+		return
+	}
+	c, inner := t.Shape[1], 1
+	for _, d := range t.Shape[2:] {
+		inner *= d
+	}
+	if w.mean == nil {
+		w.mean = make([]float64, c)
+	}
+	d := tensor.Data[float32](t)
+	for i := 0; i < len(d); i += inner {
+		sum := 0.0
+		for _, v := range d[i : i+inner] {
+			sum += float64(v)
+		}
+		w.mean[i/inner%c] += sum
+	}
+	w.count += float64(t.Shape[0] * inner)
+}
+
+// sqnr is the signal-to-quantization-noise ratio in decibels.
+func sqnr(x, y []float32) float64 {
+	signal, noise := 0.0, 0.0
+	for i := range x {
+		signal += float64(x[i]) * float64(x[i])
+		noise += float64(x[i]-y[i]) * float64(x[i]-y[i])
+	}
+	if noise == 0 {
+		return math.Inf(1)
+	}
+	return 10 * math.Log10(signal/noise)
+}
