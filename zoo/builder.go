@@ -21,6 +21,8 @@ type builder struct {
 	err    error
 	// zeros leaves the weights at zero, which is quick (for counting).
 	zeros bool
+	// fills draw the weights, once the whole network is known to fit.
+	fills []func()
 	// eps and momentum of batch normalization; 0 means ONNX's defaults
 	// (1e-5 and 0.9).
 	eps, momentum float32
@@ -66,12 +68,13 @@ func (b *builder) normal(name string, std float64, shape ...int) *graph.Value {
 		return b.g.AddConst(name, tensor.New(tensor.Float32, 1))
 	}
 	t := tensor.New(tensor.Float32, shape...)
-	if b.zeros {
-		return b.g.AddConst(name, t)
-	}
-	r := b.rng(name)
-	for i, d := 0, tensor.Data[float32](t); i < len(d); i++ {
-		d[i] = float32(r.NormFloat64() * std)
+	if !b.zeros {
+		b.fills = append(b.fills, func() {
+			r := b.rng(name)
+			for i, d := 0, tensor.Data[float32](t); i < len(d); i++ {
+				d[i] = float32(r.NormFloat64() * std)
+			}
+		})
 	}
 	return b.g.AddConst(name, t)
 }

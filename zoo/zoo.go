@@ -113,6 +113,9 @@ func build(spec string, b *builder) (*graph.Graph, error) {
 	if err := b.g.InferShapes(); err != nil {
 		return nil, fmt.Errorf("zoo: %s: %w", spec, err)
 	}
+	for _, fill := range b.fills {
+		fill()
+	}
 	return b.g, nil
 }
 
