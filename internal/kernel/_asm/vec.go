@@ -193,6 +193,15 @@ func emitBinary() {
 		},
 	}.emit()
 	elementwise{
+		name: "affine2", doc: "computes dst = x*a + (y*b+c).", pointers: "dst, x, y, a, b, c", unroll: 2,
+		body: func(v *vector) {
+			s := v.in("c")
+			fma231(s, v.in("y"), v.in("b"))
+			fma231(s, v.in("x"), v.in("a"))
+			v.out("dst", s)
+		},
+	}.emit()
+	elementwise{
 		name: "axpy", doc: "computes y += alpha*x.", pointers: "x, y", params: "alpha", unroll: 4,
 		body: func(v *vector) {
 			y := v.in("y")

@@ -128,4 +128,31 @@ func emitUpdates() {
 			v.out("w", w)
 		},
 	}.emit()
+	for _, momentum := range []bool{false, true} {
+		e := elementwise{
+			name: "rms", doc: "does a step of RMSprop; see rmsGo.",
+			pointers: "w, grad, v", params: "lr, alpha, rest, eps, decay", unroll: 1,
+		}
+		if momentum {
+			e.name += "Momentum"
+			e.pointers += ", m"
+			e.params += ", momentum"
+		}
+		e.body = func(v *vector) {
+			w := v.in("w")
+			d := v.in("grad")
+			fma231(d, w, v.param["decay"])
+			sq := mul(mul(d, v.param["rest"]), d)
+			fma231(sq, v.in("v"), v.param["alpha"])
+			v.out("v", sq)
+			d = div(d, add(sqrt(sq), v.param["eps"]))
+			if momentum {
+				fma231(d, v.in("m"), v.param["momentum"])
+				v.out("m", d)
+			}
+			fnma231(w, d, v.param["lr"])
+			v.out("w", w)
+		}
+		e.emit()
+	}
 }

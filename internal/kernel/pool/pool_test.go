@@ -320,3 +320,20 @@ func BenchmarkPool(b *testing.B) {
 		})
 	}
 }
+
+func TestRowsDoNotAllocate(t *testing.T) {
+	s := Shape{N: 1, H: 8, W: 8, C: 12, R: 3, S: 3, P: 4, Q: 4, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1}
+	src, dst := make([]float32, 64*12), make([]float32, 16*12)
+	eachLevel(t, func(t *testing.T) {
+		for name, f := range map[string]func(){
+			"MaxRows":            func() { MaxRows(&s, dst, src, 0, s.Rows()) },
+			"AverageRows":        func() { AverageRows(&s, dst, src, 0, s.Rows()) },
+			"GlobalAverageTiles": func() { GlobalAverageTiles(64, 12, dst, src, 0, GlobalTiles(1, 12)) },
+			"GlobalMaxTiles":     func() { GlobalMaxTiles(64, 12, dst, src, 0, GlobalTiles(1, 12)) },
+		} {
+			if n := testing.AllocsPerRun(3, f); n != 0 {
+				t.Errorf("%s allocates %g times", name, n)
+			}
+		}
+	})
+}

@@ -204,6 +204,36 @@ func mulAddClamp(dst, x, s, b []float32, lo, hi float32) {
 	}
 }
 
+// RowAffine computes dst = x*a[c] + y*b[c] + shift[c] for each row of len(a)
+// elements, each product and sum rounded once: the input gradient of a batch
+// normalisation, with x the output gradient and y the input.
+func RowAffine(dst, x, y, a, b, shift []float32) {
+	c := len(a)
+	if c == 0 || len(dst) == 0 {
+		return
+	}
+	x, y, b, shift = x[:len(dst)], y[:len(dst)], b[:c], shift[:c]
+	var bufA, bufB, bufC [rowTile]float32
+	if c < shortRow {
+		rows := (len(dst) + c - 1) / c
+		a, b, shift = tileRow(&bufA, a, rows), tileRow(&bufB, b, rows), tileRow(&bufC, shift, rows)
+	}
+	for i := 0; i < len(dst); i += len(a) {
+		n := min(len(a), len(dst)-i)
+		affine2(dst[i:i+n], x[i:i+n], y[i:i+n], a[:n], b[:n], shift[:n])
+	}
+}
+
+// affine2 computes dst = x*a + y*b + c.
+func affine2(dst, x, y, a, b, c []float32) {
+	if affine2SIMD(dst, x, y, a, b, c) {
+		return
+	}
+	for i := range dst {
+		dst[i] = fma(x[i], a[i], fma(y[i], b[i], c[i]))
+	}
+}
+
 // Axpy computes y += alpha*x, rounded once.
 func Axpy(alpha float32, x, y []float32) {
 	x = x[:len(y)]

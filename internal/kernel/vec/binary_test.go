@@ -102,6 +102,14 @@ func TestRows(t *testing.T) {
 				ScaleShift(d.x, a, row, shift)
 				d.check(t)
 				near(t, "ScaleShift", d.x, want, 0)
+				y := random(r, n)
+				RowAffine(d.x, y, a, shift, row, shift)
+				d.check(t)
+				both := make([]float32, n)
+				for i := range both {
+					both[i] = fma(y[i], fullShift[i], want[i])
+				}
+				near(t, "RowAffine", d.x, both, 0)
 				for i := range want {
 					want[i] = clip(want[i], -0.5, 6)
 				}
@@ -144,6 +152,33 @@ func TestAddClampAxpyLerp(t *testing.T) {
 
 			Scale(3, d.x, a)
 			near(t, "Scale", d.x, wantBinary(Mul, a, slices.Repeat([]float32{3}, n)), 0)
+		}
+	})
+}
+
+func TestNothingAllocates(t *testing.T) {
+	const c = 24
+	x, y := make([]float32, 50*c), make([]float32, 50*c)
+	row := make([]float32, c)
+	eachLevel(t, func(t *testing.T) {
+		for _, k := range []struct {
+			name string
+			f    func()
+		}{
+			{"BinaryRow", func() { BinaryRow(Add, y, x, row, false) }},
+			{"ScaleShift", func() { ScaleShift(y, x, row, row) }},
+			{"RowAffine", func() { RowAffine(y, x, x, row, row, row) }},
+			{"LRN", func() { LRN(y, x, c, 5, 1e-4, 0.75, 1) }},
+			{"Softmax", func() { Softmax(y, x, c, true) }},
+			{"LogSoftmaxGrad", func() { LogSoftmaxGrad(y, x, x, c) }},
+			{"ColSum", func() { ColSum(row, x, c) }},
+			{"Unary", func() { Unary(Silu, 0, 0, y, x) }},
+			{"Transpose2D", func() { Transpose2D(y, x, 50, c) }},
+			{"AdamW", func() { AdamW(x, x, x, y, 0, 0, 0, 1, 0, 1, 1, true) }},
+		} {
+			if n := testing.AllocsPerRun(3, k.f); n != 0 {
+				t.Errorf("%s allocates %g times", k.name, n)
+			}
 		}
 	})
 }

@@ -135,3 +135,12 @@ func BenchmarkSoftmax(b *testing.B) {
 		Softmax(y, x, len(x), false)
 	}
 }
+
+func BenchmarkLRN(b *testing.B) {
+	x := random(rand.New(rand.NewPCG(1, 1)), 27*27*96)
+	y := make([]float32, len(x))
+	b.SetBytes(int64(4 * len(x)))
+	for b.Loop() {
+		LRN(y, x, 96, 5, 1e-4, 0.75, 1)
+	}
+}

@@ -214,6 +214,14 @@ func mulAddClampSIMD(dst, x, s, b []float32, lo, hi float32) bool {
 	return true
 }
 
+func affine2SIMD(dst, x, y, a, b, c []float32) bool {
+	if level < cpu.AVX2 {
+		return false
+	}
+	affine2AVX2(&dst[0], &x[0], &y[0], &a[0], &b[0], &c[0], len(dst))
+	return true
+}
+
 func axpySIMD(alpha float32, x, y []float32) bool {
 	if level < cpu.AVX2 {
 		return false
@@ -321,5 +329,17 @@ func adamSIMD(w, g, m, v []float32, s *adamStep) bool {
 		return false
 	}
 	adamAVX2(&w[0], &g[0], &m[0], &v[0], len(w), s.b1, s.c1, s.b2, s.c2, s.eps, s.decay, s.keep, s.rate, s.root)
+	return true
+}
+
+func rmsSIMD(w, g, v, m []float32, s *rmsStep) bool {
+	switch {
+	case level < cpu.AVX2:
+		return false
+	case m == nil:
+		rmsAVX2(&w[0], &g[0], &v[0], len(w), s.lr, s.alpha, s.rest, s.eps, s.decay)
+	default:
+		rmsMomentumAVX2(&w[0], &g[0], &v[0], &m[0], len(w), s.lr, s.alpha, s.rest, s.eps, s.decay, s.momentum)
+	}
 	return true
 }

@@ -18,6 +18,8 @@ func mulAddClampSIMD([]float32, []float32, []float32, []float32, float32, float3
 	return false
 }
 
+func affine2SIMD(_, _, _, _, _, _ []float32) bool { return false }
+
 func axpySIMD(float32, []float32, []float32) bool { return false }
 
 func lerpSIMD([]float32, float32, float32, []float32) bool { return false }
@@ -38,3 +40,5 @@ func transposeSIMD([]float32, []float32, int, int, int, int) (rows, cols int) { 
 func sgdSIMD([]float32, []float32, []float32, *sgdStep) bool { return false }
 
 func adamSIMD([]float32, []float32, []float32, []float32, *adamStep) bool { return false }
+
+func rmsSIMD([]float32, []float32, []float32, []float32, *rmsStep) bool { return false }

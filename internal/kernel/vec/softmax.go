@@ -57,6 +57,7 @@ func expSum(dst, src []float32, top float32) float32 {
 }
 
 // SoftmaxGrad computes dx = y*(dy - sum(y*dy)) over each row, y the softmax.
+// dx may be dy but not y.
 func SoftmaxGrad(dx, dy, y []float32, cols int) {
 	if cols == 0 {
 		return
@@ -64,10 +65,8 @@ func SoftmaxGrad(dx, dy, y []float32, cols int) {
 	dy, y = dy[:len(dx)], y[:len(dx)]
 	for i := 0; i+cols <= len(dx); i += cols {
 		d, g, v := dx[i:i+cols], dy[i:i+cols], y[i:i+cols]
-		s := Dot(g, v)
-		for j := range d {
-			d[j] = v[j] * (g[j] - s)
-		}
+		BinaryScalar(Sub, d, g, Dot(g, v), false)
+		Binary(Mul, d, d, v)
 	}
 }
 
@@ -78,11 +77,15 @@ func LogSoftmaxGrad(dx, dy, y []float32, cols int) {
 		return
 	}
 	dy, y = dy[:len(dx)], y[:len(dx)]
+	var buf [block]float32
 	for i := 0; i+cols <= len(dx); i += cols {
 		d, g, v := dx[i:i+cols], dy[i:i+cols], y[i:i+cols]
-		s := Sum(g)
-		for j := range d {
-			d[j] = g[j] - exp32(v[j])*s
+		s := -Sum(g)
+		for j := 0; j < cols; j += block {
+			n := min(block, cols-j)
+			Unary(Exp, 0, 0, buf[:n], v[j:j+n])
+			copy(d[j:j+n], g[j:j+n])
+			Axpy(s, buf[:n], d[j:j+n])
 		}
 	}
 }

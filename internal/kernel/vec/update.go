@@ -90,17 +90,37 @@ func adamGo(w, g, m, v []float32, s *adamStep) {
 //
 //	g += decay*w; v = alpha*v + (1-alpha)*g*g; d = g/(sqrt(v)+eps)
 //	m = momentum*m + d; w -= lr*m
+//
+// With momentum 0, m is not used and may be nil. g is not changed.
 func RMSprop(w, g, v, m []float32, lr, alpha, eps, decay, momentum float32) {
 	n := len(w)
 	g, v = g[:n], v[:n]
+	if n == 0 {
+		return
+	}
+	if momentum == 0 {
+		m = nil
+	} else {
+		m = m[:n]
+	}
+	s := rmsStep{lr: lr, alpha: alpha, rest: 1 - alpha, eps: eps, decay: decay, momentum: momentum}
+	if !rmsSIMD(w, g, v, m, &s) {
+		rmsGo(w, g, v, m, &s)
+	}
+}
+
+// rmsStep holds the numbers of a step.
+type rmsStep struct{ lr, alpha, rest, eps, decay, momentum float32 }
+
+func rmsGo(w, g, v, m []float32, s *rmsStep) {
 	for i := range w {
-		d := fma(decay, w[i], g[i])
-		v[i] = fma(alpha, v[i], float32(float32((1-alpha)*d)*d))
-		d /= float32(math.Sqrt(float64(v[i]))) + eps
-		if momentum != 0 {
-			m[i] = fma(momentum, m[i], d)
+		d := fma(s.decay, w[i], g[i])
+		v[i] = fma(s.alpha, v[i], float32(float32(s.rest*d)*d))
+		d /= float32(math.Sqrt(float64(v[i]))) + s.eps
+		if m != nil {
+			m[i] = fma(s.momentum, m[i], d)
 			d = m[i]
 		}
-		w[i] = fma(-lr, d, w[i])
+		w[i] = fma(-s.lr, d, w[i])
 	}
 }

@@ -85,21 +85,38 @@ func TestAdamW(t *testing.T) {
 }
 
 func TestRMSprop(t *testing.T) {
-	for _, momentum := range []float32{0, 0.9} {
-		w, g, v, m := []float32{1}, []float32{0.5}, []float32{0.2}, []float32{0.1}
-		RMSprop(w, g, v, m, 0.01, 0.9, 1e-8, 0.1, momentum)
-		d := 0.5 + 0.1
-		wantV := 0.9*0.2 + 0.1*d*d
-		step := d / math.Sqrt(wantV)
-		wantM := 0.1
-		if momentum != 0 {
-			wantM = 0.9*0.1 + step
-			step = wantM
+	r := rand.New(rand.NewPCG(5, 6))
+	eachLevel(t, func(t *testing.T) {
+		for _, n := range sizes {
+			for _, momentum := range []float32{0, 0.9} {
+				w, g, m, v := random(r, n), random(r, n), random(r, n), random(r, n)
+				wantW, wantM, wantV := make([]float32, n), make([]float32, n), make([]float32, n)
+				for i := range w {
+					v[i] *= v[i]
+					d := float64(g[i]) + 0.1*float64(w[i])
+					vv := 0.9*float64(v[i]) + 0.1*d*d
+					step := d / (math.Sqrt(vv) + 1e-8)
+					wantM[i], wantV[i] = m[i], float32(vv)
+					if momentum != 0 {
+						step += float64(momentum) * float64(m[i])
+						wantM[i] = float32(step)
+					}
+					wantW[i] = float32(float64(w[i]) - 0.01*step)
+				}
+				cw, cm, cv := newCanary(n), newCanary(n), newCanary(n)
+				copy(cw.x, w)
+				copy(cm.x, m)
+				copy(cv.x, v)
+				RMSprop(cw.x, g, cv.x, cm.x, 0.01, 0.9, 1e-8, 0.1, momentum)
+				cw.check(t)
+				cm.check(t)
+				cv.check(t)
+				near(t, "w", cw.x, wantW, 1e-6)
+				near(t, "m", cm.x, wantM, 1e-6)
+				near(t, "v", cv.x, wantV, 1e-6)
+			}
 		}
-		near(t, "w", w, []float32{float32(1 - 0.01*step)}, 1e-6)
-		near(t, "v", v, []float32{float32(wantV)}, 1e-6)
-		near(t, "m", m, []float32{float32(wantM)}, 1e-6)
-	}
+	})
 }
 
 func BenchmarkUpdate(b *testing.B) {

@@ -7898,6 +7898,78 @@ done:
 	VZEROUPPER
 	RET
 
+// func affine2AVX2(dst *float32, x *float32, y *float32, a *float32, b *float32, c *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·affine2AVX2(SB), NOSPLIT, $0-56
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ y+16(FP), DX
+	MOVQ a+24(FP), BX
+	MOVQ b+32(FP), SI
+	MOVQ c+40(FP), DI
+	MOVQ n+48(FP), R8
+	XORQ R9, R9
+	SUBQ $0x00000010, R8
+	JLT  rest
+
+loop:
+	VMOVUPS     (DI)(R9*4), Y0
+	VMOVUPS     (DX)(R9*4), Y1
+	VMOVUPS     (SI)(R9*4), Y2
+	VFMADD231PS Y2, Y1, Y0
+	VMOVUPS     (CX)(R9*4), Y1
+	VMOVUPS     (BX)(R9*4), Y2
+	VFMADD231PS Y2, Y1, Y0
+	VMOVUPS     Y0, (AX)(R9*4)
+	VMOVUPS     32(DI)(R9*4), Y0
+	VMOVUPS     32(DX)(R9*4), Y1
+	VMOVUPS     32(SI)(R9*4), Y2
+	VFMADD231PS Y2, Y1, Y0
+	VMOVUPS     32(CX)(R9*4), Y1
+	VMOVUPS     32(BX)(R9*4), Y2
+	VFMADD231PS Y2, Y1, Y0
+	VMOVUPS     Y0, 32(AX)(R9*4)
+	ADDQ        $0x00000010, R9
+	SUBQ        $0x00000010, R8
+	JGE         loop
+
+rest:
+	ADDQ $0x00000010, R8
+	SUBQ $0x08, R8
+	JLT  tail
+
+single:
+	VMOVUPS     (DI)(R9*4), Y0
+	VMOVUPS     (DX)(R9*4), Y1
+	VMOVUPS     (SI)(R9*4), Y2
+	VFMADD231PS Y2, Y1, Y0
+	VMOVUPS     (CX)(R9*4), Y1
+	VMOVUPS     (BX)(R9*4), Y2
+	VFMADD231PS Y2, Y1, Y0
+	VMOVUPS     Y0, (AX)(R9*4)
+	ADDQ        $0x08, R9
+	SUBQ        $0x08, R8
+	JGE         single
+
+tail:
+	ADDQ        $0x08, R8
+	JEQ         done
+	LEAQ        tailmasks<>+0(SB), R10
+	NEGQ        R8
+	VMOVUPS     32(R10)(R8*4), Y0
+	VMASKMOVPS  (DI)(R9*4), Y0, Y1
+	VMASKMOVPS  (DX)(R9*4), Y0, Y2
+	VMASKMOVPS  (SI)(R9*4), Y0, Y3
+	VFMADD231PS Y3, Y2, Y1
+	VMASKMOVPS  (CX)(R9*4), Y0, Y2
+	VMASKMOVPS  (BX)(R9*4), Y0, Y3
+	VFMADD231PS Y3, Y2, Y1
+	VMASKMOVPS  Y1, Y0, (AX)(R9*4)
+
+done:
+	VZEROUPPER
+	RET
+
 // func axpyAVX2(x *float32, y *float32, n int, alpha float32)
 // Requires: AVX, FMA3
 TEXT ·axpyAVX2(SB), NOSPLIT, $0-28
@@ -9517,6 +9589,130 @@ tail:
 	VDIVPS       Y0, Y1, Y0
 	VFNMADD231PS Y7, Y0, Y2
 	VMASKMOVPS   Y2, Y9, (AX)(DI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func rmsAVX2(w *float32, grad *float32, v *float32, n int, lr float32, alpha float32, rest float32, eps float32, decay float32)
+// Requires: AVX, FMA3
+TEXT ·rmsAVX2(SB), NOSPLIT, $0-52
+	MOVQ         w+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         n+24(FP), BX
+	VBROADCASTSS lr+32(FP), Y0
+	VBROADCASTSS alpha+36(FP), Y1
+	VBROADCASTSS rest+40(FP), Y2
+	VBROADCASTSS eps+44(FP), Y3
+	VBROADCASTSS decay+48(FP), Y4
+	XORQ         SI, SI
+	SUBQ         $0x08, BX
+	JLT          tail
+
+single:
+	VMOVUPS      (AX)(SI*4), Y5
+	VMOVUPS      (CX)(SI*4), Y6
+	VFMADD231PS  Y4, Y5, Y6
+	VMULPS       Y2, Y6, Y7
+	VMULPS       Y6, Y7, Y7
+	VMOVUPS      (DX)(SI*4), Y8
+	VFMADD231PS  Y1, Y8, Y7
+	VMOVUPS      Y7, (DX)(SI*4)
+	VSQRTPS      Y7, Y7
+	VADDPS       Y3, Y7, Y7
+	VDIVPS       Y7, Y6, Y6
+	VFNMADD231PS Y0, Y6, Y5
+	VMOVUPS      Y5, (AX)(SI*4)
+	ADDQ         $0x08, SI
+	SUBQ         $0x08, BX
+	JGE          single
+
+tail:
+	ADDQ         $0x08, BX
+	JEQ          done
+	LEAQ         tailmasks<>+0(SB), DI
+	NEGQ         BX
+	VMOVUPS      32(DI)(BX*4), Y5
+	VMASKMOVPS   (AX)(SI*4), Y5, Y6
+	VMASKMOVPS   (CX)(SI*4), Y5, Y7
+	VFMADD231PS  Y4, Y6, Y7
+	VMULPS       Y2, Y7, Y2
+	VMULPS       Y7, Y2, Y2
+	VMASKMOVPS   (DX)(SI*4), Y5, Y4
+	VFMADD231PS  Y1, Y4, Y2
+	VMASKMOVPS   Y2, Y5, (DX)(SI*4)
+	VSQRTPS      Y2, Y1
+	VADDPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y7, Y1
+	VFNMADD231PS Y0, Y1, Y6
+	VMASKMOVPS   Y6, Y5, (AX)(SI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func rmsMomentumAVX2(w *float32, grad *float32, v *float32, m *float32, n int, lr float32, alpha float32, rest float32, eps float32, decay float32, momentum float32)
+// Requires: AVX, FMA3
+TEXT ·rmsMomentumAVX2(SB), NOSPLIT, $0-64
+	MOVQ         w+0(FP), AX
+	MOVQ         grad+8(FP), CX
+	MOVQ         v+16(FP), DX
+	MOVQ         m+24(FP), BX
+	MOVQ         n+32(FP), SI
+	VBROADCASTSS lr+40(FP), Y0
+	VBROADCASTSS alpha+44(FP), Y1
+	VBROADCASTSS rest+48(FP), Y2
+	VBROADCASTSS eps+52(FP), Y3
+	VBROADCASTSS decay+56(FP), Y4
+	VBROADCASTSS momentum+60(FP), Y5
+	XORQ         DI, DI
+	SUBQ         $0x08, SI
+	JLT          tail
+
+single:
+	VMOVUPS      (AX)(DI*4), Y6
+	VMOVUPS      (CX)(DI*4), Y7
+	VFMADD231PS  Y4, Y6, Y7
+	VMULPS       Y2, Y7, Y8
+	VMULPS       Y7, Y8, Y8
+	VMOVUPS      (DX)(DI*4), Y9
+	VFMADD231PS  Y1, Y9, Y8
+	VMOVUPS      Y8, (DX)(DI*4)
+	VSQRTPS      Y8, Y8
+	VADDPS       Y3, Y8, Y8
+	VDIVPS       Y8, Y7, Y7
+	VMOVUPS      (BX)(DI*4), Y8
+	VFMADD231PS  Y5, Y8, Y7
+	VMOVUPS      Y7, (BX)(DI*4)
+	VFNMADD231PS Y0, Y7, Y6
+	VMOVUPS      Y6, (AX)(DI*4)
+	ADDQ         $0x08, DI
+	SUBQ         $0x08, SI
+	JGE          single
+
+tail:
+	ADDQ         $0x08, SI
+	JEQ          done
+	LEAQ         tailmasks<>+0(SB), R8
+	NEGQ         SI
+	VMOVUPS      32(R8)(SI*4), Y6
+	VMASKMOVPS   (AX)(DI*4), Y6, Y7
+	VMASKMOVPS   (CX)(DI*4), Y6, Y8
+	VFMADD231PS  Y4, Y7, Y8
+	VMULPS       Y2, Y8, Y2
+	VMULPS       Y8, Y2, Y2
+	VMASKMOVPS   (DX)(DI*4), Y6, Y4
+	VFMADD231PS  Y1, Y4, Y2
+	VMASKMOVPS   Y2, Y6, (DX)(DI*4)
+	VSQRTPS      Y2, Y1
+	VADDPS       Y3, Y1, Y1
+	VDIVPS       Y1, Y8, Y1
+	VMASKMOVPS   (BX)(DI*4), Y6, Y2
+	VFMADD231PS  Y5, Y2, Y1
+	VMASKMOVPS   Y1, Y6, (BX)(DI*4)
+	VFNMADD231PS Y0, Y1, Y7
+	VMASKMOVPS   Y7, Y6, (AX)(DI*4)
 
 done:
 	VZEROUPPER

@@ -344,6 +344,11 @@ func addClampAVX2(dst *float32, a *float32, b *float32, n int, lo float32, hi fl
 //go:noescape
 func mulAddClampAVX2(dst *float32, x *float32, s *float32, b *float32, n int, lo float32, hi float32)
 
+// affine2AVX2 computes dst = x*a + (y*b+c).
+//
+//go:noescape
+func affine2AVX2(dst *float32, x *float32, y *float32, a *float32, b *float32, c *float32, n int)
+
 // axpyAVX2 computes y += alpha*x.
 //
 //go:noescape
@@ -438,3 +443,13 @@ func sgdMomentumAVX2(w *float32, grad *float32, m *float32, n int, lr float32, m
 //
 //go:noescape
 func adamAVX2(w *float32, grad *float32, m *float32, v *float32, n int, b1 float32, c1 float32, b2 float32, c2 float32, eps float32, decay float32, keep float32, rate float32, root float32)
+
+// rmsAVX2 does a step of RMSprop; see rmsGo.
+//
+//go:noescape
+func rmsAVX2(w *float32, grad *float32, v *float32, n int, lr float32, alpha float32, rest float32, eps float32, decay float32)
+
+// rmsMomentumAVX2 does a step of RMSprop; see rmsGo.
+//
+//go:noescape
+func rmsMomentumAVX2(w *float32, grad *float32, v *float32, m *float32, n int, lr float32, alpha float32, rest float32, eps float32, decay float32, momentum float32)
