@@ -316,6 +316,15 @@ func inferPad(n *Node) error {
 	return nil
 }
 
+// joined concatenates lists of dimensions; the result is never nil.
+func joined(parts ...Shape) Shape {
+	out := Shape{}
+	for _, p := range parts {
+		out = append(out, p...)
+	}
+	return out
+}
+
 func inferGather(n *Node) error {
 	x, idx := n.in(0), n.in(1)
 	n.set(0, n.inType(0), nil)
@@ -335,7 +344,7 @@ func inferGather(n *Node) error {
 	if idx == nil {
 		return nil
 	}
-	n.set(0, n.inType(0), slices.Concat(x[:a], idx, x[a+1:]))
+	n.set(0, n.inType(0), joined(x[:a], idx, x[a+1:]))
 	e := n.In(0).elems()
 	if e == nil || len(x) != 1 || list == nil {
 		return nil
@@ -375,7 +384,7 @@ func inferGatherND(n *Node) error {
 	if b < 0 || b >= min(len(idx), len(x)) || b+last > len(x) {
 		return fmt.Errorf("batch_dims %d and indices of shape %v do not fit the data %v", b, idx, x)
 	}
-	n.set(0, n.inType(0), slices.Concat(idx[:len(idx)-1], x[b+last:]))
+	n.set(0, n.inType(0), joined(idx[:len(idx)-1], x[b+last:]))
 	return nil
 }
 
