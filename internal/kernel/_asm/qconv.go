@@ -33,6 +33,15 @@ const (
 	qLow       = 352 // [16]int16 of 255
 	qOffsAt    = 384 // uintptr, the next tile's offsets
 	qDstAt     = 392 // uintptr, the next tile's output
+	qLines     = 400 // [7]unsafe.Pointer, depthwise from here on
+	qPixel     = 456
+	qTileStep  = 464
+	qChunks    = 472
+	qLastStep  = 480
+	qElem      = 488
+	qSrcAt     = 496 // uintptr, offset of the tile in its lines
+	qChunkAt   = 504 // uintptr, output of the chunk
+	qLeft      = 512 // int, chunks left
 )
 
 func emitQconv() {
@@ -40,6 +49,13 @@ func emitQconv() {
 		for rows := 6; rows >= 1; rows-- {
 			qtile{rows: rows, vecs: vecs}.emit()
 		}
+	}
+	for _, d := range []dwtile{
+		{3, 3, 1, 4}, {3, 3, 2, 4}, {3, 3, 1, 1},
+		{5, 5, 1, 4}, {5, 5, 2, 4}, {5, 5, 1, 1},
+		{7, 7, 1, 2}, {7, 7, 1, 1},
+	} {
+		d.emit()
 	}
 }
 
@@ -114,6 +130,7 @@ func (t qtile) emit() {
 	size := t.bytes() * t.vecs
 	if t.vnni {
 		loop(name, qClean, size, func(u int) { t.dot(rows, off, w, u*size) })
+		t.load(a, off, w, k)
 		t.storeVNNI(a, off, w, k)
 	} else {
 		ones := ymm(15)
@@ -121,8 +138,10 @@ func (t qtile) emit() {
 		VPSRLW(Imm(15), ones, ones)
 		loop(name, qClean, size, func(u int) { t.clean(rows, off, w, u*size) })
 		loop(name+"_wide", qWide, 2*size, func(u int) { t.wide(a, rows, off, w, 2*u*size) })
+		t.load(a, off, w, k)
 		t.store(a, off, w, k)
 	}
+	MOVQ(off, Mem{Base: a, Disp: qDstAt})
 	DECQ(Mem{Base: a, Disp: qTiles})
 	JNE(LabelRef(name + "_tile"))
 	VZEROUPPER()
@@ -228,18 +247,25 @@ func (t qtile) wide(a Register, rows []GPVirtual, off, w GPVirtual, disp int) {
 	}
 }
 
-// store writes the tile in the form that the mode says and moves dst on.
-func (t qtile) store(a Register, dst, stride, p GPVirtual) {
-	name := t.name()
+// load readies what the stores read.
+func (t qtile) load(a Register, dst, stride, scale GPVirtual) {
 	MOVQ(Mem{Base: a, Disp: qDstAt}, dst)
 	MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
+	MOVQ(Mem{Base: a, Disp: qScale}, scale)
+}
+
+// store writes the tile in the form that the mode says and moves dst past it.
+func (t qtile) store(a Register, dst, stride, scale GPVirtual) {
+	t.storeAs(t.name(), a, dst, stride, Mem{Base: scale})
+}
+
+func (t qtile) storeAs(name string, a Register, dst, stride GPVirtual, scale Mem) {
 	CMPQ(Mem{Base: a, Disp: qMode}, Imm(1))
 	JEQ(LabelRef(name + "_int32"))
-	MOVQ(Mem{Base: a, Disp: qScale}, p)
 	for i := 0; i < t.rows; i++ {
 		for j := 0; j < t.vecs; j++ {
 			VCVTDQ2PS(t.acc(i, j), t.acc(i, j))
-			VMULPS(Mem{Base: p, Disp: t.bytes() * j}, t.acc(i, j), t.acc(i, j))
+			VMULPS(scale.Offset(t.bytes()*j), t.acc(i, j), t.acc(i, j))
 		}
 	}
 	JA(LabelRef(name + "_float")) // flags are those of the comparison
@@ -265,7 +291,6 @@ func (t qtile) store(a Register, dst, stride, p GPVirtual) {
 		ADDQ(stride, dst)
 	}
 	Label(name + "_stored")
-	MOVQ(dst, Mem{Base: a, Disp: qDstAt})
 }
 
 // storeBytes packs the rounded sums to uint8 and leaves dst past the tile.
@@ -327,11 +352,8 @@ func (t qtile) storeVNNI(a Register, dst, stride, p GPVirtual) {
 			}
 		}
 	}
-	MOVQ(Mem{Base: a, Disp: qDstAt}, dst)
-	MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
 	CMPQ(Mem{Base: a, Disp: qMode}, Imm(1))
 	JEQ(LabelRef(name + "_int32"))
-	MOVQ(Mem{Base: a, Disp: qScale}, p)
 	each(func(i, j int, r VecPhysical) {
 		VCVTDQ2PS(r, r)
 		VMULPS(Mem{Base: p, Disp: 64 * j}, r, r)
@@ -365,5 +387,4 @@ func (t qtile) storeVNNI(a Register, dst, stride, p GPVirtual) {
 		}
 	})
 	Label(name + "_stored")
-	MOVQ(dst, Mem{Base: a, Disp: qDstAt})
 }

@@ -50,7 +50,11 @@ func BenchmarkConv(b *testing.B) {
 	defer pool.Close()
 	for _, l := range layers {
 		b.Run(l.name, func(b *testing.B) {
-			pr := newProblem(rand.New(rand.NewPCG(1, 1)), l.s)
+			rng := rand.New(rand.NewPCG(1, 1))
+			pr := newProblem(rng, l.s)
+			for i := range pr.p.Weights { // as trained weights are spread
+				pr.p.Weights[i] = int8(max(-127, min(127, 40*rng.NormFloat64())))
+			}
 			c := New(pr.s, pr.p)
 			scratch := make([]byte, c.Scratch(1))
 			dst := make([]uint8, pixels(&pr.s)*pr.s.DstStride)

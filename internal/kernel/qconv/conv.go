@@ -49,8 +49,8 @@ type output struct {
 	u8  []uint8
 	f32 []float32
 	i32 []int32
-	add []uint8    // with u8: the other operand of an addition, of stride AddStride
-	q   *AddParams // with add
+	add []uint8   // with u8: the other operand of an addition, of stride AddStride
+	q   AddParams // with add
 }
 
 // New makes a plan for a shape. It panics if the shape makes no sense or the
@@ -98,10 +98,14 @@ func newAt(level cpu.Level, s Shape, p Params) *Conv {
 
 // choose picks the fastest way that level allows.
 func (c *Conv) choose(level cpu.Level) runner {
-	if i := isaFor(level); i != nil && c.finite() {
-		return newTiled(c, i)
+	i := isaFor(level)
+	if i == nil || !c.finite() {
+		return newPortable(c)
 	}
-	return newPortable(c)
+	if d := newDepthwise(c); d != nil {
+		return d
+	}
+	return newTiled(c, i)
 }
 
 // Kernel names the kernel that runs, for profiles.
@@ -137,7 +141,7 @@ func (c *Conv) RunAdd(p *parallel.Pool, dst, src, add []uint8, q AddParams, scra
 	if len(add) < need {
 		panic(fmt.Sprintf("qconv: the addend has %d elements, %d needed", len(add), need))
 	}
-	c.exec(p, src, &output{u8: dst, add: add, q: &q}, scratch, len(dst))
+	c.exec(p, src, &output{u8: dst, add: add, q: q}, scratch, len(dst))
 }
 
 func (c *Conv) dstLen() int { return (pixels(&c.shape)-1)*c.shape.DstStride + c.shape.K }
@@ -179,12 +183,12 @@ func (c *Conv) addBlock(o *output, first, count, k0, k1 int) {
 	k, ds, as := c.shape.K, c.shape.DstStride, c.shape.AddStride
 	if ds == k && as == k && k1-k0 == k {
 		d := o.u8[first*k : (first+count)*k]
-		qvec.Add(d, d, o.add[first*k:(first+count)*k], *o.q)
+		qvec.Add(d, d, o.add[first*k:(first+count)*k], o.q)
 		return
 	}
 	for m := first; m < first+count; m++ {
 		d := o.u8[m*ds+k0 : m*ds+k1]
-		qvec.Add(d, d, o.add[m*as+k0:m*as+k1], *o.q)
+		qvec.Add(d, d, o.add[m*as+k0:m*as+k1], o.q)
 	}
 }
 

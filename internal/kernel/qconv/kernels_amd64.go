@@ -63,3 +63,43 @@ func qtileAVX2x2x8(a *byte)
 //
 //go:noescape
 func qtileAVX2x1x8(a *byte)
+
+// dwtileAVX23x3s1p4 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX23x3s1p4(a *byte)
+
+// dwtileAVX23x3s2p4 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX23x3s2p4(a *byte)
+
+// dwtileAVX23x3s1p1 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX23x3s1p1(a *byte)
+
+// dwtileAVX25x5s1p4 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX25x5s1p4(a *byte)
+
+// dwtileAVX25x5s2p4 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX25x5s2p4(a *byte)
+
+// dwtileAVX25x5s1p1 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX25x5s1p1(a *byte)
+
+// dwtileAVX27x7s1p2 computes tiles of 2 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX27x7s1p2(a *byte)
+
+// dwtileAVX27x7s1p1 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX27x7s1p1(a *byte)

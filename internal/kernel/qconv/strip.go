@@ -29,8 +29,8 @@ const (
 
 // newStrip plans the blocks of a shape. Kernels read whole groups of four of
 // the perGroup channels of a group; where that is more, only a strip has room
-// after its last pixel.
-func newStrip(s Shape, perGroup int) *strip {
+// after its last pixel. A strip has budget bytes or few pixels.
+func newStrip(s Shape, perGroup, budget int) *strip {
 	direct := false
 	if pointwise(&s) {
 		s.W *= s.N * s.D * s.H
@@ -52,7 +52,7 @@ func newStrip(s Shape, perGroup int) *strip {
 	if direct {
 		g.pitch = s.SrcStride
 	}
-	g.split()
+	g.split(budget)
 	return g
 }
 
@@ -63,13 +63,13 @@ func pointwise(s *Shape) bool {
 }
 
 // split chooses the size of the blocks.
-func (g *strip) split() {
+func (g *strip) split(budget int) {
 	s := &g.s
 	size := func(rows, cells int) int { // bytes of the strip of one plane
 		return s.T * ((rows-1)*g.rowLines + (s.R-1)*s.DilH + 1) * ((cells-1)*g.cellCols + (s.S-1)*s.DilW + 1) * g.pitch
 	}
 	fits := func(rows, cells int) bool {
-		return rows*cells <= blockPixels || size(rows, cells) <= stripBytes
+		return rows*cells <= blockPixels || size(rows, cells) <= budget
 	}
 	g.rows, g.cells, g.planes = s.P, s.Q, 1
 	for g.rows > 1 && !fits(g.rows, g.cells) {

@@ -25,6 +25,7 @@ type tiled struct {
 	scale   []float32 // [panel][width]
 	padding []byte    // a strip line of zero points
 	args    tileArgs  // the fields that never change
+	jobs    jobs
 }
 
 // isa is what the vector path needs to know of an instruction set.
@@ -34,7 +35,6 @@ type isa struct {
 	lanes int  // int32 in a vector
 	wide  int  // most vectors of channels of a tile
 	vnni  bool // no step needs wide weights
-	tile  func(a *tileArgs, rows, vecs int)
 }
 
 // panel is a range of output channels computed together.
@@ -49,51 +49,15 @@ type panel struct {
 // though the panels of one may.
 type unit struct{ lo, hi, k0, k1 int }
 
-// tileArgs is what the assembly reads; its layout is fixed (TestTileArgs).
-type tileArgs struct {
-	base      unsafe.Pointer // the strip at the first channel of the group
-	offs      unsafe.Pointer // offset of each pixel from base
-	steps     unsafe.Pointer // offset of each step from a pixel
-	clean     int            // number of steps whose pairs fit an int16
-	wide      int            // number of steps that follow with weights of int16
-	w         unsafe.Pointer
-	bias      unsafe.Pointer
-	scale     unsafe.Pointer
-	dst       unsafe.Pointer // of the first pixel
-	dstStride int            // bytes between pixels
-	tiles     int            // tiles to compute; the kernel counts it down
-	mode      int            // form of the output: one of the modes
-	zero      [16]int16      // zero point of the output
-	lo, hi    [32]uint8      // clamp of bytes
-	flo, fhi  [16]float32    // clamp of floats
-	lane      [8]int32       // order of dwords that undoes lane-wise packing
-	low       [16]int16      // 255, the mask of even bytes
-
-	offsAt, dstAt uintptr // of the assembly
-}
-
-const (
-	modeBytes = iota
-	modeInt32
-	modeFloat
-)
-
 func newTiled(c *Conv, i *isa) *tiled {
 	s := c.shape
 	merge := mergeGroups(&s, i.lanes)
 	groups := s.Groups / merge
-	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups)}
+	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, stripBytes)}
 	t.offs = t.g.pixelOffsets()
 	t.pack(groups, merge)
 	t.padding = bytes.Repeat([]byte{c.p.SrcZero}, t.g.cols*t.g.pitch)
-	a := &t.args
-	for j := range a.zero {
-		a.zero[j], a.flo[j], a.fhi[j], a.low[j] = int16(c.p.DstZero), c.p.FMin, c.p.FMax, 255
-	}
-	for j := range a.lo {
-		a.lo[j], a.hi[j] = c.p.Min, c.p.Max
-	}
-	a.lane = [8]int32{0, 4, 1, 5, 2, 6, 3, 7}
+	t.args = newArgs(&c.p)
 	return t
 }
 
@@ -253,25 +217,27 @@ func (t *tiled) narrowBytes() int {
 }
 
 func (t *tiled) exec(pool *parallel.Pool, src []uint8, o *output, scratch []byte) {
-	scratch = align(scratch)
 	// Blocks are the tasks; where they are too few, so are ranges of channels.
 	parts := 1
 	if w := pool.Workers(); w > 1 && t.g.blocks < 3*w {
 		parts = min(len(t.units), (3*w+t.g.blocks-1)/t.g.blocks)
 	}
-	pool.For(t.g.blocks*parts, 1, func(worker, lo, hi int) {
-		mine := scratch[worker*t.perWorker():][:t.perWorker()]
-		filled := -1
-		for task := lo; task < hi; task++ {
-			b := t.g.block(task / parts)
-			if filled != task/parts && !t.g.direct {
-				t.g.fill(&b, copier{strip: mine, src: src, padding: t.padding})
-				filled = task / parts
-			}
-			part := task % parts
-			t.compute(&b, src, o, mine, part*len(t.units)/parts, (part+1)*len(t.units)/parts)
+	t.jobs.run(pool, t, job{src: src, o: *o, scratch: align(scratch), parts: parts}, t.g.blocks*parts)
+}
+
+// tasks computes tasks lo..hi-1 of a job.
+func (t *tiled) tasks(j *job, worker, lo, hi int) {
+	mine := j.scratch[worker*t.perWorker():][:t.perWorker()]
+	filled := -1
+	for task := lo; task < hi; task++ {
+		b := t.g.block(task / j.parts)
+		if filled != task/j.parts && !t.g.direct {
+			t.g.fill(&b, copier{strip: mine, src: j.src, padding: t.padding})
+			filled = task / j.parts
 		}
-	})
+		part := task % j.parts
+		t.compute(&b, j.src, &j.o, mine, part*len(t.units)/j.parts, (part+1)*len(t.units)/j.parts)
+	}
 }
 
 // compute runs the panels of units lo..hi-1 over a block.
@@ -282,7 +248,7 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 	if t.g.direct {
 		from = src[b.first*s.SrcStride:]
 	}
-	elem := t.aim(&a, o)
+	a.aim(o)
 	cg := s.C / (t.panels[len(t.panels)-1].group + 1) // channels of a merged group
 	for _, u := range t.units[lo:hi] {
 		for i := u.lo; i < u.hi; i++ {
@@ -293,10 +259,10 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 			a.bias, a.scale = unsafe.Pointer(&t.bias[p.at]), unsafe.Pointer(&t.scale[p.at])
 			at := b.first*s.DstStride + p.k0
 			if p.n < t.isa.lanes {
-				t.narrow(&a, b, o, mine[t.g.bytes():], at, p.n, elem)
+				t.narrow(&a, b, o, mine[t.g.bytes():], at, p.n)
 				continue
 			}
-			a.dst, a.dstStride = o.at(at), s.DstStride*elem
+			a.dst, a.dstStride = o.at(at), s.DstStride*a.elem
 			t.tiles(&a, b.count, p.vecs)
 		}
 	}
@@ -305,54 +271,29 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 	}
 }
 
-// aim sets the mode and returns the bytes of an output element.
-func (t *tiled) aim(a *tileArgs, o *output) int {
-	switch {
-	case o.i32 != nil:
-		a.mode = modeInt32
-	case o.f32 != nil:
-		a.mode = modeFloat
-	default:
-		a.mode = modeBytes
-		return 1
-	}
-	return 4
-}
-
-// at is the address of an element of the destination.
-func (o *output) at(i int) unsafe.Pointer {
-	switch {
-	case o.i32 != nil:
-		return unsafe.Pointer(&o.i32[i])
-	case o.f32 != nil:
-		return unsafe.Pointer(&o.f32[i])
-	}
-	return unsafe.Pointer(&o.u8[i])
-}
-
 // tiles runs a panel over count pixels.
 func (t *tiled) tiles(a *tileArgs, count, vecs int) {
 	a.offs = unsafe.Pointer(&t.offs[0])
 	full := count / t.isa.rows
 	if a.tiles = full; full > 0 {
-		t.isa.tile(a, t.isa.rows, vecs)
+		t.isa.run(a, t.isa.rows, vecs)
 	}
 	if rest := count % t.isa.rows; rest > 0 {
 		done := full * t.isa.rows
 		a.offs, a.dst, a.tiles = unsafe.Pointer(&t.offs[done]), unsafe.Add(a.dst, done*a.dstStride), 1
-		t.isa.tile(a, rest, vecs)
+		t.isa.run(a, rest, vecs)
 	}
 }
 
 // narrow computes a panel of fewer channels than a vector holds aside, and
 // copies what is wanted.
-func (t *tiled) narrow(a *tileArgs, b *block, o *output, aside []byte, at, n, elem int) {
-	a.dst, a.dstStride = unsafe.Pointer(&aside[0]), t.isa.lanes*elem
+func (t *tiled) narrow(a *tileArgs, b *block, o *output, aside []byte, at, n int) {
+	a.dst, a.dstStride = unsafe.Pointer(&aside[0]), t.isa.lanes*a.elem
 	t.tiles(a, b.count, 1)
 	for m := range b.count {
-		from := aside[m*t.isa.lanes*elem:]
+		from := aside[m*t.isa.lanes*a.elem:]
 		switch {
-		case elem == 1:
+		case a.elem == 1:
 			copy(o.u8[at:at+n], from)
 		case o.i32 != nil:
 			copy(o.i32[at:at+n], unsafe.Slice((*int32)(unsafe.Pointer(&from[0])), n))
@@ -361,8 +302,4 @@ func (t *tiled) narrow(a *tileArgs, b *block, o *output, aside []byte, at, n, el
 		}
 		at += t.c.shape.DstStride
 	}
-}
-
-func align(b []byte) []byte {
-	return b[-uintptr(unsafe.Pointer(unsafe.SliceData(b)))&63:]
 }

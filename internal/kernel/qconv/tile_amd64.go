@@ -10,7 +10,7 @@ import (
 
 //go:generate sh -c "cd ../_asm && go run . qconv -out ../qconv/kernels_amd64.s -stubs ../qconv/kernels_amd64.go -pkg qconv"
 
-var avx2 = isa{name: "avx2 6x16", rows: 6, lanes: 8, wide: 2, tile: tileAVX2}
+var avx2 = isa{name: "avx2 6x16", rows: 6, lanes: 8, wide: 2}
 
 // isaFor is the vector path for a level, nil for none.
 func isaFor(l cpu.Level) *isa {
@@ -20,7 +20,8 @@ func isaFor(l cpu.Level) *isa {
 	return nil
 }
 
-func tileAVX2(args *tileArgs, rows, vecs int) {
+// run computes a.tiles tiles of so many pixels by so many vectors of channels.
+func (i *isa) run(args *tileArgs, rows, vecs int) {
 	a := (*byte)(unsafe.Pointer(args))
 	if vecs == 2 {
 		switch rows {
@@ -52,5 +53,35 @@ func tileAVX2(args *tileArgs, rows, vecs int) {
 		qtileAVX2x5x8(a)
 	default:
 		qtileAVX2x6x8(a)
+	}
+}
+
+// dwKernels lists the depthwise kernels: tiles of several pixels for their
+// stride, and of one pixel for any.
+var dwKernels = []dwKernel{
+	{3, 3, 1, 4}, {3, 3, 2, 4}, {3, 3, 0, 1},
+	{5, 5, 1, 4}, {5, 5, 2, 4}, {5, 5, 0, 1},
+	{7, 7, 1, 2}, {7, 7, 0, 1},
+}
+
+func (k dwKernel) run(args *tileArgs) {
+	a := (*byte)(unsafe.Pointer(args))
+	switch k {
+	case dwKernel{3, 3, 1, 4}:
+		dwtileAVX23x3s1p4(a)
+	case dwKernel{3, 3, 2, 4}:
+		dwtileAVX23x3s2p4(a)
+	case dwKernel{3, 3, 0, 1}:
+		dwtileAVX23x3s1p1(a)
+	case dwKernel{5, 5, 1, 4}:
+		dwtileAVX25x5s1p4(a)
+	case dwKernel{5, 5, 2, 4}:
+		dwtileAVX25x5s2p4(a)
+	case dwKernel{5, 5, 0, 1}:
+		dwtileAVX25x5s1p1(a)
+	case dwKernel{7, 7, 1, 2}:
+		dwtileAVX27x7s1p2(a)
+	case dwKernel{7, 7, 0, 1}:
+		dwtileAVX27x7s1p1(a)
 	}
 }

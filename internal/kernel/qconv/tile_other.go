@@ -6,3 +6,9 @@ import "github.com/drawknife/drawknife/internal/cpu"
 
 // isaFor is the vector path for a level: none.
 func isaFor(cpu.Level) *isa { return nil }
+
+func (i *isa) run(*tileArgs, int, int) {}
+
+var dwKernels []dwKernel
+
+func (k dwKernel) run(*tileArgs) {}

@@ -1,0 +1,78 @@
+package qconv
+
+import "unsafe"
+
+// tileArgs is what the assembly reads; its layout is fixed (TestTileArgs).
+type tileArgs struct {
+	base      unsafe.Pointer // the strip at the first channel of the group
+	offs      unsafe.Pointer // offset of each pixel from base
+	steps     unsafe.Pointer // offset of each step from a pixel
+	clean     int            // number of steps whose pairs fit an int16
+	wide      int            // number of steps that follow with weights of int16
+	w         unsafe.Pointer
+	bias      unsafe.Pointer
+	scale     unsafe.Pointer
+	dst       unsafe.Pointer // of the first pixel
+	dstStride int            // bytes between pixels
+	tiles     int            // tiles to compute; the kernel counts it down
+	mode      int            // form of the output: one of the modes
+	zero      [16]int16      // zero point of the output
+	lo, hi    [32]uint8      // clamp of bytes
+	flo, fhi  [16]float32    // clamp of floats
+	lane      [8]int32       // order of dwords that undoes lane-wise packing
+	low       [16]int16      // 255, the mask of even bytes
+
+	offsAt, dstAt uintptr // of the assembly
+
+	// Depthwise kernels only.
+	lines    [7]unsafe.Pointer // the line of each row of taps, at the first tile's first column
+	pixel    int               // bytes between columns of taps
+	tileStep int               // bytes between the first columns of tiles
+	chunks   int               // groups of eight channels
+	lastStep int               // channels from the last chunk but one to the last
+	elem     int               // bytes of an output element
+
+	srcAt, chunkAt uintptr // of the assembly
+	left           int
+}
+
+const (
+	modeBytes = iota
+	modeInt32
+	modeFloat
+)
+
+// newArgs fills in what never changes.
+func newArgs(p *Params) (a tileArgs) {
+	for j := range a.zero {
+		a.zero[j], a.flo[j], a.fhi[j], a.low[j] = int16(p.DstZero), p.FMin, p.FMax, 255
+	}
+	for j := range a.lo {
+		a.lo[j], a.hi[j] = p.Min, p.Max
+	}
+	a.lane = [8]int32{0, 4, 1, 5, 2, 6, 3, 7}
+	return a
+}
+
+// aim sets the form of the output.
+func (a *tileArgs) aim(o *output) {
+	switch {
+	case o.i32 != nil:
+		a.mode, a.elem = modeInt32, 4
+	case o.f32 != nil:
+		a.mode, a.elem = modeFloat, 4
+	default:
+		a.mode, a.elem = modeBytes, 1
+	}
+}
+
+// at is the address of an element of the destination.
+func (o *output) at(i int) unsafe.Pointer {
+	switch {
+	case o.i32 != nil:
+		return unsafe.Pointer(&o.i32[i])
+	case o.f32 != nil:
+		return unsafe.Pointer(&o.f32[i])
+	}
+	return unsafe.Pointer(&o.u8[i])
+}

@@ -1,0 +1,162 @@
+package qconv
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unsafe"
+
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// depthwise is the vector path of depthwise convolutions of the common kernel
+// sizes: eight channels in lanes, several pixels at a time, from a strip.
+type depthwise struct {
+	c       *Conv
+	g       *strip
+	several dwKernel // for tiles of several pixels, if pixels > 0
+	single  dwKernel
+	weights []byte // [chunk]: pairs of taps, bias, scale; see pack
+	chunks  int
+	padding []byte
+	args    tileArgs
+	jobs    jobs
+}
+
+// dwKernel is a kernel of r x s taps for tiles of neighbouring pixels, stride
+// columns apart (0: any).
+type dwKernel struct{ r, s, stride, pixels int }
+
+// dwStripBytes is the size of a strip to aim at; depthwise kernels read it
+// once, so it may fill a good part of a second-level cache.
+const dwStripBytes = 128 << 10
+
+// newDepthwise returns nil for shapes it does not cover.
+func newDepthwise(c *Conv) *depthwise {
+	s := &c.shape
+	if s.Groups != s.C || s.K != s.C || s.T != 1 || s.C < 8 {
+		return nil
+	}
+	d := &depthwise{c: c}
+	for _, k := range dwKernels {
+		switch {
+		case k.r != s.R || k.s != s.S:
+		case k.stride == 0:
+			d.single = k
+		case k.stride == s.StrideW && s.DilW == 1:
+			d.several = k
+		}
+	}
+	if d.single.pixels == 0 {
+		return nil
+	}
+	d.g = newStrip(*s, s.C, dwStripBytes)
+	d.padding = bytes.Repeat([]byte{c.p.SrcZero}, d.g.cols*d.g.pitch)
+	d.args = newArgs(&c.p)
+	d.pack()
+	return d
+}
+
+// start is the first channel of a chunk; the last may overlap the one before.
+func (d *depthwise) start(chunk int) int { return min(8*chunk, d.c.shape.C-8) }
+
+// pack lays out what each chunk needs: pairs of taps as [channel][2] int16, by
+// pairs of lines, then pairs of columns of an odd last line; bias; scale.
+func (d *depthwise) pack() {
+	s := &d.c.shape
+	d.chunks = (s.C + 7) / 8
+	order := binary.LittleEndian
+	for chunk := range d.chunks {
+		k0 := d.start(chunk)
+		pair := func(r0, c0, r1, c1 int) {
+			for k := k0; k < k0+8; k++ {
+				for _, rc := range [][2]int{{r0, c0}, {r1, c1}} {
+					v := int8(0)
+					if rc[1] < s.S {
+						v = d.c.p.Weights[(k*s.R+rc[0])*s.S+rc[1]]
+					}
+					d.weights = order.AppendUint16(d.weights, uint16(v))
+				}
+			}
+		}
+		for r := 0; r+1 < s.R; r += 2 {
+			for c := range s.S {
+				pair(r, c, r+1, c)
+			}
+		}
+		if s.R%2 == 1 {
+			for c := 0; c < s.S; c += 2 {
+				pair(s.R-1, c, s.R-1, c+1)
+			}
+		}
+		for k := k0; k < k0+8; k++ {
+			d.weights = order.AppendUint32(d.weights, uint32(d.c.bias[k]))
+		}
+		for k := k0; k < k0+8; k++ {
+			d.weights = order.AppendUint32(d.weights, math.Float32bits(d.c.scale[k]))
+		}
+	}
+}
+
+func (d *depthwise) name() string {
+	return fmt.Sprintf("avx2 depthwise %dx%d", d.single.r, d.single.s)
+}
+
+func (d *depthwise) scratch(workers int) int { return workers*d.g.bytes() + 64 }
+
+func (d *depthwise) exec(pool *parallel.Pool, src []uint8, o *output, scratch []byte) {
+	d.jobs.run(pool, d, job{src: src, o: *o, scratch: align(scratch)}, d.g.blocks)
+}
+
+func (d *depthwise) tasks(j *job, worker, lo, hi int) {
+	mine := j.scratch[worker*d.g.bytes():][:d.g.bytes()]
+	for task := lo; task < hi; task++ {
+		b := d.g.block(task)
+		d.g.fill(&b, copier{strip: mine, src: j.src, padding: d.padding})
+		d.compute(&b, &j.o, mine)
+		if j.o.add != nil {
+			d.c.addBlock(&j.o, b.first, b.count, 0, d.c.shape.K)
+		}
+	}
+}
+
+// compute runs the rows of a block.
+func (d *depthwise) compute(b *block, o *output, mine []byte) {
+	s, g := &d.c.shape, d.g
+	a := d.args
+	a.aim(o)
+	a.w = unsafe.Pointer(&d.weights[0])
+	a.chunks, a.lastStep = d.chunks, s.C-8-8*(d.chunks-2)
+	a.pixel = g.pitch * s.DilW
+	a.dstStride = s.DstStride * a.elem
+	for row := range b.planes * b.rows {
+		line := row/b.rows*g.lines + row%b.rows*g.rowLines
+		d.row(&a, o, mine[line*g.cols*g.pitch:], b.cells, (b.first+row*b.cells)*s.DstStride)
+	}
+}
+
+// row computes one row of cells pixels from the strip at its first tap, to
+// element at of the output.
+func (d *depthwise) row(a *tileArgs, o *output, from []byte, cells, at int) {
+	k := d.several
+	if k.pixels == 0 || cells < k.pixels {
+		d.tiles(d.single, a, o, from, at, cells)
+		return
+	}
+	d.tiles(k, a, o, from, at, cells/k.pixels)
+	if rest := cells % k.pixels; rest > 0 { // overlap the tile before
+		last := cells - k.pixels
+		d.tiles(k, a, o, from[last*d.g.cellCols*d.g.pitch:], at+last*d.c.shape.DstStride, 1)
+	}
+}
+
+func (d *depthwise) tiles(k dwKernel, a *tileArgs, o *output, from []byte, at, tiles int) {
+	s, g := &d.c.shape, d.g
+	for r := range s.R {
+		a.lines[r] = unsafe.Pointer(&from[r*s.DilH*g.cols*g.pitch])
+	}
+	a.dst = o.at(at)
+	a.tileStep, a.tiles = k.pixels*g.cellCols*g.pitch, tiles
+	k.run(a)
+}
