@@ -1,0 +1,184 @@
+package gemm
+
+import (
+	"sync"
+
+	"github.com/drawknife/drawknife/internal/kernel/tile"
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// product is one multiplication by a packed matrix.
+type product struct {
+	panels     *panels
+	m          int
+	a          []float32
+	lda        int
+	bias       []float32
+	c          []float32
+	ldc        int
+	min, max   float32
+	accumulate bool // add to C
+	rows, cols int  // rows and panels of a unit of work
+}
+
+// state is what a call needs; states recycles them so that calls allocate
+// nothing.
+type state struct {
+	product
+	packed  panels    // of SGEMM
+	at      []float32 // of SGEMM: A transposed
+	workers []worker
+	body    func(worker, lo, hi int)
+
+	// The job of packBody and transposeBody.
+	packBody, transposeBody func(worker, lo, hi int)
+	trans                   bool
+	alpha                   float32
+	src, dst                []float32
+	lds, ldd, dstCols       int
+}
+
+// worker is the state of one worker.
+type worker struct {
+	args tile.Args
+	base [rowBlock]int
+	mask [rowBlock]uint64
+	edge [rowBlock * tile.MaxCols]float32
+	bias [tile.MaxCols]float32
+}
+
+var states = sync.Pool{New: func() any {
+	st := &state{}
+	st.body = st.work
+	st.packBody = st.packSome
+	st.transposeBody = st.transposeSome
+	return st
+}}
+
+// pack packs op(B) into st.packed.
+func (st *state) pack(p *parallel.Pool, set *tile.Set, trans bool, k, n int, alpha float32, b []float32, ldb int) {
+	st.packed.layout(set, k, n)
+	st.trans, st.alpha, st.src, st.lds = trans, alpha, b, ldb
+	p.For(len(st.packed.list), 1, st.packBody)
+	st.src = nil
+}
+
+func (st *state) packSome(_, lo, hi int) {
+	for i := lo; i < hi; i++ {
+		st.packed.pack(i, st.trans, st.alpha, st.src, st.lds)
+	}
+}
+
+// transposeRows is the number of rows of the source of one unit of transpose.
+const transposeRows = 32
+
+// transpose writes the rows x cols matrix src to dst, cols x rows.
+func (st *state) transpose(p *parallel.Pool, dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	st.src, st.dst, st.lds, st.ldd, st.dstCols = src, dst, lds, ldd, cols
+	p.For(rows, transposeRows, st.transposeBody)
+	st.src, st.dst = nil, nil
+}
+
+func (st *state) transposeSome(_, lo, hi int) {
+	tile.Transpose(st.dst[lo:], st.ldd, st.src[lo*st.lds:], st.lds, hi-lo, st.dstCols)
+}
+
+// oneTap is the tap list of a matrix: rows are contiguous.
+var oneTap = []int{0}
+
+// run computes the product.
+func (st *state) run(p *parallel.Pool) {
+	if n := p.Workers(); len(st.workers) < n {
+		st.workers = make([]worker, n)
+	}
+	// Blocks of rows by all panels; by fewer if there are few rows.
+	st.rows = rowBlock
+	if st.m <= rowBlock*8 {
+		st.rows = tile.RowStep
+	}
+	blocks := (st.m + st.rows - 1) / st.rows
+	units := min(len(st.panels.list), (32+blocks-1)/blocks)
+	st.cols = (len(st.panels.list) + units - 1) / units
+	p.For(blocks*st.colUnits(), 1, st.body)
+	for i := range st.workers {
+		st.workers[i].args = tile.Args{}
+	}
+	st.product = product{}
+}
+
+func (st *state) colUnits() int { return (len(st.panels.list) + st.cols - 1) / st.cols }
+
+func (st *state) work(id, lo, hi int) {
+	w := &st.workers[id]
+	for u := lo; u < hi; u++ {
+		first := u / st.colUnits() * st.rows
+		col := u % st.colUnits() * st.cols
+		st.block(w, first, min(st.rows, st.m-first), col, min(col+st.cols, len(st.panels.list)))
+	}
+}
+
+// block computes rows rows from first on of the panels lo to hi, depth block
+// by depth block.
+func (st *state) block(w *worker, first, rows, lo, hi int) {
+	k := st.panels.k
+	blocks := max(1, (k+depthBlock-1)/depthBlock)
+	depth := max(1, (k+blocks-1)/blocks)
+	for i := range rows {
+		w.base[i], w.mask[i] = 4*i*st.lda, 1
+	}
+	for i := rows; i%tile.RowStep != 0; i++ {
+		w.base[i], w.mask[i] = 0, 0
+	}
+	for at := 0; at < max(k, 1); at += depth {
+		n := min(depth, k-at)
+		w.args = tile.Args{
+			Src: st.a[first*st.lda+at:], Zero: zeros[:n], Base: w.base[:], Mask: w.mask[:], Taps: oneTap, Run: n, Rows: rows,
+		}
+		for i := lo; i < hi; i++ {
+			st.panel(w, &st.panels.list[i], first, at, at+n == k)
+		}
+	}
+}
+
+// zeros is what rows that are missing read.
+var zeros [depthBlock]float32
+
+// panel adds one depth block to one panel of C.
+func (st *state) panel(w *worker, p *panel, first, at int, last bool) {
+	a, nr := &w.args, p.kernel.Cols
+	a.W = st.panels.w[p.w+at*nr:]
+	bias := w.bias[:nr]
+	clear(bias)
+	if at == 0 && st.bias != nil {
+		copy(bias, st.bias[p.j:p.j+p.n])
+	}
+	a.Bias = bias
+	a.Min, a.Max = negInf, posInf
+	dst := st.c[first*st.ldc+p.j:]
+	if p.n == nr {
+		if last {
+			a.Min, a.Max = st.min, st.max
+		}
+		a.Dst, a.DstStride, a.AddStride, a.Add = dst, st.ldc, st.ldc, nil
+		if at > 0 || st.accumulate {
+			a.Add = dst
+		}
+		p.kernel.Run(a)
+		return
+	}
+	// The kernel writes more columns than there are: add in Go.
+	a.Dst, a.DstStride, a.Add = w.edge[:], nr, nil
+	p.kernel.Run(a)
+	for i := range a.Rows {
+		row := dst[i*st.ldc:][:p.n]
+		for j, v := range w.edge[i*nr:][:p.n] {
+			if at > 0 || st.accumulate {
+				v += row[j]
+			}
+			if last {
+				v = tile.Clamp(v, st.min, st.max)
+			}
+			row[j] = v
+		}
+	}
+}
