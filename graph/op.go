@@ -27,6 +27,10 @@ type Op struct {
 	// MACs counts multiply-accumulates at the inferred shapes, an unknown
 	// dimension counting as 1. Nil means none.
 	MACs func(n *Node) int64
+	// KeepsWeight marks an operator that only re-represents its input 0, such
+	// as fake quantization: a weight behind it is still counted as the
+	// reader's parameter.
+	KeepsWeight bool
 }
 
 var ops = map[string]*Op{}
