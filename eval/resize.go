@@ -34,17 +34,29 @@ type line struct {
 // resize interpolates along each axis in turn. Coordinates are computed in
 // float32, as ONNX Runtime does, so that ties fall the same way.
 func resize(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	r, shape, lines, err := resizeLines(n, in)
+	if err != nil {
+		return nil, err
+	}
+	if r.mode == "nearest" {
+		return one(r.pick(in[0], shape, lines))
+	}
+	return one(r.blend(in[0], shape, lines))
+}
+
+// resizeLines reads a Resize: the output's shape and how each axis is resized.
+func resizeLines(n *graph.Node, in []*tensor.Tensor) (*resizer, []int, []*line, error) {
 	x := in[0]
 	axes := upTo(x.Rank())
 	if n.Has("axes") {
 		var err error
 		if axes, err = normAxes(n.Ints("axes"), x.Rank()); err != nil {
-			return nil, err
+			return nil, nil, nil, err
 		}
 	}
 	shape, scales, err := resizeShape(n, x, input(in, 2), input(in, 3), axes)
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
 	r := &resizer{
 		mode:        n.Str("mode", "nearest"),
@@ -64,18 +76,15 @@ func resize(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
 		if roi := input(in, 1); roi != nil && r.coordinates == "tf_crop_and_resize" {
 			v := roi.Float32s()
 			if len(v) != 2*len(axes) {
-				return nil, fmt.Errorf("roi of %d elements for %d axes", len(v), len(axes))
+				return nil, nil, nil, fmt.Errorf("roi of %d elements for %d axes", len(v), len(axes))
 			}
 			start, end = v[i], v[len(axes)+i]
 		}
 		if lines[a], err = r.line(x.Shape[a], shape[a], scales[i], start, end); err != nil {
-			return nil, err
+			return nil, nil, nil, err
 		}
 	}
-	if r.mode == "nearest" {
-		return one(r.pick(x, shape, lines))
-	}
-	return one(r.blend(x, shape, lines))
+	return r, shape, lines, nil
 }
 
 // upsample is Resize as operator set 9 had it: scales, asymmetric, floor.
