@@ -29,6 +29,7 @@ type exporter struct {
 	external *externalWriter // nil: weights go into the model
 	rename   map[*graph.Value]string
 	used     map[string]bool // names of values and of constants made on the way
+	loose    bool            // there is an initializer that is not an input
 }
 
 // irOf is the IR version that came with an operator set.
@@ -132,7 +133,9 @@ func (e *exporter) opsets() []opsetProto {
 	for _, s := range e.o.ops {
 		add(s)
 	}
-	add(opsetProto{"", e.opset})
+	if len(list) == 0 {
+		add(opsetProto{"", e.opset})
+	}
 	for _, d := range slices.Sorted(maps.Keys(e.g.Opsets)) {
 		add(opsetProto{d, e.g.Opsets[d]})
 	}
@@ -151,10 +154,10 @@ func (e *exporter) irVersion() int64 {
 		ir = max(ir, irOf(e.opset))
 	}
 	for _, v := range e.g.Constants() {
-		if ir < 4 && !slices.Contains(e.o.inputs, v.Name) && e.o.constants[v.Name] == "" {
-			ir = 4 // before, every initializer had to be an input too
-		}
 		ir = max(ir, irOfType(v.Type))
+	}
+	if e.loose {
+		ir = max(ir, 4) // before, every initializer had to be an input too
 	}
 	return ir
 }
@@ -307,6 +310,7 @@ func (e *exporter) initializer(r *rope, v *graph.Value) error {
 	if v.Data == nil {
 		return fmt.Errorf("constant %q has no elements", v.Name)
 	}
+	e.loose = e.loose || !slices.Contains(e.o.inputs, v.Name)
 	if e.external != nil && v.Data.DType != tensor.String && v.Data.NBytes() >= externalFrom {
 		m, err := e.external.add(e.name(v), v.Data)
 		if err != nil {

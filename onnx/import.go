@@ -71,17 +71,26 @@ func ownDomain(d string) string {
 	return d
 }
 
-// minOpset is the oldest operator set that is read.
+// minOpset is the oldest operator set that is read, but for operators that
+// were settled before.
 const minOpset = 7
 
 func (im *importer) checkOpset(p *modelProto) error {
-	if im.opset >= minOpset || !slices.ContainsFunc(p.graph.nodes, func(n *nodeProto) bool { return ownDomain(n.domain) == "" }) {
+	if im.opset >= minOpset {
 		return nil
 	}
-	if im.opset == 0 {
-		return errors.New("the file does not say which ONNX operator set it uses; export it again with a newer exporter")
+	for _, n := range p.graph.nodes {
+		if ownDomain(n.domain) != "" {
+			continue
+		}
+		if im.opset <= 0 {
+			return errors.New("the file does not say which ONNX operator set it uses; export it again with a newer exporter")
+		}
+		if v, ok := settled[n.op]; !ok || v > im.opset {
+			return fmt.Errorf("%v: operator set %d is older than %d; export the model again, or convert it with onnx.version_converter", n, im.opset, minOpset)
+		}
 	}
-	return fmt.Errorf("operator set %d is older than %d; export the model again, or convert it with onnx.version_converter", im.opset, minOpset)
+	return nil
 }
 
 // builder builds one graph (the model's, or a subgraph).
@@ -94,6 +103,7 @@ type builder struct {
 	reserved map[string]bool        // every value name of the file's graph
 	names    map[string]bool        // every node name of the file's graph
 	serial   map[string]int         // numbers used to make names unique
+	dropped  []*graph.Value         // constants that a conversion stopped using
 	inferred int                    // nodes whose shapes were inferred
 }
 
@@ -135,7 +145,15 @@ func (b *builder) build(outer func(name string) *graph.Value) error {
 			return fmt.Errorf("%v: %w", n, err)
 		}
 	}
-	return b.outputs()
+	if err := b.outputs(); err != nil {
+		return err
+	}
+	for _, v := range b.dropped {
+		if b.g.Value(v.Name) == v && len(v.Uses()) == 0 && !v.IsOutput() {
+			b.g.RemoveConst(v)
+		}
+	}
+	return nil
 }
 
 // constants adds the initializers.
@@ -284,6 +302,7 @@ func (b *builder) node(p *nodeProto) error {
 	for _, name := range p.inputs {
 		f.in = append(f.in, b.g.Value(name)) // "" gives nil
 	}
+	f.trim()
 	if err := b.attributes(p, f); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func targetOpset(g *graph.Graph, want int64) (int64, error) {
 // lowestOpset is the lowest operator set, opset or above, that can carry the
 // graph, and the node or value that asks for it.
 func lowestOpset(g *graph.Graph, opset int64) (need int64, who string) {
-	need = max(opset, minOpset)
+	need = max(opset, 1)
 	for grown := true; grown; {
 		grown = false
 		raise := func(n int64, by fmt.Stringer) {
@@ -40,6 +40,7 @@ func lowestOpset(g *graph.Graph, opset int64) (need int64, who string) {
 		}
 		for _, n := range g.Nodes {
 			if n.Domain == "" {
+				raise(settledAt(n.Op), n)
 				raise(newForm(n, need).downgrade(), n)
 			}
 			for _, v := range n.Attrs {
@@ -50,16 +51,24 @@ func lowestOpset(g *graph.Graph, opset int64) (need int64, who string) {
 			}
 		}
 		for _, v := range g.Constants() {
-			raise(opsetOfType(v.Type), n(v.Name))
+			raise(opsetOfType(v.Type), constantName(v.Name))
 		}
 	}
 	return need, who
 }
 
-// n names a value in errors.
-type n string
+// settledAt is the lowest operator set in whose words an operator is written.
+func settledAt(op string) int64 {
+	if v, ok := settled[op]; ok {
+		return v
+	}
+	return minOpset
+}
 
-func (s n) String() string { return fmt.Sprintf("constant %q", string(s)) }
+// constantName names a constant in errors.
+type constantName string
+
+func (s constantName) String() string { return fmt.Sprintf("constant %q", string(s)) }
 
 // opsetOfType is the operator set that introduced an element type.
 func opsetOfType(d tensor.DType) int64 {
