@@ -38,6 +38,9 @@ func (o *entropyObserver) Range(_, _ int) (lo, hi float32) {
 			abs[half-1-i] += n
 		}
 	}
+	// Zero is exact on every grid, and after a Relu there may be more zeros
+	// than anything else: they must not decide.
+	abs[0] = min(abs[0], abs[1])
 	end := half
 	for end > levels && abs[end-1] == 0 {
 		end--
