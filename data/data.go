@@ -4,11 +4,10 @@
 // The flow has three steps:
 //
 //	ds, err := data.Open("cifar10:DIR@train[:45000]", data.Options{})
+//	pre, err := data.ParsePreprocess("imagenet")
+//	aug, err := data.ParseAugment("crop4,flip")
 //	loader, err := data.NewLoader(ds, data.LoaderOptions{
-//		Batch:      128,
-//		Shuffle:    true,
-//		Preprocess: data.Presets["imagenet"],
-//		Augment:    data.MustAugment("crop4,flip"),
+//		Batch: 128, Shuffle: true, Seed: 1, Preprocess: pre, Augment: aug,
 //	})
 //	for batch, err := range loader.Batches(ctx, epoch) { … }
 //
@@ -68,6 +67,7 @@ type Sample struct {
 	Label int
 
 	buf []uint8 // memory that Pix may use
+	raw []byte  // the encoded picture
 }
 
 // alloc points Pix at h×w×c bytes of the sample's own memory.

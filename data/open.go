@@ -53,8 +53,11 @@ func knownSet(name string) (known, bool) {
 //	cifar10                      a known set in one of the usual places
 //	cifar10:DIR@train[:45000]    a known set in DIR, a part of its training split
 //	photos                       a folder of images, a class per sub-folder
+//	photos/labels.tsv            the images that a table names, by paths beside it
 //	eval.tar                     a tar of images, labels in eval.tsv beside it
+//	shards/train-*.tar           several tars as one set
 //	x.npz                        arrays x (or images) and y (or labels)
+//	cat.jpg                      one picture, without a label
 //
 // Known sets are cifar10, cifar100, mnist and fashion-mnist; see [Dir] for the
 // usual places.
@@ -102,6 +105,9 @@ func openWhole(spec, split string, explicit bool, opts Options) (Dataset, error)
 		return nil, fmt.Errorf("data: no data set given; want NAME[:DIR] or a path")
 	}
 	st, err := os.Stat(spec)
+	if shards := expandShards(spec); err != nil && len(shards) > 0 {
+		return openTars(shards, opts)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("data: %q is neither a known data set (%s) nor a path: %w", spec, strings.Join(knownNames(), ", "), err)
 	}
@@ -166,20 +172,32 @@ func openDir(dir, split string, explicit bool, opts Options) (Dataset, error) {
 		}
 		return openIDX("mnist", classes)(dir, split)
 	}
-	return nil, fmt.Errorf("data: %s: no data set recognised in this folder", dir)
+	if shards := expandShards(dir); len(shards) > 0 && !explicit {
+		return openTars(shards, opts)
+	}
+	return openFolder(dir, split, explicit, opts)
 }
 
 // openFile recognises a file by its name.
 func openFile(name, split string, explicit bool, opts Options) (Dataset, error) {
 	lower := strings.ToLower(filepath.Base(name))
-	if explicit && !strings.Contains(lower, "cifar") {
+	arrays := strings.HasSuffix(lower, ".npz") || strings.HasSuffix(lower, ".npy")
+	if explicit && !arrays && !strings.HasPrefix(lower, "cifar-10") {
 		return nil, fmt.Errorf("data: %s has no split %q, only ranges such as @[:1000]", name, split)
 	}
 	switch {
+	case arrays:
+		return openArrays(name, split, explicit)
 	case strings.HasPrefix(lower, "cifar-100") && strings.Contains(lower, ".tar"):
 		return openCIFAR100(name, split)
 	case strings.HasPrefix(lower, "cifar-10") && strings.Contains(lower, ".tar"):
 		return openCIFAR10(name, split)
+	case strings.HasSuffix(lower, ".tar"):
+		return openTars([]string{name}, opts)
+	case strings.HasSuffix(lower, ".tsv"), strings.HasSuffix(lower, ".csv"):
+		return openTable(name, opts)
+	case IsImage(lower):
+		return openPicture(name)
 	case strings.HasSuffix(lower, ".idx"), strings.HasSuffix(lower, ".idx.gz"):
 		f, err := os.Open(name)
 		if err != nil {
@@ -192,7 +210,7 @@ func openFile(name, split string, explicit bool, opts Options) (Dataset, error) 
 		}
 		return withKnownClasses(ds.(*pixels), lower), nil
 	}
-	return nil, fmt.Errorf("data: %s: no data set by its name; want .tar, .npz, .npy, .idx.gz, .tsv or .csv", name)
+	return nil, fmt.Errorf("data: %s: no data set by its name; want .tar, .npz, .npy, .idx.gz, .tsv, .csv or a picture", name)
 }
 
 // withKnownClasses names the classes if the file's name starts with that of a

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -51,6 +52,83 @@ func TestRealCIFARSheets(t *testing.T) {
 		}
 		if got := fmt.Sprintf("%x", h.Sum(nil)); got != want {
 			t.Errorf("%s: SHA-256 %s, want %s", file, got, want)
+		}
+	}
+}
+
+func TestRealTars(t *testing.T) {
+	for _, c := range []struct {
+		file            string
+		n, classes      int
+		name            string
+		label, distinct int
+	}{
+		{"eval.tar", 987, 1000, "0000.jpg", 261, 490},
+		{"calib.tar", 250, 1000, "000_n01440764.jpg", 0, 250},
+	} {
+		ds, err := Open(testdata.Path(t, "imagenet", c.file), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		distinct := map[int32]bool{}
+		for _, l := range Labels(ds) {
+			distinct[l] = true
+		}
+		if ds.Len() != c.n || len(ds.Classes()) != c.classes || Name(ds, 0) != c.name || ds.Label(0) != c.label {
+			t.Errorf("%s: %d pictures, %d classes; the first is %s, %d", c.file, ds.Len(), len(ds.Classes()), Name(ds, 0), ds.Label(0))
+		}
+		if d := len(distinct); d < c.distinct-5 || d > c.distinct+5 {
+			t.Errorf("%s: %d classes occur", c.file, d)
+		}
+		var s Sample
+		for _, i := range []int{0, c.n - 1} {
+			if err := ds.Read(i, &s); err != nil {
+				t.Fatal(err)
+			}
+			if s.H != 256 || s.W != 256 || s.C != 3 || s.Label != ds.Label(i) {
+				t.Errorf("%s: picture %d is %dx%dx%d with label %d", c.file, i, s.H, s.W, s.C, s.Label)
+			}
+		}
+	}
+}
+
+// The first eight pictures of eval.tar, cropped and resized by a Preprocess,
+// against the ones prepared by Pillow. Only the JPEG decoder may differ.
+func TestRealPreprocessing(t *testing.T) {
+	ds, err := Open(testdata.Path(t, "imagenet", "eval.tar"), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int{128, 224, 227} {
+		var golden, s Sample
+		if err := DecodeFile(testdata.Path(t, "golden", fmt.Sprintf("imagenet_%d.png", size)), &golden); err != nil {
+			t.Fatal(err)
+		}
+		q, err := NewPipeline(Preprocess{Layout: HWC}.ForInput(3, size, size), Augment{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := make([]float32, 3*size*size)
+		worst, sum := 0.0, 0.0
+		for i := range 8 {
+			if err := ds.Read(i, &s); err != nil {
+				t.Fatal(err)
+			}
+			if err := q.Apply(out, &s); err != nil {
+				t.Fatal(err)
+			}
+			for y := range size {
+				row := golden.Pix[y*golden.W*3+i*size*3:][:3*size]
+				for k, v := range row {
+					d := math.Abs(float64(out[y*size*3+k]) - float64(v))
+					worst, sum = max(worst, d), sum+d
+				}
+			}
+		}
+		mean := sum / float64(8*3*size*size)
+		t.Logf("%d pixels: mean difference %.4f, worst %.0f", size, mean, worst)
+		if mean > 0.1 || worst > 4 {
+			t.Errorf("%d pixels: mean difference %.4f, worst %.0f", size, mean, worst)
 		}
 	}
 }
