@@ -149,15 +149,6 @@ func (x *frame) tensorOf(b *buf) (*tensor.Tensor, error) {
 	return tensor.FromBytes(b.dtype, x.raw(b), b.shape...)
 }
 
-// bytesOf gives the bytes of a constant without copying.
-func bytesOf[T any](s []T) []byte {
-	if len(s) == 0 {
-		return nil
-	}
-	var zero T
-	return unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), len(s)*int(unsafe.Sizeof(zero)))
-}
-
 func concrete(v *graph.Value) ([]int, bool) {
 	if !v.Shape.Known() {
 		return nil, false

@@ -137,11 +137,6 @@ func (c *compiler) constBuf(name string, t *tensor.Tensor) *buf {
 	return &buf{name: name, dtype: t.DType, shape: t.Shape, bytes: t.NBytes(), place: inConst, data: t.Bytes()}
 }
 
-// floats makes a constant buffer.
-func (c *compiler) floats(name string, data []float32) *buf {
-	return &buf{name: name, dtype: tensor.Float32, shape: []int{len(data)}, bytes: 4 * len(data), place: inConst, data: bytesOf(data)}
-}
-
 // relayout gives the other layout of b: for nothing where they coincide, at
 // compile time for constants, by a step otherwise.
 func (c *compiler) relayout(b *buf, l layout) *buf {

@@ -48,7 +48,6 @@ type Program struct {
 	names           [2][]string
 	steps           []step
 	arena           int
-	weights         int
 	variables       map[string]*tensor.Tensor
 	pool            *parallel.Pool
 	frames          sync.Pool

@@ -1,0 +1,82 @@
+package drawknife
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// floors says on which floor of the house each package lives. A package may
+// import those on lower floors, and packages of its own family.
+var floors = map[string]int{
+	"tensor": 0, "internal/cpu": 0, "internal/parallel": 0, "internal/kernel": 0, "internal/testdata": 0,
+	"graph":   1,
+	"rewrite": 2, "eval": 2, "onnx": 2, "autodiff": 2, "ort": 2,
+	"engine": 3, "data": 3, "zoo": 3, "method": 3,
+	"train": 4, "measure": 4,
+	"prune": 5, "quantize": 5,
+	"compress": 6,
+	"report":   7, "internal/demo": 7,
+	"cmd/drawknife": 8, "internal/docgen": 8,
+}
+
+func floorOf(pkg string) (family string, floor int, ok bool) {
+	for p := pkg; p != ""; {
+		if f, ok := floors[p]; ok {
+			return p, f, true
+		}
+		i := strings.LastIndexByte(p, '/')
+		if i < 0 {
+			break
+		}
+		p = p[:i]
+	}
+	return "", 0, false
+}
+
+// TestImportsGoDown holds the house to docs/architecture.md.
+func TestImportsGoDown(t *testing.T) {
+	const module = "github.com/drawknife/drawknife"
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := 0
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p struct {
+			ImportPath string
+			Imports    []string
+		}
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if name == "" || strings.HasPrefix(name, "out/") {
+			continue
+		}
+		seen++
+		family, floor, ok := floorOf(name)
+		if !ok {
+			t.Errorf("package %s has no floor: add it to the list here and to docs/architecture.md", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			other, ok := strings.CutPrefix(imp, module+"/")
+			if !ok {
+				continue
+			}
+			otherFamily, otherFloor, ok := floorOf(other)
+			if ok && otherFamily != family && otherFloor >= floor && !(floor == 0 && otherFloor == 0) {
+				t.Errorf("%s (floor %d) imports %s (floor %d)", name, floor, other, otherFloor)
+			}
+		}
+	}
+	if seen < 15 {
+		t.Fatalf("go list named only %d packages", seen)
+	}
+}
