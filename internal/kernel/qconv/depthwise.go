@@ -15,7 +15,7 @@ import (
 type depthwise struct {
 	c       *Conv
 	g       *strip
-	several dwKernel // for tiles of several pixels, if pixels > 0
+	several []dwKernel // for tiles of several pixels, larger ones first
 	single  dwKernel
 	weights []byte // [chunk]: pairs of taps, bias, scale; see pack
 	chunks  int
@@ -45,7 +45,7 @@ func newDepthwise(c *Conv) *depthwise {
 		case k.stride == 0:
 			d.single = k
 		case k.stride == s.StrideW && s.DilW == 1:
-			d.several = k
+			d.several = append(d.several, k)
 		}
 	}
 	if d.single.pixels == 0 {
@@ -137,17 +137,24 @@ func (d *depthwise) compute(b *block, o *output, mine []byte) {
 }
 
 // row computes one row of cells pixels from the strip at its first tap, to
-// element at of the output.
+// element at of the output. The last tile overlaps the one before where the
+// row is no multiple of the smallest tile.
 func (d *depthwise) row(a *tileArgs, o *output, from []byte, cells, at int) {
-	k := d.several
-	if k.pixels == 0 || cells < k.pixels {
-		d.tiles(d.single, a, o, from, at, cells)
-		return
+	run := func(k dwKernel, cell, tiles int) {
+		d.tiles(k, a, o, from[cell*d.g.cellCols*d.g.pitch:], at+cell*d.c.shape.DstStride, tiles)
 	}
-	d.tiles(k, a, o, from, at, cells/k.pixels)
-	if rest := cells % k.pixels; rest > 0 { // overlap the tile before
-		last := cells - k.pixels
-		d.tiles(k, a, o, from[last*d.g.cellCols*d.g.pitch:], at+last*d.c.shape.DstStride, 1)
+	done := 0
+	for _, k := range d.several {
+		if n := (cells - done) / k.pixels; n > 0 {
+			run(k, done, n)
+			done += n * k.pixels
+		}
+	}
+	switch last := len(d.several) - 1; {
+	case done == 0:
+		run(d.single, 0, cells)
+	case done < cells:
+		run(d.several[last], cells-d.several[last].pixels, 1)
 	}
 }
 

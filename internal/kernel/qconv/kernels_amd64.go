@@ -64,6 +64,11 @@ func qtileAVX2x2x8(a *byte)
 //go:noescape
 func qtileAVX2x1x8(a *byte)
 
+// dwtileAVX23x3s1p8 computes tiles of 8 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX23x3s1p8(a *byte)
+
 // dwtileAVX23x3s1p4 computes tiles of 4 pixels, all channels; a is a *tileArgs.
 //
 //go:noescape

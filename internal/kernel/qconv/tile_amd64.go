@@ -56,10 +56,10 @@ func (i *isa) run(args *tileArgs, rows, vecs int) {
 	}
 }
 
-// dwKernels lists the depthwise kernels: tiles of several pixels for their
-// stride, and of one pixel for any.
+// dwKernels lists the depthwise kernels, larger tiles first: tiles of several
+// pixels for their stride, and of one pixel for any.
 var dwKernels = []dwKernel{
-	{3, 3, 1, 4}, {3, 3, 2, 4}, {3, 3, 0, 1},
+	{3, 3, 1, 8}, {3, 3, 1, 4}, {3, 3, 2, 4}, {3, 3, 0, 1},
 	{5, 5, 1, 4}, {5, 5, 2, 4}, {5, 5, 0, 1},
 	{7, 7, 1, 2}, {7, 7, 0, 1},
 }
@@ -67,6 +67,8 @@ var dwKernels = []dwKernel{
 func (k dwKernel) run(args *tileArgs) {
 	a := (*byte)(unsafe.Pointer(args))
 	switch k {
+	case dwKernel{3, 3, 1, 8}:
+		dwtileAVX23x3s1p8(a)
 	case dwKernel{3, 3, 1, 4}:
 		dwtileAVX23x3s1p4(a)
 	case dwKernel{3, 3, 2, 4}:
