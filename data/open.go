@@ -125,19 +125,16 @@ func knownNames() []string {
 	return names
 }
 
-// Dir is where a known data set is looked for and downloaded to: the first of
+// Dir is where a known data set is looked for: the first of
 // $DRAWKNIFE_DATA/NAME, the user's cache folder drawknife/data/NAME and
 // /usr/share/datasets/NAME (Debian's place) that exists; if none does, the
-// user's cache folder.
+// user's cache folder, where [Download] puts it.
 func Dir(name string) string {
 	var places []string
 	if root := os.Getenv("DRAWKNIFE_DATA"); root != "" {
 		places = append(places, filepath.Join(root, name))
 	}
-	home := filepath.Join(os.TempDir(), "drawknife", "data", name)
-	if cache, err := os.UserCacheDir(); err == nil {
-		home = filepath.Join(cache, "drawknife", "data", name)
-	}
+	home := userDir(name)
 	places = append(places, home, filepath.Join("/usr/share/datasets", name))
 	for _, p := range places {
 		if exists(p) {
@@ -145,6 +142,15 @@ func Dir(name string) string {
 		}
 	}
 	return home
+}
+
+// userDir is the user's own folder for a data set.
+func userDir(name string) string {
+	root, err := os.UserCacheDir()
+	if err != nil {
+		root = os.TempDir()
+	}
+	return filepath.Join(root, "drawknife", "data", name)
 }
 
 // openDir recognises a folder by its files.
