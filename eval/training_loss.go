@@ -17,8 +17,12 @@ func init() {
 
 // lossOf wraps a loss and its gradient.
 func lossOf(loss float64, grad []float64, like *tensor.Tensor) ([]*tensor.Tensor, error) {
+	l, err := ofFloats(like.DType, []float64{loss}, nil)
+	if err != nil {
+		return nil, err
+	}
 	g, err := ofFloats(like.DType, grad, like.Shape)
-	return []*tensor.Tensor{tensor.Scalar(float32(loss)), g}, err
+	return []*tensor.Tensor{l, g}, err
 }
 
 // rowsOf checks that t is [N, C].

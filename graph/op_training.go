@@ -1,10 +1,6 @@
 package graph
 
-import (
-	"fmt"
-
-	"github.com/drawknife/drawknife/tensor"
-)
+import "fmt"
 
 // The operators of domain "drawknife" that training needs: gradients that
 // ONNX cannot say (or not well), batch normalization with its statistics, and
@@ -48,7 +44,7 @@ func init() {
 		grad("MaxPoolGrad", 2, 2, 1), grad("AveragePoolGrad", 2, 2, 1), grad("LpPoolGrad", 3, 3, 1),
 		grad("GlobalAveragePoolGrad", 2, 2, 1), grad("LRNGrad", 3, 3, 1),
 		grad("ActivationGrad", 3, 3, 0), grad("SoftmaxGrad", 2, 2, 0),
-		grad("SliceGrad", 4, 6, 1), grad("PadGrad", 3, 4, 1), grad("GatherGrad", 3, 3, 1), grad("ResizeGrad", 3, 5, 1),
+		grad("SliceGrad", 4, 6, 1), grad("PadGrad", 3, 4, 1), grad("GatherGrad", 3, 3, 1), grad("ResizeGrad", 2, 5, 1),
 		grad("DropoutTrain", 2, 2, 0),
 		Op{Domain: DrawknifeDomain, Name: "BatchNormTrain", MinIn: 5, MaxIn: 6, MinOut: 5, MaxOut: 5, Infer: inferBatchNormTrain},
 		Op{Domain: DrawknifeDomain, Name: "BatchNormGrad", MinIn: 7, MaxIn: 7, MinOut: 3, MaxOut: 4, Infer: inferBatchNormGrad},
@@ -93,7 +89,7 @@ func inferBatchNormGrad(n *Node) error {
 
 // inferLoss: a scalar, and a gradient of input 0's shape.
 func inferLoss(n *Node) error {
-	n.set(0, tensor.Float32, Shape{})
+	n.set(0, n.inType(0), Shape{})
 	n.set(1, n.inType(0), n.in(0))
 	return nil
 }
