@@ -11,14 +11,7 @@ import (
 func init() { families["depthwise"] = emitDepthwise }
 
 func emitDepthwise() {
-	// Eight ones and eight zeros: the mask of n lanes starts at 8-n.
-	masks := GLOBL("depthwiseMasks", RODATA|NOPTR)
-	for i := range 8 {
-		DATA(4*i, U32(0xffffffff))
-	}
-	for i := 8; i < 16; i++ {
-		DATA(4*i, U32(0))
-	}
+	masks := laneMasks("depthwiseMasks")
 	for _, isa := range []isa{avx2, avx512} {
 		depthwise{isa: isa, masks: masks}.emit()
 		for _, width := range []int{3, 5, 7} {
@@ -108,9 +101,7 @@ func (d depthwise) emit() {
 	JLE(LabelRef(label("few")))
 	MOVQ(U32(8), RCX)
 	Label(label("few"))
-	NEGQ(RCX)
-	LEAQ(d.masks, R12)
-	VMOVDQU(Mem{Base: R12, Index: RCX, Scale: 4, Disp: 32}, Y15)
+	loadMask(d.masks, RCX, R12)
 	dwBlock{avx2, 1, true, nil}.emit(label, arg)
 	d.advance(arg, 8)
 	JMP(LabelRef(label("tail")))

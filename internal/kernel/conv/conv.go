@@ -48,6 +48,9 @@ func (s Shape) normal() Shape {
 	return s
 }
 
+// depthwise tells if each channel is convolved by itself.
+func (s *Shape) depthwise() bool { return s.Groups > 1 && s.Groups == s.C && s.K == s.C }
+
 // pixels is the number of output pixels of the batch.
 func (s *Shape) pixels() int { return s.N * s.OD * s.P * s.Q }
 
@@ -68,15 +71,16 @@ type Params struct {
 // once if each brings its own scratch.
 type Conv struct {
 	impl
-	name string
+	shape *Shape
+	label string
 }
 
 // impl is one way to compute a convolution.
 type impl interface {
 	name() string
 	scratch() int // floats a worker
-	pack(w, bias []float32)
-	exec(p *parallel.Pool, dst, src, add, scratch []float32)
+	setWeights(w, bias []float32)
+	exec(p *parallel.Pool, w, dst, src, add, scratch []float32)
 }
 
 // New packs the weights and chooses the kernels. It panics if the weights do
@@ -89,12 +93,12 @@ func newWith(set *tile.Set, s Shape, p Params) *Conv {
 		panic(fmt.Sprintf("conv: %d groups do not divide %d input and %d output channels", s.Groups, s.C, s.K))
 	}
 	c := &Conv{}
-	if s.Groups > 1 && s.Groups == s.C && s.K == s.C {
+	if s.depthwise() {
 		c.impl = newDepthwise(set.Level, s, p.Min, p.Max)
 	} else {
 		c.impl = newDense(set, s, p.Min, p.Max)
 	}
-	c.name = c.impl.name()
+	c.label, c.shape = c.name(), &s
 	c.SetWeights(p.Weights, p.Bias)
 	return c
 }
@@ -107,19 +111,22 @@ func checkParams(s *Shape, w, bias []float32) {
 }
 
 // Kernel names the kernel, for profiles.
-func (c *Conv) Kernel() string { return c.name }
+func (c *Conv) Kernel() string { return c.label }
 
 // Scratch is the number of float32s that Run needs with that many workers.
 func (c *Conv) Scratch(workers int) int { return workers * c.scratch() }
 
 // SetWeights replaces weights and bias (nil means 0), laid out as in Params.
 // It must not run at the same time as Run.
-func (c *Conv) SetWeights(w, bias []float32) { c.pack(w, bias) }
+func (c *Conv) SetWeights(w, bias []float32) {
+	checkParams(c.shape, w, bias)
+	c.setWeights(w, bias)
+}
 
 // Run computes dst = clamp(conv(src) + bias + add). The slices start at the
 // first channel of the first pixel; add may be nil or dst itself.
 func (c *Conv) Run(p *parallel.Pool, dst, src, add, scratch []float32) {
-	c.exec(p, dst, src, add, scratch)
+	c.exec(p, nil, dst, src, add, scratch)
 }
 
 // statePool recycles the states of runs, so that a run allocates nothing.

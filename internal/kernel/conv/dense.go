@@ -41,7 +41,8 @@ type dense struct {
 	hmask      []uint64
 	wmask      []uint64 // which taps are inside, by output depth, row and column
 	states     statePool[denseState]
-	gatherSize int // floats of the patches of a block
+	gatherSize int    // floats of the patches of a block
+	place      *place // nil if the output is dense
 }
 
 func newDense(set *tile.Set, s Shape, lo, hi float32) *dense {
@@ -134,27 +135,67 @@ func (d *dense) name() string {
 	return fmt.Sprintf("conv %s %s", d.cols[0].kernel.Name, how)
 }
 
-// pack lays the weights out for the kernels.
-func (d *dense) pack(w, bias []float32) {
-	checkParams(&d.Shape, w, bias)
-	cg, taps := d.C/d.Groups, d.T*d.R*d.S
-	for _, c := range d.cols {
-		nr := c.kernel.Cols
-		dst := d.w[c.w:]
-		for j := range c.n {
-			src := w[(c.k+j)*cg*taps:]
-			for i := range cg {
-				for t := range taps {
-					dst[(t*cg+i)*nr+j] = src[i*taps+t]
-				}
-			}
-		}
-		b := d.bias[c.b : c.b+nr]
+// packing says where the weights of a convolution lie in the caller's array:
+// that of output channel j and input channel i of group g, kernel element t,
+// at g*group + j*out + i*in + taps[t].
+type packing struct {
+	group, out, in int
+	taps           []int
+}
+
+// forward is the packing of ONNX weights, [K][C/Groups][T][R][S].
+func (s *Shape) forward() packing {
+	n := s.T * s.R * s.S
+	cg := s.C / s.Groups
+	p := packing{group: s.K / s.Groups * cg * n, out: cg * n, in: n, taps: make([]int, n)}
+	for t := range p.taps {
+		p.taps[t] = t
+	}
+	return p
+}
+
+// setWeights packs weights and bias for the kernels.
+func (d *dense) setWeights(w, bias []float32) {
+	f := d.forward()
+	for i := range d.cols {
+		c := &d.cols[i]
+		d.pack(d.w, w, &f, c)
+		b := d.bias[c.b : c.b+c.kernel.Cols]
 		clear(b)
 		if bias != nil {
 			copy(b, bias[c.k:c.k+c.n])
 		}
 	}
+}
+
+// pack lays out the weights of one column.
+func (d *dense) pack(dst, w []float32, p *packing, c *column) {
+	cg, kg := d.C/d.Groups, d.K/d.Groups
+	nr := c.kernel.Cols
+	w = w[c.k/kg*p.group+c.k%kg*p.out:]
+	for t, tap := range p.taps {
+		for i := range cg {
+			row := dst[c.w+(t*cg+i)*nr:][:nr]
+			at := i*p.in + tap
+			for j := range c.n {
+				row[j] = w[at]
+				at += p.out
+			}
+			clear(row[c.n:])
+		}
+	}
+}
+
+// place puts the pixels of the output on a coarse grid of a larger one.
+type place struct {
+	d, h, w                int // the larger output
+	stepD, stepH, stepW    int
+	firstD, firstH, firstW int
+}
+
+// at is the number of the output pixel that x is placed on.
+func (g *place) at(x pixel) int {
+	return ((x.n*g.d+x.d*g.stepD+g.firstD)*g.h+x.p*g.stepH+g.firstH)*g.w + x.q*g.stepW + g.firstW
 }
 
 // scratch is room for the patches of a block and for one tile whose columns
@@ -167,6 +208,7 @@ const maxBlock = 4 * tile.RowStep
 // denseState is what one run needs besides the plan.
 type denseState struct {
 	d                      *dense
+	w                      []float32
 	dst, src, add, scratch []float32
 	workers                []denseWorker
 	body                   func(worker, lo, hi int)
@@ -179,7 +221,8 @@ type denseWorker struct {
 	mask [maxBlock]uint64
 }
 
-func (d *dense) exec(p *parallel.Pool, dst, src, add, scratch []float32) {
+// exec runs the convolution with the packed weights w; nil means its own.
+func (d *dense) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) {
 	st := d.states.get(func() *denseState {
 		st := &denseState{d: d}
 		st.body = st.work
@@ -188,9 +231,12 @@ func (d *dense) exec(p *parallel.Pool, dst, src, add, scratch []float32) {
 	if n := p.Workers(); len(st.workers) < n {
 		st.workers = make([]denseWorker, n)
 	}
-	st.dst, st.src, st.add, st.scratch = dst, src, add, scratch
+	if w == nil {
+		w = d.w
+	}
+	st.w, st.dst, st.src, st.add, st.scratch = w, dst, src, add, scratch
 	p.For(d.blocks()*d.colUnits(), 1, st.body)
-	st.dst, st.src, st.add, st.scratch = nil, nil, nil, nil
+	st.w, st.dst, st.src, st.add, st.scratch = nil, nil, nil, nil, nil
 	for i := range st.workers {
 		st.workers[i].args = tile.Args{}
 	}
@@ -239,28 +285,44 @@ func (st *denseState) work(worker, lo, hi int) {
 // column runs one column over the block of pixels that starts at first.
 func (st *denseState) column(w *denseWorker, c *column, first int, edge []float32) {
 	d, a := st.d, &w.args
-	a.W, a.Bias = d.w[c.w:], d.bias[c.b:]
-	dst := st.dst[first*d.DstStride+c.k:]
-	var add []float32
-	if st.add != nil {
-		add = st.add[first*d.AddStride+c.k:]
-	}
-	if c.n == c.kernel.Cols {
-		a.Dst, a.DstStride, a.Add, a.AddStride, a.Min, a.Max = dst, d.DstStride, add, d.AddStride, d.min, d.max
-		c.kernel.Run(a)
+	a.W, a.Bias = st.w[c.w:], d.bias[c.b:]
+	if c.n < c.kernel.Cols || d.place != nil {
+		st.loose(a, c, first, edge)
 		return
 	}
-	// The kernel writes more columns than there are: finish in Go.
-	nr := c.kernel.Cols
+	a.Dst, a.DstStride, a.Add = st.dst[first*d.DstStride+c.k:], d.DstStride, nil
+	if st.add != nil {
+		a.Add, a.AddStride = st.add[first*d.AddStride+c.k:], d.AddStride
+	}
+	a.Min, a.Max = d.min, d.max
+	c.kernel.Run(a)
+}
+
+// loose computes a column that the kernel cannot store itself: one with fewer
+// channels than the kernel has, or with its pixels apart.
+func (st *denseState) loose(a *tile.Args, c *column, first int, edge []float32) {
+	d, nr := st.d, c.kernel.Cols
 	a.Dst, a.DstStride, a.Add = edge, nr, nil
 	a.Min, a.Max = float32(math.Inf(-1)), float32(math.Inf(1))
 	c.kernel.Run(a)
+	var x pixel
+	if d.place != nil {
+		x = d.pixelAt(first)
+	}
 	for i := range a.Rows {
-		row := dst[i*d.DstStride:][:c.n]
-		for j, v := range edge[i*nr:][:c.n] {
-			if add != nil {
-				v += add[i*d.AddStride+j]
+		to := first + i
+		if d.place != nil {
+			to = d.place.at(x)
+			x.next(&d.Shape)
+		}
+		row := st.dst[to*d.DstStride+c.k:][:c.n]
+		sums := edge[i*nr:][:c.n]
+		if st.add != nil {
+			for j, v := range st.add[to*d.AddStride+c.k:][:c.n] {
+				sums[j] += v
 			}
+		}
+		for j, v := range sums {
 			row[j] = tile.Clamp(v, d.min, d.max)
 		}
 	}

@@ -130,7 +130,8 @@ type depthwise struct {
 	w, bias           []float32
 	pitch             int // floats from one tap's weights to the next's
 	depth, rows, cols []span
-	chans             int // channels of a unit of work
+	chans             int    // channels of a unit of work
+	place             *place // nil if the output is dense
 	states            statePool[dwState]
 }
 
@@ -168,24 +169,30 @@ func (d *depthwise) name() string {
 	return fmt.Sprintf("depthwise %s %dx%d", d.kernel.name, d.R, d.S)
 }
 
-func (d *depthwise) pack(w, bias []float32) {
-	taps := d.T * d.R * d.S
-	checkParams(&d.Shape, w, bias)
-	for c := range d.C {
-		for t := range taps {
-			d.w[t*d.pitch+c] = w[c*taps+t]
-		}
-	}
+func (d *depthwise) setWeights(w, bias []float32) {
+	f := d.forward()
+	d.pack(d.w, w, &f)
 	clear(d.bias)
 	copy(d.bias, bias)
 }
 
+// pack lays out the weights.
+func (d *depthwise) pack(dst, w []float32, p *packing) {
+	for t, tap := range p.taps {
+		row := dst[t*d.pitch : (t+1)*d.pitch]
+		for c := range d.C {
+			row[c] = w[c*p.group+tap]
+		}
+		clear(row[d.C:])
+	}
+}
+
 // dwState is what one run needs besides the plan.
 type dwState struct {
-	d             *depthwise
-	dst, src, add []float32
-	workers       []dwWorker
-	body          func(worker, lo, hi int)
+	d                *depthwise
+	w, dst, src, add []float32
+	workers          []dwWorker
+	body             func(worker, lo, hi int)
 }
 
 type dwWorker struct {
@@ -193,7 +200,8 @@ type dwWorker struct {
 	taps []int
 }
 
-func (d *depthwise) exec(p *parallel.Pool, dst, src, add, _ []float32) {
+// exec runs the convolution with the packed weights w; nil means its own.
+func (d *depthwise) exec(p *parallel.Pool, w, dst, src, add, _ []float32) {
 	st := d.states.get(func() *dwState {
 		st := &dwState{d: d}
 		st.body = st.work
@@ -202,9 +210,12 @@ func (d *depthwise) exec(p *parallel.Pool, dst, src, add, _ []float32) {
 	for len(st.workers) < p.Workers() {
 		st.workers = append(st.workers, dwWorker{taps: make([]int, 2*d.T*d.R*d.S)})
 	}
-	st.dst, st.src, st.add = dst, src, add
+	if w == nil {
+		w = d.w
+	}
+	st.w, st.dst, st.src, st.add = w, dst, src, add
 	p.For(d.units(), 1, st.body)
-	st.dst, st.src, st.add = nil, nil, nil
+	st.w, st.dst, st.src, st.add = nil, nil, nil, nil
 	for i := range st.workers {
 		st.workers[i].args = dwArgs{}
 	}
@@ -257,7 +268,7 @@ type rectangle struct {
 func (st *dwState) prepare(a *dwArgs, r *rectangle) {
 	d := st.d
 	*a = dwArgs{
-		Src: st.src[r.c:], W: d.w[r.c:], Bias: d.bias[r.c:], Channels: r.chans, Min: d.min, Max: d.max,
+		Src: st.src[r.c:], W: st.w[r.c:], Bias: d.bias[r.c:], Channels: r.chans, Min: d.min, Max: d.max,
 		Pixels: r.cols.hi - r.cols.lo, Lines: r.rows.hi - r.rows.lo,
 		Step: 4 * d.StrideW * d.SrcStride, LineStep: 4 * d.StrideH * d.W * d.SrcStride,
 		DstStride: d.DstStride, DstLine: d.Q * d.DstStride,
@@ -266,6 +277,11 @@ func (st *dwState) prepare(a *dwArgs, r *rectangle) {
 	y, x := r.rows.lo*d.StrideH-d.PadH, r.cols.lo*d.StrideW-d.PadW
 	a.First = 4 * (((r.n*d.D+r.z*d.StrideD-d.PadD)*d.H+y)*d.W + x) * d.SrcStride
 	out := ((r.n*d.OD+r.z)*d.P+r.rows.lo)*d.Q + r.cols.lo
+	if g := d.place; g != nil {
+		out = g.at(pixel{r.n, r.z, r.rows.lo, r.cols.lo})
+		a.DstStride, a.DstLine = g.stepW*d.DstStride, g.stepH*g.w*d.DstStride
+		a.AddStride, a.AddLine = g.stepW*d.AddStride, g.stepH*g.w*d.AddStride
+	}
 	a.Dst = st.dst[out*d.DstStride+r.c:]
 	if st.add != nil {
 		a.Add = st.add[out*d.AddStride+r.c:]
