@@ -19,11 +19,15 @@ const spins = 20_000
 // Pool is a set of workers. The caller of For is worker 0, so a pool of one
 // has no goroutines. For must not be called from inside a loop body.
 type Pool struct {
-	mu       sync.Mutex // one loop at a time
-	workers  int
-	gen      atomic.Uint32 // number of the current job
-	left     atomic.Int32  // workers still busy with it
-	next     atomic.Int64  // next chunk to hand out
+	mu      sync.Mutex // one loop at a time
+	workers int
+
+	// state is the number of the current job in the upper half, the number of
+	// workers that have joined it and not yet left in the lower one, with the
+	// bit open set while a worker may still join. Workers that the operating
+	// system is not running at the moment therefore delay nobody.
+	state    atomic.Uint64
+	next     atomic.Int64 // next chunk to hand out
 	chunks   int64
 	n, size  int
 	body     func(worker, lo, hi int)
@@ -31,9 +35,14 @@ type Pool struct {
 
 	sleepMu sync.Mutex
 	wake    *sync.Cond
-	asleep  int
+	asleep  atomic.Int32
 	closed  atomic.Bool
 }
+
+const (
+	open   = 1 << 31
+	joined = open - 1
+)
 
 // New returns a pool of n workers; n < 1 means one for each CPU the process
 // may use. Close it to end its goroutines.
@@ -70,19 +79,24 @@ func (p *Pool) For(n, grain int, body func(worker, lo, hi int)) {
 	defer p.mu.Unlock()
 	// A few chunks a worker even out their speeds without many hand-outs.
 	per := max(1, chunks/(4*p.workers))
-	size := per * grain
-	p.n, p.size, p.body = n, size, body
-	p.chunks = int64((n + size - 1) / size)
+	p.n, p.size, p.body = n, per*grain, body
+	p.chunks = int64((n + p.size - 1) / p.size)
 	p.next.Store(0)
-	p.left.Store(int32(p.workers - 1))
-	p.gen.Add(1)
-	p.sleepMu.Lock()
-	if p.asleep > 0 {
+	p.state.Store((p.state.Load()>>32+1)<<32 | open)
+	if p.asleep.Load() > 0 {
+		p.sleepMu.Lock()
 		p.wake.Broadcast()
+		p.sleepMu.Unlock()
 	}
-	p.sleepMu.Unlock()
 	p.loop(0)
-	for i := 0; p.left.Load() != 0; i++ {
+	// Nothing is left to hand out: close the job, then wait for those in it.
+	for {
+		s := p.state.Load()
+		if p.state.CompareAndSwap(s, s&^open) {
+			break
+		}
+	}
+	for i := 0; p.state.Load()&joined != 0; i++ {
 		if i > 1000 {
 			runtime.Gosched()
 		}
@@ -96,8 +110,7 @@ func (p *Pool) For(n, grain int, body func(worker, lo, hi int)) {
 func (p *Pool) loop(worker int) {
 	defer func() {
 		if v := recover(); v != nil {
-			boxed := any(v) // declared here, so that only a panic allocates
-			p.panicked.Store(&boxed)
+			p.panicked.Store(&v)
 			p.next.Store(p.chunks) // hand out no more
 		}
 	}()
@@ -112,30 +125,44 @@ func (p *Pool) loop(worker int) {
 }
 
 func (p *Pool) work(worker int) {
-	seen := uint32(0)
-	for {
-		for i := 0; p.gen.Load() == seen; i++ {
-			if i < spins && !p.closed.Load() {
-				if i%256 == 255 {
-					runtime.Gosched()
-				}
+	seen := uint64(0) // number of the last job joined or found closed
+	for idle := 0; ; idle++ {
+		s := p.state.Load()
+		if s>>32 != seen {
+			if s&open == 0 {
+				seen = s >> 32
 				continue
 			}
-			p.sleepMu.Lock()
-			for p.gen.Load() == seen && !p.closed.Load() {
-				p.asleep++
-				p.wake.Wait()
-				p.asleep--
+			if p.state.CompareAndSwap(s, s+1) {
+				seen, idle = s>>32, 0
+				p.loop(worker)
+				p.state.Add(^uint64(0))
 			}
-			p.sleepMu.Unlock()
-			if p.closed.Load() {
-				return
-			}
+			continue
 		}
-		seen = p.gen.Load()
-		p.loop(worker)
-		p.left.Add(-1)
+		if p.closed.Load() {
+			return
+		}
+		if idle < spins {
+			if idle%256 == 255 {
+				runtime.Gosched()
+			}
+			continue
+		}
+		p.sleep(seen)
+		idle = 0
 	}
+}
+
+// sleep waits until there is a job after the one seen.
+func (p *Pool) sleep(seen uint64) {
+	p.sleepMu.Lock()
+	defer p.sleepMu.Unlock()
+	p.asleep.Add(1) // before looking: For stores the state, then looks at asleep
+	for p.state.Load()>>32 == seen && !p.closed.Load() {
+		p.wake.Wait()
+	}
+	p.asleep.Add(-1)
 }
 
 // Close ends the workers. The pool must be idle and cannot be used afterwards.
