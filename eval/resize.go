@@ -295,10 +295,10 @@ func (r *resizer) round(x float64) (int, error) {
 	return 0, fmt.Errorf("unknown nearest_mode %q", r.nearest)
 }
 
-// border moves taps outside the input to its edge or, with exclude_outside
-// (or antialiasing), drops them and scales the others up.
+// border moves taps outside the input to its edge or, with exclude_outside,
+// drops them and scales the others up.
 func (r *resizer) border(at []int, weight []float64, in int) ([]int, []float64) {
-	if r.mode != "nearest" && (r.exclude || r.antialias) {
+	if r.mode != "nearest" && r.exclude {
 		total := 0.0
 		for i, a := range at {
 			if a < 0 || a >= in {
