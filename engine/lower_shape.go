@@ -154,8 +154,14 @@ func lowerSlice(c *compiler, n *graph.Node) error {
 		}
 		steps = t.Ints()
 	}
-	l := c.preferred(in)
-	src := c.use(in, l)
+	use, def, l := c.use, c.def, c.preferred(in)
+	if in.Type == tensor.Int8 {
+		use, def, l = c.useBytes, c.defBytes, plain
+		if c.lastBytes(in) {
+			l = channelsLast
+		}
+	}
+	src := use(in, l)
 	own := denseStrides(src.shape, l)
 	strides := slices.Clone(own)
 	start := 0
@@ -176,7 +182,7 @@ func lowerSlice(c *compiler, n *graph.Node) error {
 		start += int(s) * own[a]
 		strides[a] *= steps[i]
 	}
-	dst := c.def(n.Outputs[0], l)
+	dst := def(n.Outputs[0], l)
 	c.stridedCopy("slice", dst, src, strides, start)
 	return nil
 }
@@ -232,16 +238,17 @@ func lowerExpand(c *compiler, n *graph.Node) error {
 func lowerPad(c *compiler, n *graph.Node) error {
 	in := n.Inputs[0]
 	pads := c.constant(n.In(1))
-	if in.Type != tensor.Float32 || !movable(in) || pads == nil || n.Str("mode", "constant") != "constant" {
+	eight := in.Type == tensor.Uint8 || in.Type == tensor.Int8
+	if !movable(in) || in.Type != tensor.Float32 && !eight || pads == nil || n.Str("mode", "constant") != "constant" {
 		return fallback(c, n)
 	}
-	fill := float32(0)
+	fill := 0.0
 	if v := n.In(2); v != nil {
 		t := c.constant(v)
 		if t == nil || t.Len() != 1 {
 			return fallback(c, n)
 		}
-		fill = float32(t.At(0))
+		fill = t.At(0)
 	}
 	rank := len(in.Shape)
 	axes := make([]int, rank)
@@ -269,18 +276,38 @@ func lowerPad(c *compiler, n *graph.Node) error {
 		}
 		before[a] = amounts[i]
 	}
+	if eight {
+		if in.Type == tensor.Int8 {
+			fill += 128
+		}
+		l := plain
+		if c.lastBytes(in) {
+			l = channelsLast
+		}
+		src := c.useBytes(in, l)
+		dst := c.defBytes(n.Outputs[0], l)
+		emitPad(c, dst, src, before, uint8(fill))
+		return nil
+	}
 	l := c.preferred(in)
 	src := c.use(in, l)
-	dst := c.def(n.Outputs[0], l)
-	to := denseStrides(dst.shape, l)
+	emitPad(c, c.def(n.Outputs[0], l), src, before, float32(fill))
+	return nil
+}
+
+// emitPad fills dst, then copies src to where before says.
+func emitPad[T uint8 | float32](c *compiler, dst, src *buf, before []int, fill T) {
+	to := denseStrides(dst.shape, dst.layout)
 	start := 0
 	for d, b := range before {
 		start += b * to[d]
 	}
 	// Walk the input in its own memory order; operand 0 is the output.
-	walk := newNest(src.shape, l, to, denseStrides(src.shape, l))
+	walk := newNest(src.shape, src.layout, to, denseStrides(src.shape, src.layout))
+	k := len(walk.dims) - 1
+	inner, so, si := walk.dims[k], walk.strides[0][k], walk.strides[1][k]
 	c.emit(step{kernel: "pad", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-		d, s := f32(x, dst), f32(x, src)
+		d, s := view[T](x, dst), view[T](x, src)
 		c.pool.For(len(d), 4*grain, func(_, lo, hi int) {
 			part := d[lo:hi]
 			if fill == 0 {
@@ -294,8 +321,6 @@ func lowerPad(c *compiler, n *graph.Node) error {
 		if len(s) == 0 {
 			return nil
 		}
-		k := len(walk.dims) - 1
-		inner, so, si := walk.dims[k], walk.strides[0][k], walk.strides[1][k]
 		c.pool.For(walk.outer(1), max(1, grain/inner), func(_, lo, hi int) {
 			for r := lo; r < hi; r++ {
 				o, i := start+walk.offset(0, 1, r), walk.offset(1, 1, r)
@@ -312,5 +337,4 @@ func lowerPad(c *compiler, n *graph.Node) error {
 		})
 		return nil
 	}})
-	return nil
 }

@@ -101,9 +101,22 @@ func moves(n *graph.Node) bool {
 		n.Is("MaxPool") && n.Out(1) == nil
 }
 
+// zeroPad reports whether n pads with zeros, which a grid holds exactly.
+func (c *compiler) zeroPad(n *graph.Node) bool {
+	if !n.Is("Pad") || n.Str("mode", "constant") != "constant" {
+		return false
+	}
+	if v := n.In(2); v != nil {
+		t := c.constant(v)
+		return t != nil && t.Len() == 1 && t.At(0) == 0
+	}
+	return true
+}
+
 // sink moves a DQ behind an operator that only moves elements.
 func (c *compiler) sink(n *graph.Node) bool {
-	if !moves(n) || c.keep[n.Outputs[0].Name] {
+	pad := c.zeroPad(n)
+	if !pad && !moves(n) || c.keep[n.Outputs[0].Name] {
 		return false
 	}
 	q, _, ok := c.dequantized(n.Inputs[0])
@@ -114,6 +127,11 @@ func (c *compiler) sink(n *graph.Node) bool {
 	out := n.Outputs[0]
 	shape := out.Shape
 	n.SetInput(0, q)
+	if pad {
+		if n.SetInput(2, dq.In(2)); dq.In(2) == nil {
+			n.TrimInputs()
+		}
+	}
 	d := c.g.NewNode("", "DequantizeLinear", n.Name+"_dq", append([]*graph.Value{nil}, dq.Inputs[1:]...), []string{out.Name + "_dq"}, nil)
 	d.Outputs[0].Type, d.Outputs[0].Shape = tensor.Float32, shape
 	c.g.InsertAfter(n, d)

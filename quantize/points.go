@@ -26,7 +26,7 @@ type Island struct {
 }
 
 // grids that an operator passes on: output and input share one.
-var keepsGrid = set("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "DepthToSpace", "SpaceToDepth", "Concat")
+var keepsGrid = set("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "DepthToSpace", "SpaceToDepth", "Concat", "Pad")
 
 func (p *plan) find(v *graph.Value) *graph.Value {
 	for p.parent[v] != nil {
@@ -175,6 +175,10 @@ func (p *plan) refuse(n *graph.Node, skip []string) string {
 	case "Add", "Mul":
 		if len(acts) != 2 {
 			return "one operand is constant"
+		}
+	case "Pad":
+		if v := n.In(2); n.Str("mode", "constant") != "constant" || v != nil && (v.Data == nil || v.Data.Len() != 1 || v.Data.At(0) != 0) {
+			return "it pads with something other than zeros"
 		}
 	case "MaxPool":
 		if n.Out(1) != nil {

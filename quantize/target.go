@@ -35,14 +35,14 @@ var targets = map[string]Target{
 	// ONNX Runtime computes uint8 activations by int8 weights fastest.
 	"ort": {Name: "ort", Activations: tensor.Uint8, Ops: set("Conv", "Gemm", "MatMul", "Add", "Mul", "Concat", "MaxPool",
 		"AveragePool", "GlobalAveragePool", "ReduceMean", "Sigmoid", "HardSigmoid", "HardSwish", "Silu", "LeakyRelu", "Tanh",
-		"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "DepthToSpace", "SpaceToDepth")},
+		"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Pad", "DepthToSpace", "SpaceToDepth")},
 	// TensorRT wants int8 activations with zero point 0 and float biases, and
 	// quantizes the inputs of element-wise operators.
 	"tensorrt": {Name: "tensorrt", Activations: tensor.Int8, SymmetricActivations: true, FloatBias: true,
 		Ops: set("Conv", "Gemm", "MatMul", "Add", "MaxPool", "GlobalAveragePool", "AveragePool", "Concat", "Reshape", "Flatten", "Transpose")},
 	// OpenVINO reads the same form as ONNX Runtime.
 	"openvino": {Name: "openvino", Activations: tensor.Uint8, Ops: set("Conv", "Gemm", "MatMul", "Add", "Mul", "Concat", "MaxPool",
-		"AveragePool", "GlobalAveragePool", "ReduceMean", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split")},
+		"AveragePool", "GlobalAveragePool", "ReduceMean", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Pad")},
 }
 
 // TargetNames lists the profiles.
