@@ -110,7 +110,8 @@ func (p *Pool) For(n, grain int, body func(worker, lo, hi int)) {
 func (p *Pool) loop(worker int) {
 	defer func() {
 		if v := recover(); v != nil {
-			p.panicked.Store(&v)
+			boxed := any(v) // so that only a panic allocates
+			p.panicked.Store(&boxed)
 			p.next.Store(p.chunks) // hand out no more
 		}
 	}()

@@ -3,6 +3,7 @@ package conv
 import (
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
@@ -13,6 +14,7 @@ type mode int
 
 const (
 	byTap  mode = iota // a tap is one kernel element, a run its channels
+	byRow              // a tap is one kernel row, a run all of it: for few channels
 	gather             // the patch of each pixel is copied to scratch first
 )
 
@@ -42,6 +44,8 @@ type dense struct {
 	wmask      []uint64 // which taps are inside, by output depth, row and column
 	states     statePool[denseState]
 	gatherSize int    // floats of the patches of a block
+	slots      int    // byRow: patches in a plane
+	plane      int    // byRow: floats of a plane of patches
 	place      *place // nil if the output is dense
 }
 
@@ -69,6 +73,12 @@ func newDense(set *tile.Set, s Shape, lo, hi float32) *dense {
 // plan chooses the mode and lists the taps.
 func (d *dense) plan(cg int) {
 	n := d.T * d.R * d.S
+	// The portable kernel checks its bounds, and byRow leaves them.
+	if d.set != tile.Portable && d.T == 1 && d.R <= tile.MaxTaps && d.S > 1 && d.S <= d.W && d.DilW == 1 &&
+		(cg <= 4 || n > tile.MaxTaps) && cg == d.SrcStride {
+		d.planRows()
+		return
+	}
 	if n > tile.MaxTaps || n > 1 && cg <= 4 {
 		d.mode, d.taps, d.run = gather, []int{0}, n*cg
 		return
@@ -85,6 +95,28 @@ func (d *dense) plan(cg int) {
 	d.dmask = insideMask(d.OD, d.D, d.T, d.StrideD, d.DilD, d.PadD, d.R*d.S, 1, d.R*d.S)
 	d.hmask = insideMask(d.P, d.H, d.R, d.StrideH, d.DilH, d.PadH, d.S, d.T, d.S)
 	d.wmask = insideMask(d.Q, d.W, d.S, d.StrideW, d.DilW, d.PadW, 1, d.T*d.R, 1)
+}
+
+// planRows prepares mode byRow. A pixel whose kernel rows would leave the image
+// to the left or right reads a copy of its patch, laid out with the pitch of
+// the image so that the same taps serve.
+func (d *dense) planRows() {
+	d.mode, d.run = byRow, d.S*d.C
+	pitch := d.DilH * d.W * d.C
+	for r := range d.R {
+		d.taps = append(d.taps, 4*r*pitch)
+	}
+	d.dmask = insideMask(d.OD, d.D, 1, d.StrideD, 1, d.PadD, d.R, 1, d.R)
+	d.hmask = insideMask(d.P, d.H, d.R, d.StrideH, d.DilH, d.PadH, 1, 1, 1)
+	for q := range d.Q {
+		x := q*d.StrideW - d.PadW
+		edge := uint64(0)
+		if x < 0 || x+d.S > d.W {
+			edge = 1
+		}
+		d.wmask = append(d.wmask, edge)
+	}
+	d.slots, d.plane = d.W/d.S, d.R*pitch
 }
 
 // insideMask returns, for each of out positions along one axis, the taps that
@@ -124,14 +156,28 @@ func (d *dense) split(depth int) {
 		d.block = tile.RowStep
 		d.gatherSize = d.block * d.run
 	}
+	if d.mode == byRow {
+		d.gatherSize = d.mostEdges() * d.plane
+	}
 	// Some 32 units or more, if the columns allow.
 	blocks := (d.pixels() + d.block - 1) / d.block
 	units := min(len(d.cols), (32+blocks-1)/blocks)
 	d.colBlock = (len(d.cols) + units - 1) / units
 }
 
+// mostEdges is the largest number of planes that the patches of a block fill.
+func (d *dense) mostEdges() int {
+	edges := 0
+	for _, m := range d.wmask {
+		edges += int(m)
+	}
+	// A block touches at most so many output rows.
+	rows := (d.block+d.Q-2)/d.Q + 1
+	return (min(d.block, rows*edges) + d.slots - 1) / d.slots
+}
+
 func (d *dense) name() string {
-	how := map[mode]string{byTap: "taps", gather: "gather"}[d.mode]
+	how := map[mode]string{byTap: "taps", byRow: "rows", gather: "gather"}[d.mode]
 	return fmt.Sprintf("conv %s %s", d.cols[0].kernel.Name, how)
 }
 
@@ -264,8 +310,8 @@ func (st *denseState) work(worker, lo, hi int) {
 		first := block * d.block
 		rows := min(d.block, d.pixels()-first)
 		w.args.Rows = rows
-		if block != filled && d.mode == byTap {
-			d.fill(w, first, rows)
+		if block != filled && d.mode != gather {
+			d.fill(w, first, rows, patches, st.src)
 			filled = block
 		}
 		c0 := unit * d.colBlock
@@ -274,7 +320,7 @@ func (st *denseState) work(worker, lo, hi int) {
 			if d.mode == gather && (block != filled || c.src != group) {
 				d.gather(w, patches, st.src, first, rows, c.src)
 				filled, group = block, c.src
-			} else if d.mode == byTap {
+			} else if d.mode != gather {
 				w.args.Src = st.src[c.src:]
 			}
 			st.column(w, c, first, edge)
@@ -303,7 +349,10 @@ func (st *denseState) column(w *denseWorker, c *column, first int, edge []float3
 func (st *denseState) loose(a *tile.Args, c *column, first int, edge []float32) {
 	d, nr := st.d, c.kernel.Cols
 	a.Dst, a.DstStride, a.Add = edge, nr, nil
-	a.Min, a.Max = float32(math.Inf(-1)), float32(math.Inf(1))
+	a.Min, a.Max = d.min, d.max
+	if st.add != nil {
+		a.Min, a.Max = float32(math.Inf(-1)), float32(math.Inf(1))
+	}
 	c.kernel.Run(a)
 	var x pixel
 	if d.place != nil {
@@ -317,13 +366,12 @@ func (st *denseState) loose(a *tile.Args, c *column, first int, edge []float32) 
 		}
 		row := st.dst[to*d.DstStride+c.k:][:c.n]
 		sums := edge[i*nr:][:c.n]
-		if st.add != nil {
-			for j, v := range st.add[to*d.AddStride+c.k:][:c.n] {
-				sums[j] += v
-			}
+		if st.add == nil {
+			copy(row, sums)
+			continue
 		}
-		for j, v := range sums {
-			row[j] = tile.Clamp(v, d.min, d.max)
+		for j, v := range st.add[to*d.AddStride+c.k:][:c.n] {
+			row[j] = tile.Clamp(sums[j]+v, d.min, d.max)
 		}
 	}
 }
@@ -356,8 +404,9 @@ func (x *pixel) next(s *Shape) {
 
 // fill lists offset and mask of rows pixels from first on, and pads the list
 // with rows that read nothing but zeros.
-func (d *dense) fill(w *denseWorker, first, rows int) {
+func (d *dense) fill(w *denseWorker, first, rows int, patches, src []float32) {
 	x := d.pixelAt(first)
+	edges := 0
 	step := 4 * d.SrcStride
 	for i := 0; i < rows; {
 		// One row of the output, or what of it is in the block.
@@ -366,6 +415,23 @@ func (d *dense) fill(w *denseWorker, first, rows int) {
 		at := (((x.n*d.D+z)*d.H+y)*d.W + x.q*d.StrideW - d.PadW) * step
 		outer := d.dmask[x.d] & d.hmask[x.p]
 		base, mask := w.base[i:i+n], w.mask[i:i+n]
+		if d.mode == byRow {
+			for j, edge := range d.wmask[x.q : x.q+n] {
+				base[j], mask[j] = at, outer
+				if edge != 0 {
+					slot := patches[edges/d.slots*d.plane+edges%d.slots*d.run:]
+					d.patch(slot, src, at/4, (x.q+j)*d.StrideW-d.PadW, outer)
+					// From src to the patch, in bytes: the kernel adds it to src.
+					base[j] = int(uintptr(unsafe.Pointer(&slot[0])) - uintptr(unsafe.Pointer(&src[0])))
+					edges++
+				}
+				at += d.StrideW * step
+			}
+			i += n
+			x.q += n - 1
+			x.next(&d.Shape)
+			continue
+		}
 		for j, m := range d.wmask[x.q : x.q+n] {
 			base[j] = at
 			mask[j] = m & outer
@@ -376,6 +442,27 @@ func (d *dense) fill(w *denseWorker, first, rows int) {
 		x.next(&d.Shape)
 	}
 	pad(w, rows)
+}
+
+// patch copies the kernel rows of one pixel that the mask allows: at is their
+// start in src, which lies x pixels into a row of the image.
+func (d *dense) patch(slot, src []float32, at, x int, mask uint64) {
+	left := max(0, -x) * d.C
+	right := min(d.S, d.W-x) * d.C
+	pitch := d.DilH * d.W * d.C
+	for r := range d.R {
+		if mask>>r&1 == 0 {
+			continue
+		}
+		row := slot[r*pitch:][:d.run]
+		if left >= right {
+			clear(row)
+			continue
+		}
+		clear(row[:left])
+		copy(row[left:right], src[at+r*pitch+left:])
+		clear(row[right:])
+	}
 }
 
 // pad completes a list of rows to a number every kernel divides.
