@@ -52,25 +52,23 @@ func span(start, k, dil, n int) (lo, hi int) {
 	return min(lo, k), max(hi, 0)
 }
 
-// window visits the pixels inside the window of one output pixel and returns
-// their number.
-func (s *PoolShape) window(src []uint8, n, od, p, q int, visit func(px []uint8)) int {
+// window appends the offsets of the pixels inside the window of output pixel
+// m, counted over the whole output.
+func (s *PoolShape) window(offs []int, m int) []int {
+	q, p, od, n := m%s.Q, m/s.Q%s.P, m/(s.Q*s.P)%s.OD, m/(s.Q*s.P*s.OD)
 	d0, h0, w0 := od*s.StrideD-s.PadD, p*s.StrideH-s.PadH, q*s.StrideW-s.PadW
 	tl, th := span(d0, s.T, s.DilD, s.D)
 	rl, rh := span(h0, s.R, s.DilH, s.H)
 	sl, sh := span(w0, s.S, s.DilW, s.W)
-	count := 0
 	for t := tl; t < th; t++ {
 		for r := rl; r < rh; r++ {
 			line := ((n*s.D+d0+t*s.DilD)*s.H + h0 + r*s.DilH) * s.W
 			for c := sl; c < sh; c++ {
-				at := (line + w0 + c*s.DilW) * s.SrcStride
-				visit(src[at : at+s.C])
-				count++
+				offs = append(offs, (line+w0+c*s.DilW)*s.SrcStride)
 			}
 		}
 	}
-	return count
+	return offs
 }
 
 func (s PoolShape) norm() PoolShape {
@@ -86,14 +84,16 @@ func (s PoolShape) norm() PoolShape {
 	return s
 }
 
-// each runs body for every output pixel, a row of Q pixels at a time.
-func (s *PoolShape) each(pool *parallel.Pool, body func(n, od, p, q int, dst int)) {
-	pool.For(s.N*s.OD*s.P, 1, func(_, lo, hi int) {
-		for row := lo; row < hi; row++ {
-			n, od, p := row/(s.OD*s.P), row/s.P%s.OD, row%s.P
-			for q := range s.Q {
-				body(n, od, p, q, (row*s.Q+q)*s.DstStride)
-			}
+// each calls body for every output pixel with the offsets of its window.
+func (s *PoolShape) each(pool *parallel.Pool, src []uint8, body func(worker, m int, offs []int)) {
+	last := (s.N*s.D*s.H*s.W - 1) * s.SrcStride
+	_ = src[last+s.C-1] // no offset leads beyond
+	pool.For(s.N*s.OD*s.P, 1, func(worker, lo, hi int) {
+		var few [64]int
+		offs := few[:0]
+		for m := lo * s.Q; m < hi*s.Q; m++ {
+			offs = s.window(offs[:0], m)
+			body(worker, m, offs)
 		}
 	})
 }
@@ -102,44 +102,41 @@ func (s *PoolShape) each(pool *parallel.Pool, body func(n, od, p, q int, dst int
 // zero point do not change. A window without any pixel gives 0.
 func MaxPool(pool *parallel.Pool, dst, src []uint8, shape PoolShape) {
 	s := shape.norm()
-	s.each(pool, func(n, od, p, q, at int) {
-		out := dst[at : at+s.C]
-		clear(out)
-		s.window(src, n, od, p, q, func(px []uint8) { maxInto(out, px) })
+	s.each(pool, src, func(_, m int, offs []int) {
+		out := dst[m*s.DstStride : m*s.DstStride+s.C]
+		done := maxSIMD(out, src, offs)
+		if done == len(out) {
+			return
+		}
+		clear(out[done:])
+		for _, at := range offs {
+			px := src[at : at+s.C]
+			for i := done; i < len(px); i++ {
+				out[i] = max(out[i], px[i])
+			}
+		}
 	})
-}
-
-func maxInto(dst, src []uint8) {
-	src = src[:len(dst)]
-	for i := maxSIMD(dst, src); i < len(dst); i++ {
-		dst[i] = max(dst[i], src[i])
-	}
 }
 
 // AveragePool writes the mean of each window and channel, on a new scale.
 func AveragePool(pool *parallel.Pool, dst, src []uint8, shape PoolShape, a AverageParams) {
 	s := shape.norm()
 	a.Max = top(a.Max)
-	pool.For(s.N*s.OD*s.P, 1, func(_, lo, hi int) {
-		sums := make([]int32, s.C)
-		for row := lo; row < hi; row++ {
-			n, od, p := row/(s.OD*s.P), row/s.P%s.OD, row%s.P
-			for q := range s.Q {
-				clear(sums)
-				inside := s.window(src, n, od, p, q, func(px []uint8) { sumInto(sums, px) })
-				count := inside
-				if a.IncludePad {
-					count = s.padded(&a, od, p, q)
-				}
-				at := (row*s.Q + q) * s.DstStride
-				a.finish(dst[at:at+s.C], sums, inside, count)
-			}
+	all := make([]int32, pool.Workers()*s.C)
+	s.each(pool, src, func(worker, m int, offs []int) {
+		sums := all[worker*s.C : (worker+1)*s.C]
+		sum(sums, src, offs)
+		count := len(offs)
+		if a.IncludePad {
+			count = s.padded(&a, m)
 		}
+		a.finish(dst[m*s.DstStride:m*s.DstStride+s.C], sums, len(offs), count)
 	})
 }
 
 // padded counts the pixels of a window within the padded volume.
-func (s *PoolShape) padded(a *AverageParams, od, p, q int) int {
+func (s *PoolShape) padded(a *AverageParams, m int) int {
+	q, p, od := m%s.Q, m/s.Q%s.P, m/(s.Q*s.P)%s.OD
 	one := func(start, k, dil, n int) int {
 		lo, hi := span(start, k, dil, n)
 		return hi - lo
@@ -149,18 +146,26 @@ func (s *PoolShape) padded(a *AverageParams, od, p, q int) int {
 		one(q*s.StrideW, s.S, s.DilW, s.W+s.PadW+a.PadEndW)
 }
 
-func sumInto(sums []int32, px []uint8) {
-	px = px[:len(sums)]
-	for i := sumSIMD(sums, px); i < len(px); i++ {
-		sums[i] += int32(px[i])
+// sum adds up the pixels at offs, a channel for each of sums.
+func sum(sums []int32, src []uint8, offs []int) {
+	done := sumSIMD(sums, src, offs)
+	if done == len(sums) {
+		return
+	}
+	clear(sums[done:])
+	for _, at := range offs {
+		px := src[at : at+len(sums)]
+		for i := done; i < len(px); i++ {
+			sums[i] += int32(px[i])
+		}
 	}
 }
 
 func (p *AverageParams) finish(dst []uint8, sums []int32, inside, count int) {
 	m := p.multiplier(max(count, 1))
 	off := int32(inside) * int32(p.ZeroX)
-	for i, v := range sums {
-		dst[i] = Round(float32(v-off)*m, p.ZeroY, p.Min, p.Max)
+	for i := averageSIMD(dst, sums, off, m, p); i < len(sums); i++ {
+		dst[i] = Round(float32(sums[i]-off)*m, p.ZeroY, p.Min, p.Max)
 	}
 }
 
@@ -175,6 +180,11 @@ func GlobalAverage(pool *parallel.Pool, dst, src []uint8, n, hw, c, stride int, 
 		panic("qvec: GlobalAverage: the int32 sums of so many pixels can overflow")
 	}
 	a.Max = top(a.Max)
+	_ = src[((n*hw)-1)*stride+c-1] // no offset leads beyond
+	offs := make([]int, hw)
+	for i := range offs {
+		offs[i] = i * stride
+	}
 	const group = 64 // channels of one task
 	groups := (c + group - 1) / group
 	pool.For(n*groups, 1, func(_, lo, hi int) {
@@ -182,12 +192,7 @@ func GlobalAverage(pool *parallel.Pool, dst, src []uint8, n, hw, c, stride int, 
 		for task := lo; task < hi; task++ {
 			c0 := task % groups * group
 			sums := buf[:min(group, c-c0)]
-			clear(sums)
-			at := task/groups*hw*stride + c0
-			for range hw {
-				sumInto(sums, src[at:at+len(sums)])
-				at += stride
-			}
+			sum(sums, src[task/groups*hw*stride+c0:], offs)
 			o := task/groups*c + c0
 			a.finish(dst[o:o+len(sums)], sums, hw, hw)
 		}

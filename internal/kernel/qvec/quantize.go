@@ -1,6 +1,10 @@
 package qvec
 
-import "math"
+import (
+	"encoding/binary"
+	"math"
+	"unsafe"
+)
 
 // Quantize writes clamp(roundHalfEven(x/scale) + zero) of each x to dst, which
 // has at least the length of src. A NaN becomes zero.
@@ -96,7 +100,17 @@ var inf = float32(math.Inf(1))
 // 128 below, and back. dst may be src.
 func Flip(dst, src []uint8) {
 	dst = dst[:len(src)]
+	const tops = 0x8080808080808080
+	for len(src) >= 8 {
+		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src)^tops)
+		dst, src = dst[8:], src[8:]
+	}
 	for i, v := range src {
 		dst[i] = v ^ 0x80
 	}
+}
+
+// asUint8 views int8 values as the bytes they are.
+func asUint8(s []int8) []uint8 {
+	return unsafe.Slice((*uint8)(unsafe.Pointer(unsafe.SliceData(s))), len(s))
 }

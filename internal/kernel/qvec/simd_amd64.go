@@ -1,0 +1,110 @@
+//go:build !purego
+
+package qvec
+
+import (
+	"unsafe"
+
+	"github.com/drawknife/drawknife/internal/cpu"
+)
+
+//go:generate sh -c "cd ../_asm && go run . qvec -out ../qvec/kernels_amd64.s -stubs ../qvec/kernels_amd64.go -pkg qvec"
+
+// hasSIMD says whether there is vector code to test.
+var hasSIMD = cpu.Has(cpu.AVX2)
+
+// useSIMD is off on a CPU without AVX2, or where the environment says so.
+var useSIMD = cpu.Best() >= cpu.AVX2
+
+// The functions below process a prefix of their arguments with vector code
+// and return its length.
+
+func quantizeSIMD(dst []uint8, src []float32, scale float32, zero, flip uint8) int {
+	n := len(src) &^ 7
+	if !useSIMD || n == 0 {
+		return 0
+	}
+	quantizeAVX2(&dst[:n][0], &src[0], n, scale, uint32(zero), uint32(flip))
+	return n
+}
+
+func dequantizeSIMD(dst []float32, src []uint8, scale float32, zero, flip uint8) int {
+	n := len(src) &^ 7
+	if !useSIMD || n == 0 {
+		return 0
+	}
+	dequantizeAVX2(&dst[:n][0], &src[0], n, scale, uint32(zero), uint32(flip))
+	return n
+}
+
+func minMaxSIMD(x []float32) (lo, hi float32, n int) {
+	lo, hi, n = inf, -inf, len(x)&^7
+	if !useSIMD || n == 0 {
+		return lo, hi, 0
+	}
+	var ends [16]float32
+	for i := range 8 {
+		ends[i], ends[8+i] = lo, hi
+	}
+	minMaxAVX2(&x[0], n, &ends)
+	for i := range 8 {
+		lo, hi = min(lo, ends[i]), max(hi, ends[8+i])
+	}
+	return lo, hi, n
+}
+
+func addSIMD(dst, a, b []uint8, p *AddParams) int {
+	n := len(a) &^ 7
+	if !useSIMD || n == 0 {
+		return 0
+	}
+	addAVX2(&dst[:n][0], &a[0], &b[:n][0], n, (*byte)(unsafe.Pointer(p)))
+	return n
+}
+
+func mulSIMD(dst, a, b []uint8, p *MulParams) int {
+	n := len(a) &^ 7
+	if !useSIMD || n == 0 {
+		return 0
+	}
+	mulAVX2(&dst[:n][0], &a[0], &b[:n][0], n, (*byte)(unsafe.Pointer(p)))
+	return n
+}
+
+func lutSIMD(dst, src []uint8, table *[256]uint8) int {
+	n := len(src) &^ 31
+	if !useSIMD || n == 0 {
+		return 0
+	}
+	lutAVX2(&dst[:n][0], &src[0], n, table)
+	return n
+}
+
+// maxSIMD and sumSIMD reduce over the pixels at offs, which the caller has
+// checked to lie within src.
+func maxSIMD(dst, src []uint8, offs []int) int {
+	n := len(dst) &^ 31
+	if !useSIMD || n == 0 || len(offs) == 0 {
+		return 0
+	}
+	maxTapsAVX2(&dst[0], &src[0], &offs[0], len(offs), n)
+	return n
+}
+
+func sumSIMD(sums []int32, src []uint8, offs []int) int {
+	n := len(sums) &^ 7
+	if !useSIMD || n == 0 || len(offs) == 0 {
+		return 0
+	}
+	sumTapsAVX2(&sums[0], &src[0], &offs[0], len(offs), n)
+	return n
+}
+
+func averageSIMD(dst []uint8, sums []int32, off int32, m float32, p *AverageParams) int {
+	n := len(sums) &^ 7
+	if !useSIMD || n == 0 {
+		return 0
+	}
+	averageAVX2(&dst[:n][0], &sums[0], n, off, m, uint32(p.ZeroY), uint32(p.Min), uint32(p.Max))
+	return n
+}
