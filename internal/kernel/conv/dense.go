@@ -263,8 +263,8 @@ type denseState struct {
 // denseWorker is the state of one worker of a run.
 type denseWorker struct {
 	args tile.Args
-	base [maxBlock]int
-	mask [maxBlock]uint64
+	base [maxBlock + tile.MaxRows]int
+	mask [maxBlock + tile.MaxRows]uint64
 }
 
 // exec runs the convolution with the packed weights w; nil means its own.
@@ -300,7 +300,7 @@ func (st *denseState) work(worker, lo, hi int) {
 	per := d.scratch()
 	patches := st.scratch[worker*per:][:d.gatherSize]
 	edge := st.scratch[worker*per+d.gatherSize:][:d.block*tile.MaxCols]
-	w.args = tile.Args{Src: st.src, Zero: d.zero, Base: w.base[:], Mask: w.mask[:], Taps: d.taps, Run: d.run}
+	w.args = tile.Args{Src: st.src, Zero: d.zero, Taps: d.taps, Run: d.run}
 	if d.mode == gather {
 		w.args.Src = patches
 	}
@@ -309,7 +309,6 @@ func (st *denseState) work(worker, lo, hi int) {
 		block, unit := u/d.colUnits(), u%d.colUnits()
 		first := block * d.block
 		rows := min(d.block, d.pixels()-first)
-		w.args.Rows = rows
 		if block != filled && d.mode != gather {
 			d.fill(w, first, rows, patches, st.src)
 			filled = block
@@ -323,17 +322,25 @@ func (st *denseState) work(worker, lo, hi int) {
 			} else if d.mode != gather {
 				w.args.Src = st.src[c.src:]
 			}
-			st.column(w, c, first, edge)
+			st.column(w, c, first, rows, edge)
 		}
 	}
 }
 
 // column runs one column over the block of pixels that starts at first.
-func (st *denseState) column(w *denseWorker, c *column, first int, edge []float32) {
+func (st *denseState) column(w *denseWorker, c *column, first, rows int, edge []float32) {
 	d, a := st.d, &w.args
 	a.W, a.Bias = st.w[c.w:], d.bias[c.b:]
+	a.Rows, a.Base, a.Mask = rows, w.base[:], w.mask[:]
 	if c.n < c.kernel.Cols || d.place != nil {
-		st.loose(a, c, first, edge)
+		n := st.spilling(c, rows)
+		if n > 0 {
+			a.Dst, a.DstStride, a.Add = st.dst[first*d.DstStride:], d.DstStride, nil
+			a.Rows, a.Min, a.Max = n, d.min, d.max
+			c.kernel.Run(a)
+		}
+		a.Rows, a.Base, a.Mask = rows-n, w.base[n:], w.mask[n:]
+		st.loose(a, c, first+n, edge)
 		return
 	}
 	a.Dst, a.DstStride, a.Add = st.dst[first*d.DstStride+c.k:], d.DstStride, nil
@@ -342,6 +349,17 @@ func (st *denseState) column(w *denseWorker, c *column, first int, edge []float3
 	}
 	a.Min, a.Max = d.min, d.max
 	c.kernel.Run(a)
+}
+
+// spilling is the number of rows that the kernel may store itself although it
+// has more channels than there are: what spills over the end of a pixel falls
+// on the next pixels of the block, which are stored later.
+func (st *denseState) spilling(c *column, rows int) int {
+	d := st.d
+	if st.add != nil || d.place != nil || len(d.cols) > 1 || d.DstStride != c.n {
+		return 0
+	}
+	return max(0, rows-(c.kernel.Cols-1)/c.n)
 }
 
 // loose computes a column that the kernel cannot store itself: one with fewer
@@ -465,9 +483,13 @@ func (d *dense) patch(slot, src []float32, at, x int, mask uint64) {
 	}
 }
 
-// pad completes a list of rows to a number every kernel divides.
+// pad completes a list of rows to a number every kernel divides, from wherever
+// it starts.
 func pad(w *denseWorker, rows int) {
-	for i := rows; i < (rows+tile.RowStep-1)/tile.RowStep*tile.RowStep; i++ {
+	for i := rows; i < rows+tile.MaxRows || i%tile.RowStep != 0; i++ {
+		if i == len(w.base) {
+			break
+		}
 		w.base[i], w.mask[i] = 0, 0
 	}
 }
