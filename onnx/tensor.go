@@ -243,3 +243,21 @@ func tensorHead(name string, t *tensor.Tensor) *rope {
 	r.str(8, name)
 	return r
 }
+
+// DecodeTensor reads a single tensor, a TensorProto as in the .pb files of
+// ONNX's test data, and its name.
+func DecodeTensor(data []byte) (name string, t *tensor.Tensor, err error) {
+	p, err := decodeTensor(data)
+	if err == nil {
+		t, err = (&importer{}).tensor(p)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("onnx: %w", err)
+	}
+	return p.name, t, nil
+}
+
+// EncodeTensor makes a TensorProto.
+func EncodeTensor(name string, t *tensor.Tensor) []byte {
+	return encodeTensor(name, "", t, nil).bytes()
+}
