@@ -55,7 +55,7 @@ func softmaxTo12(f *form) bool {
 	f.attrs["axis"] = axis
 	shape := f.shapeOf(0)
 	if shape == nil {
-		flat := f.in[0] != nil && f.in[0].Producer().Is("Flatten")
+		flat := f.input(0) != nil && f.input(0).Producer().Is("Flatten")
 		return axis == -1 || flat && axis == 1
 	}
 	if axis < 0 {

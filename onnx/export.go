@@ -250,14 +250,17 @@ func (e *exporter) names(captured map[string]string) {
 		}
 		e.used[e.name(v)] = true
 	}
-	for _, v := range e.g.Constants() {
-		e.used[v.Name] = true
-	}
+	own := slices.Clone(e.g.Constants())
 	for _, n := range e.g.Nodes {
-		for _, v := range n.Outputs {
-			if v != nil {
-				e.used[v.Name] = true
-			}
+		own = append(own, n.Outputs...)
+	}
+	for _, v := range own {
+		switch {
+		case v == nil:
+		case e.used[v.Name]: // by a value outside that was renamed
+			e.claim(v)
+		default:
+			e.used[v.Name] = true
 		}
 	}
 }
