@@ -49,6 +49,9 @@ func emitQconv() {
 		for rows := 6; rows >= 1; rows-- {
 			qtile{rows: rows, vecs: vecs}.emit()
 		}
+		for rows := 8; rows >= 1; rows-- {
+			qtile{rows: rows, vecs: vecs, vnni: true}.emit()
+		}
 	}
 	for _, d := range []dwtile{
 		{3, 3, 1, 8}, {3, 3, 1, 4}, {3, 3, 2, 4}, {3, 3, 1, 1},

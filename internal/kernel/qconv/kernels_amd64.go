@@ -34,6 +34,46 @@ func qtileAVX2x2x16(a *byte)
 //go:noescape
 func qtileAVX2x1x16(a *byte)
 
+// qtileVNNI8x32 computes tiles of 8 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI8x32(a *byte)
+
+// qtileVNNI7x32 computes tiles of 7 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI7x32(a *byte)
+
+// qtileVNNI6x32 computes tiles of 6 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI6x32(a *byte)
+
+// qtileVNNI5x32 computes tiles of 5 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI5x32(a *byte)
+
+// qtileVNNI4x32 computes tiles of 4 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI4x32(a *byte)
+
+// qtileVNNI3x32 computes tiles of 3 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI3x32(a *byte)
+
+// qtileVNNI2x32 computes tiles of 2 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI2x32(a *byte)
+
+// qtileVNNI1x32 computes tiles of 1 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI1x32(a *byte)
+
 // qtileAVX2x6x8 computes tiles of 6 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
@@ -63,6 +103,46 @@ func qtileAVX2x2x8(a *byte)
 //
 //go:noescape
 func qtileAVX2x1x8(a *byte)
+
+// qtileVNNI8x16 computes tiles of 8 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI8x16(a *byte)
+
+// qtileVNNI7x16 computes tiles of 7 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI7x16(a *byte)
+
+// qtileVNNI6x16 computes tiles of 6 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI6x16(a *byte)
+
+// qtileVNNI5x16 computes tiles of 5 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI5x16(a *byte)
+
+// qtileVNNI4x16 computes tiles of 4 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI4x16(a *byte)
+
+// qtileVNNI3x16 computes tiles of 3 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI3x16(a *byte)
+
+// qtileVNNI2x16 computes tiles of 2 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI2x16(a *byte)
+
+// qtileVNNI1x16 computes tiles of 1 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileVNNI1x16(a *byte)
 
 // dwtileAVX23x3s1p8 computes tiles of 8 pixels, all channels; a is a *tileArgs.
 //

@@ -35,6 +35,8 @@ type isa struct {
 	lanes int  // int32 in a vector
 	wide  int  // most vectors of channels of a tile
 	vnni  bool // no step needs wide weights
+	// simulate stands in for the assembly in tests of what the CPU lacks.
+	simulate func(a *tileArgs, rows, vecs int)
 }
 
 // panel is a range of output channels computed together.

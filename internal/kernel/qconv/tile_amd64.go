@@ -10,11 +10,17 @@ import (
 
 //go:generate sh -c "cd ../_asm && go run . qconv -out ../qconv/kernels_amd64.s -stubs ../qconv/kernels_amd64.go -pkg qconv"
 
-var avx2 = isa{name: "avx2 6x16", rows: 6, lanes: 8, wide: 2}
+var (
+	avx2 = isa{name: "avx2 6x16", rows: 6, lanes: 8, wide: 2}
+	vnni = isa{name: "vnni 8x32", rows: 8, lanes: 16, wide: 2, vnni: true}
+)
 
 // isaFor is the vector path for a level, nil for none.
 func isaFor(l cpu.Level) *isa {
-	if l >= cpu.AVX2 {
+	switch {
+	case l >= cpu.VNNI:
+		return &vnni
+	case l >= cpu.AVX2:
 		return &avx2
 	}
 	return nil
@@ -23,23 +29,39 @@ func isaFor(l cpu.Level) *isa {
 // run computes a.tiles tiles of so many pixels by so many vectors of channels.
 func (i *isa) run(args *tileArgs, rows, vecs int) {
 	a := (*byte)(unsafe.Pointer(args))
-	if vecs == 2 {
-		switch rows {
-		case 1:
-			qtileAVX2x1x16(a)
-		case 2:
-			qtileAVX2x2x16(a)
-		case 3:
-			qtileAVX2x3x16(a)
-		case 4:
-			qtileAVX2x4x16(a)
-		case 5:
-			qtileAVX2x5x16(a)
-		default:
-			qtileAVX2x6x16(a)
-		}
-		return
+	switch {
+	case i.simulate != nil:
+		c := *args
+		i.simulate(&c, rows, vecs)
+	case i.vnni && vecs == 2:
+		vnni32(a, rows)
+	case i.vnni:
+		vnni16(a, rows)
+	case vecs == 2:
+		avx2x16(a, rows)
+	default:
+		avx2x8(a, rows)
 	}
+}
+
+func avx2x16(a *byte, rows int) {
+	switch rows {
+	case 1:
+		qtileAVX2x1x16(a)
+	case 2:
+		qtileAVX2x2x16(a)
+	case 3:
+		qtileAVX2x3x16(a)
+	case 4:
+		qtileAVX2x4x16(a)
+	case 5:
+		qtileAVX2x5x16(a)
+	default:
+		qtileAVX2x6x16(a)
+	}
+}
+
+func avx2x8(a *byte, rows int) {
 	switch rows {
 	case 1:
 		qtileAVX2x1x8(a)
@@ -53,6 +75,48 @@ func (i *isa) run(args *tileArgs, rows, vecs int) {
 		qtileAVX2x5x8(a)
 	default:
 		qtileAVX2x6x8(a)
+	}
+}
+
+func vnni32(a *byte, rows int) {
+	switch rows {
+	case 1:
+		qtileVNNI1x32(a)
+	case 2:
+		qtileVNNI2x32(a)
+	case 3:
+		qtileVNNI3x32(a)
+	case 4:
+		qtileVNNI4x32(a)
+	case 5:
+		qtileVNNI5x32(a)
+	case 6:
+		qtileVNNI6x32(a)
+	case 7:
+		qtileVNNI7x32(a)
+	default:
+		qtileVNNI8x32(a)
+	}
+}
+
+func vnni16(a *byte, rows int) {
+	switch rows {
+	case 1:
+		qtileVNNI1x16(a)
+	case 2:
+		qtileVNNI2x16(a)
+	case 3:
+		qtileVNNI3x16(a)
+	case 4:
+		qtileVNNI4x16(a)
+	case 5:
+		qtileVNNI5x16(a)
+	case 6:
+		qtileVNNI6x16(a)
+	case 7:
+		qtileVNNI7x16(a)
+	default:
+		qtileVNNI8x16(a)
 	}
 }
 
