@@ -288,7 +288,7 @@ func equalInts(a, b []int) bool {
 
 // StepTime is one row of a profile.
 type StepTime struct {
-	Node   string        // name of the (last fused) node
+	Node   string        // name of the node (the first of those fused)
 	Op     string        // its operator
 	Kernel string        // kernel chosen
 	Shape  []int         // of the first output

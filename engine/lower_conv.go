@@ -79,13 +79,12 @@ type tail struct {
 	add      *graph.Value
 	min, max float32
 	out      *graph.Value // what the fused kernel computes
-	last     *graph.Node  // the last node covered, nil if none
 }
 
 // fuse walks the sole uses of n's output as far as the kernel can cover them,
 // and marks them as lowered.
 func (c *compiler) fuse(n *graph.Node, allowAdd bool) tail {
-	t := tail{min: -inf, max: inf, out: n.Outputs[0], last: n}
+	t := tail{min: -inf, max: inf, out: n.Outputs[0]}
 	for {
 		next := c.only(t.out)
 		if next == nil {
@@ -106,7 +105,7 @@ func (c *compiler) fuse(n *graph.Node, allowAdd bool) tail {
 			return t
 		}
 		c.done[next] = true
-		t.out, t.last = next.Outputs[0], next
+		t.out = next.Outputs[0]
 	}
 }
 
@@ -188,7 +187,7 @@ func lowerConv(c *compiler, n *graph.Node) error {
 	}
 	k := conv.New(s, p)
 	dst := c.def(t.out, channelsLast)
-	st := step{node: t.last, kernel: k.Kernel(), in: []*buf{src, add, wbuf, bbuf}, out: []*buf{dst},
+	st := step{kernel: k.Kernel(), in: []*buf{src, add, wbuf, bbuf}, out: []*buf{dst},
 		scratch: c.scratch(4 * k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
 	st.run = func(x *frame) error {
 		if wbuf != nil {

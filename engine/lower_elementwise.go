@@ -113,7 +113,7 @@ func lowerBinary(c *compiler, n *graph.Node) error {
 	}
 	op := binaries[n.Op]
 	a, b, l := c.pair(n)
-	t := tail{min: -inf, max: inf, out: n.Outputs[0], last: n}
+	t := tail{min: -inf, max: inf, out: n.Outputs[0]}
 	same := sameShape(n.Inputs[0], n.Inputs[1])
 	if n.Op == "Add" && same {
 		t = c.fuse(n, false)
@@ -121,7 +121,7 @@ func lowerBinary(c *compiler, n *graph.Node) error {
 	dst := c.def(t.out, l)
 	if same {
 		lo, hi := t.min, t.max
-		c.emit(step{node: t.last, kernel: "binary", in: []*buf{a, b}, out: []*buf{dst}, run: func(x *frame) error {
+		c.emit(step{kernel: "binary", in: []*buf{a, b}, out: []*buf{dst}, run: func(x *frame) error {
 			d, p, q := f32(x, dst), f32(x, a), f32(x, b)
 			c.pool.For(len(d), grain, func(_, i, j int) {
 				if op == vec.Add {

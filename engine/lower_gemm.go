@@ -75,7 +75,7 @@ func (c *compiler) packedGemm(n *graph.Node, w *tensor.Tensor, transB bool, m, k
 	t := c.fuse(n, false)
 	a := c.use(n.Inputs[0], plain)
 	dst := c.def(t.out, plain)
-	c.emit(step{node: t.last, kernel: "gemm-packed", in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n), run: func(x *frame) error {
+	c.emit(step{kernel: "gemm-packed", in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n), run: func(x *frame) error {
 		packed.Mul(c.pool, m, f32(x, a), k, row, t.min, t.max, f32(x, dst), cols)
 		return nil
 	}})

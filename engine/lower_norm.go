@@ -65,7 +65,7 @@ func lowerBatchNorm(c *compiler, n *graph.Node) error {
 	t := c.fuse(n, false)
 	dst := c.def(t.out, channelsLast)
 	ch := shape[1]
-	c.emit(step{node: t.last, kernel: "scale-shift", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+	c.emit(step{kernel: "scale-shift", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
 		d, s := f32(x, dst), f32(x, src)
 		c.pool.For(len(d)/ch, max(1, grain/ch), func(_, lo, hi int) {
 			vec.ScaleShiftClamp(d[lo*ch:hi*ch], s[lo*ch:hi*ch], scale, shift, t.min, t.max)

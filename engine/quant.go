@@ -80,7 +80,6 @@ type target struct {
 	grid
 	min, max uint8
 	out      *graph.Value
-	last     *graph.Node
 }
 
 // clamp applies the activation to a table of results.
@@ -114,7 +113,7 @@ func (c *compiler) peekTail(v *graph.Value) (t target, covered []*graph.Node, ok
 	if !ok {
 		return t, nil, false
 	}
-	t = target{grid: g, min: 0, max: 255, out: n.Outputs[0], last: n}
+	t = target{grid: g, min: 0, max: 255, out: n.Outputs[0]}
 	if clamp.min > -inf {
 		t.min = g.quantize(clamp.min)
 	}

@@ -215,7 +215,7 @@ func (quantizer) conv(c *compiler, n *graph.Node) bool {
 	k := qconv.New(s, p)
 	src := c.useBytes(q, l)
 	dst := c.def(t.out, l)
-	st := step{node: t.last, kernel: k.Kernel(), in: []*buf{src}, out: []*buf{dst}, scratch: c.scratch(k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	st := step{kernel: k.Kernel(), in: []*buf{src}, out: []*buf{dst}, scratch: c.scratch(k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
 	st.run = func(x *frame) error {
 		var scratch []byte
 		if st.scratch != nil {
@@ -243,7 +243,7 @@ func (c *compiler) quantConv(n *graph.Node, s conv.Shape, p qconv.Params, q *gra
 	k := qconv.New(s, p)
 	src := c.useBytes(q, l)
 	dst := c.defBytes(t.out, l)
-	st := step{node: t.last, kernel: k.Kernel(), in: compact([]*buf{src, other}), out: []*buf{dst},
+	st := step{kernel: k.Kernel(), in: compact([]*buf{src, other}), out: []*buf{dst},
 		scratch: c.scratch(k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
 	st.run = func(x *frame) error {
 		var scratch []byte
@@ -328,7 +328,7 @@ func (c *compiler) table(n *graph.Node, q *graph.Value, g grid, f func(float32) 
 	t.clamp(tab)
 	src := c.anyBytes(q)
 	dst := c.defBytes(t.out, src.layout)
-	c.emit(step{node: t.last, kernel: "table", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+	c.emit(step{kernel: "table", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
 		d, s := u8(x, dst), u8(x, src)
 		c.pool.For(len(d), 2*grain, func(_, lo, hi int) { qvec.LUT(d[lo:hi], s[lo:hi], tab) })
 		return nil
@@ -378,7 +378,7 @@ func (quantizer) binary(c *compiler, n *graph.Node) bool {
 	a, b := c.useBytes(qa, l), c.useBytes(qb, l)
 	dst := c.defBytes(t.out, l)
 	add := n.Op == "Add"
-	c.emit(step{node: t.last, kernel: "q" + n.Op, in: []*buf{a, b}, out: []*buf{dst}, run: func(x *frame) error {
+	c.emit(step{kernel: "q" + n.Op, in: []*buf{a, b}, out: []*buf{dst}, run: func(x *frame) error {
 		d, p0, p1 := u8(x, dst), u8(x, a), u8(x, b)
 		if same {
 			c.pool.For(len(d), grain, func(_, lo, hi int) {

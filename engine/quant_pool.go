@@ -50,7 +50,7 @@ func (quantizer) pool(c *compiler, n *graph.Node) bool {
 		l = plain
 	}
 	dst := c.defBytes(t.out, l)
-	st := step{node: t.last, kernel: "q" + n.Op, in: []*buf{src}, out: []*buf{dst}}
+	st := step{kernel: "q" + n.Op, in: []*buf{src}, out: []*buf{dst}}
 	if n.Is("AveragePool") {
 		s := qpoolShape(n, in, out)
 		f := poolShape(n, in, out)

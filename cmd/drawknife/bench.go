@@ -1,0 +1,288 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/drawknife/drawknife/engine"
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/onnx"
+	"github.com/drawknife/drawknife/ort"
+	"github.com/drawknife/drawknife/tensor"
+)
+
+type benchCmd struct {
+	Model   string   `arg:"" help:"Model file or zoo:NAME."`
+	Batch   int      `help:"Images a run." default:"1" placeholder:"N"`
+	Shape   []string `help:"Concrete shape of an input: NAME=1x3x224x224." placeholder:"NAME=DIMS" sep:"none"`
+	Warmup  int      `help:"Runs before the clock counts." default:"5" placeholder:"N"`
+	Runs    int      `help:"Timed runs; 0 chooses by time." default:"0" placeholder:"N"`
+	PerNode bool     `help:"Also time each kernel of the plan."`
+	Ort     string   `help:"Path of ONNX Runtime's shared library: run it in turn with ours and print the ratio." placeholder:"PATH" env:"DRAWKNIFE_ORT"`
+}
+
+type benchResult struct {
+	Model   string      `json:"model"`
+	Batch   int         `json:"batch"`
+	Threads int         `json:"threads"`
+	Runs    int         `json:"runs"`
+	Min     float64     `json:"min_ms"`
+	Median  float64     `json:"median_ms"`
+	P95     float64     `json:"p95_ms"`
+	RSS     float64     `json:"peak_rss_mb"`
+	Arena   int         `json:"arena_bytes"`
+	Peers   []benchPeer `json:"peers"`
+	Nodes   []nodeTime  `json:"nodes,omitempty"`
+}
+
+type benchPeer struct {
+	Name    string  `json:"name"`
+	Version string  `json:"version"`
+	Min     float64 `json:"min_ms"`
+	Median  float64 `json:"median_ms"`
+	P95     float64 `json:"p95_ms"`
+	Ratio   float64 `json:"ratio"`
+}
+
+type nodeTime struct {
+	Node   string  `json:"node"`
+	Op     string  `json:"op"`
+	Kernel string  `json:"kernel"`
+	Shape  []int   `json:"shape"`
+	Ms     float64 `json:"ms"`
+	GOPS   float64 `json:"gops,omitempty"`
+	GBs    float64 `json:"gb_per_s"`
+}
+
+func (c *benchCmd) Run(a *app) error {
+	if c.Batch < 1 || c.Runs < 0 || c.Warmup < 0 {
+		return usagef("--batch must be at least 1, --runs and --warmup at least 0")
+	}
+	g, err := a.load(c.Model)
+	if err != nil {
+		return err
+	}
+	shapes, err := inputShapes(g, c.Shape, c.Batch)
+	if err != nil {
+		return err
+	}
+	p, err := engine.Compile(g, engine.Options{Shapes: shapes, Threads: a.Threads})
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Model, err)
+	}
+	inputs, err := randomInputs(shapes, g.Inputs, a.Seed)
+	if err != nil {
+		return err
+	}
+	in := make([]*tensor.Tensor, len(g.Inputs))
+	for i, name := range p.Inputs() {
+		in[i] = inputs[name]
+	}
+	first, err := p.Latency(a, in, c.Warmup, 1)
+	if err != nil {
+		return err
+	}
+	r := benchResult{Model: c.Model, Batch: c.Batch, Threads: a.Threads, Arena: p.ArenaBytes(), RSS: peakRSS(), Peers: []benchPeer{}}
+	r.Runs = c.Runs
+	if r.Runs == 0 { // about two seconds' worth
+		r.Runs = int(min(max(2*time.Second/max(first[0], time.Microsecond), 10), 2000))
+	}
+	var peer *ort.Bound
+	var version string
+	if c.Ort != "" {
+		b, v, end, err := c.openORT(g, inputs, a.Threads)
+		if err != nil {
+			return err
+		}
+		defer end()
+		peer, version = b, v
+	}
+	ours, theirs, err := c.race(a, p, in, peer, r.Runs)
+	if err != nil {
+		return err
+	}
+	r.Min, r.Median, r.P95 = stats(ours)
+	if peer != nil {
+		q := benchPeer{Name: "onnxruntime", Version: version}
+		q.Min, q.Median, q.P95 = stats(theirs)
+		q.Ratio = q.Median / r.Median
+		r.Peers = append(r.Peers, q)
+	}
+	if c.PerNode {
+		rows, err := p.Profile(a, in, min(r.Runs, 50))
+		if err != nil {
+			return err
+		}
+		for _, s := range rows {
+			n := nodeTime{s.Node, s.Op, s.Kernel, s.Shape, ms(s.Time), 0, 0}
+			if s.Time > 0 {
+				n.GOPS = 2 * float64(s.MACs) / float64(s.Time.Nanoseconds())
+				n.GBs = float64(s.Bytes) / float64(s.Time.Nanoseconds())
+			}
+			r.Nodes = append(r.Nodes, n)
+		}
+	}
+	return a.emit(r, r.print)
+}
+
+// race times our program and the peer alternately, in rounds of a few runs
+// each, so that both see the same machine.
+func (c *benchCmd) race(a *app, p *engine.Program, in []*tensor.Tensor, peer *ort.Bound, runs int) (ours, theirs []time.Duration, err error) {
+	step, end := a.progress("bench", runs)
+	defer end()
+	out := p.NewOutputs()
+	const round = 10
+	for done := 0; done < runs; done += round {
+		for i := range min(round, runs-done) + 1 {
+			start := time.Now()
+			if err := p.RunInto(a, in, out); err != nil {
+				return nil, nil, err
+			}
+			if i > 0 { // the first run of a round warms the caches again
+				ours = append(ours, time.Since(start))
+			}
+		}
+		for i := range min(round, runs-done) + 1 {
+			if peer == nil {
+				break
+			}
+			start := time.Now()
+			if err := peer.Run(); err != nil {
+				return nil, nil, err
+			}
+			if i > 0 {
+				theirs = append(theirs, time.Since(start))
+			}
+		}
+		if err := a.Err(); err != nil {
+			return nil, nil, err
+		}
+		step(done)
+	}
+	slices.Sort(ours)
+	slices.Sort(theirs)
+	return ours, theirs, nil
+}
+
+func (c *benchCmd) openORT(g *graph.Graph, inputs map[string]*tensor.Tensor, threads int) (*ort.Bound, string, func(), error) {
+	rt, err := ort.Open(c.Ort)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	model, err := onnx.Encode(g)
+	if err != nil {
+		return nil, "", nil, err
+	}
+	s, err := rt.LoadBytes(model, ort.Options{Threads: threads, Optimize: ort.All})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	b, err := s.Bind(inputs)
+	if err != nil {
+		s.Close()
+		return nil, "", nil, err
+	}
+	for range c.Warmup {
+		if err := b.Run(); err != nil {
+			return nil, "", nil, err
+		}
+	}
+	return b, rt.Version(), func() { b.Close(); s.Close() }, nil
+}
+
+func stats(d []time.Duration) (lo, median, p95 float64) {
+	if len(d) == 0 {
+		return 0, 0, 0
+	}
+	return ms(d[0]), ms(d[len(d)/2]), ms(d[min(len(d)-1, len(d)*95/100)])
+}
+
+// peakRSS is the most memory this process has had, in megabytes.
+func peakRSS() float64 {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	if runtime.GOOS == "darwin" {
+		return float64(u.Maxrss) / 1e6
+	}
+	return float64(u.Maxrss) / 1e3
+}
+
+// inputShapes makes every input's shape concrete: from --shape, else as the
+// model says with the open first dimension as the batch.
+func inputShapes(g *graph.Graph, flags []string, batch int) (map[string][]int, error) {
+	shapes := map[string][]int{}
+	for _, f := range flags {
+		name, dims, ok := strings.Cut(f, "=")
+		if !ok {
+			return nil, usagef("--shape %s: want NAME=1x3x224x224", f)
+		}
+		var s []int
+		for _, d := range strings.FieldsFunc(dims, func(r rune) bool { return r == 'x' || r == ',' }) {
+			var n int
+			if _, err := fmt.Sscan(d, &n); err != nil || n < 0 {
+				return nil, usagef("--shape %s: %q is no size", f, d)
+			}
+			s = append(s, n)
+		}
+		shapes[name] = s
+	}
+	for _, v := range g.Inputs {
+		if _, ok := shapes[v.Name]; ok {
+			continue
+		}
+		s := v.Shape.Ints()
+		if v.Shape == nil {
+			return nil, fmt.Errorf("input %q has no declared shape: give --shape %s=DIMS", v.Name, v.Name)
+		}
+		if len(s) > 0 && s[0] < 0 {
+			s[0] = batch
+		}
+		if len(s) > 0 && s[0] != batch && batch != 1 {
+			return nil, fmt.Errorf("input %q has the fixed batch %d: --batch %d is not possible", v.Name, s[0], batch)
+		}
+		if slices.ContainsFunc(s, func(d int) bool { return d < 0 }) {
+			return nil, fmt.Errorf("input %q has the open shape %v: give --shape %s=DIMS", v.Name, v.Shape, v.Name)
+		}
+		shapes[v.Name] = s
+	}
+	return shapes, nil
+}
+
+func (r *benchResult) print(w io.Writer) error {
+	fmt.Fprintf(w, "%s: batch %d, %d threads, %d runs\n", r.Model, r.Batch, r.Threads, r.Runs)
+	rows := [][]string{{"engine ", "min ms", "median ms", "p95 ms", "ratio"}, {"drawknife", f3(r.Min), f3(r.Median), f3(r.P95), ""}}
+	for _, p := range r.Peers {
+		rows = append(rows, []string{p.Name + " " + p.Version, f3(p.Min), f3(p.Median), f3(p.P95), fmt.Sprintf("%.2fx", p.Ratio)})
+	}
+	if err := table(w, rows); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "peak memory %.0f MB (activations %s)\n", r.RSS, size(int64(r.Arena)))
+	if r.Nodes == nil {
+		return nil
+	}
+	total := 0.0
+	for _, n := range r.Nodes {
+		total += n.Ms
+	}
+	rows = [][]string{{"node ", "op ", "kernel ", "output ", "ms", "%", "GOP/s", "GB/s"}}
+	for _, n := range r.Nodes {
+		gops := ""
+		if n.GOPS > 0 {
+			gops = fmt.Sprintf("%.1f", n.GOPS)
+		}
+		rows = append(rows, []string{n.Node, n.Op, n.Kernel, strings.Trim(strings.ReplaceAll(fmt.Sprint(n.Shape), " ", "x"), "[]"),
+			fmt.Sprintf("%.4f", n.Ms), fmt.Sprintf("%.1f", 100*n.Ms/max(total, 1e-9)), gops, fmt.Sprintf("%.1f", n.GBs)})
+	}
+	fmt.Fprintln(w)
+	return table(w, rows)
+}
+
+func f3(v float64) string { return fmt.Sprintf("%.3f", v) }

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/drawknife/drawknife/data"
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/measure"
+	"github.com/drawknife/drawknife/onnx"
+	"github.com/drawknife/drawknife/quantize"
+)
+
+type quantizeCmd struct {
+	Model      string   `arg:"" help:"Model file or zoo:NAME."`
+	Output     string   `short:"o" help:"File to write; by default MODEL_int8.onnx." placeholder:"FILE"`
+	Data       string   `help:"Data set: its training split (or --calib) calibrates, its test split measures." placeholder:"SPEC" required:""`
+	Labels     string   `help:"Table of file names and classes." placeholder:"FILE" type:"path"`
+	Calib      string   `help:"Data set to calibrate on instead; labels are not needed." placeholder:"SPEC"`
+	Images     int      `help:"Images to calibrate on." default:"256" placeholder:"N"`
+	Limit      int      `help:"Measure on only this many images." placeholder:"N"`
+	NoEval     bool     `help:"Do not measure accuracy and latency."`
+	Method     string   `help:"Quantization method." default:"int8" enum:"int8"`
+	Calibrator string   `help:"How activation ranges are chosen: minmax, percentile, mse, kl." default:"mse"`
+	Target     string   `help:"Conventions to follow: ort, tensorrt, openvino." default:"ort"`
+	PerTensor  bool     `help:"One scale for all output channels of a layer."`
+	Equalize   bool     `help:"Even out the channel ranges of consecutive layers first."`
+	NoBias     bool     `name:"no-bias-correction" help:"Leave the mean error of quantized weights in."`
+	Float      []string `help:"Names (patterns) of nodes that stay float." placeholder:"NAME"`
+	Force      bool     `help:"Accept a model that is quantized already."`
+	preFlags
+}
+
+// beforeAfter is what the compressing verbs report.
+type beforeAfter struct {
+	Model   string          `json:"model"`
+	Before  measure.Metrics `json:"before"`
+	After   measure.Metrics `json:"after"`
+	Seconds float64         `json:"seconds"`
+	Outputs []string        `json:"outputs"`
+	Report  any             `json:"report,omitempty"`
+}
+
+func (c *quantizeCmd) Run(a *app) error {
+	start := time.Now()
+	g, err := a.load(c.Model)
+	if err != nil {
+		return err
+	}
+	pre, err := c.preprocess(a, g)
+	if err != nil {
+		return err
+	}
+	out := c.Output
+	if out == "" {
+		out = besides(c.Model, "_int8")
+	}
+	calib, err := c.calibration(g, pre)
+	if err != nil {
+		return err
+	}
+	step, end := a.progress("calibrate", calib.Images())
+	q, report, err := quantize.Static(a, g, calib.Batches(a, 0), quantize.Options{
+		Calibrator: c.Calibrator, Target: c.Target, PerChannel: !c.PerTensor, Equalize: c.Equalize, BiasCorrection: !c.NoBias,
+		Float: c.Float, Threads: a.Threads, Requantize: c.Force, Progress: step,
+	})
+	end()
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Model, err)
+	}
+	q.Metadata[data.MetadataKey] = pre.String()
+	if err := onnx.Write(out, q); err != nil {
+		return err
+	}
+	r := beforeAfter{Model: c.Model, Outputs: []string{out}, Report: report}
+	if err := a.compare(&r, g, q, c.Data, c.Labels, c.Limit, pre, !c.NoEval); err != nil {
+		return err
+	}
+	r.Seconds = time.Since(start).Seconds()
+	return a.emit(r, func(w io.Writer) error {
+		if err := r.print(w, !c.NoEval); err != nil {
+			return err
+		}
+		for _, f := range report.Float {
+			fmt.Fprintf(w, "float: %s (%s): %s\n", f.Node, f.Op, f.Reason)
+		}
+		_, err := fmt.Fprintf(w, "calibrated on %d images; wrote %s\n", report.Images, out)
+		return err
+	})
+}
+
+func (c *quantizeCmd) calibration(g *graph.Graph, pre data.Preprocess) (*data.Loader, error) {
+	if c.Images < 1 {
+		return nil, usagef("--images must be at least 1")
+	}
+	spec := c.Calib
+	if spec == "" {
+		spec = c.Data
+	}
+	ds, err := openData(spec, c.Labels, "train", c.Images)
+	if err != nil {
+		return nil, err
+	}
+	s := g.Inputs[0].Shape.Ints()
+	batch := 16
+	if len(s) == 4 {
+		pre = pre.ForInput(max(s[1], 0), max(s[2], 0), max(s[3], 0))
+		if s[0] > 0 {
+			batch = s[0]
+		}
+	}
+	return data.NewLoader(ds, data.LoaderOptions{Batch: batch, Preprocess: pre, DropLast: len(s) == 4 && s[0] > 1})
+}
+
+// besides names an output beside the input: dir/model_suffix.onnx.
+func besides(model, suffix string) string {
+	model = strings.TrimPrefix(model, "zoo:")
+	model, _, _ = strings.Cut(model, "?")
+	base := strings.TrimSuffix(strings.TrimSuffix(model, ".gz"), filepath.Ext(strings.TrimSuffix(model, ".gz")))
+	return base + suffix + ".onnx"
+}
+
+// compare fills in the columns before and after.
+func (a *app) compare(r *beforeAfter, g, q *graph.Graph, spec, labels string, limit int, pre data.Preprocess, run bool) error {
+	for i, m := range []*graph.Graph{g, q} {
+		to := &r.Before
+		if i == 1 {
+			to = &r.After
+		}
+		if err := to.Cost(m); err != nil {
+			return err
+		}
+		if !run {
+			continue
+		}
+		ds, err := openData(spec, labels, "test", limit)
+		if err != nil {
+			return err
+		}
+		step, end := a.progress([]string{"measure before", "measure after"}[i], ds.Len())
+		acc, _, err := measure.Accuracy(a, m, ds, pre, measure.Options{Threads: a.Threads, Progress: step})
+		end()
+		if err != nil {
+			return err
+		}
+		to.Top1, to.Top5, to.Loss = acc.Top1(), acc.Top5(), acc.Loss()
+		if err := to.Latencies(a, m, a.Threads); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *beforeAfter) print(w io.Writer, run bool) error {
+	ratio := func(a, b float64) string {
+		if a == 0 || b == 0 {
+			return ""
+		}
+		return fmt.Sprintf("%.2fx", a/b)
+	}
+	b, f := r.Before, r.After
+	rows := [][]string{{" ", "before", "after", "ratio"}}
+	if run {
+		rows = append(rows, []string{"top-1 %", fmt.Sprintf("%.2f", b.Top1), fmt.Sprintf("%.2f", f.Top1), fmt.Sprintf("%+.2f", f.Top1-b.Top1)})
+	}
+	rows = append(rows,
+		[]string{"parameters", count(b.Params), count(f.Params), ratio(float64(b.Params), float64(f.Params))},
+		[]string{"MACs", count(b.MACs), count(f.MACs), ratio(float64(b.MACs), float64(f.MACs))},
+		[]string{"file size", size(b.FileBytes), size(f.FileBytes), ratio(float64(b.FileBytes), float64(f.FileBytes))},
+		[]string{"peak activations", size(b.PeakActivationBytes), size(f.PeakActivationBytes), ratio(float64(b.PeakActivationBytes), float64(f.PeakActivationBytes))})
+	if run {
+		rows = append(rows,
+			[]string{"latency, all threads (ms)", f3(b.MedianMs), f3(f.MedianMs), ratio(b.MedianMs, f.MedianMs)},
+			[]string{"latency, 1 thread (ms)", f3(b.MedianMs1), f3(f.MedianMs1), ratio(b.MedianMs1, f.MedianMs1)})
+	}
+	return table(w, rows)
+}
