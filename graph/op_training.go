@@ -8,7 +8,7 @@ import "fmt"
 // their meaning.
 //
 //	ConvGradInput(dy, w, x)          gradient of Conv's input; attributes of Conv
-//	ConvGradWeight(x, dy, w)         gradient of Conv's weights; attributes of Conv
+//	ConvGradWeight(x, dy, w) → dw, db  gradients of Conv's weights and bias; attributes of Conv
 //	MaxPoolGrad(dy, x)               attributes of MaxPool; AveragePoolGrad alike
 //	LpPoolGrad(dy, x, y)             attributes of LpPool
 //	GlobalAveragePoolGrad(dy, x)
@@ -38,6 +38,8 @@ func init() {
 	}
 	convInput, convWeight := grad("ConvGradInput", 3, 3, 2), grad("ConvGradWeight", 3, 3, 2)
 	convInput.MACs = func(n *Node) int64 { return convGradMACs(n.in(0), n.in(1)) }
+	convWeight.MaxOut = 2
+	convWeight.Infer = inferConvGradWeight
 	convWeight.MACs = func(n *Node) int64 { return convGradMACs(n.in(1), n.in(2)) }
 	Register(
 		convInput, convWeight,
@@ -65,6 +67,15 @@ func convGradMACs(dy, w Shape) int64 {
 		list = append(list, d.size())
 	}
 	return clampMul(list...)
+}
+
+func inferConvGradWeight(n *Node) error {
+	w := n.in(2)
+	n.set(0, n.inType(0), w)
+	if len(w) > 0 {
+		n.set(1, n.inType(0), w[:1])
+	}
+	return nil
 }
 
 func inferBatchNormTrain(n *Node) error {

@@ -1,0 +1,3 @@
+package graph
+
+func (r *removal) fold(note func(string)) {}
