@@ -178,42 +178,49 @@ func TestAgainstNaive(t *testing.T) {
 	}
 }
 
-// verify runs every output form for every pool and compares with naive.
+// verify runs a level with every pool and compares with naive.
 func (pr *problem) verify(t *testing.T, l cpu.Level, pools []*parallel.Pool) {
 	t.Helper()
-	s, want := &pr.s, naive(pr.s, pr.p, pr.src)
+	want := naive(pr.s, pr.p, pr.src)
 	c := newAt(l, pr.s, pr.p)
-	n := pixels(s) * s.DstStride
-	const guard = 0x5a
 	for _, pool := range pools {
-		scratch := make([]byte, c.Scratch(pool.Workers()))
-		for i := range scratch {
-			scratch[i] = uint8(i * 7)
+		pr.compare(t, c, pool, want)
+	}
+}
+
+// compare runs every output form and compares with the sums wanted.
+func (pr *problem) compare(t *testing.T, c *Conv, pool *parallel.Pool, want []int64) {
+	t.Helper()
+	const guard = 0x5a
+	s := &pr.s
+	n := pixels(s) * s.DstStride
+	scratch := make([]byte, c.Scratch(pool.Workers()))
+	for i := range scratch {
+		scratch[i] = uint8(i * 7)
+	}
+	u8, sum, f32, i32 := make([]uint8, n), make([]uint8, n), make([]float32, n), make([]int32, n)
+	for i := range n {
+		u8[i], sum[i], f32[i], i32[i] = guard, guard, guard, guard
+	}
+	c.Run(pool, u8, pr.src, scratch)
+	c.RunAdd(pool, sum, pr.src, pr.add, pr.q, scratch)
+	c.RunFloat(pool, f32, pr.src, scratch)
+	c.RunInt32(pool, i32, pr.src, scratch)
+	for i := range n {
+		m, k := i/s.DstStride, i%s.DstStride
+		wu, ws, wf, wi := uint8(guard), uint8(guard), float32(guard), int32(guard)
+		if k < s.K {
+			wi = int32(want[m*s.K+k])
+			v := float32(wi) * pr.p.Scale[k]
+			wf = min(max(v, pr.p.FMin), pr.p.FMax)
+			wu = uint8(min(max(int(math.RoundToEven(float64(v)))+int(pr.p.DstZero), int(pr.p.Min)), int(pr.p.Max)))
+			var one [1]uint8
+			qvec.Add(one[:], []uint8{wu}, pr.add[m*s.AddStride+k:][:1], pr.q)
+			ws = one[0]
 		}
-		u8, sum, f32, i32 := make([]uint8, n), make([]uint8, n), make([]float32, n), make([]int32, n)
-		for i := range n {
-			u8[i], sum[i], f32[i], i32[i] = guard, guard, guard, guard
-		}
-		c.Run(pool, u8, pr.src, scratch)
-		c.RunAdd(pool, sum, pr.src, pr.add, pr.q, scratch)
-		c.RunFloat(pool, f32, pr.src, scratch)
-		c.RunInt32(pool, i32, pr.src, scratch)
-		for i := range n {
-			m, k := i/s.DstStride, i%s.DstStride
-			wu, ws, wf, wi := uint8(guard), uint8(guard), float32(guard), int32(guard)
-			if k < s.K {
-				wi = int32(want[m*s.K+k])
-				v := float32(wi) * pr.p.Scale[k]
-				wf = min(max(v, pr.p.FMin), pr.p.FMax)
-				wu = uint8(min(max(int(math.RoundToEven(float64(v)))+int(pr.p.DstZero), int(pr.p.Min)), int(pr.p.Max)))
-				var one [1]uint8
-				qvec.Add(one[:], []uint8{wu}, pr.add[m*s.AddStride+k:][:1], pr.q)
-				ws = one[0]
-			}
-			if u8[i] != wu || sum[i] != ws || f32[i] != wf || i32[i] != wi {
-				t.Fatalf("%s, %d workers, %+v: pixel %d channel %d: got %d, %d, %g, %d, want %d, %d, %g, %d",
-					c.Kernel(), pool.Workers(), *s, m, k, u8[i], sum[i], f32[i], i32[i], wu, ws, wf, wi)
-			}
+		if u8[i] != wu || sum[i] != ws || f32[i] != wf || i32[i] != wi {
+			t.Fatalf("%s, %d workers, %+v: pixel %d channel %d: got %d, %d, %g, %d, want %d, %d, %g, %d",
+				c.Kernel(), pool.Workers(), *s, m, k, u8[i], sum[i], f32[i], i32[i], wu, ws, wf, wi)
 		}
 	}
 }

@@ -1,0 +1,306 @@
+//go:build amd64 && !purego
+
+package qconv
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// This file executes the generated AVX-512 assembly by interpretation, so that
+// the VNNI kernels are tested on CPUs that lack the instructions. It knows
+// what those kernels use and no more.
+
+// instruction is one line of assembly.
+type instruction struct {
+	op   string
+	args []string
+}
+
+// function is the code of a TEXT block.
+type function struct {
+	code   []instruction
+	labels map[string]int
+}
+
+var spaces = regexp.MustCompile(`[ \t]+`)
+
+// parseAssembly reads the functions of a file as avo writes them.
+func parseAssembly(t testing.TB, file string) map[string]*function {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]*function{}
+	var f *function
+	for _, line := range strings.Split(string(text), "\n") {
+		line, _, _ = strings.Cut(line, "//")
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "" || line[0] == '#':
+		case strings.HasPrefix(line, "TEXT"):
+			f = &function{labels: map[string]int{}}
+			name, _, _ := strings.Cut(strings.TrimPrefix(line, "TEXT ·"), "(")
+			all[name] = f
+		case strings.HasSuffix(line, ":"):
+			f.labels[strings.TrimSuffix(line, ":")] = len(f.code)
+		default:
+			op, rest, _ := strings.Cut(spaces.ReplaceAllString(line, " "), " ")
+			in := instruction{op: op}
+			if rest != "" {
+				in.args = strings.Split(rest, ", ")
+			}
+			f.code = append(f.code, in)
+		}
+	}
+	return all
+}
+
+// machine is the state of the processor.
+type machine struct {
+	gp    map[string]int64
+	z     [32][64]byte
+	cmp   [2]int64 // operands of the last comparison, or a result and 0
+	param unsafe.Pointer
+}
+
+// bytesAt views memory at an address.
+func bytesAt(addr int64, n int) []byte {
+	return unsafe.Slice(*(**byte)(unsafe.Pointer(&addr)), n)
+}
+
+var memory = regexp.MustCompile(`^(-?\d+)?\((\w+)\)(?:\((\w+)\*(\d)\))?$`)
+
+// address evaluates a memory operand.
+func (m *machine) address(arg string) (int64, bool) {
+	p := memory.FindStringSubmatch(arg)
+	if p == nil {
+		return 0, false
+	}
+	disp, _ := strconv.ParseInt("0"+p[1], 10, 64)
+	scale, _ := strconv.ParseInt("0"+p[4], 10, 64)
+	return m.gp[p[2]] + disp + m.gp[p[3]]*scale, true
+}
+
+// int reads a 64-bit operand.
+func (m *machine) int(arg string) int64 {
+	if arg[0] == '$' {
+		v, err := strconv.ParseInt(arg[1:], 0, 64)
+		if err != nil {
+			panic(err)
+		}
+		return v
+	}
+	if strings.HasSuffix(arg, "(FP)") {
+		return int64(uintptr(m.param))
+	}
+	if a, ok := m.address(arg); ok {
+		return int64(binary.LittleEndian.Uint64(bytesAt(a, 8)))
+	}
+	return m.gp[arg]
+}
+
+// setInt writes a 64-bit operand.
+func (m *machine) setInt(arg string, v int64) {
+	if a, ok := m.address(arg); ok {
+		binary.LittleEndian.PutUint64(bytesAt(a, 8), uint64(v))
+		return
+	}
+	m.gp[arg] = v
+}
+
+// vec gives the bytes of a vector operand, to read or write.
+func (m *machine) vec(arg string) []byte {
+	if a, ok := m.address(arg); ok {
+		return bytesAt(a, 64)
+	}
+	i, err := strconv.Atoi(arg[1:])
+	if err != nil || arg[0] != 'Z' {
+		panic("no vector operand: " + arg)
+	}
+	return m.z[i][:]
+}
+
+func lane(b []byte, i int) uint32         { return binary.LittleEndian.Uint32(b[4*i:]) }
+func setLane(b []byte, i int, v uint32)   { binary.LittleEndian.PutUint32(b[4*i:], v) }
+func laneFloat(b []byte, i int) float32   { return math.Float32frombits(lane(b, i)) }
+func setFloat(b []byte, i int, v float32) { setLane(b, i, math.Float32bits(v)) }
+
+// lanes sets each of the 16 lanes of the last operand from the others' lanes.
+func (m *machine) lanes(in instruction, f func(a, b, c uint32) uint32) {
+	n := len(in.args) - 1
+	src := [2][]byte{m.vec(in.args[0]), m.vec(in.args[n-1])}
+	dst := m.vec(in.args[n])
+	for i := range 16 {
+		setLane(dst, i, f(lane(src[0], i), lane(src[1], i), lane(dst, i)))
+	}
+}
+
+// floats is lanes for two float operands.
+func (m *machine) floats(in instruction, f func(a, b float32) float32) {
+	m.lanes(in, func(a, b, _ uint32) uint32 {
+		return math.Float32bits(f(math.Float32frombits(a), math.Float32frombits(b)))
+	})
+}
+
+// jump reports whether a branch is taken.
+func (m *machine) jump(op string) bool {
+	a, b := m.cmp[0], m.cmp[1]
+	switch op {
+	case "JMP":
+		return true
+	case "JEQ":
+		return a == b
+	case "JNE":
+		return a != b
+	case "JLT":
+		return a < b
+	case "JGE":
+		return a >= b
+	case "JA":
+		return uint64(a) > uint64(b)
+	}
+	panic("unknown branch " + op)
+}
+
+// run executes a function of one pointer argument.
+func (m *machine) run(f *function, arg unsafe.Pointer) {
+	m.param, m.gp = arg, map[string]int64{}
+	for pc := 0; ; pc++ {
+		in := f.code[pc]
+		switch {
+		case in.op == "RET":
+			return
+		case in.op[0] == 'J':
+			if m.jump(in.op) {
+				pc = f.labels[in.args[0]] - 1
+			}
+		case in.op[0] == 'V':
+			m.vector(in)
+		default:
+			m.scalar(in)
+		}
+	}
+}
+
+func (m *machine) scalar(in instruction) {
+	last := in.args[len(in.args)-1]
+	result := func(v int64) {
+		m.setInt(last, v)
+		m.cmp = [2]int64{v, 0}
+	}
+	switch in.op {
+	case "MOVQ":
+		m.setInt(last, m.int(in.args[0]))
+	case "MOVLQSX":
+		a, _ := m.address(in.args[0])
+		m.setInt(last, int64(int32(binary.LittleEndian.Uint32(bytesAt(a, 4)))))
+	case "ADDQ":
+		result(m.int(last) + m.int(in.args[0]))
+	case "SUBQ":
+		result(m.int(last) - m.int(in.args[0]))
+	case "DECQ":
+		result(m.int(last) - 1)
+	case "CMPQ":
+		m.cmp = [2]int64{m.int(in.args[0]), m.int(in.args[1])}
+	default:
+		panic(fmt.Sprintf("unknown instruction %v", in))
+	}
+}
+
+func (m *machine) vector(in instruction) {
+	switch in.op {
+	case "VZEROUPPER":
+	case "VMOVDQU32", "VMOVDQA32":
+		copy(m.vec(in.args[1]), m.vec(in.args[0]))
+	case "VPBROADCASTD":
+		a, _ := m.address(in.args[0])
+		for i := range 16 {
+			copy(m.vec(in.args[1])[4*i:], bytesAt(a, 4))
+		}
+	case "VPMOVZXWD", "VPMOVZXBD":
+		a, _ := m.address(in.args[0])
+		for i := range 16 {
+			v := uint32(bytesAt(a, 16)[i])
+			if in.op == "VPMOVZXWD" {
+				v = uint32(binary.LittleEndian.Uint16(bytesAt(a, 32)[2*i:]))
+			}
+			setLane(m.vec(in.args[1]), i, v)
+		}
+	case "VPMOVDB":
+		a, _ := m.address(in.args[1])
+		for i := range 16 {
+			bytesAt(a, 16)[i] = byte(lane(m.vec(in.args[0]), i))
+		}
+	case "VPDPBUSD": // signed, unsigned, sum
+		m.lanes(in, func(s, u, sum uint32) uint32 {
+			for k := range 4 {
+				sum += uint32(int32(int8(s>>(8*k))) * int32(uint8(u>>(8*k))))
+			}
+			return sum
+		})
+	case "VPADDD":
+		m.lanes(in, func(a, b, _ uint32) uint32 { return a + b })
+	case "VPMAXSD":
+		m.lanes(in, func(a, b, _ uint32) uint32 { return uint32(max(int32(a), int32(b))) })
+	case "VPMINSD":
+		m.lanes(in, func(a, b, _ uint32) uint32 { return uint32(min(int32(a), int32(b))) })
+	case "VCVTDQ2PS":
+		m.lanes(in, func(a, _, _ uint32) uint32 { return math.Float32bits(float32(int32(a))) })
+	case "VCVTPS2DQ":
+		m.lanes(in, func(a, _, _ uint32) uint32 {
+			r := math.RoundToEven(float64(math.Float32frombits(a)))
+			if !(r >= math.MinInt32 && r <= math.MaxInt32) {
+				r = math.MinInt32
+			}
+			return uint32(int32(r))
+		})
+	case "VMULPS":
+		m.floats(in, func(a, b float32) float32 { return a * b })
+	case "VMAXPS":
+		m.floats(in, func(a, b float32) float32 { return max(a, b) })
+	case "VMINPS":
+		m.floats(in, func(a, b float32) float32 { return min(a, b) })
+	default:
+		panic(fmt.Sprintf("unknown instruction %v", in))
+	}
+}
+
+// TestSimulatedVNNI runs the VNNI path by interpretation.
+func TestSimulatedVNNI(t *testing.T) {
+	code := parseAssembly(t, "kernels_amd64.s")
+	var m machine
+	i := vnni
+	i.simulate = func(a *tileArgs, rows, vecs int) {
+		m.run(code[fmt.Sprintf("qtileVNNI%dx%d", rows, 16*vecs)], unsafe.Pointer(a))
+	}
+	pool := parallel.New(1) // the machine is one
+	defer pool.Close()
+	rng := rand.New(rand.NewPCG(5, 6))
+	for n, s := range []Shape{
+		{N: 1, H: 1, W: 1, C: 12, K: 33, P: 1, Q: 1},
+		{N: 1, H: 3, W: 5, C: 8, K: 32, R: 3, S: 3, P: 3, Q: 5, PadH: 1, PadW: 1},
+		{N: 2, H: 5, W: 5, C: 3, K: 48, R: 3, S: 3, P: 3, Q: 3, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2},
+		{N: 1, H: 3, W: 3, C: 5, K: 7, P: 3, Q: 3, DstStride: 9},
+		{N: 1, H: 4, W: 9, C: 64, K: 20, Groups: 2, P: 4, Q: 9},
+		{N: 1, H: 23, W: 1, C: 4, K: 16, P: 23, Q: 1},
+	} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			pr := newProblem(rng, s)
+			c := newAt(0, s, pr.p)
+			c.p.Weights = pr.p.Weights
+			c.run = newTiled(c, &i)
+			pr.compare(t, c, pool, naive(pr.s, pr.p, pr.src))
+		})
+	}
+}
