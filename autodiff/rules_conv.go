@@ -32,11 +32,15 @@ func (b *Builder) channelSum(v *graph.Value) *graph.Value {
 func convRule(b *Builder, n *graph.Node, dy []*graph.Value) ([]*graph.Value, error) {
 	x, w := n.Inputs[0], n.Inputs[1]
 	dx := make([]*graph.Value, 3)
-	if b.Wants(n, 2) {
+	switch {
+	case b.Wants(n, 1):
+		outputs := 1
+		if b.Wants(n, 2) {
+			outputs = 2
+		}
+		copy(dx[1:], b.Node(graph.DrawknifeDomain, "ConvGradWeight", n.Attrs.Clone(), outputs, x, dy[0], w))
+	case b.Wants(n, 2):
 		dx[2] = b.channelSum(dy[0])
-	}
-	if b.Wants(n, 1) {
-		dx[1] = b.Own("ConvGradWeight", n.Attrs.Clone(), x, dy[0], w)
 	}
 	if b.Wants(n, 0) {
 		dx[0] = b.Own("ConvGradInput", n.Attrs.Clone(), dy[0], w, x)

@@ -43,7 +43,8 @@ func convGradInput(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error)
 	return one(ofFloats(x.DType, dx, x.Shape))
 }
 
-// convGradWeight is Σ over images and pixels: dw[m, c, k] += x[c, o·stride + k]·dy[m, o].
+// convGradWeight is Σ over images and pixels: dw[m, c, k] += x[c, o·stride + k]·dy[m, o],
+// and db[m] += dy[m, o].
 func convGradWeight(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
 	x, dy, w := in[0], in[1], in[2]
 	win, err := convGradWindow(n, x, w, dy)
@@ -61,7 +62,17 @@ func convGradWeight(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error
 			dw[wAt+tap] += total
 		})
 	})
-	return one(ofFloats(w.DType, dw, w.Shape))
+	out, err := one(ofFloats(w.DType, dw, w.Shape))
+	if err != nil || !wants(n, 1) {
+		return out, err
+	}
+	db := make([]float64, w.Shape[0])
+	size := volume(win.out)
+	for i := range dyv {
+		db[i/size%len(db)] += dyv[i]
+	}
+	bias, err := ofFloats(w.DType, db, w.Shape[:1])
+	return append(out, bias), err
 }
 
 // convGradWindow is the window of the convolution whose gradient is wanted.
