@@ -34,7 +34,8 @@ const (
 	// raw functions see the tensors as they are.
 	raw kind = iota
 	// arithmetic functions see float16 and bfloat16 as float32; if input 0
-	// was narrow, a float32 output 0 is rounded to its type.
+	// was narrow, a float32 output 0 is rounded to its type. Types of less
+	// than 8 bits are refused.
 	arithmetic
 	// movement functions only move elements: they see 4-bit and 2-bit
 	// integers as 8-bit ones, and outputs are packed again.
@@ -107,6 +108,12 @@ func (e entry) run(n *graph.Node, in []*tensor.Tensor) (out []*tensor.Tensor, er
 	for i, t := range args {
 		if t == nil {
 			continue
+		}
+		if err := checkSize(t.Shape); err != nil {
+			return nil, fmt.Errorf("input %d: %w", i, err)
+		}
+		if b := t.DType.Bits(); e.kind == arithmetic && b > 0 && b < 8 {
+			return nil, fmt.Errorf("not defined for %v", t.DType)
 		}
 		if wide := e.kind.widen(t.DType); wide != t.DType {
 			if args[i], err = t.Convert(wide); err != nil {

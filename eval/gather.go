@@ -248,7 +248,7 @@ func oneHot(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	if values.Len() != 2 || depth < 0 || depth > maxElements {
+	if values.Len() != 2 || depth < 0 || depth > float64(maxElements) {
 		return nil, fmt.Errorf("depth %v with values of shape %v", depth, values.Shape)
 	}
 	axis, err := normAxis(n.Int("axis", -1), index.Rank()+1)

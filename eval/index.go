@@ -190,6 +190,9 @@ func take(src *tensor.Tensor, index [][]int, fill *tensor.Tensor) (*tensor.Tenso
 	if err != nil {
 		return nil, err
 	}
+	if out.Len() == 0 {
+		return out, nil
+	}
 	if fill != nil {
 		copyRow(out, fill, 0, 1, 0, 0, out.Len())
 	}

@@ -176,7 +176,10 @@ func layerNorm(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
-	stash := tensor.DType(n.Int("stash_type", int(tensor.Float32)))
+	stash, err := typeAttr(n, "stash_type", tensor.Float32)
+	if err != nil {
+		return nil, err
+	}
 	m, err := ofFloats(stash, means, shape)
 	if err != nil {
 		return nil, err

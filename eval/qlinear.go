@@ -15,15 +15,15 @@ import (
 // even and saturate.
 
 func init() {
-	register("", raw, 8, map[string]Func{"QLinearConv": qlinearConv, "QLinearMatMul": qlinearMatMul})
-	register("", raw, 2, map[string]Func{"ConvInteger": convInteger, "MatMulInteger": matMulInteger})
+	register("", arithmetic, 8, map[string]Func{"QLinearConv": qlinearConv, "QLinearMatMul": qlinearMatMul})
+	register("", arithmetic, 2, map[string]Func{"ConvInteger": convInteger, "MatMulInteger": matMulInteger})
 	const ms = graph.MicrosoftDomain
-	register(ms, raw, 7, map[string]Func{
+	register(ms, arithmetic, 7, map[string]Func{
 		"QLinearAdd": qlinearBinary(func(a, b float32) float32 { return a + b }),
 		"QLinearMul": qlinearBinary(func(a, b float32) float32 { return a * b }),
 	})
-	register(ms, raw, 5, map[string]Func{"QLinearConcat": qlinearConcat, "QGemm": qGemm})
-	register(ms, raw, 4, map[string]Func{
+	register(ms, arithmetic, 5, map[string]Func{"QLinearConcat": qlinearConcat, "QGemm": qGemm})
+	register(ms, arithmetic, 4, map[string]Func{
 		"QLinearSigmoid": qlinearUnary(func(*graph.Node) func(float64) float64 { return sigmoid }),
 		"QLinearLeakyRelu": qlinearUnary(func(n *graph.Node) func(float64) float64 {
 			alpha := float64(n.Float("alpha", 0.01))

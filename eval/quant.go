@@ -109,11 +109,12 @@ func limits(d tensor.DType) (lo, hi int64, ok bool) {
 // whose type is the output's unless output_dtype says otherwise.
 func quantizeLinear(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
 	x, zero := in[0], input(in, 2)
-	d := tensor.Uint8
+	d, err := typeAttr(n, "output_dtype", tensor.Uint8)
+	if err != nil {
+		return nil, err
+	}
 	if zero != nil {
 		d = zero.DType
-	} else if t := tensor.DType(n.Int("output_dtype", 0)); t != tensor.Invalid {
-		d = t
 	}
 	g, err := newGrid(x.Shape, in[1], zero, n.Int("axis", 1), n.Int("block_size", 0))
 	if err != nil {
@@ -146,9 +147,9 @@ func dequantizeLinear(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, err
 	if err != nil {
 		return nil, err
 	}
-	d := in[1].DType
-	if t := tensor.DType(n.Int("output_dtype", 0)); t != tensor.Invalid {
-		d = t
+	d, err := typeAttr(n, "output_dtype", in[1].DType)
+	if err != nil {
+		return nil, err
 	}
 	out := make([]float32, x.Len())
 	if x.DType.IsFloat() {

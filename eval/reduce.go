@@ -137,25 +137,24 @@ func reduction(float func([]float64) float64, signed func([]int64) int64) Func {
 		shape := reducedShape(x.Shape, axes, n.Int("keepdims", 1) != 0)
 		if x.DType.IsInt() || x.DType == tensor.Bool {
 			data, out := integers(x), make([]int64, product(shape))
-			gather(data, x.Shape, axes, func(o int, part []int64) { out[o] = signed(part) }, x.DType == tensor.Uint64)
+			if x.DType == tensor.Uint64 && len(data) > 0 && slices.Min(data) < 0 {
+				return nil, fmt.Errorf("uint64 elements from 2^63 on are not supported")
+			}
+			gather(data, x.Shape, axes, func(o int, part []int64) { out[o] = signed(part) })
 			return one(ofInts(x.DType, out, shape))
 		}
 		out := make([]float64, product(shape))
-		gather(floats(x), x.Shape, axes, func(o int, part []float64) { out[o] = float(part) }, false)
+		gather(floats(x), x.Shape, axes, func(o int, part []float64) { out[o] = float(part) })
 		return one(ofFloats(x.DType, out, shape))
 	}
 }
 
-// gather collects the elements reduced to each result. beyond reports values
-// of uint64 that int64 cannot order as a panic, which Node makes an error.
-func gather[T float64 | int64](data []T, shape, axes []int, f func(o int, part []T), beyond bool) {
+// gather collects the elements reduced to each result.
+func gather[T float64 | int64](data []T, shape, axes []int, f func(o int, part []T)) {
 	var part []T
 	eachReduced(shape, axes, func(o int, at []int) {
 		part = part[:0]
 		for _, a := range at {
-			if beyond && data[a] < 0 {
-				panic("a uint64 element exceeds the range of int64")
-			}
 			part = append(part, data[a])
 		}
 		f(o, part)

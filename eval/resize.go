@@ -38,6 +38,9 @@ func resize(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
 	if err != nil {
 		return nil, err
 	}
+	if product(shape) == 0 {
+		return one(allocate(in[0].DType, shape...))
+	}
 	if r.mode == "nearest" {
 		return one(r.pick(in[0], shape, lines))
 	}
@@ -126,7 +129,7 @@ func resizeShape(n *graph.Node, x, scales, sizes *tensor.Tensor, axes []int) ([]
 		return nil, nil, fmt.Errorf("scales %v for %d axes", scale, len(axes))
 	}
 	for i, a := range axes {
-		if !(scale[i] > 0) || float64(scale[i])*float64(x.Shape[a]) > maxElements {
+		if !(scale[i] > 0) || float64(scale[i])*float64(x.Shape[a]) > float64(maxElements) {
 			return nil, nil, fmt.Errorf("scale %v of an axis of %d elements is out of range", scale[i], x.Shape[a])
 		}
 		if given {

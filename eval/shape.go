@@ -20,11 +20,11 @@ func init() {
 		},
 		"Dropout":         dropout,
 		"Cast":            cast,
-		"Range":           rangeOf,
 		"EyeLike":         eyeLike,
 		"ConstantOfShape": constantOfShape,
 	})
 	register("", raw, 0, map[string]Func{"Constant": constant})
+	register("", arithmetic, 3, map[string]Func{"Range": rangeOf})
 	register("", raw, 2, map[string]Func{
 		"Reshape":   reshape,
 		"Unsqueeze": unsqueeze,
@@ -175,7 +175,11 @@ func dropout(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
 }
 
 func cast(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
-	return one(castTo(in[0], tensor.DType(n.Int("to", 0)), n.Int("saturate", 1) != 0))
+	to, err := typeAttr(n, "to", tensor.Invalid)
+	if err != nil {
+		return nil, err
+	}
+	return one(castTo(in[0], to, n.Int("saturate", 1) != 0))
 }
 
 // constant is the tensor of the attribute that is present.
@@ -228,14 +232,11 @@ func constantOfShape(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, erro
 
 // rangeOf counts from start (input 0) by delta (2) up to but without limit (1).
 func rangeOf(_ *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
-	if input(in, 1) == nil || input(in, 2) == nil {
-		return nil, fmt.Errorf("lacks its limit or delta")
-	}
-	if err := sameTypes(in...); err != nil {
+	if err := sameTypes(in[:3]...); err != nil {
 		return nil, err
 	}
 	var v [3]float64
-	for i, t := range in {
+	for i, t := range in[:3] {
 		var err error
 		if v[i], err = scalar(t, "argument"); err != nil {
 			return nil, err
@@ -245,7 +246,7 @@ func rangeOf(_ *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
 	if !(count > 0) { // also when delta is 0 or something is NaN
 		count = 0
 	}
-	if v[2] == 0 || count > maxElements {
+	if v[2] == 0 || count > float64(maxElements) {
 		return nil, fmt.Errorf("the range from %v to %v by %v is too long", v[0], v[1], v[2])
 	}
 	shape, d := []int{int(count)}, in[0].DType
@@ -268,7 +269,11 @@ func eyeLike(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
 	if x.Rank() != 2 {
 		return nil, fmt.Errorf("input of shape %v, want a matrix", x.Shape)
 	}
-	d, k := tensor.DType(n.Int("dtype", int(x.DType))), n.Int("k", 0)
+	d, err := typeAttr(n, "dtype", x.DType)
+	if err != nil {
+		return nil, err
+	}
+	k := n.Int("k", 0)
 	out := make([]float64, x.Len())
 	for i := range x.Shape[0] {
 		if j := i + k; j >= 0 && j < x.Shape[1] {

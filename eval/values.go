@@ -11,7 +11,7 @@ import (
 
 // maxElements bounds one output, so that a hostile model cannot exhaust the
 // memory with a single Expand.
-const maxElements = 1 << 29
+var maxElements = 1 << 29
 
 // number lists the element types that Go computes with.
 type number interface {
@@ -30,15 +30,32 @@ func allocate(d tensor.DType, shape ...int) (*tensor.Tensor, error) {
 	return tensor.New(d, shape...), nil
 }
 
+// checkSize refuses shapes of more than maxElements elements, empty axes not
+// counted: loops run over the others.
 func checkSize(shape []int) error {
-	n, ok := tensor.NumElements(shape)
-	if !ok {
-		return fmt.Errorf("invalid output shape %v", shape)
+	if _, ok := tensor.NumElements(shape); !ok {
+		return fmt.Errorf("invalid shape %v", shape)
 	}
-	if n > maxElements {
-		return fmt.Errorf("the output of shape %v has more than %d elements", shape, maxElements)
+	n := 1
+	for _, d := range shape {
+		if n *= max(d, 1); n > maxElements || n < 0 {
+			return fmt.Errorf("a tensor of shape %v has more than %d elements", shape, maxElements)
+		}
 	}
 	return nil
+}
+
+// typeAttr reads an element type from an attribute; def if it is absent or 0.
+func typeAttr(n *graph.Node, name string, def tensor.DType) (tensor.DType, error) {
+	v := n.Int(name, 0)
+	if v == 0 {
+		return def, nil
+	}
+	d := tensor.DType(v)
+	if v < 0 || v > 255 || !d.Known() || d == tensor.Complex64 || d == tensor.Complex128 {
+		return 0, fmt.Errorf("%s %d is no element type that can be computed with", name, v)
+	}
+	return d, nil
 }
 
 // one wraps a single output.
