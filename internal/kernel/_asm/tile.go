@@ -11,6 +11,7 @@ import (
 func init() { families["tile"] = emitTiles }
 
 func emitTiles() {
+	emitTranspose8()
 	for _, s := range []struct{ rows, vecs int }{{12, 1}, {6, 2}, {4, 3}} {
 		tile{isa: avx2, rows: s.rows, vecs: s.vecs}.emit()
 	}

@@ -5,6 +5,9 @@ package tile
 import "github.com/drawknife/drawknife/internal/cpu"
 
 func init() {
+	if cpu.Has(cpu.AVX2) {
+		transpose8 = transpose8AVX2
+	}
 	sets = append(sets,
 		&Set{
 			Name: "avx2", Level: cpu.AVX2, Lanes: 8,
@@ -41,3 +44,6 @@ func tileAVX512x12x32(a *Args)
 
 //go:noescape
 func tileAVX512x8x48(a *Args)
+
+//go:noescape
+func transpose8AVX2(dst *float32, ldd int, src *float32, lds int)

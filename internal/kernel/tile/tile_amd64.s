@@ -4,6 +4,72 @@
 
 #include "textflag.h"
 
+// func transpose8AVX2(dst *float32, ldd int, src *float32, lds int)
+// Requires: AVX
+TEXT ·transpose8AVX2(SB), NOSPLIT, $0-32
+	MOVQ       dst+0(FP), DI
+	MOVQ       ldd+8(FP), AX
+	MOVQ       src+16(FP), SI
+	MOVQ       lds+24(FP), BX
+	SHLQ       $0x02, AX
+	SHLQ       $0x02, BX
+	VMOVUPS    (SI), Y0
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y1
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y2
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y3
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y4
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y5
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y6
+	ADDQ       BX, SI
+	VMOVUPS    (SI), Y7
+	VUNPCKLPS  Y1, Y0, Y8
+	VUNPCKHPS  Y1, Y0, Y9
+	VUNPCKLPS  Y3, Y2, Y10
+	VUNPCKHPS  Y3, Y2, Y11
+	VUNPCKLPS  Y5, Y4, Y12
+	VUNPCKHPS  Y5, Y4, Y13
+	VUNPCKLPS  Y7, Y6, Y14
+	VUNPCKHPS  Y7, Y6, Y15
+	VSHUFPS    $0x44, Y10, Y8, Y0
+	VSHUFPS    $0xee, Y10, Y8, Y1
+	VSHUFPS    $0x44, Y11, Y9, Y2
+	VSHUFPS    $0xee, Y11, Y9, Y3
+	VSHUFPS    $0x44, Y14, Y12, Y4
+	VSHUFPS    $0xee, Y14, Y12, Y5
+	VSHUFPS    $0x44, Y15, Y13, Y6
+	VSHUFPS    $0xee, Y15, Y13, Y7
+	VPERM2F128 $0x20, Y4, Y0, Y8
+	VMOVUPS    Y8, (DI)
+	ADDQ       AX, DI
+	VPERM2F128 $0x20, Y5, Y1, Y8
+	VMOVUPS    Y8, (DI)
+	ADDQ       AX, DI
+	VPERM2F128 $0x20, Y6, Y2, Y8
+	VMOVUPS    Y8, (DI)
+	ADDQ       AX, DI
+	VPERM2F128 $0x20, Y7, Y3, Y8
+	VMOVUPS    Y8, (DI)
+	ADDQ       AX, DI
+	VPERM2F128 $0x31, Y4, Y0, Y8
+	VMOVUPS    Y8, (DI)
+	ADDQ       AX, DI
+	VPERM2F128 $0x31, Y5, Y1, Y8
+	VMOVUPS    Y8, (DI)
+	ADDQ       AX, DI
+	VPERM2F128 $0x31, Y6, Y2, Y8
+	VMOVUPS    Y8, (DI)
+	ADDQ       AX, DI
+	VPERM2F128 $0x31, Y7, Y3, Y8
+	VMOVUPS    Y8, (DI)
+	VZEROUPPER
+	RET
+
 // func tileAVX2x12x8(a *byte)
 // Requires: AVX, CMOV, FMA3
 TEXT ·tileAVX2x12x8(SB), NOSPLIT, $8-8

@@ -47,3 +47,26 @@ func TestColumnsCover(t *testing.T) {
 		}
 	}
 }
+
+func TestTranspose(t *testing.T) {
+	for _, s := range [][2]int{{1, 1}, {8, 8}, {7, 9}, {16, 24}, {19, 33}} {
+		rows, cols := s[0], s[1]
+		lds, ldd := cols+3, rows+2
+		src, dst := make([]float32, rows*lds), make([]float32, cols*ldd)
+		for i := range src {
+			src[i] = float32(i + 1)
+		}
+		Transpose(dst, ldd, src, lds, rows, cols)
+		for c := range cols {
+			for r := range ldd {
+				want := float32(0)
+				if r < rows {
+					want = src[r*lds+c]
+				}
+				if dst[c*ldd+r] != want {
+					t.Fatalf("%dx%d: dst[%d][%d] = %g, want %g", rows, cols, c, r, dst[c*ldd+r], want)
+				}
+			}
+		}
+	}
+}

@@ -22,5 +22,6 @@ func Transpose(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	}
 }
 
-// transpose8 transposes an 8 x 8 square; nil if this CPU has no fast way.
+// transpose8 transposes an 8 x 8 square; nil if this CPU has no fast way. It
+// moves data only, so it need not follow the level that cpu.Best allows.
 var transpose8 func(dst *float32, ldd int, src *float32, lds int)
