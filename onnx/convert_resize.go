@@ -89,8 +89,8 @@ func resizeAllAxes(f *form) bool {
 		return true
 	}
 	delete(f.attrs, "axes")
-	shape := f.shapeOf(0)
-	if shape == nil || f.input(1) != nil {
+	shape, roi := f.shapeOf(0), f.input(1)
+	if shape == nil || roi != nil && (roi.Data == nil || roi.Data.Len() > 0) {
 		return false
 	}
 	scales, sizes := f.input(2), f.input(3)

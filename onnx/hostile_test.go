@@ -126,11 +126,10 @@ func TestTruncatedAndFlipped(t *testing.T) {
 			if _, err := Decode(data[:i]); err == nil && i < len(data)/2 {
 				t.Errorf("a model cut at %d of %d is read without an error", i, len(data))
 			}
-			for bit := range 8 {
-				data[i] ^= 1 << bit
-				try(t, data)
-				data[i] ^= 1 << bit
-			}
+			bit := byte(1) << (i * 5 % 8) // the fuzzer tries the others
+			data[i] ^= bit
+			try(t, data)
+			data[i] ^= bit
 		}
 	}
 }

@@ -76,7 +76,7 @@ func option[T any](list []T) (o T) {
 func decode(data []byte, own bool, o Options) (*graph.Graph, error) {
 	if isGzip(data) {
 		var err error
-		if data, err = gunzip(data); err != nil {
+		if data, err = gunzip(data, int64(len(data))*100+256<<20); err != nil {
 			return nil, err
 		}
 		own = true
@@ -108,10 +108,9 @@ func readFile(path string) ([]byte, error) {
 
 func isGzip(b []byte) bool { return len(b) > 2 && b[0] == 0x1f && b[1] == 0x8b }
 
-// gunzip decompresses a file. Weights hardly compress, so a file that grows
-// out of proportion is refused.
-func gunzip(b []byte) ([]byte, error) {
-	limit := int64(len(b))*100 + 256<<20
+// gunzip decompresses a file of at most limit bytes. Weights hardly compress,
+// so a file that grows out of proportion is refused.
+func gunzip(b []byte, limit int64) ([]byte, error) {
 	z, err := gzip.NewReader(stdbytes.NewReader(b))
 	if err != nil {
 		return nil, fmt.Errorf("gzip: %w", err)
@@ -121,7 +120,7 @@ func gunzip(b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("gzip: %w", err)
 	}
 	if int64(len(out)) > limit {
-		return nil, fmt.Errorf("gzip: more than %d MiB from a file of %d bytes", limit>>20, len(b))
+		return nil, fmt.Errorf("gzip: a file of %d bytes holds more than %d bytes", len(b), limit)
 	}
 	return out, nil
 }
