@@ -174,3 +174,46 @@ func TestHostileSizesAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestFoldShapeArithmetic folds what depends on the known part of a dynamic
+// shape only.
+func TestFoldShapeArithmetic(t *testing.T) {
+	g := graph.New("g")
+	x := g.AddInput("x", tensor.Float32, graph.Shape{graph.Sym("N"), graph.D(3), graph.D(2), graph.D(2)})
+	shape := g.Add("Shape", "shape", nil, x)
+	channels := g.Add("Gather", "gather", nil, shape, g.AddConst("one", i(1)))
+	target := g.Add("Concat", "concat", graph.Attrs{"axis": int64(0)}, g.AddConst("free", i(-1)), channels)
+	y := g.Add("Reshape", "reshape", nil, x, target)
+	g.AddOutput(y)
+	if _, err := Fold(g); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	if len(g.Nodes) != 1 || !slices.Equal(g.Nodes[0].Inputs[1].Data.Int64s(), []int64{-1, 3}) {
+		t.Errorf("left: %v", g.Nodes)
+	}
+}
+
+// TestFoldLeavesLargeResults does not turn a scalar into a large constant.
+func TestFoldLeavesLargeResults(t *testing.T) {
+	g := graph.New("g")
+	big := g.Add("Expand", "big", nil, g.AddConst("v", f([]int{1}, 1)), g.AddConst("s", i(1<<21)))
+	g.AddOutput(g.Add("Relu", "r", nil, big))
+	if n, err := Fold(g); err != nil || n != 0 {
+		t.Errorf("folded %d nodes, %v", n, err)
+	}
+}
+
+// BenchmarkConv is a 3x3 convolution of 64 channels at 28x28 (28.9 million
+// multiply-accumulates).
+func BenchmarkConv(b *testing.B) {
+	x, w := tensor.New(tensor.Float32, 1, 64, 28, 28), tensor.New(tensor.Float32, 64, 64, 3, 3)
+	n := node("Conv", graph.Attrs{"pads": []int64{1, 1, 1, 1}})
+	for b.Loop() {
+		if _, err := Node(n, []*tensor.Tensor{x, w}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
