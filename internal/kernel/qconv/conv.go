@@ -41,7 +41,7 @@ type Conv struct {
 type runner interface {
 	name() string
 	scratch(workers int) int
-	exec(p *parallel.Pool, src []uint8, o *output, scratch []byte)
+	exec(p *parallel.Pool, src []uint8, o output, scratch []byte)
 }
 
 // output says where sums go and as what: exactly one destination is set.
@@ -120,17 +120,17 @@ func (c *Conv) Scratch(workers int) int { return c.run.scratch(workers) }
 
 // Run writes the requantized convolution of src to dst.
 func (c *Conv) Run(p *parallel.Pool, dst, src []uint8, scratch []byte) {
-	c.exec(p, src, &output{u8: dst}, scratch, len(dst))
+	c.exec(p, src, output{u8: dst}, scratch, len(dst))
 }
 
 // RunFloat writes the dequantized convolution of src to dst.
 func (c *Conv) RunFloat(p *parallel.Pool, dst []float32, src []uint8, scratch []byte) {
-	c.exec(p, src, &output{f32: dst}, scratch, len(dst))
+	c.exec(p, src, output{f32: dst}, scratch, len(dst))
 }
 
 // RunInt32 writes the sums themselves to dst, bias included.
 func (c *Conv) RunInt32(p *parallel.Pool, dst []int32, src []uint8, scratch []byte) {
-	c.exec(p, src, &output{i32: dst}, scratch, len(dst))
+	c.exec(p, src, output{i32: dst}, scratch, len(dst))
 }
 
 // RunAdd writes the quantized sum of the requantized convolution of src and
@@ -141,7 +141,7 @@ func (c *Conv) RunAdd(p *parallel.Pool, dst, src, add []uint8, q AddParams, scra
 	if len(add) < need {
 		panic(fmt.Sprintf("qconv: the addend has %d elements, %d needed", len(add), need))
 	}
-	c.exec(p, src, &output{u8: dst, add: add, q: q}, scratch, len(dst))
+	c.exec(p, src, output{u8: dst, add: add, q: q}, scratch, len(dst))
 }
 
 func (c *Conv) dstLen() int { return (pixels(&c.shape)-1)*c.shape.DstStride + c.shape.K }
@@ -151,7 +151,7 @@ func (c *Conv) srcLen() int {
 	return (s.N*s.D*s.H*s.W-1)*s.SrcStride + s.C
 }
 
-func (c *Conv) exec(p *parallel.Pool, src []uint8, o *output, scratch []byte, dst int) {
+func (c *Conv) exec(p *parallel.Pool, src []uint8, o output, scratch []byte, dst int) {
 	if dst < c.dstLen() || len(src) < c.srcLen() || len(scratch) < c.run.scratch(p.Workers()) {
 		panic(fmt.Sprintf("qconv: dst %d, src %d, scratch %d elements; need %d, %d, %d",
 			dst, len(src), len(scratch), c.dstLen(), c.srcLen(), c.run.scratch(p.Workers())))

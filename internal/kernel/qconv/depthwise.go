@@ -105,8 +105,8 @@ func (d *depthwise) name() string {
 
 func (d *depthwise) scratch(workers int) int { return workers*d.g.bytes() + 64 }
 
-func (d *depthwise) exec(pool *parallel.Pool, src []uint8, o *output, scratch []byte) {
-	d.jobs.run(pool, d, job{src: src, o: *o, scratch: align(scratch)}, d.g.blocks)
+func (d *depthwise) exec(pool *parallel.Pool, src []uint8, o output, scratch []byte) {
+	d.jobs.run(pool, d, job{src: src, o: o, scratch: align(scratch)}, d.g.blocks)
 }
 
 func (d *depthwise) tasks(j *job, worker, lo, hi int) {

@@ -30,14 +30,14 @@ func newPortable(c *Conv) *portable {
 func (p *portable) name() string            { return "portable" }
 func (p *portable) scratch(workers int) int { return 0 }
 
-func (p *portable) exec(pool *parallel.Pool, src []uint8, o *output, _ []byte) {
+func (p *portable) exec(pool *parallel.Pool, src []uint8, o output, _ []byte) {
 	s := &p.c.shape
 	pool.For(pixels(s), max(1, s.Q/4), func(_, lo, hi int) {
 		for m := lo; m < hi; m++ {
-			p.pixel(src, o, m)
+			p.pixel(src, &o, m)
 		}
 		if o.add != nil {
-			p.c.addBlock(o, lo, hi-lo, 0, s.K)
+			p.c.addBlock(&o, lo, hi-lo, 0, s.K)
 		}
 	})
 }

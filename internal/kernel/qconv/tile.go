@@ -218,13 +218,13 @@ func (t *tiled) narrowBytes() int {
 	return (len(t.offs)*t.isa.lanes*4 + 63) &^ 63
 }
 
-func (t *tiled) exec(pool *parallel.Pool, src []uint8, o *output, scratch []byte) {
+func (t *tiled) exec(pool *parallel.Pool, src []uint8, o output, scratch []byte) {
 	// Blocks are the tasks; where they are too few, so are ranges of channels.
 	parts := 1
 	if w := pool.Workers(); w > 1 && t.g.blocks < 3*w {
 		parts = min(len(t.units), (3*w+t.g.blocks-1)/t.g.blocks)
 	}
-	t.jobs.run(pool, t, job{src: src, o: *o, scratch: align(scratch), parts: parts}, t.g.blocks*parts)
+	t.jobs.run(pool, t, job{src: src, o: o, scratch: align(scratch), parts: parts}, t.g.blocks*parts)
 }
 
 // tasks computes tasks lo..hi-1 of a job.

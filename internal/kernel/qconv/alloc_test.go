@@ -1,0 +1,32 @@
+package qconv
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/drawknife/drawknife/internal/cpu"
+	"github.com/drawknife/drawknife/internal/parallel"
+)
+
+// TestRunAllocatesNothing checks the vector paths in their steady state.
+func TestRunAllocatesNothing(t *testing.T) {
+	if !cpu.Has(cpu.AVX2) {
+		t.Skip("this CPU has no vector path")
+	}
+	pool := parallel.New(1)
+	defer pool.Close()
+	rng := rand.New(rand.NewPCG(1, 9))
+	for _, s := range []Shape{
+		same(8, 16, 24, 3, 1, 1), same(8, 16, 16, 3, 1, 16), same(8, 5, 5, 1, 1, 1),
+	} {
+		pr := newProblem(rng, s)
+		c := newAt(cpu.AVX2, pr.s, pr.p)
+		scratch, dst := make([]byte, c.Scratch(1)), make([]uint8, pixels(&pr.s)*pr.s.DstStride)
+		if n := testing.AllocsPerRun(20, func() {
+			c.Run(pool, dst, pr.src, scratch)
+			c.RunAdd(pool, dst, pr.src, pr.add, pr.q, scratch)
+		}); n >= 1 {
+			t.Errorf("%s, %+v: %g allocations a run", c.Kernel(), s, n)
+		}
+	}
+}
