@@ -138,7 +138,19 @@ func runSets(t *testing.T, g *graph.Graph, folder string) {
 		for i, v := range g.Inputs {
 			inputs[v.Name] = readTensor(t, filepath.Join(set, fmt.Sprintf("input_%d.pb", i)))
 		}
+		if err := g.InferShapes(); err != nil {
+			t.Fatal(err)
+		}
 		got, err := eval.Run(g, inputs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = eval.Trace(g, inputs, func(v *graph.Value, x *tensor.Tensor) error {
+			if err := agrees(v, x); err != nil {
+				t.Errorf("%v: inferred and computed differ: %v", v.Producer(), err)
+			}
+			return nil
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,6 +165,24 @@ func runSets(t *testing.T, g *graph.Graph, folder string) {
 			}
 		}
 	}
+}
+
+// agrees compares what shape inference knows of a value with the value.
+func agrees(v *graph.Value, x *tensor.Tensor) error {
+	if v.Type != tensor.Invalid && v.Type != x.DType || v.Shape != nil && len(v.Shape) != x.Rank() {
+		return fmt.Errorf("%q is %v%v, inferred %v[%v]", v.Name, x.DType, x.Shape, v.Type, v.Shape)
+	}
+	for i, d := range v.Shape {
+		if d.Known() && d.Size != x.Shape[i] {
+			return fmt.Errorf("%q has shape %v, inferred %v", v.Name, x.Shape, v.Shape)
+		}
+	}
+	for i, e := range v.Elems {
+		if e.Known() && (i >= x.Len() || int64(e.Size) != x.Int64s()[i]) {
+			return fmt.Errorf("%q has elements %v, inferred %v", v.Name, x.Any(), v.Elems)
+		}
+	}
+	return nil
 }
 
 // readTensor reads a TensorProto by wrapping it as the initializer of a model.

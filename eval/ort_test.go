@@ -23,9 +23,17 @@ func TestAgainstONNXRuntime(t *testing.T) {
 	for i, c := range cases() {
 		t.Run(fmt.Sprintf("%d_%v", i, c), func(t *testing.T) {
 			g, feed := c.graph()
+			if err := g.InferShapes(); err != nil {
+				t.Fatal(err)
+			}
 			got, err := eval.Run(g, feed)
 			if err != nil {
 				t.Fatal(err)
+			}
+			for _, v := range g.Outputs {
+				if err := agrees(v, got[v.Name]); err != nil {
+					t.Errorf("inferred and computed differ: %v", err)
+				}
 			}
 			model, err := onnx.Encode(g)
 			if err != nil {
