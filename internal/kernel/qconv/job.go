@@ -24,20 +24,37 @@ type tasker interface {
 }
 
 // jobs keeps jobs for the next run, so that a run allocates nothing.
-type jobs struct{ pool sync.Pool }
+type jobs struct {
+	mu   sync.Mutex
+	free []*job
+}
+
+func (js *jobs) get() *job {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	if n := len(js.free); n > 0 {
+		j := js.free[n-1]
+		js.free = js.free[:n-1]
+		return j
+	}
+	j := new(job)
+	j.body = func(worker, lo, hi int) { j.by.tasks(j, worker, lo, hi) }
+	return j
+}
+
+func (js *jobs) put(j *job) {
+	js.mu.Lock()
+	defer js.mu.Unlock()
+	js.free = append(js.free, j)
+}
 
 func (js *jobs) run(p *parallel.Pool, by tasker, set job, tasks int) {
-	j, _ := js.pool.Get().(*job)
-	if j == nil {
-		j = new(job)
-		j.body = func(worker, lo, hi int) { j.by.tasks(j, worker, lo, hi) }
-	}
-	body := j.body
+	j := js.get()
+	set.by, set.body = by, j.body
 	*j = set
-	j.by, j.body = by, body
-	p.For(tasks, 1, body)
-	*j = job{body: body}
-	js.pool.Put(j)
+	p.For(tasks, 1, j.body)
+	*j = job{body: j.body} // let go of the slices
+	js.put(j)
 }
 
 // align drops the bytes before the first multiple of a cache line.
