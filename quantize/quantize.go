@@ -124,6 +124,7 @@ func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*g
 	if err := ins.run(); err != nil {
 		return nil, nil, err
 	}
+	q.RemoveDead() // the float weights
 	if err := q.Sort(); err != nil {
 		return nil, nil, err
 	}

@@ -49,6 +49,11 @@ func (c *inspectCmd) Run(a *app) error {
 			return fmt.Errorf("%s: %w", c.Model, err)
 		}
 	}
+	if c.Shape == nil {
+		if err := g.InferShapes(); err != nil { // the rest can be shown all the same
+			a.note("note: %s: shapes behind this point are unknown: %v", c.Model, err)
+		}
+	}
 	if c.Dot {
 		return g.WriteDot(a.out)
 	}

@@ -17,7 +17,14 @@ func (a *app) load(spec string) (*graph.Graph, error) {
 	if name, ok := strings.CutPrefix(spec, "zoo:"); ok {
 		return zoo.Build(name, a.Seed)
 	}
-	return onnx.Read(spec)
+	g, err := onnx.Read(spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.InferShapes(); err != nil {
+		return nil, fmt.Errorf("%s: %w", spec, err)
+	}
+	return g, nil
 }
 
 // preFlags override the preprocessing that a model's metadata asks for.

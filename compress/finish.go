@@ -1,0 +1,293 @@
+package compress
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/drawknife/drawknife/data/metrics"
+	"github.com/drawknife/drawknife/engine"
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/measure"
+	"github.com/drawknife/drawknife/onnx"
+	"github.com/drawknife/drawknife/tensor"
+)
+
+// metadata keys of a compressed model's provenance.
+const (
+	recipeKey  = "drawknife.recipe"
+	versionKey = "drawknife.version"
+)
+
+// final is the model that a recipe's steps make, with its provenance.
+func (s *search) final(ctx context.Context, steps []Step) (*graph.Graph, []byte, error) {
+	r := s.recipe
+	r.Steps = steps
+	text, err := r.Bytes()
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := s.apply(ctx, steps)
+	if err != nil {
+		return nil, nil, err
+	}
+	g.Metadata[recipeKey] = string(text)
+	g.Metadata[versionKey] = s.job.Version
+	return g, text, nil
+}
+
+// finish measures the best candidate against the original on all test images,
+// writes the model and its recipe, and fills in the report.
+func (s *search) finish(ctx context.Context) (*Result, error) {
+	j := s.job
+	best := s.best()
+	if best == nil {
+		return nil, fmt.Errorf("compress: no candidate was found")
+	}
+	best.Chosen = true
+	j.say("chosen: %s", best.Name)
+	g, recipe, err := s.final(ctx, best.steps)
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Version: j.Version, Command: j.Command, Model: j.Model, Data: j.Data, Digest: s.recipe.Data, Images: j.Test.Len(),
+		Machine: machine(), Threads: j.Threads, Seed: j.Seed, Budget: j.Budget, Before: s.before, Recipe: string(recipe),
+		Warnings: append([]string{}, s.warnings...), Sensitivity: s.curves}
+	acc, _, err := measure.Accuracy(ctx, g, j.Test, s.pre, measure.Options{Threads: j.Threads,
+		Progress: func(n int) { j.progress("final measurement", n, j.Test.Len()) }})
+	if err != nil {
+		return nil, err
+	}
+	r.After.Top1, r.After.Top5, r.After.Loss = acc.Top1(), acc.Top5(), acc.Loss()
+	if err := r.After.Cost(g); err != nil {
+		return nil, err
+	}
+	// Both latencies anew, one after the other: a fair pair.
+	if err := r.Before.Latencies(ctx, j.Graph, j.Threads); err != nil {
+		return nil, err
+	}
+	if err := r.After.Latencies(ctx, g, j.Threads); err != nil {
+		return nil, err
+	}
+	b := j.Budget
+	r.Met = r.Before.Top1-r.After.Top1 <= b.MaxDrop+1e-9 && (b.LatencyMs == 0 || r.After.MedianMs <= b.LatencyMs) &&
+		(b.Bytes == 0 || r.After.FileBytes <= b.Bytes) && (b.MACs == 0 || r.After.MACs <= b.MACs)
+	if err := s.confusion(ctx, r, acc); err != nil {
+		return nil, err
+	}
+	for _, t := range s.trials {
+		r.Trials = append(r.Trials, t.Trial)
+	}
+	pareto(r.Trials)
+	r.Feasibility = s.feasibility()
+	for _, f := range s.frozen {
+		r.Sensitivity = append(r.Sensitivity, Curve{Group: f.Group, Channels: f.Before, Frozen: f.Reason})
+	}
+	if s.quantized != nil {
+		r.Ranges = s.quantized.Ranges
+		for _, f := range s.quantized.Float {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("%s (%s) stays float: %s", f.Node, f.Op, f.Reason))
+		}
+	}
+	if r.Layers, err = s.layers(ctx, g, best.steps); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(j.Dir, ModelFile)
+	if err := onnx.Write(path, g); err != nil {
+		return nil, err
+	}
+	if err := writeFile(filepath.Join(j.Dir, RecipeFile), recipe); err != nil {
+		return nil, err
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	r.After.FileBytes = st.Size()
+	r.Outputs = []string{path, filepath.Join(j.Dir, RecipeFile), filepath.Join(j.Dir, JSONFile), filepath.Join(j.Dir, HTMLFile)}
+	return r, nil
+}
+
+// write stores the report as JSON.
+func (r *Result) write(dir string) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetIndent("", "  ")
+	if err := e.Encode(r); err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	return writeFile(filepath.Join(dir, JSONFile), b.Bytes())
+}
+
+// missed says which limits were not met.
+func (r *Result) missed() string {
+	var parts []string
+	b := r.Budget
+	if d := r.Before.Top1 - r.After.Top1; d > b.MaxDrop {
+		parts = append(parts, fmt.Sprintf("top-1 fell by %.2f points, %.2f were allowed", d, b.MaxDrop))
+	}
+	if b.LatencyMs > 0 && r.After.MedianMs > b.LatencyMs {
+		parts = append(parts, fmt.Sprintf("latency is %.3f ms, asked for %.3f", r.After.MedianMs, b.LatencyMs))
+	}
+	if b.Bytes > 0 && r.After.FileBytes > b.Bytes {
+		parts = append(parts, fmt.Sprintf("the file has %d bytes, asked for %d", r.After.FileBytes, b.Bytes))
+	}
+	if b.MACs > 0 && r.After.MACs > b.MACs {
+		parts = append(parts, fmt.Sprintf("%d MACs are left, asked for %d", r.After.MACs, b.MACs))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// feasibility compares each limit with the best that any candidate reached.
+func (s *search) feasibility() []Feasible {
+	b := s.job.Budget
+	least := func(f func(*Trial) float64) float64 {
+		best := f(&s.trials[0].Trial)
+		for _, t := range s.trials {
+			best = min(best, f(&t.Trial))
+		}
+		return best
+	}
+	drop := func(t *Trial) float64 { return s.baseline - t.Top1 }
+	rows := []Feasible{{Limit: "accuracy lost", Asked: b.MaxDrop, Unit: "points", Best: least(func(t *Trial) float64 {
+		if t.Original {
+			return 100
+		}
+		return drop(t)
+	})}}
+	if b.LatencyMs > 0 {
+		rows = append(rows, Feasible{Limit: "latency", Asked: b.LatencyMs, Original: s.before.MedianMs, Unit: "ms", Best: least(func(t *Trial) float64 { return t.Ms })})
+	}
+	if b.Bytes > 0 {
+		rows = append(rows, Feasible{Limit: "size", Asked: float64(b.Bytes), Original: float64(s.before.WeightBytes), Unit: "bytes", Best: least(func(t *Trial) float64 { return float64(t.Bytes) })})
+	}
+	if b.MACs > 0 {
+		rows = append(rows, Feasible{Limit: "MACs", Asked: float64(b.MACs), Original: float64(s.before.MACs), Best: least(func(t *Trial) float64 { return float64(t.MACs) })})
+	}
+	for i := range rows {
+		rows[i].Possible = rows[i].Best <= rows[i].Asked
+	}
+	return rows
+}
+
+func (s *search) confusion(ctx context.Context, r *Result, after *metrics.Classification) error {
+	classes := s.job.Test.Classes()
+	if len(classes) == 0 || len(classes) > 100 {
+		return nil
+	}
+	before, _, err := measure.Accuracy(ctx, s.job.Graph, s.job.Test, s.pre, measure.Options{Threads: s.job.Threads})
+	if err != nil {
+		return err
+	}
+	offset := s.pre.LabelOffset
+	count := func(c *metrics.Classification) [][]int {
+		m := make([][]int, len(classes))
+		for i := range m {
+			m[i] = make([]int, len(classes))
+			for k := range m[i] {
+				m[i][k] = int(c.Confusion(i+offset, k+offset))
+			}
+		}
+		return m
+	}
+	r.Confusion = &Confusion{Classes: slices.Clone(classes), Before: count(before), After: count(after)}
+	return nil
+}
+
+// layers compares the layers with weights, by name.
+func (s *search) layers(ctx context.Context, after *graph.Graph, steps []Step) ([]Layer, error) {
+	before := s.inferred()
+	times := [2]map[string]float64{}
+	costs := [2]map[string]graph.NodeCost{{}, {}}
+	for i, g := range []*graph.Graph{before, after} {
+		t, err := nodeTimes(ctx, g, s.job.Threads)
+		if err != nil {
+			return nil, err
+		}
+		times[i] = t
+		for _, c := range g.Cost().Nodes {
+			costs[i][c.Name] = c
+		}
+	}
+	var prunedGroups map[string]int
+	for _, st := range steps {
+		if st.Prune != nil {
+			prunedGroups = st.Prune.Keep
+		}
+	}
+	var out []Layer
+	for _, n := range before.Nodes {
+		c := costs[0][n.Name]
+		if c.MACs == 0 {
+			continue
+		}
+		l := Layer{Name: n.Name, Op: n.Op, Before: weightShape(n), MACs: c.MACs, Bytes: c.WeightBytes, Ms: times[0][n.Name]}
+		m := after.Node(n.Name)
+		if m == nil {
+			l.What, l.Why = "removed", "nothing depended on it any more"
+			out = append(out, l)
+			continue
+		}
+		a := costs[1][n.Name]
+		l.After, l.MACsAfter, l.BytesAft, l.MsAfter, l.Bits = weightShape(m), a.MACs, a.WeightBytes, times[1][n.Name], a.Bits
+		l.What, l.Why = s.reason(n.Name, l, prunedGroups)
+		out = append(out, l)
+	}
+	return out, nil
+}
+
+func (s *search) reason(name string, l Layer, pruned map[string]int) (what, why string) {
+	var whats, whys []string
+	if l.Before != l.After {
+		whats = append(whats, "pruned")
+		if _, ok := pruned[name]; ok {
+			whys = append(whys, "its channels cost little accuracy for the operations they take")
+		} else {
+			whys = append(whys, "follows the channels it reads or is tied to")
+		}
+	}
+	if l.Bits == 8 {
+		whats = append(whats, "int8")
+		whys = append(whys, "8-bit kernels are faster and a quarter the size")
+	}
+	if whats == nil {
+		return "kept", "sensitive, frozen, or already small"
+	}
+	return strings.Join(whats, ", "), strings.Join(whys, "; ")
+}
+
+// weightShape is the shape of n's weights, looking through a DequantizeLinear.
+func weightShape(n *graph.Node) string {
+	w := n.In(1)
+	if w == nil {
+		return ""
+	}
+	return w.Shape.String()
+}
+
+// nodeTimes is the median time of each node in milliseconds.
+func nodeTimes(ctx context.Context, g *graph.Graph, threads int) (map[string]float64, error) {
+	p, err := engine.Compile(g, engine.Options{Threads: threads})
+	if err != nil {
+		return nil, err
+	}
+	in := []*tensor.Tensor{tensor.New(tensor.Float32, p.InputShape(0)...)}
+	rows, err := p.Profile(ctx, in, 30)
+	if err != nil {
+		return nil, err
+	}
+	t := map[string]float64{}
+	for _, r := range rows {
+		t[r.Node] += float64(r.Time.Nanoseconds()) / 1e6
+	}
+	return t, nil
+}
+
+func hasNorm(g *graph.Graph) bool {
+	return slices.ContainsFunc(g.Nodes, func(n *graph.Node) bool { return n.Is("BatchNormalization") })
+}
