@@ -131,10 +131,8 @@ func (m *machine) vec(arg string) []byte {
 	return m.z[i][:]
 }
 
-func lane(b []byte, i int) uint32         { return binary.LittleEndian.Uint32(b[4*i:]) }
-func setLane(b []byte, i int, v uint32)   { binary.LittleEndian.PutUint32(b[4*i:], v) }
-func laneFloat(b []byte, i int) float32   { return math.Float32frombits(lane(b, i)) }
-func setFloat(b []byte, i int, v float32) { setLane(b, i, math.Float32bits(v)) }
+func lane(b []byte, i int) uint32       { return binary.LittleEndian.Uint32(b[4*i:]) }
+func setLane(b []byte, i int, v uint32) { binary.LittleEndian.PutUint32(b[4*i:], v) }
 
 // lanes sets each of the 16 lanes of the last operand from the others' lanes.
 func (m *machine) lanes(in instruction, f func(a, b, c uint32) uint32) {

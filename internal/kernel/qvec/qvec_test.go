@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/parallel"
 )
@@ -399,4 +400,14 @@ func BenchmarkPool(b *testing.B) {
 			GlobalAverage(pool, dst, src, 1, 49, 1024, 0, AverageParams{ScaleX: 1, ScaleY: 1})
 		}
 	})
+}
+
+// TestAddParamsLayout guards the layout that the assembly reads.
+func TestAddParamsLayout(t *testing.T) {
+	var p AddParams
+	got := []uintptr{unsafe.Offsetof(p.ScaleA), unsafe.Offsetof(p.ScaleB), unsafe.Offsetof(p.ScaleY),
+		unsafe.Offsetof(p.ZeroA), unsafe.Offsetof(p.ZeroB), unsafe.Offsetof(p.ZeroY), unsafe.Offsetof(p.Min), unsafe.Offsetof(p.Max)}
+	if want := []uintptr{0, 4, 8, 12, 13, 14, 15, 16}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }
