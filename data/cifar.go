@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -88,6 +89,13 @@ func exists(name string) bool {
 
 func (f *cifarForm) fromFiles(dir string, names []string) (Dataset, error) {
 	var set cifarBuilder
+	total := int64(0)
+	for _, name := range names {
+		if st, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			total += st.Size()
+		}
+	}
+	set.pix = make([]uint8, 0, min(total, int64(len(names))*cifarMaxFile))
 	for _, name := range names {
 		p := filepath.Join(dir, name)
 		file, err := os.Open(p)
@@ -129,7 +137,7 @@ func (f *cifarForm) fromArchive(archive string, names []string) (Dataset, error)
 			return nil, fmt.Errorf("data: %s: %w", archive, err)
 		}
 		name := path.Base(h.Name)
-		if !contains(names, name) || parts[name] != nil {
+		if !slices.Contains(names, name) || parts[name] != nil {
 			continue
 		}
 		parts[name] = new(cifarBuilder)
@@ -149,15 +157,6 @@ func (f *cifarForm) fromArchive(archive string, names []string) (Dataset, error)
 	}
 	set.source = archive
 	return set.dataset(f)
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // cifarBuilder gathers records.
@@ -207,12 +206,7 @@ func (b *cifarBuilder) add(f *cifarForm, name string, r io.Reader) error {
 // appendInterleaved appends planes (red, green, blue) as pixels.
 func appendInterleaved(dst, planes []byte) []byte {
 	at := len(dst)
-	if cap(dst)-at < cifarPixels { // room for one more file at least
-		grown := make([]byte, at, max(2*cap(dst), at+10_000*cifarPixels))
-		copy(grown, dst)
-		dst = grown
-	}
-	dst = dst[:at+cifarPixels]
+	dst = slices.Grow(dst, cifarPixels)[:at+cifarPixels]
 	out := dst[at:]
 	r, g, b := planes[:cifarPlane], planes[cifarPlane:2*cifarPlane], planes[2*cifarPlane:cifarPixels]
 	for i := range r {

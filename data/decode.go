@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	_ "golang.org/x/image/bmp"
@@ -30,7 +31,7 @@ var imageSuffixes = []string{".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"}
 // IsImage tells by its name whether a file is a picture that Decode can read:
 // JPEG, PNG, WebP, BMP or GIF.
 func IsImage(name string) bool {
-	return contains(imageSuffixes, strings.ToLower(filepath.Ext(name)))
+	return slices.Contains(imageSuffixes, strings.ToLower(filepath.Ext(name)))
 }
 
 // DecodeFile sets s to the picture in a file; the label becomes −1.

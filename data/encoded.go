@@ -111,6 +111,9 @@ func splitFolder(dir, split string, explicit bool) (string, error) {
 			return p, nil
 		}
 	}
+	for _, c := range []string{"train", "val", "validation", "test"} {
+		explicit = explicit || (split != "" && exists(filepath.Join(dir, c)))
+	}
 	if explicit {
 		return "", fmt.Errorf("data: %s has no sub-folder %q for the split", dir, split)
 	}

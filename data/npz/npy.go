@@ -52,9 +52,13 @@ type header struct {
 	shape     []int
 }
 
-// Read reads one array in .npy form.
+// Read reads one array in .npy form. It may read more of r than the array.
 func Read(r io.Reader) (*tensor.Tensor, error) {
-	br := bufio.NewReader(r)
+	return read(bufio.NewReader(r))
+}
+
+// read reads one array and not a byte more.
+func read(br *bufio.Reader) (*tensor.Tensor, error) {
 	h, err := readHeader(br)
 	if err != nil {
 		return nil, fmt.Errorf("npy: %w", err)

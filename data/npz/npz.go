@@ -57,12 +57,13 @@ func readMember(f *zip.File) (*tensor.Tensor, error) {
 		return nil, err
 	}
 	defer rc.Close()
-	t, err := Read(rc)
+	br := bufio.NewReader(rc)
+	t, err := read(br)
 	if err != nil {
 		return nil, err
 	}
 	// Reading to the end checks the sum.
-	if n, err := io.Copy(io.Discard, io.LimitReader(rc, 1<<20)); err != nil {
+	if n, err := io.Copy(io.Discard, io.LimitReader(br, 1<<20)); err != nil {
 		return nil, err
 	} else if n > 0 {
 		return nil, fmt.Errorf("%d bytes after the data", n)

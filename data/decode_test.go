@@ -1,0 +1,154 @@
+package data
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/gif"
+	"image/jpeg"
+	"image/png"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/image/bmp"
+)
+
+// gradient paints a smooth picture.
+func gradient(m interface {
+	image.Image
+	Set(x, y int, c color.Color)
+}) {
+	b := m.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y++ {
+		for x := b.Min.X; x < b.Max.X; x++ {
+			m.Set(x, y, color.RGBA{uint8(20 + 7*x), uint8(200 - 11*y), uint8(40 + 5*x + 5*y), 255})
+		}
+	}
+}
+
+func TestDecodeLossless(t *testing.T) {
+	rect := image.Rect(0, 0, 13, 9)
+	rgba, nrgba, gray, wide := image.NewRGBA(rect), image.NewNRGBA(rect), image.NewGray(rect), image.NewRGBA64(rect)
+	gradient(rgba)
+	gradient(nrgba)
+	gradient(gray)
+	gradient(wide)
+	nrgba.Pix[3] = 7 // alpha is dropped, not multiplied
+	paletted := image.NewPaletted(rect, color.Palette{color.RGBA{1, 2, 3, 255}, color.RGBA{200, 100, 50, 255}})
+	paletted.Pix[5] = 1
+	gray16 := image.NewGray16(rect)
+	gray16.SetGray16(2, 1, color.Gray16{0xab12})
+	var want Sample
+	FromImage(rgba, &want)
+	if want.Pix[0] != 20 || want.Pix[3*(13*2+3)] != 41 || want.Pix[3*(13*2+3)+1] != 178 {
+		t.Fatalf("pixels %v", want.Pix[:12])
+	}
+	encode := func(m image.Image, bitmap bool) []byte {
+		var out bytes.Buffer
+		err := png.Encode(&out, m)
+		if bitmap {
+			out.Reset()
+			err = bmp.Encode(&out, m)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	for name, raw := range map[string][]byte{
+		"RGB": encode(rgba, false), "alpha": encode(nrgba, false), "16 bits": encode(wide, false), "bmp": encode(rgba, true),
+	} {
+		var s Sample
+		if err := Decode(raw, &s); err != nil {
+			t.Fatal(err)
+		}
+		if s.H != 9 || s.W != 13 || s.C != 3 || s.Label != -1 || !slices.Equal(s.Pix, want.Pix) {
+			t.Errorf("%s: %dx%dx%d, pixels differ", name, s.H, s.W, s.C)
+		}
+	}
+	var s Sample
+	if err := Decode(encode(gray, false), &s); err != nil || s.C != 1 || !slices.Equal(s.Pix, gray.Pix) {
+		t.Errorf("gray: %d channels, %v", s.C, err)
+	}
+	if err := Decode(encode(gray16, false), &s); err != nil || s.C != 1 || s.Pix[13+2] != 0xab {
+		t.Errorf("16-bit gray: %d channels, %v", s.C, err)
+	}
+	var out bytes.Buffer
+	if err := gif.Encode(&out, paletted, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := Decode(out.Bytes(), &s); err != nil || s.C != 3 || s.Pix[0] != 1 || s.Pix[15] != 200 || s.Pix[17] != 50 {
+		t.Errorf("palette: %v, %v", s.Pix[:18], err)
+	}
+}
+
+// Chroma of half resolution is interpolated: a smooth picture comes back
+// smoothly.
+func TestDecodeSubsampledJPEG(t *testing.T) {
+	for _, size := range [][2]int{{16, 16}, {17, 15}, {31, 9}, {3, 5}, {1, 1}} {
+		m := image.NewRGBA(image.Rect(0, 0, size[0], size[1]))
+		gradient(m)
+		var out bytes.Buffer
+		if err := jpeg.Encode(&out, m, &jpeg.Options{Quality: 100}); err != nil { // 4:2:0
+			t.Fatal(err)
+		}
+		var s Sample
+		if err := Decode(out.Bytes(), &s); err != nil {
+			t.Fatal(err)
+		}
+		worst := 0.0
+		for y := range size[1] {
+			for x := range size[0] {
+				c := m.RGBAAt(x, y)
+				for k, v := range []uint8{c.R, c.G, c.B} {
+					worst = max(worst, math.Abs(float64(v)-float64(s.Pix[(y*size[0]+x)*3+k])))
+				}
+			}
+		}
+		if worst > 8 {
+			t.Errorf("%dx%d: worst difference %v", size[0], size[1], worst)
+		}
+	}
+}
+
+// The triangle filter on planes whose result is known.
+func TestUpsampler(t *testing.T) {
+	m := image.NewYCbCr(image.Rect(0, 0, 7, 3), image.YCbCrSubsampleRatio420)
+	copy(m.Cb, []uint8{0, 16, 32, 64, 100, 100, 100, 100})
+	var u upsampler
+	u.init(m)
+	for y, want := range [][]uint8{
+		{0, 4, 12, 20, 28, 40, 56},   // far row = near row above the first
+		{25, 28, 34, 40, 46, 55, 67}, // 3/4 of the first row and 1/4 of the second
+		{75, 76, 78, 80, 82, 85, 89}, // 1/4 and 3/4
+	} {
+		if cb, _ := u.row(y); !slices.Equal(cb[:7], want) {
+			t.Errorf("row %d: %v, want %v", y, cb[:7], want)
+		}
+	}
+}
+
+func TestDecodeBad(t *testing.T) {
+	var s Sample
+	good := pngOf(t, 4, 4, 1, 2, 3)
+	bomb := slices.Clone(good)
+	copy(bomb[16:], []byte{0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff})
+	for name, raw := range map[string][]byte{"empty": nil, "text": []byte("no picture"), "cut": good[:50], "bomb": bomb} {
+		if err := Decode(raw, &s); err == nil {
+			t.Errorf("%s decodes", name)
+		}
+	}
+	p := filepath.Join(t.TempDir(), "x.png")
+	if err := os.WriteFile(p, good, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := DecodeFile(p, &s); err != nil || s.H != 4 {
+		t.Error(err)
+	}
+	if err := DecodeFile(p+"x", &s); err == nil {
+		t.Error("a missing file decodes")
+	}
+}
