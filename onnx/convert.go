@@ -52,9 +52,11 @@ func rename(op string) func(*form) bool {
 }
 
 // positive makes an axis, or a list of axes, count from the front, as was
-// required before operator set 11.
+// required before operator set 11. Files that did not keep to that get back
+// what they had.
 func positive(name string) func(*form) bool {
 	return func(f *form) bool {
+		lax := f.fileOpset() > 0 && f.fileOpset() <= f.opset
 		shape := f.shapeOf(0)
 		rank := int64(len(shape))
 		if f.op == "Unsqueeze" {
@@ -65,7 +67,10 @@ func positive(name string) func(*form) bool {
 			if v >= 0 {
 				return v, true
 			}
-			return v + rank, shape != nil && v+rank >= 0
+			if shape == nil {
+				return v, lax
+			}
+			return v + rank, v+rank >= 0
 		}
 		ok := true
 		switch v := f.attrs[name].(type) {

@@ -134,23 +134,31 @@ func resizeTo12(f *form) bool {
 }
 
 // resizeTo10 says Resize in the words of operator set 10, if it means what
-// that meant.
+// that meant. Scales that are not constant are good enough for a file that
+// had them.
 func resizeTo10(f *form) bool {
-	scales := f.input(2)
-	roi := f.input(1)
-	if f.input(3) != nil || scales == nil || scales.Data == nil || scales.Data.DType != tensor.Float32 ||
-		roi != nil && (roi.Data == nil || roi.Data.Len() > 0) || f.attrs["coordinate_transformation_mode"] != "asymmetric" {
+	scales, roi := f.input(2), f.input(1)
+	if f.input(3) != nil || scales == nil || roi != nil && (roi.Data == nil || roi.Data.Len() > 0) ||
+		f.attrs["coordinate_transformation_mode"] != "asymmetric" || f.has("exclude_outside") {
 		return false
 	}
 	mode, _ := f.attrs["mode"].(string)
 	nearest, _ := f.attrs["nearest_mode"].(string)
-	for _, s := range scales.Data.Float32s() {
-		if mode != "linear" && (s < 1 && nearest != "ceil" || s > 1 && nearest != "floor") {
+	switch {
+	case mode == "cubic":
+		return false
+	case scales.Data == nil:
+		if f.fileOpset() < 1 || f.fileOpset() > 10 || mode != "linear" && nearest != "floor" {
 			return false
 		}
-	}
-	if mode == "cubic" || f.has("exclude_outside") {
+	case scales.Data.DType != tensor.Float32:
 		return false
+	case mode != "linear":
+		for _, s := range scales.Data.Float32s() {
+			if s < 1 && nearest != "ceil" || s > 1 && nearest != "floor" {
+				return false
+			}
+		}
 	}
 	f.in = []*graph.Value{f.in[0], scales}
 	f.attrs = graph.Attrs{"mode": "nearest"}
@@ -163,12 +171,17 @@ func resizeTo10(f *form) bool {
 // resizeTo9 turns Resize of operator set 10 into Upsample.
 func resizeTo9(f *form) bool {
 	f.op = "Upsample"
-	return !slices.ContainsFunc(f.in[1].Data.Float32s(), func(s float32) bool { return s < 1 })
+	scales := f.in[1].Data
+	return scales == nil || !slices.ContainsFunc(scales.Float32s(), func(s float32) bool { return s < 1 })
 }
 
 // upsampleTo8 makes Upsample's scales an attribute.
 func upsampleTo8(f *form) bool {
-	f.attrs["scales"] = slices.Clone(f.in[1].Data.Float32s())
+	scales := f.in[1].Data
+	if scales == nil {
+		return false
+	}
+	f.attrs["scales"] = slices.Clone(scales.Float32s())
 	f.setInput(1, nil)
 	return true
 }

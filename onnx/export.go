@@ -35,8 +35,14 @@ type exporter struct {
 // irOf is the IR version that came with an operator set.
 func irOf(opset int64) int64 {
 	switch {
+	case opset <= 8:
+		return 3
+	case opset <= 11:
+		return opset - 5
+	case opset <= 14:
+		return 7
 	case opset <= 18:
-		return newIR
+		return 8
 	case opset <= 20:
 		return 9
 	case opset <= 22:
@@ -149,8 +155,8 @@ func (e *exporter) opsets() []opsetProto {
 func (e *exporter) irVersion() int64 {
 	ir := e.o.model.IRVersion
 	if ir == 0 {
-		ir = irOf(e.opset)
-	} else if e.opset > max(e.g.Opsets[""], 18) {
+		ir = max(newIR, irOf(e.opset))
+	} else if e.opset > e.g.Opsets[""] {
 		ir = max(ir, irOf(e.opset))
 	}
 	for _, v := range e.g.Constants() {

@@ -63,7 +63,7 @@ func (f *form) ints(name string, list []int64) *graph.Value {
 // scalar makes a constant of the element type of input 0.
 func (f *form) scalar(name string, x float32) *graph.Value {
 	t := tensor.Scalar(x)
-	if d := f.typeOf(0); d != tensor.Invalid {
+	if d := f.typeOf(0); d.IsFloat() || d.IsInt() {
 		if c, err := t.Convert(d); err == nil {
 			t = c
 		}
@@ -126,6 +126,10 @@ func (f *form) has(name string) bool {
 	v, ok := f.attrs[name].(int64)
 	return ok && v != 0
 }
+
+// fileOpset is the operator set of the file that the node came from, 0 if it
+// did not come from a file, on writing.
+func (f *form) fileOpset() int64 { return f.node.Graph().Opsets[""] }
 
 // emit adds a node before this one, on reading, and returns its output.
 func (f *form) emit(op, suffix string, attrs graph.Attrs, in ...*graph.Value) *graph.Value {

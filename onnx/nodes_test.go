@@ -22,9 +22,6 @@ func nodeTests(tb testing.TB) []string {
 func TestRoundTripOfNodeTests(t *testing.T) {
 	for _, path := range nodeTests(t) {
 		name := filepath.Base(filepath.Dir(path))
-		if name == "test_upsample_nearest" {
-			continue // scales that are not constant make it a Resize of operator set 11
-		}
 		t.Run(name, func(t *testing.T) { roundTrip(t, path) })
 	}
 }
