@@ -3,7 +3,6 @@ package data
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -249,7 +248,7 @@ func TestLoaderErrors(t *testing.T) {
 func BenchmarkLoader(b *testing.B) {
 	ds := tiny(b, 5000, 32, 32, 3, 10)
 	for _, aug := range []string{"none", "crop4,flip", "crop4,flip,cutout8,mixup0.2", "crop4,flip,jitter0.4"} {
-		b.Run(fmt.Sprintf("%s", aug), func(b *testing.B) {
+		b.Run(aug, func(b *testing.B) {
 			l := loader(b, ds, LoaderOptions{Batch: 128, Shuffle: true, Workers: 1, Preprocess: preset(b, "imagenet"), Augment: augment(b, aug)})
 			n := 0
 			b.ReportAllocs()

@@ -2,10 +2,12 @@ package data
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -129,6 +131,34 @@ func TestRealPreprocessing(t *testing.T) {
 		t.Logf("%d pixels: mean difference %.4f, worst %.0f", size, mean, worst)
 		if mean > 0.1 || worst > 4 {
 			t.Errorf("%d pixels: mean difference %.4f, worst %.0f", size, mean, worst)
+		}
+	}
+}
+
+// Fashion-MNIST as Debian packages it has the content that its authors
+// published, and is recognised.
+func TestRealFashionMNIST(t *testing.T) {
+	info, _ := Find("fashion-mnist")
+	dir := Dir("fashion-mnist")
+	if !exists(dir) {
+		t.Skipf("SKIPPED: no Fashion-MNIST in %s; install Debian's dataset-fashion-mnist or run drawknife data download fashion-mnist", dir)
+	}
+	for _, a := range info.Assets {
+		if err := a.verify(filepath.Join(dir, a.Name)); err != nil {
+			t.Error(err)
+		}
+	}
+	for split, n := range map[string]int{"train": info.Train, "test": info.Test} {
+		ds, err := Open("fashion-mnist@"+split, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Check(context.Background(), ds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.N != n || r.Known != "fashion-mnist@"+split || r.Gray != n || r.Count[9] != n/10 || len(r.Mean) != 1 {
+			t.Errorf("%s: %+v", split, r)
 		}
 	}
 }
