@@ -2,6 +2,7 @@ package data
 
 import (
 	"bytes"
+	"encoding/base64"
 	"image"
 	"image/color"
 	"image/gif"
@@ -131,6 +132,18 @@ func TestUpsampler(t *testing.T) {
 	}
 }
 
+// A lossless WebP of one pixel.
+func TestDecodeWebP(t *testing.T) {
+	raw, err := base64.StdEncoding.DecodeString("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s Sample
+	if err := Decode(raw, &s); err != nil || s.H != 1 || s.W != 1 || s.C != 3 {
+		t.Errorf("%dx%dx%d, %v", s.H, s.W, s.C, err)
+	}
+}
+
 func TestDecodeBad(t *testing.T) {
 	var s Sample
 	good := pngOf(t, 4, 4, 1, 2, 3)
@@ -150,5 +163,25 @@ func TestDecodeBad(t *testing.T) {
 	}
 	if err := DecodeFile(p+"x", &s); err == nil {
 		t.Error("a missing file decodes")
+	}
+}
+
+// BenchmarkDecode reads a photograph of ImageNet's usual size.
+func BenchmarkDecode(b *testing.B) {
+	m := image.NewRGBA(image.Rect(0, 0, 500, 375))
+	src := noisePicture(500, 375, 1)
+	for i, v := range src.Pix {
+		x, y := i%500, i/500
+		m.SetRGBA(x, y, color.RGBA{uint8(x/2) + v/16, uint8(y/2) + v/16, uint8((x+y)/4) + v/16, 255})
+	}
+	var out bytes.Buffer
+	if err := jpeg.Encode(&out, m, &jpeg.Options{Quality: 92}); err != nil {
+		b.Fatal(err)
+	}
+	var s Sample
+	for b.Loop() {
+		if err := Decode(out.Bytes(), &s); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
