@@ -308,10 +308,8 @@ func (b dwBlock) store(label func(string) string, arg func(int) Mem) {
 	JEQ(LabelRef(label("clamp")))
 	for i := range 4 {
 		if i > 0 {
-			if b.slide == nil {
-				CMPQ(arg(dwLeft), Imm(uint64(i)))
-				JLE(LabelRef(label("clamp")))
-			}
+			CMPQ(arg(dwLeft), Imm(uint64(i)))
+			JLE(LabelRef(label("clamp")))
 			ADDQ(RDI, RCX)
 		}
 		for j := range b.vecs {
@@ -336,10 +334,8 @@ func (b dwBlock) store(label func(string) string, arg func(int) Mem) {
 	MOVQ(arg(dwDstAt), RCX)
 	for i := range 4 {
 		if i > 0 {
-			if b.slide == nil {
-				CMPQ(arg(dwLeft), Imm(uint64(i)))
-				JLE(LabelRef(label("stored")))
-			}
+			CMPQ(arg(dwLeft), Imm(uint64(i)))
+			JLE(LabelRef(label("stored")))
 			ADDQ(RSI, RCX)
 		}
 		for j := range b.vecs {

@@ -37,8 +37,8 @@ type dwArgs struct {
 	left, at, dstAt, addAt, linesLeft, lineAt, dstLineAt, addLineAt, chanLeft int
 
 	// For kernels that slide, instead of Taps: the taps are Rows rows of the
-	// kernel's whole width. Pixels is a multiple of four and Channels of
-	// the lanes.
+	// kernel's whole width. Channels is a multiple of the lanes. Source
+	// columns are read for Pixels rounded up to a multiple of four.
 	Rows    int
 	RowStep int // bytes of Src from one kernel row to the next
 	ColStep int // bytes of Src from one kernel column to the next
@@ -238,18 +238,11 @@ func (st *dwState) work(worker, lo, hi int) {
 				st.byTaps(w, r)
 				continue
 			}
-			// Whole vectors by whole groups slide, the rest does not.
-			chans := r.chans / d.kernel.lanes * d.kernel.lanes
-			whole := cols.lo + (cols.hi-cols.lo)/4*4
-			if chans > 0 && whole > cols.lo {
-				part := r
-				part.chans, part.cols.hi = chans, whole
+			// Whole vectors slide, the rest does not.
+			chans := chans / d.kernel.lanes * d.kernel.lanes
+			if part := r; chans > 0 {
+				part.chans = chans
 				st.sliding(w, part)
-			}
-			if whole < cols.hi {
-				part := r
-				part.chans, part.cols.lo = chans, whole
-				st.byTaps(w, part)
 			}
 			r.c, r.chans = c+chans, r.chans-chans
 			st.byTaps(w, r)
@@ -315,9 +308,27 @@ func (st *dwState) byTaps(w *dwWorker, rect rectangle) {
 	d.kernel.run(a)
 }
 
-// sliding computes a rectangle with the kernel made for the width.
+// sliding computes a rectangle with the kernel made for the width. The last
+// pixels of the source, where the kernel would read past the end, go tap by
+// tap.
 func (st *dwState) sliding(w *dwWorker, r rectangle) {
 	d, a := st.d, &w.args
+	pixels := r.cols.hi - r.cols.lo
+	if over := -pixels & 3; over > 0 {
+		last := r.cols.hi - 1 + over
+		z := r.z*d.StrideD - d.PadD + d.depth[r.z].k0*d.DilD
+		y := (r.rows.hi-1)*d.StrideH - d.PadH + (r.rows.k1-1)*d.DilH
+		x := last*d.StrideW - d.PadW + d.S - 1
+		if (((r.n*d.D+z)*d.H+y)*d.W+x)*d.SrcStride+r.c+r.chans > len(st.src) {
+			rest := r
+			rest.cols.lo = r.cols.lo + pixels&^3
+			r.cols.hi = rest.cols.lo
+			st.byTaps(w, rest)
+			if r.cols.hi == r.cols.lo {
+				return
+			}
+		}
+	}
 	st.prepare(a, &r)
 	t := d.depth[r.z].k0
 	a.First += 4 * (t*d.DilD*d.H + r.rows.k0*d.DilH) * d.W * d.SrcStride

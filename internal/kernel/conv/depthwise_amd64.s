@@ -637,12 +637,18 @@ depthwiseAVX2w3s1_vecs2_row:
 	JEQ         depthwiseAVX2w3s1_vecs2_clamp
 	VADDPS      (CX)(BX*1), Y0, Y0
 	VADDPS      32(CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w3s1_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y2, Y2
 	VADDPS      32(CX)(BX*1), Y3, Y3
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w3s1_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y4, Y4
 	VADDPS      32(CX)(BX*1), Y5, Y5
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w3s1_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y6, Y6
 	VADDPS      32(CX)(BX*1), Y7, Y7
@@ -669,29 +675,37 @@ depthwiseAVX2w3s1_vecs2_clamp:
 	MOVQ         248(AX), CX
 	VMOVUPS      Y0, (CX)(BX*1)
 	VMOVUPS      Y1, 32(CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w3s1_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y2, (CX)(BX*1)
 	VMOVUPS      Y3, 32(CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w3s1_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y4, (CX)(BX*1)
 	VMOVUPS      Y5, 32(CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w3s1_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y6, (CX)(BX*1)
 	VMOVUPS      Y7, 32(CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX2w3s1_vecs2_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX2w3s1_vecs2_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX2w3s1_vecs2_group
+
+depthwiseAVX2w3s1_vecs2_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2w3s1_vecs2_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w3s1_vecs2_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w3s1_vecs2_group
 
 depthwiseAVX2w3s1_vecs2_nextline:
 	DECQ 264(AX)
@@ -786,10 +800,16 @@ depthwiseAVX2w3s1_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX2w3s1_vecs1_clamp
 	VADDPS      (CX)(BX*1), Y0, Y0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w3s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w3s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y2, Y2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w3s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y3, Y3
 
@@ -806,26 +826,34 @@ depthwiseAVX2w3s1_vecs1_clamp:
 	VMINPS       Y3, Y14, Y3
 	MOVQ         248(AX), CX
 	VMOVUPS      Y0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w3s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w3s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w3s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX2w3s1_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX2w3s1_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX2w3s1_vecs1_group
+
+depthwiseAVX2w3s1_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2w3s1_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w3s1_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w3s1_vecs1_group
 
 depthwiseAVX2w3s1_vecs1_nextline:
 	DECQ 264(AX)
@@ -970,12 +998,18 @@ depthwiseAVX2w3s2_vecs2_row:
 	JEQ         depthwiseAVX2w3s2_vecs2_clamp
 	VADDPS      (CX)(BX*1), Y0, Y0
 	VADDPS      32(CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w3s2_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y2, Y2
 	VADDPS      32(CX)(BX*1), Y3, Y3
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w3s2_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y4, Y4
 	VADDPS      32(CX)(BX*1), Y5, Y5
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w3s2_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y6, Y6
 	VADDPS      32(CX)(BX*1), Y7, Y7
@@ -1002,29 +1036,37 @@ depthwiseAVX2w3s2_vecs2_clamp:
 	MOVQ         248(AX), CX
 	VMOVUPS      Y0, (CX)(BX*1)
 	VMOVUPS      Y1, 32(CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w3s2_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y2, (CX)(BX*1)
 	VMOVUPS      Y3, 32(CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w3s2_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y4, (CX)(BX*1)
 	VMOVUPS      Y5, 32(CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w3s2_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y6, (CX)(BX*1)
 	VMOVUPS      Y7, 32(CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX2w3s2_vecs2_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX2w3s2_vecs2_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX2w3s2_vecs2_group
+
+depthwiseAVX2w3s2_vecs2_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2w3s2_vecs2_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w3s2_vecs2_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w3s2_vecs2_group
 
 depthwiseAVX2w3s2_vecs2_nextline:
 	DECQ 264(AX)
@@ -1124,10 +1166,16 @@ depthwiseAVX2w3s2_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX2w3s2_vecs1_clamp
 	VADDPS      (CX)(BX*1), Y0, Y0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w3s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w3s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y2, Y2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w3s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y3, Y3
 
@@ -1144,26 +1192,34 @@ depthwiseAVX2w3s2_vecs1_clamp:
 	VMINPS       Y3, Y14, Y3
 	MOVQ         248(AX), CX
 	VMOVUPS      Y0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w3s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w3s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w3s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX2w3s2_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX2w3s2_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX2w3s2_vecs1_group
+
+depthwiseAVX2w3s2_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2w3s2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w3s2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w3s2_vecs1_group
 
 depthwiseAVX2w3s2_vecs1_nextline:
 	DECQ 264(AX)
@@ -1290,10 +1346,16 @@ depthwiseAVX2w5s1_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX2w5s1_vecs1_clamp
 	VADDPS      (CX)(BX*1), Y0, Y0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w5s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w5s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y2, Y2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w5s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y3, Y3
 
@@ -1310,26 +1372,34 @@ depthwiseAVX2w5s1_vecs1_clamp:
 	VMINPS       Y3, Y14, Y3
 	MOVQ         248(AX), CX
 	VMOVUPS      Y0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w5s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w5s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w5s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX2w5s1_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX2w5s1_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX2w5s1_vecs1_group
+
+depthwiseAVX2w5s1_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2w5s1_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w5s1_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w5s1_vecs1_group
 
 depthwiseAVX2w5s1_vecs1_nextline:
 	DECQ 264(AX)
@@ -1461,10 +1531,16 @@ depthwiseAVX2w5s2_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX2w5s2_vecs1_clamp
 	VADDPS      (CX)(BX*1), Y0, Y0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w5s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w5s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y2, Y2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w5s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y3, Y3
 
@@ -1481,26 +1557,34 @@ depthwiseAVX2w5s2_vecs1_clamp:
 	VMINPS       Y3, Y14, Y3
 	MOVQ         248(AX), CX
 	VMOVUPS      Y0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w5s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w5s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w5s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX2w5s2_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX2w5s2_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX2w5s2_vecs1_group
+
+depthwiseAVX2w5s2_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2w5s2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w5s2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w5s2_vecs1_group
 
 depthwiseAVX2w5s2_vecs1_nextline:
 	DECQ 264(AX)
@@ -1643,10 +1727,16 @@ depthwiseAVX2w7s1_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX2w7s1_vecs1_clamp
 	VADDPS      (CX)(BX*1), Y0, Y0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w7s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w7s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y2, Y2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w7s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y3, Y3
 
@@ -1663,26 +1753,34 @@ depthwiseAVX2w7s1_vecs1_clamp:
 	VMINPS       Y3, Y14, Y3
 	MOVQ         248(AX), CX
 	VMOVUPS      Y0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w7s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w7s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w7s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX2w7s1_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX2w7s1_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX2w7s1_vecs1_group
+
+depthwiseAVX2w7s1_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2w7s1_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w7s1_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w7s1_vecs1_group
 
 depthwiseAVX2w7s1_vecs1_nextline:
 	DECQ 264(AX)
@@ -1830,10 +1928,16 @@ depthwiseAVX2w7s2_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX2w7s2_vecs1_clamp
 	VADDPS      (CX)(BX*1), Y0, Y0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w7s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w7s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y2, Y2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w7s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Y3, Y3
 
@@ -1850,26 +1954,34 @@ depthwiseAVX2w7s2_vecs1_clamp:
 	VMINPS       Y3, Y14, Y3
 	MOVQ         248(AX), CX
 	VMOVUPS      Y0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w7s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w7s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w7s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Y3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX2w7s2_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX2w7s2_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX2w7s2_vecs1_group
+
+depthwiseAVX2w7s2_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX2w7s2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w7s2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w7s2_vecs1_group
 
 depthwiseAVX2w7s2_vecs1_nextline:
 	DECQ 264(AX)
@@ -2511,12 +2623,18 @@ depthwiseAVX512w3s1_vecs2_row:
 	JEQ         depthwiseAVX512w3s1_vecs2_clamp
 	VADDPS      (CX)(BX*1), Z0, Z0
 	VADDPS      64(CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w3s1_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z2, Z2
 	VADDPS      64(CX)(BX*1), Z3, Z3
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w3s1_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z4, Z4
 	VADDPS      64(CX)(BX*1), Z5, Z5
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w3s1_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z6, Z6
 	VADDPS      64(CX)(BX*1), Z7, Z7
@@ -2543,29 +2661,37 @@ depthwiseAVX512w3s1_vecs2_clamp:
 	MOVQ         248(AX), CX
 	VMOVUPS      Z0, (CX)(BX*1)
 	VMOVUPS      Z1, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w3s1_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z2, (CX)(BX*1)
 	VMOVUPS      Z3, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w3s1_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z4, (CX)(BX*1)
 	VMOVUPS      Z5, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w3s1_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z6, (CX)(BX*1)
 	VMOVUPS      Z7, 64(CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX512w3s1_vecs2_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX512w3s1_vecs2_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX512w3s1_vecs2_group
+
+depthwiseAVX512w3s1_vecs2_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512w3s1_vecs2_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w3s1_vecs2_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w3s1_vecs2_group
 
 depthwiseAVX512w3s1_vecs2_nextline:
 	DECQ 264(AX)
@@ -2660,10 +2786,16 @@ depthwiseAVX512w3s1_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX512w3s1_vecs1_clamp
 	VADDPS      (CX)(BX*1), Z0, Z0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w3s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w3s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z2, Z2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w3s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z3, Z3
 
@@ -2680,26 +2812,34 @@ depthwiseAVX512w3s1_vecs1_clamp:
 	VMINPS       Z3, Z14, Z3
 	MOVQ         248(AX), CX
 	VMOVUPS      Z0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w3s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w3s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w3s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX512w3s1_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX512w3s1_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX512w3s1_vecs1_group
+
+depthwiseAVX512w3s1_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512w3s1_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w3s1_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w3s1_vecs1_group
 
 depthwiseAVX512w3s1_vecs1_nextline:
 	DECQ 264(AX)
@@ -2844,12 +2984,18 @@ depthwiseAVX512w3s2_vecs2_row:
 	JEQ         depthwiseAVX512w3s2_vecs2_clamp
 	VADDPS      (CX)(BX*1), Z0, Z0
 	VADDPS      64(CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w3s2_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z2, Z2
 	VADDPS      64(CX)(BX*1), Z3, Z3
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w3s2_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z4, Z4
 	VADDPS      64(CX)(BX*1), Z5, Z5
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w3s2_vecs2_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z6, Z6
 	VADDPS      64(CX)(BX*1), Z7, Z7
@@ -2876,29 +3022,37 @@ depthwiseAVX512w3s2_vecs2_clamp:
 	MOVQ         248(AX), CX
 	VMOVUPS      Z0, (CX)(BX*1)
 	VMOVUPS      Z1, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w3s2_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z2, (CX)(BX*1)
 	VMOVUPS      Z3, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w3s2_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z4, (CX)(BX*1)
 	VMOVUPS      Z5, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w3s2_vecs2_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z6, (CX)(BX*1)
 	VMOVUPS      Z7, 64(CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX512w3s2_vecs2_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX512w3s2_vecs2_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX512w3s2_vecs2_group
+
+depthwiseAVX512w3s2_vecs2_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512w3s2_vecs2_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w3s2_vecs2_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w3s2_vecs2_group
 
 depthwiseAVX512w3s2_vecs2_nextline:
 	DECQ 264(AX)
@@ -2998,10 +3152,16 @@ depthwiseAVX512w3s2_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX512w3s2_vecs1_clamp
 	VADDPS      (CX)(BX*1), Z0, Z0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w3s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w3s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z2, Z2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w3s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z3, Z3
 
@@ -3018,26 +3178,34 @@ depthwiseAVX512w3s2_vecs1_clamp:
 	VMINPS       Z3, Z14, Z3
 	MOVQ         248(AX), CX
 	VMOVUPS      Z0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w3s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w3s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w3s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX512w3s2_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX512w3s2_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX512w3s2_vecs1_group
+
+depthwiseAVX512w3s2_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512w3s2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w3s2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w3s2_vecs1_group
 
 depthwiseAVX512w3s2_vecs1_nextline:
 	DECQ 264(AX)
@@ -3164,10 +3332,16 @@ depthwiseAVX512w5s1_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX512w5s1_vecs1_clamp
 	VADDPS      (CX)(BX*1), Z0, Z0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w5s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w5s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z2, Z2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w5s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z3, Z3
 
@@ -3184,26 +3358,34 @@ depthwiseAVX512w5s1_vecs1_clamp:
 	VMINPS       Z3, Z14, Z3
 	MOVQ         248(AX), CX
 	VMOVUPS      Z0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w5s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w5s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w5s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX512w5s1_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX512w5s1_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX512w5s1_vecs1_group
+
+depthwiseAVX512w5s1_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512w5s1_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w5s1_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w5s1_vecs1_group
 
 depthwiseAVX512w5s1_vecs1_nextline:
 	DECQ 264(AX)
@@ -3335,10 +3517,16 @@ depthwiseAVX512w5s2_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX512w5s2_vecs1_clamp
 	VADDPS      (CX)(BX*1), Z0, Z0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w5s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w5s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z2, Z2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w5s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z3, Z3
 
@@ -3355,26 +3543,34 @@ depthwiseAVX512w5s2_vecs1_clamp:
 	VMINPS       Z3, Z14, Z3
 	MOVQ         248(AX), CX
 	VMOVUPS      Z0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w5s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w5s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w5s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX512w5s2_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX512w5s2_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX512w5s2_vecs1_group
+
+depthwiseAVX512w5s2_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512w5s2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w5s2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w5s2_vecs1_group
 
 depthwiseAVX512w5s2_vecs1_nextline:
 	DECQ 264(AX)
@@ -3517,10 +3713,16 @@ depthwiseAVX512w7s1_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX512w7s1_vecs1_clamp
 	VADDPS      (CX)(BX*1), Z0, Z0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w7s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w7s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z2, Z2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w7s1_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z3, Z3
 
@@ -3537,26 +3739,34 @@ depthwiseAVX512w7s1_vecs1_clamp:
 	VMINPS       Z3, Z14, Z3
 	MOVQ         248(AX), CX
 	VMOVUPS      Z0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w7s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w7s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w7s1_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX512w7s1_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX512w7s1_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX512w7s1_vecs1_group
+
+depthwiseAVX512w7s1_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512w7s1_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w7s1_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w7s1_vecs1_group
 
 depthwiseAVX512w7s1_vecs1_nextline:
 	DECQ 264(AX)
@@ -3704,10 +3914,16 @@ depthwiseAVX512w7s2_vecs1_row:
 	TESTQ       CX, CX
 	JEQ         depthwiseAVX512w7s2_vecs1_clamp
 	VADDPS      (CX)(BX*1), Z0, Z0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w7s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w7s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z2, Z2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w7s2_vecs1_clamp
 	ADDQ        DI, CX
 	VADDPS      (CX)(BX*1), Z3, Z3
 
@@ -3724,26 +3940,34 @@ depthwiseAVX512w7s2_vecs1_clamp:
 	VMINPS       Z3, Z14, Z3
 	MOVQ         248(AX), CX
 	VMOVUPS      Z0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w7s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w7s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w7s2_vecs1_stored
 	ADDQ         SI, CX
 	VMOVUPS      Z3, (CX)(BX*1)
-	SUBQ         $0x00000004, 232(AX)
-	JLE          depthwiseAVX512w7s2_vecs1_nextline
-	MOVQ         176(AX), CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 240(AX)
-	MOVQ         SI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 248(AX)
-	CMPQ         256(AX), $0x00
-	JEQ          depthwiseAVX512w7s2_vecs1_group
-	MOVQ         DI, CX
-	SHLQ         $0x02, CX
-	ADDQ         CX, 256(AX)
-	JMP          depthwiseAVX512w7s2_vecs1_group
+
+depthwiseAVX512w7s2_vecs1_stored:
+	SUBQ $0x00000004, 232(AX)
+	JLE  depthwiseAVX512w7s2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x02, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w7s2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x02, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w7s2_vecs1_group
 
 depthwiseAVX512w7s2_vecs1_nextline:
 	DECQ 264(AX)
