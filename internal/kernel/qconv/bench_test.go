@@ -59,6 +59,7 @@ func BenchmarkConv(b *testing.B) {
 			for i := range pr.p.Weights { // as trained weights are spread
 				pr.p.Weights[i] = int8(max(-127, min(127, 40*rng.NormFloat64())))
 			}
+			pr.p.WeightZero = nil
 			c := New(pr.s, pr.p)
 			scratch := make([]byte, c.Scratch(1))
 			dst := make([]uint8, pixels(&pr.s)*pr.s.DstStride)

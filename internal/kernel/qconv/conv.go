@@ -12,9 +12,11 @@ import (
 
 // Params holds what a convolution multiplies and how its sums become output.
 type Params struct {
-	Weights []int8  // [K][C/Groups][T][R][S]
-	Bias    []int32 // K values in units of the accumulator (sx*sw[k]), or nil
-	SrcZero uint8   // zero point of the input
+	Weights []int8 // [K][C/Groups][T][R][S]
+	// WeightZero is the zero point of the weights: none, one or K values.
+	WeightZero []int8
+	Bias       []int32 // K values in units of the accumulator (sx*sw[k]), or nil
+	SrcZero    uint8   // zero point of the input
 	// Scale has K values or one: sx*sw[k]/sy for uint8 output, sx*sw[k] for
 	// float output. Int32 output ignores it. Finite.
 	Scale      []float32
@@ -32,6 +34,7 @@ type AddParams = qvec.AddParams
 type Conv struct {
 	shape Shape
 	p     Params
+	w     []int16   // weights less their zero point; dropped when packed
 	bias  []int32   // K values, the zero-point correction included
 	scale []float32 // K values
 	run   runner
@@ -59,12 +62,20 @@ func New(s Shape, p Params) *Conv { return newAt(cpu.Best(), s, p) }
 
 // newAt is New for one level of instruction sets, which the CPU must have.
 func newAt(level cpu.Level, s Shape, p Params) *Conv {
+	c := plan(s, p)
+	c.run = c.choose(level)
+	c.w, c.p.Weights = nil, nil // packed by the runner
+	return c
+}
+
+// plan checks the arguments of New and prepares what all runners need.
+func plan(s Shape, p Params) *Conv {
 	s = normal(s)
 	if err := check(&s); err != nil {
 		panic(err)
 	}
 	if len(p.Weights) != s.K*s.C/s.Groups*taps(&s) || p.Bias != nil && len(p.Bias) != s.K ||
-		len(p.Scale) != 1 && len(p.Scale) != s.K && len(p.Scale) != 0 {
+		len(p.Scale) > 1 && len(p.Scale) != s.K || len(p.WeightZero) > 1 && len(p.WeightZero) != s.K {
 		panic(fmt.Sprintf("qconv: %d weights, %d biases, %d scales do not fit %+v", len(p.Weights), len(p.Bias), len(p.Scale), s))
 	}
 	if p.Max == 0 {
@@ -73,27 +84,32 @@ func newAt(level cpu.Level, s Shape, p Params) *Conv {
 	if p.FMin == p.FMax {
 		p.FMin, p.FMax = float32(math.Inf(-1)), float32(math.Inf(1))
 	}
-	c := &Conv{shape: s, p: p, bias: make([]int32, s.K), scale: make([]float32, s.K)}
+	c := &Conv{shape: s, p: p, w: make([]int16, len(p.Weights)), bias: make([]int32, s.K), scale: make([]float32, s.K)}
 	per := len(p.Weights) / s.K
 	for k := range s.K {
 		if p.Bias != nil {
 			c.bias[k] = p.Bias[k]
 		}
-		for _, w := range p.Weights[k*per : (k+1)*per] {
-			c.bias[k] -= int32(p.SrcZero) * int32(w)
+		zero := int16(pick(p.WeightZero, k, 0))
+		for i, w := range p.Weights[k*per : (k+1)*per] {
+			c.w[k*per+i] = int16(w) - zero
+			c.bias[k] -= int32(p.SrcZero) * int32(int16(w)-zero)
 		}
-		switch len(p.Scale) {
-		case 0:
-			c.scale[k] = 1
-		case 1:
-			c.scale[k] = p.Scale[0]
-		default:
-			c.scale[k] = p.Scale[k]
-		}
+		c.scale[k] = pick(p.Scale, k, 1)
 	}
-	c.run = c.choose(level)
-	c.p.Weights = nil // packed by the runner
 	return c
+}
+
+// pick is element k of a list of one value for each channel, or one for all,
+// or none.
+func pick[T any](list []T, k int, none T) T {
+	switch len(list) {
+	case 0:
+		return none
+	case 1:
+		return list[0]
+	}
+	return list[k]
 }
 
 // choose picks the fastest way that level allows.
@@ -195,10 +211,10 @@ func (c *Conv) addBlock(o *output, first, count, k0, k1 int) {
 // finite reports whether no sum can leave the range in which a rounded
 // product fits an int32, as the vector epilogues assume.
 func (c *Conv) finite() bool {
-	per := len(c.p.Weights) / c.shape.K
+	per := len(c.w) / c.shape.K
 	for k, m := range c.scale {
 		bound := math.Abs(float64(c.bias[k]))
-		for _, w := range c.p.Weights[k*per : (k+1)*per] {
+		for _, w := range c.w[k*per : (k+1)*per] {
 			bound += 255 * math.Abs(float64(w))
 		}
 		if v := bound * math.Abs(float64(m)); !(v < 1<<30) || bound >= 1<<31 {

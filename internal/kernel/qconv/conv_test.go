@@ -43,7 +43,8 @@ func naive(s Shape, p Params, src []uint8) []int64 {
 						}
 						for ch := range cg {
 							x := int64(src[(((n*s.D+iz)*s.H+iy)*s.W+ix)*s.SrcStride+k/kg*cg+ch]) - int64(p.SrcZero)
-							sum += x * int64(p.Weights[(((k*cg+ch)*s.T+t)*s.R+r)*s.S+c])
+							w := int64(p.Weights[(((k*cg+ch)*s.T+t)*s.R+r)*s.S+c]) - int64(pick(p.WeightZero, k, 0))
+							sum += x * w
 						}
 					}
 				}
@@ -81,6 +82,10 @@ func newProblem(rng *rand.Rand, s Shape) *problem {
 		for i := range pr.p.Bias {
 			pr.p.Bias[i] = int32(rng.IntN(20001) - 10000)
 		}
+	}
+	pr.p.WeightZero = make([]int8, []int{0, 1, s.K}[rng.IntN(3)])
+	for i := range pr.p.WeightZero {
+		pr.p.WeightZero[i] = int8(rng.IntN(256) - 128)
 	}
 	typical := math.Sqrt(float64(s.C/s.Groups*taps(&s))) * 73 * 73
 	for i := range pr.p.Scale {
@@ -244,6 +249,7 @@ func TestSaturation(t *testing.T) {
 				for i := range pr.p.Weights {
 					pr.p.Weights[i] = w
 				}
+				pr.p.WeightZero = []int8{[]int8{-128, 0, 127}[rng.IntN(3)]}
 				for i := range pr.src {
 					pr.src[i] = 255 - z
 				}

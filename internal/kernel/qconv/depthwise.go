@@ -72,9 +72,9 @@ func (d *depthwise) pack() {
 		pair := func(r0, c0, r1, c1 int) {
 			for k := k0; k < k0+8; k++ {
 				for _, rc := range [][2]int{{r0, c0}, {r1, c1}} {
-					v := int8(0)
+					v := int16(0)
 					if rc[1] < s.S {
-						v = d.c.p.Weights[(k*s.R+rc[0])*s.S+rc[1]]
+						v = d.c.w[(k*s.R+rc[0])*s.S+rc[1]]
 					}
 					d.weights = order.AppendUint16(d.weights, uint16(v))
 				}

@@ -1,14 +1,14 @@
 // Package qconv holds the int8 convolution and fully connected kernels.
 //
-// Activations are uint8 with a zero point, weights int8 without one, sums
-// int32 and exact. Data is channels-last. Padding reads the zero point of the
+// Activations are uint8 with a zero point, weights int8 with or without one,
+// sums int32 and exact. Data is channels-last. Padding reads the zero point of the
 // input, so a padded pixel contributes nothing.
 //
 // # The rounding rule
 //
-//	acc  = bias[k] + sum((x - SrcZero) * w)            int32, exact
-//	y    = clamp(roundHalfEven(v) + DstZero, Min, Max)  uint8 output
-//	v    = float32(acc) * Scale[k]                      rounded to float32
+//	acc  = bias[k] + sum((x - SrcZero) * (w - WeightZero[k]))   int32, exact
+//	y    = clamp(roundHalfEven(v) + DstZero, Min, Max)          uint8 output
+//	v    = float32(acc) * Scale[k]                              rounded to float32
 //
 // float32(acc) rounds half to even and conversions saturate; the rule is that
 // of package qvec. A float output is v clamped to [FMin, FMax], an int32

@@ -6,20 +6,20 @@ import "github.com/drawknife/drawknife/internal/parallel"
 // output channels of one pixel are summed at a time.
 type portable struct {
 	c *Conv
-	w []int8 // [Groups][K/Groups, rounded up to 4, /4][taps][C/Groups][4]
+	w []int16 // [Groups][K/Groups, rounded up to 4, /4][taps][C/Groups][4]
 }
 
 func newPortable(c *Conv) *portable {
 	s := &c.shape
 	kg, cg, ntaps := s.K/s.Groups, s.C/s.Groups, taps(s)
 	quads := (kg + 3) / 4
-	p := &portable{c: c, w: make([]int8, s.Groups*quads*ntaps*cg*4)}
+	p := &portable{c: c, w: make([]int16, s.Groups*quads*ntaps*cg*4)}
 	for g := range s.Groups {
 		for k := range kg {
 			base := (g*quads + k/4) * ntaps * cg * 4
 			for tap := range ntaps {
 				for ch := range cg {
-					p.w[base+(tap*cg+ch)*4+k%4] = c.p.Weights[((g*kg+k)*cg+ch)*ntaps+tap]
+					p.w[base+(tap*cg+ch)*4+k%4] = c.w[((g*kg+k)*cg+ch)*ntaps+tap]
 				}
 			}
 		}
@@ -64,7 +64,7 @@ func (p *portable) pixel(src []uint8, o *output, m int) {
 
 // quad sums one pixel of four channels of group g, without the bias. Taps in
 // the padding read the zero point.
-func (p *portable) quad(src []uint8, w []int8, m, g int) [4]int32 {
+func (p *portable) quad(src []uint8, w []int16, m, g int) [4]int32 {
 	s := &p.c.shape
 	cg := s.C / s.Groups
 	q, pp, od, n := m%s.Q, m/s.Q%s.P, m/(s.Q*s.P)%s.OD, m/(s.Q*s.P*s.OD)

@@ -295,8 +295,7 @@ func TestSimulatedVNNI(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			pr := newProblem(rng, s)
-			c := newAt(0, s, pr.p)
-			c.p.Weights = pr.p.Weights
+			c := plan(s, pr.p)
 			c.run = newTiled(c, &i)
 			pr.compare(t, c, pool, naive(pr.s, pr.p, pr.src))
 		})

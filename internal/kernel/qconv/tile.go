@@ -130,7 +130,7 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 	zero, wide := make([]bool, len(runs)*quads), make([]bool, len(runs)*quads)
 	for i := range zero {
 		w := dense[i*per : (i+1)*per]
-		zero[i] = !slices.ContainsFunc(w, func(v int8) bool { return v != 0 })
+		zero[i] = !slices.ContainsFunc(w, nonzero)
 		wide[i] = !t.isa.vnni && !fitsPairs(w)
 	}
 	offset := func(i int) int32 { return runs[i/quads] + int32(i%quads*4) }
@@ -138,10 +138,15 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 		if zero[i] || wide[i] {
 			continue
 		}
-		p.clean++
-		t.steps = append(t.steps, offset(i))
-		for _, v := range dense[i*per : (i+1)*per] {
-			t.weights = append(t.weights, byte(v))
+		// Weights beyond an int8 are the sum of those of several steps.
+		for rest := dense[i*per : (i+1)*per]; slices.ContainsFunc(rest, nonzero); {
+			p.clean++
+			t.steps = append(t.steps, offset(i))
+			for k, v := range rest {
+				part := max(-128, min(127, v))
+				t.weights = append(t.weights, byte(part))
+				rest[k] -= part
+			}
 		}
 	}
 	for i := range zero {
@@ -153,7 +158,7 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 		for odd := range 2 {
 			for j := range 2 * width {
 				v := dense[i*per+2*j+odd]
-				t.weights = append(t.weights, byte(v), byte(v>>7))
+				t.weights = append(t.weights, byte(v), byte(v>>8))
 			}
 		}
 	}
@@ -162,12 +167,14 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 	}
 }
 
-// fitsPairs reports whether no two neighbouring weights can overflow an int16
-// when multiplied by uint8 values and added.
-func fitsPairs(w []int8) bool {
+func nonzero(v int16) bool { return v != 0 }
+
+// fitsPairs reports whether the weights are int8 and no two neighbours can
+// overflow an int16 when multiplied by uint8 values and added.
+func fitsPairs(w []int16) bool {
 	for i := 0; i < len(w); i += 2 {
 		a, b := int(w[i]), int(w[i+1])
-		if max(a, 0)+max(b, 0) > 128 || min(a, 0)+min(b, 0) < -128 {
+		if max(a, b) > 127 || max(a, 0)+max(b, 0) > 128 || min(a, 0)+min(b, 0) < -128 {
 			return false
 		}
 	}
@@ -176,10 +183,10 @@ func fitsPairs(w []int8) bool {
 
 // gather returns the weights of a panel as [run][quad][channel][4], with its
 // bias and scale appended to those of the panels before.
-func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int8 {
+func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
 	s := &t.c.shape
 	width := p.vecs * t.isa.lanes
-	w := make([]int8, runs*length*width)
+	w := make([]int16, runs*length*width)
 	cm, cg, kg, ntaps := s.C/groups, s.C/s.Groups, s.K/s.Groups, taps(s)
 	perRun := ntaps / runs
 	for j := range p.n {
@@ -191,7 +198,7 @@ func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int8 {
 			for c := range cg {
 				x := tap%perRun*cm + inner*cg + c // within the run
 				at := (tap/perRun*length/4+x/4)*width*4 + j*4 + x%4
-				w[at] = t.c.p.Weights[(k*cg+c)*ntaps+tap]
+				w[at] = t.c.w[(k*cg+c)*ntaps+tap]
 			}
 		}
 	}
