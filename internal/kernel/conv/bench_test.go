@@ -26,6 +26,8 @@ var layers = []struct {
 	{"dw3x3_96_112", Shape{N: 1, H: 112, W: 112, C: 96, K: 96, R: 3, S: 3, P: 112, Q: 112, PadH: 1, PadW: 1, Groups: 96}},
 	{"dw3x3s2_96_112", Shape{N: 1, H: 112, W: 112, C: 96, K: 96, R: 3, S: 3, P: 56, Q: 56, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1, Groups: 96}},
 	{"dw3x3_576_14", Shape{N: 1, H: 14, W: 14, C: 576, K: 576, R: 3, S: 3, P: 14, Q: 14, PadH: 1, PadW: 1, Groups: 576}},
+	{"dw5x5_672_14", Shape{N: 1, H: 14, W: 14, C: 672, K: 672, R: 5, S: 5, P: 14, Q: 14, PadH: 2, PadW: 2, Groups: 672}},
+	{"dw3x3_960_7", Shape{N: 1, H: 7, W: 7, C: 960, K: 960, R: 3, S: 3, P: 7, Q: 7, PadH: 1, PadW: 1, Groups: 960}},
 	{"dw5x5_576_7", Shape{N: 1, H: 7, W: 7, C: 576, K: 576, R: 5, S: 5, P: 7, Q: 7, PadH: 2, PadW: 2, Groups: 576}},
 }
 

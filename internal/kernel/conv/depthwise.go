@@ -130,8 +130,9 @@ type depthwise struct {
 	w, bias           []float32
 	pitch             int // floats from one tap's weights to the next's
 	depth, rows, cols []span
-	chans             int    // channels of a unit of work
-	place             *place // nil if the output is dense
+	chans             int     // channels of a unit of work
+	field             *padded // nil if the kernels read the input itself
+	place             *place  // nil if the output is dense
 	states            statePool[dwState]
 }
 
@@ -153,6 +154,9 @@ func newDepthwise(level cpu.Level, s Shape, lo, hi float32) *depthwise {
 	if s.DilW == 1 {
 		d.slide = d.kernel.slide[[2]int{s.S, s.StrideW}]
 	}
+	if d.usePadded(); d.field != nil {
+		return d
+	}
 	// Enough units for some workers, but lines of channels long enough.
 	d.chans = d.pitch
 	for d.chans > 128 && d.units() < 32 {
@@ -162,8 +166,20 @@ func newDepthwise(level cpu.Level, s Shape, lo, hi float32) *depthwise {
 }
 
 func (d *depthwise) chanUnits() int { return (d.C + d.chans - 1) / d.chans }
-func (d *depthwise) units() int     { return d.N * d.OD * len(d.rows) * d.chanUnits() }
-func (d *depthwise) scratch() int   { return 0 }
+
+func (d *depthwise) units() int {
+	if d.field != nil {
+		return d.N * d.chanUnits()
+	}
+	return d.N * d.OD * len(d.rows) * d.chanUnits()
+}
+
+func (d *depthwise) scratch() int {
+	if d.field == nil {
+		return 0
+	}
+	return d.field.h * d.field.w * paddedChans
+}
 
 func (d *depthwise) name() string {
 	return fmt.Sprintf("depthwise %s %dx%d", d.kernel.name, d.R, d.S)
@@ -191,6 +207,7 @@ func (d *depthwise) pack(dst, w []float32, p *packing) {
 type dwState struct {
 	d                *depthwise
 	w, dst, src, add []float32
+	scratch          []float32
 	workers          []dwWorker
 	body             func(worker, lo, hi int)
 }
@@ -201,7 +218,7 @@ type dwWorker struct {
 }
 
 // exec runs the convolution with the packed weights w; nil means its own.
-func (d *depthwise) exec(p *parallel.Pool, w, dst, src, add, _ []float32) {
+func (d *depthwise) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) {
 	st := d.states.get(func() *dwState {
 		st := &dwState{d: d}
 		st.body = st.work
@@ -213,9 +230,9 @@ func (d *depthwise) exec(p *parallel.Pool, w, dst, src, add, _ []float32) {
 	if w == nil {
 		w = d.w
 	}
-	st.w, st.dst, st.src, st.add = w, dst, src, add
+	st.w, st.dst, st.src, st.add, st.scratch = w, dst, src, add, scratch
 	p.For(d.units(), 1, st.body)
-	st.w, st.dst, st.src, st.add = nil, nil, nil, nil
+	st.w, st.dst, st.src, st.add, st.scratch = nil, nil, nil, nil, nil
 	for i := range st.workers {
 		st.workers[i].args = dwArgs{}
 	}
@@ -227,6 +244,14 @@ func (d *depthwise) exec(p *parallel.Pool, w, dst, src, add, _ []float32) {
 func (st *dwState) work(worker, lo, hi int) {
 	d := st.d
 	w := &st.workers[worker]
+	if d.field != nil {
+		field := st.scratch[worker*d.scratch():][:d.scratch()]
+		clear(field)
+		for u := lo; u < hi; u++ {
+			st.padded(w, field, u/d.chanUnits(), u%d.chanUnits()*d.chans)
+		}
+		return
+	}
 	for u := lo; u < hi; u++ {
 		unit, c := u/d.chanUnits(), u%d.chanUnits()*d.chans
 		unit, row := unit/len(d.rows), unit%len(d.rows)

@@ -137,6 +137,8 @@ func (g *GradInput) Scratch(workers int) int {
 	for _, c := range g.classes {
 		if c.dense != nil {
 			per = max(per, c.dense.scratch())
+		} else {
+			per = max(per, c.depthwise.scratch())
 		}
 	}
 	return g.packed + line + workers*per
@@ -170,7 +172,7 @@ func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, scratch []float32) {
 		if c.depthwise != nil {
 			st.dst = packed[c.w:][:len(c.depthwise.w)]
 			c.depthwise.pack(st.dst, w, &c.packing)
-			c.depthwise.exec(p, st.dst, dx, dy, nil, nil)
+			c.depthwise.exec(p, st.dst, dx, dy, nil, rest)
 			continue
 		}
 		st.class, st.dst = c, packed[c.w:][:len(c.dense.w)]
