@@ -165,7 +165,7 @@ func (quantizer) conv(c *compiler, n *graph.Node) bool {
 		axis = 1
 	}
 	w, ok := c.intWeights(n.Inputs[1], axis)
-	if !ok || w.zero != 0 {
+	if !ok {
 		return false
 	}
 	var s conv.Shape
@@ -198,7 +198,7 @@ func (quantizer) conv(c *compiler, n *graph.Node) bool {
 	if !ok {
 		return false
 	}
-	p := qconv.Params{Weights: w.data, Bias: bias, SrcZero: g.zero, Scale: make([]float32, len(w.scale))}
+	p := qconv.Params{Weights: w.data, WeightZero: []int8{int8(w.zero)}, Bias: bias, SrcZero: g.zero, Scale: make([]float32, len(w.scale))}
 	if t, ok := c.quantizedTail(n.Outputs[0]); ok {
 		for i, ws := range w.scale {
 			p.Scale[i] = g.scale * ws / t.scale
