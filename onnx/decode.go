@@ -191,6 +191,12 @@ func decodeAttr(b []byte, depth int) (*attrProto, error) {
 	if a.typ == 0 {
 		a.typ = guess
 	}
+	if a.typ != attrGraph { // graphs count only where the type says so
+		a.g = nil
+	}
+	if a.typ != attrGraphs {
+		a.graphs = nil
+	}
 	return a, err
 }
 

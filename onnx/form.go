@@ -18,7 +18,7 @@ type form struct {
 	attrs    graph.Attrs
 	outs     []string
 	after    []func() error // adds the nodes that must follow this one
-	opset    int64          // on writing: the version wanted
+	opset    int64          // the version that is read, or to be written
 }
 
 // input returns input i, nil if it is left out.
@@ -163,7 +163,7 @@ func (b *builder) infer() {
 // upgrade brings the node from the file's operator set to the newest form.
 func (f *form) upgrade() error {
 	for _, s := range rules[f.op].up {
-		if f.b.opset < s.before {
+		if f.opset < s.before {
 			if err := s.convert(f); err != nil {
 				return err
 			}

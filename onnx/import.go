@@ -21,7 +21,9 @@ type importer struct {
 	own       bool   // data may be changed
 	ext       externalFiles
 	opset     int64 // of ONNX's own domain
-	densified int
+	densified int   // bytes of dense tensors made of sparse ones
+	functions map[string]*functionProto
+	inlined   int // nodes after the calls of functions were replaced
 }
 
 // model builds the graph of a model.
@@ -39,6 +41,9 @@ func (im *importer) model(p *modelProto) (*graph.Graph, error) {
 	}
 	im.opset = opsets[""]
 	if err := im.checkOpset(p); err != nil {
+		return nil, err
+	}
+	if err := im.takeFunctions(p, opsets); err != nil {
 		return nil, err
 	}
 	g, err := im.graph(p.graph, nil)
@@ -116,6 +121,9 @@ func (im *importer) graph(p *graphProto, outer func(name string) *graph.Value) (
 		for _, v := range list {
 			b.declared[v.name] = v
 		}
+	}
+	if err := im.inline(p); err != nil {
+		return nil, err
 	}
 	for _, n := range p.nodes {
 		b.names[n.name] = true
@@ -298,7 +306,10 @@ func (b *builder) node(p *nodeProto) error {
 			return err
 		}
 	}
-	f := &form{b: b, domain: domain, op: p.op, name: b.nodeName(p.name, p.op), attrs: graph.Attrs{}, outs: slices.Clone(p.outputs)}
+	f := &form{b: b, domain: domain, op: p.op, name: b.nodeName(p.name, p.op), attrs: graph.Attrs{}, outs: slices.Clone(p.outputs), opset: b.opset}
+	if p.opset > 0 {
+		f.opset = p.opset
+	}
 	for _, name := range p.inputs {
 		f.in = append(f.in, b.g.Value(name)) // "" gives nil
 	}

@@ -37,7 +37,7 @@ func TestUnknownFieldsSurvive(t *testing.T) {
 			node("Add", "", []string{"h", "c"}, []string{"y"}),
 			sub(5, num(1, 1), num(2, 1), str(8, "c"), str(9, "\x00\x00\x80\x3f"), str(12, "one"), secret)),
 		sub(14, str(1, "key"), str(2, "value")), secret, function).bytes()
-	out := mustEncode(t, mustDecode(t, data))
+	out := mustEncode(t, mustDecode(t, data, Options{KeepFunctions: true}))
 	p, err := decodeModel(out)
 	if err != nil {
 		t.Fatal(err)

@@ -39,6 +39,8 @@ type nodeProto struct {
 	attrs                           []*attrProto
 	metadata                        []entry
 	unknown                         []byte
+
+	opset int64 // of a function's body, 0 for the model's own nodes
 }
 
 func (n *nodeProto) String() string { return nodeString(n.name, n.domain, n.op) }

@@ -37,6 +37,10 @@ type Options struct {
 	// they become float32, in which models are computed, and the graph's log
 	// says so.
 	KeepTypes bool
+	// KeepFunctions leaves calls of functions that the model defines for
+	// itself as they are, nodes of an operator that nothing here knows. By
+	// default they are replaced by the functions' bodies.
+	KeepFunctions bool
 }
 
 // Read reads a model from a file, gzip'd or not.
