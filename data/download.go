@@ -164,6 +164,8 @@ func (o *DownloadOptions) get(ctx context.Context, a Asset, f *os.File, size int
 	if err != nil {
 		return fatalError{err}
 	}
+	// The client must not unpack a file that is published in packed form.
+	req.Header.Set("Accept-Encoding", "identity")
 	if size > 0 {
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", size))
 	}
