@@ -1,0 +1,267 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/drawknife/drawknife/compress"
+	"github.com/drawknife/drawknife/data"
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/demo"
+	"github.com/drawknife/drawknife/report"
+)
+
+type compressCmd struct {
+	Model     string        `arg:"" optional:"" help:"Model file or zoo:NAME; without it the demonstration that comes with the program."`
+	Output    string        `short:"o" help:"Folder for model.onnx, recipe.yaml, report.html and report.json; by default MODEL_small." placeholder:"DIR" type:"path"`
+	Data      string        `help:"Data set: its test split measures, its training split fine-tunes and calibrates." placeholder:"SPEC"`
+	TrainData string        `help:"Training data, if not the training split of --data." placeholder:"SPEC"`
+	Labels    string        `help:"Table of file names and classes." placeholder:"FILE" type:"path"`
+	MaxDrop   float64       `help:"Percentage points of top-1 that may be lost." default:"1" placeholder:"PTS"`
+	Latency   string        `help:"Latency to reach for one image on all threads: 2ms, 800us." placeholder:"TIME"`
+	Size      string        `help:"Size of the model file to reach: 300k, 1.5M." placeholder:"BYTES"`
+	Macs      string        `name:"macs" help:"Multiply-accumulates to reach: 20M, or a share: 50%." placeholder:"N"`
+	Time      time.Duration `help:"Time for search and fine-tuning." default:"10m" placeholder:"DURATION"`
+	Augment   string        `help:"Augmentation of fine-tuning: crop4,flip,… or none; by default what suits the data." placeholder:"SPEC"`
+	Recipe    string        `help:"Replay this recipe instead of searching: the same bytes come out." placeholder:"FILE" type:"path"`
+	Limit     int           `help:"Measure on only this many test images." placeholder:"N"`
+	Fresh     bool          `help:"Do not go on from an interrupted search in the output folder."`
+	preFlags
+}
+
+func (c *compressCmd) Run(a *app) error {
+	j, err := c.job(a)
+	if err != nil {
+		return err
+	}
+	if c.Fresh {
+		if err := os.RemoveAll(filepath.Join(j.Dir, ".search")); err != nil {
+			return err
+		}
+	}
+	if c.Recipe != "" {
+		return c.replay(a, j)
+	}
+	r, err := j.Run(a)
+	if r == nil {
+		return err
+	}
+	if werr := writeHTML(filepath.Join(j.Dir, compress.HTMLFile), r); werr != nil {
+		return errors.Join(err, werr)
+	}
+	if perr := a.emit(r, func(w io.Writer) error {
+		if err := report.Text(w, r); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(w, "\nwrote %s\n", strings.Join(r.Outputs, ", "))
+		return err
+	}); perr != nil {
+		return perr
+	}
+	return err
+}
+
+func (c *compressCmd) replay(a *app, j *compress.Job) error {
+	b, err := os.ReadFile(c.Recipe)
+	if err != nil {
+		return err
+	}
+	recipe, err := compress.ParseRecipe(b)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Recipe, err)
+	}
+	path := filepath.Join(j.Dir, compress.ModelFile)
+	m, err := j.Replay(a, recipe, path)
+	if err != nil {
+		return err
+	}
+	return a.emit(map[string]any{"after": m, "outputs": []string{path}}, func(w io.Writer) error {
+		_, err := fmt.Fprintf(w, "replayed %d steps; wrote %s\n", len(recipe.Steps), path)
+		return err
+	})
+}
+
+// job gathers what the flags say.
+func (c *compressCmd) job(a *app) (*compress.Job, error) {
+	j := &compress.Job{Model: c.Model, Data: c.Data, Augment: c.Augment, Time: c.Time, Threads: a.Threads, Seed: a.Seed, Dir: c.Output,
+		Version: version, Command: "drawknife " + strings.Join(os.Args[1:], " "), Budget: compress.Budget{MaxDrop: c.MaxDrop},
+		Say: func(f string, args ...any) { a.note("%s %s", time.Now().Format("15:04:05"), fmt.Sprintf(f, args...)) }}
+	j.Progress = a.steps()
+	var err error
+	if c.Model == "" {
+		err = c.demo(j)
+	} else {
+		err = c.own(a, j)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if j.Augment == "none" {
+		j.Augment = ""
+	}
+	if c.Latency != "" {
+		d, err := time.ParseDuration(c.Latency)
+		if err != nil || d <= 0 {
+			return nil, usagef("--latency %s: want a time such as 2ms or 800us", c.Latency)
+		}
+		j.Budget.LatencyMs = ms(d)
+	}
+	if c.Size != "" {
+		if j.Budget.Bytes, err = parseCount(c.Size); err != nil {
+			return nil, usagef("--size %s: want a number of bytes such as 300k or 1.5M", c.Size)
+		}
+	}
+	if c.Macs != "" {
+		if share, ok := strings.CutSuffix(c.Macs, "%"); ok {
+			var p float64
+			if _, err := fmt.Sscan(share, &p); err != nil || p <= 0 || p > 100 {
+				return nil, usagef("--macs %s: want a share between 0 and 100 %%", c.Macs)
+			}
+			j.Budget.MACs = int64(p / 100 * float64(j.Graph.Cost().MACs))
+		} else if j.Budget.MACs, err = parseCount(c.Macs); err != nil {
+			return nil, usagef("--macs %s: want a number such as 20M, or a share such as 50%%", c.Macs)
+		}
+	}
+	if j.Budget.MaxDrop < 0 {
+		return nil, usagef("--max-drop cannot be negative")
+	}
+	return j, nil
+}
+
+// demo is the job on the network and the images inside the program.
+func (c *compressCmd) demo(j *compress.Job) error {
+	d, err := demo.Open()
+	if err != nil {
+		return err
+	}
+	j.Model, j.Data, j.Graph, j.Test, j.Train = "demo", "demo", d.Graph, d.Test, d.Train
+	if j.Dir == "" {
+		j.Dir = "demo_small"
+	}
+	if c.Time == 10*time.Minute {
+		j.Time = 75 * time.Second
+	}
+	if c.MaxDrop == 1 {
+		j.Budget.MaxDrop = 0.5
+	}
+	j.Augment = d.Augment
+	j.Pre, err = data.ParsePreprocess(d.Graph.Metadata[data.MetadataKey])
+	return err
+}
+
+func (c *compressCmd) own(a *app, j *compress.Job) error {
+	if c.Data == "" {
+		return usagef("compress needs --data to measure accuracy on")
+	}
+	var err error
+	if j.Graph, err = a.load(c.Model); err != nil {
+		return err
+	}
+	if j.Pre, err = c.preprocess(a, j.Graph); err != nil {
+		return err
+	}
+	if j.Dir == "" {
+		j.Dir = strings.TrimSuffix(besides(c.Model, "_small"), ".onnx")
+	}
+	if j.Test, err = openData(c.Data, c.Labels, "test", c.Limit); err != nil {
+		return err
+	}
+	spec := c.TrainData
+	if spec == "" {
+		spec = c.Data
+	}
+	if j.Train, err = openData(spec, c.Labels, "train", 0); err != nil {
+		return err
+	}
+	if c.TrainData == "" && j.Train.Len() == j.Test.Len() {
+		// The data have one part only: every fifth image measures, the others
+		// train, so that no image does both.
+		a.note("note: %s has no training split of its own: four fifths of it train, one fifth measures", c.Data)
+		j.Train, j.Test = split(j.Train)
+	}
+	if c.Augment == "" && small(j.Graph) {
+		j.Augment = "crop4,flip"
+	}
+	return nil
+}
+
+// small reports whether the model takes images of CIFAR's size.
+func small(g *graph.Graph) bool {
+	s := g.Inputs[0].Shape.Ints()
+	return len(s) == 4 && s[1] == 3 && s[2] > 0 && s[2] <= 64
+}
+
+func split(ds data.Dataset) (train, test data.Dataset) {
+	var a, b []int
+	for i := range ds.Len() {
+		if i%5 == 4 {
+			b = append(b, i)
+		} else {
+			a = append(a, i)
+		}
+	}
+	return data.Subset(ds, a), data.Subset(ds, b)
+}
+
+// parseCount reads 300k, 1.5M, 2G or a plain number.
+func parseCount(s string) (int64, error) {
+	unit := 1.0
+	switch {
+	case strings.HasSuffix(strings.ToLower(s), "k"):
+		unit = 1e3
+	case strings.HasSuffix(strings.ToLower(s), "m"):
+		unit = 1e6
+	case strings.HasSuffix(strings.ToLower(s), "g"):
+		unit = 1e9
+	}
+	if unit > 1 {
+		s = s[:len(s)-1]
+	}
+	var v float64
+	var rest string
+	if n, err := fmt.Sscanf(s+" .", "%g %s", &v, &rest); err != nil || n != 2 || !(v > 0) || v*unit > 1e15 {
+		return 0, fmt.Errorf("not a count: %q", s)
+	}
+	return int64(v * unit), nil
+}
+
+func writeHTML(path string, r *compress.Result) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".drawknife-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if err := report.HTML(tmp, r); err != nil {
+		tmp.Close()
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+// steps makes a progress function that starts a new bar whenever the work
+// changes its name.
+func (a *app) steps() func(what string, done, total int) {
+	var name string
+	step, end := func(int) {}, func() {}
+	return func(what string, done, total int) {
+		kind, _, _ := strings.Cut(what, " (")
+		if kind != name || done == 0 {
+			end()
+			name = kind
+			step, end = a.progress(kind, total)
+		}
+		step(done)
+		if done >= total {
+			end()
+			name = ""
+		}
+	}
+}
