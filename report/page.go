@@ -174,5 +174,11 @@ func (*page) Ms(v float64) string      { return ms(v) }
 func (*page) Size(n int64) string      { return size(n) }
 func (*page) Count(n int64) string     { return count(n) }
 func (*page) Asked(v float64, unit string) string {
+	switch {
+	case unit == "bytes" && v >= 0 && v < 1e18:
+		return size(int64(v))
+	case unit == "" && v >= 1000 && v < 1e18:
+		return count(int64(v))
+	}
 	return strings.TrimSpace(number(v) + " " + unit)
 }

@@ -20,7 +20,7 @@ import (
 
 var write = flag.String("write", "", "write the sample's page to this file, to look at it in a browser")
 
-func page4(t *testing.T, r *compress.Result) string {
+func render(t *testing.T, r *compress.Result) string {
 	t.Helper()
 	var b bytes.Buffer
 	if err := HTML(&b, r); err != nil {
@@ -80,7 +80,7 @@ func outline(t *testing.T, page string) (headings []string, text string) {
 }
 
 func TestHTMLOutline(t *testing.T) {
-	page := page4(t, sample())
+	page := render(t, sample())
 	if *write != "" {
 		if err := os.WriteFile(*write, []byte(page), 0o644); err != nil {
 			t.Fatal(err)
@@ -103,9 +103,9 @@ func TestHTMLOutline(t *testing.T) {
 // Every figure of the result can be read on the page.
 func TestHTMLShowsEveryNumber(t *testing.T) {
 	r := sample()
-	page := page4(t, r)
-	_, text := outline(t, page)
-	text += " " + strings.Join(regexp.MustCompile(`title="[^"]*"`).FindAllString(page, -1), " ")
+	html := render(t, r)
+	_, text := outline(t, html)
+	text += " " + strings.Join(regexp.MustCompile(`title="[^"]*"`).FindAllString(html, -1), " ")
 	want := func(format string, args ...any) {
 		t.Helper()
 		if s := fmt.Sprintf(format, args...); !strings.Contains(text, s) {
@@ -124,11 +124,14 @@ func TestHTMLShowsEveryNumber(t *testing.T) {
 		want("%s", ms(m.MedianMs))
 		want("%s", ms(m.MedianMs1))
 	}
+	want("293.0 KiB 1.04 MiB 78.2 KiB yes")
+	want("MACs 5.00 M 40.81 M 10.20 M no")
 	for _, s := range []string{"5.00× smaller", "3.08× faster", "0.58 points of top-1 accuracy lost", "−0.58 points", "Budget met"} {
 		want("%s", s)
 	}
 	for _, f := range r.Feasibility {
-		want("%s %s %s %s %s %s", number(f.Asked), f.Unit, number(f.Original), f.Unit, number(f.Best), f.Unit)
+		var p *page
+		want("%s %s %s", p.Asked(f.Asked, f.Unit), p.Asked(f.Original, f.Unit), p.Asked(f.Best, f.Unit))
 	}
 	for i, x := range r.Trials {
 		want("%d %s", i+1, x.Name)
@@ -190,7 +193,7 @@ func hostileResult() *compress.Result {
 }
 
 func TestHTMLEscapes(t *testing.T) {
-	page := page4(t, hostileResult())
+	page := render(t, hostileResult())
 	outline(t, page)
 	if n := strings.Count(page, "<script"); n != 1 {
 		t.Errorf("the page has %d scripts, want its own alone", n)
@@ -211,7 +214,7 @@ func stripQuoted(page string) string {
 // The page loads nothing: no attribute or style names a resource elsewhere.
 func TestHTMLIsSelfContained(t *testing.T) {
 	for name, r := range map[string]*compress.Result{"sample": sample(), "hostile": hostileResult(), "empty": {}} {
-		page := page4(t, r)
+		page := render(t, r)
 		for _, bad := range []string{`(?i)<[^>]*\s(src|srcset|data|action|poster|xlink:href)=`, `(?i)<(link|a)[^>]*href="(http|//|file)`, `(?i)url\(`, `@import`, `xmlns`} {
 			if m := regexp.MustCompile(bad).FindString(stripTitles(page)); m != "" {
 				t.Errorf("%s: the page refers to something outside: %q", name, m)
@@ -221,7 +224,7 @@ func TestHTMLIsSelfContained(t *testing.T) {
 			t.Errorf("%s: the page has no content security policy", name)
 		}
 	}
-	if strings.Contains(page4(t, sample()), "http:") || strings.Contains(page4(t, sample()), "https:") {
+	if strings.Contains(render(t, sample()), "http:") || strings.Contains(render(t, sample()), "https:") {
 		t.Error("the sample's page holds an address")
 	}
 }
@@ -232,7 +235,7 @@ func stripTitles(page string) string {
 }
 
 func TestHTMLOfNothing(t *testing.T) {
-	page := page4(t, &compress.Result{})
+	page := render(t, &compress.Result{})
 	headings, text := outline(t, page)
 	if want := []string{"h1 Compression of a model", "h2 How to reproduce this"}; !slices.Equal(headings, want) {
 		t.Errorf("headings %q, want %q", headings, want)
@@ -281,7 +284,7 @@ func TestHTMLOddResults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := sample()
 			change(r)
-			page := page4(t, r)
+			page := render(t, r)
 			outline(t, page)
 			noNonsense(t, page)
 		})

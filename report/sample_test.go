@@ -25,7 +25,8 @@ func sample() *compress.Result {
 		Feasibility: []compress.Feasible{
 			{Limit: "accuracy lost", Asked: 1, Original: 0, Best: 0.04, Unit: "points", Possible: true},
 			{Limit: "latency", Asked: 0.5, Original: 0.842, Best: 0.214, Unit: "ms", Possible: true},
-			{Limit: "file size", Asked: 293, Original: 1073.5, Best: 148.2, Unit: "KiB", Possible: true},
+			{Limit: "size", Asked: 300_000, Original: 1_089_896, Best: 80_101, Unit: "bytes", Possible: true},
+			{Limit: "MACs", Asked: 5e6, Original: 40_813_184, Best: 10_200_000},
 		},
 		Warnings: []string{
 			"layer1.0.conv1 stays wide: pruning it below 12 channels costs more accuracy than it saves time",

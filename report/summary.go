@@ -62,7 +62,7 @@ func limits(r *compress.Result) []limit {
 	var out []limit
 	if r.Before.Top1 != 0 || r.After.Top1 != 0 {
 		lost := r.Before.Top1 - r.After.Top1
-		out = append(out, limit{fmt.Sprintf("at most %s points of top-1 lost: %s", number(r.Budget.MaxDrop), lostPoints(lost)), lost <= r.Budget.MaxDrop})
+		out = append(out, limit{fmt.Sprintf("at most %s points of top-1 lost: %s", number(r.Budget.MaxDrop), lostPoints(lost)), lost <= r.Budget.MaxDrop+1e-9})
 	}
 	if l := r.Budget.LatencyMs; l > 0 {
 		out = append(out, limit{fmt.Sprintf("latency of at most %s: %s", ms(l), ms(r.After.MedianMs)), r.After.MedianMs <= l})
