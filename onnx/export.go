@@ -61,6 +61,11 @@ func export(g *graph.Graph, o WriteOptions, w *externalWriter) (*rope, error) {
 	if e.o == nil {
 		e.o = newOrigin()
 	}
+	if e.untyped() {
+		e.g = g.Clone()
+		_ = e.g.InferShapes() // what stays unknown is left out
+		g = e.g
+	}
 	if e.opset, err = targetOpset(g, o.Opset); err != nil {
 		return nil, err
 	}
@@ -93,6 +98,14 @@ func export(g *graph.Graph, o WriteOptions, w *externalWriter) (*rope, error) {
 	}
 	r.raw(e.o.unknown)
 	return r, nil
+}
+
+// untyped reports whether an output lacks the type and shape that ONNX wants
+// to see, and the file did not declare any.
+func (e *exporter) untyped() bool {
+	return slices.ContainsFunc(e.g.Outputs, func(v *graph.Value) bool {
+		return (v.Type == tensor.Invalid || v.Shape == nil) && len(e.o.values[v.Name].typ) == 0
+	})
 }
 
 // metadata writes the model's metadata and log, in order of the keys.

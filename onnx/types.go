@@ -121,10 +121,10 @@ func encodeType(d tensor.DType, shape graph.Shape, names []string) *rope {
 }
 
 // compatible reports whether a declared shape still says the truth about the
-// present one: the same rank and no two sizes that differ.
+// present one: the same rank, as far as known, and no two sizes that differ.
 func compatible(declared, now graph.Shape) bool {
 	if declared == nil || now == nil {
-		return true
+		return now == nil
 	}
 	if len(declared) != len(now) {
 		return false
