@@ -126,7 +126,7 @@ func shownDefault(v *kong.Value) string {
 
 // meaning is the help with what else there is to know.
 func meaning(v *kong.Value) string {
-	parts := []string{sentence(v.Help)}
+	parts := []string{stop(v.Help)}
 	if v.Enum != "" {
 		var names []string
 		for _, e := range strings.Split(v.Enum, ",") {

@@ -50,15 +50,19 @@ func code(s string) string {
 	return "`" + s + "`"
 }
 
-// sentence begins s with a capital and ends it with a full stop.
+// stop ends s with a full stop.
+func stop(s string) string {
+	if s == "" || strings.HasSuffix(s, ".") {
+		return s
+	}
+	return s + "."
+}
+
+// sentence also begins s with a capital.
 func sentence(s string) string {
 	if s == "" {
 		return s
 	}
 	first := []rune(s)
-	s = strings.ToUpper(string(first[:1])) + string(first[1:])
-	if !strings.HasSuffix(s, ".") {
-		s += "."
-	}
-	return s
+	return stop(strings.ToUpper(string(first[:1])) + string(first[1:]))
 }

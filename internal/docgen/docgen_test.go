@@ -62,7 +62,7 @@ func TestCLI(t *testing.T) {
 	page := CLI(parser.Model)
 	for _, want := range []string{
 		"| [bench](#tool-bench) | Measure latency. |", "| [data get](#tool-data-get) | Fetch them. |",
-		"| `--threads=N` | `0` | Workers. |", "| `-q, --quiet` |  | No progress. |",
+		"| `--threads=N` | `0` | workers. |", "| `-q, --quiet` |  | No progress. |",
 		"```\ntool bench <model> --out=OUT [flags]\n```", "| `<model>` | Model file. |",
 		"| `--ort=PATH` |  | Library. Also from the environment variable `TEST_ORT`. |",
 		"| `--kind=KIND` | `fast` | What to time. One of `fast`, `slow`. |", "| `-o, --out=OUT` |  | File. Required. |",

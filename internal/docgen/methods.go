@@ -52,7 +52,7 @@ func Methods(all []method.Method) (map[string]string, error) {
 	for f := range by {
 		return nil, fmt.Errorf("docgen: family %q has no introduction (internal/docgen/methods.go)", f)
 	}
-	pages["README.md"] = index.String()
+	pages["README.md"] = strings.TrimRight(index.String(), "\n") + "\n"
 	return pages, nil
 }
 
