@@ -81,7 +81,7 @@ func newAnalysis(g *Graph) *analysis {
 		at: map[*Value]*labels{}, consts: map[constAxis]*constLabels{}, claimed: map[Use]bool{},
 		shuffles: map[*Node]*shuffle{}, inside: map[*Node]bool{}}
 	for _, v := range g.Inputs {
-		a.opaque(v, fmt.Sprintf("%q is an input of the graph", v.Name))
+		a.opaque(v, 1, fmt.Sprintf("%q is an input of the graph", v.Name))
 	}
 	return a
 }
@@ -147,14 +147,14 @@ func (a *analysis) set(v *Value, l *labels) {
 	a.at[v] = l
 }
 
-// opaque gives a value frozen channels of its own on axis 1.
-func (a *analysis) opaque(v *Value, why string) {
-	if v == nil || len(v.Shape) < 2 || !v.Shape[1].Known() || v.Shape[1].Size > maxChannels {
+// opaque gives a value frozen channels of its own.
+func (a *analysis) opaque(v *Value, axis int, why string) {
+	if v == nil || axis >= len(v.Shape) || !v.Shape[axis].Known() || v.Shape[axis].Size > maxChannels {
 		return
 	}
-	ids := a.fresh(v.Shape[1].Size)
+	ids := a.fresh(v.Shape[axis].Size)
 	a.freeze(ids, "%s", why)
-	a.set(v, &labels{1, ids})
+	a.set(v, &labels{axis, ids})
 }
 
 // maxChannels bounds the axes that the analysis follows.

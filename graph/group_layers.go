@@ -183,7 +183,7 @@ func (a *analysis) matMul(n *Node) {
 		a.unknown(n, fmt.Sprintf("%v does not multiply by a constant matrix", n))
 		return
 	}
-	if l := a.of(n, 0); l != nil && l.axis < rank-1 { // channels are rows
+	if l := a.of(n, 0); l != nil && l.axis < rank-1 && !a.allFrozen(l.ids) { // channels are rows
 		a.set(n.Out(0), l)
 		return
 	}
@@ -194,4 +194,13 @@ func (a *analysis) matMul(n *Node) {
 		a.vector(n, i, out)
 	}
 	a.set(n.Out(0), &labels{rank - 1, out})
+}
+
+func (a *analysis) allFrozen(ids []int32) bool {
+	for _, id := range ids {
+		if a.frozen[a.find(id)] == "" {
+			return false
+		}
+	}
+	return true
 }

@@ -41,8 +41,15 @@ func (a *analysis) unknown(n *Node, why string) {
 		return
 	}
 	a.freezeInputs(n, why)
+	axis := 1
+	for i := range n.Inputs {
+		if l := a.of(n, i); l != nil && n.Out(0) != nil && len(n.in(i)) == len(n.Outputs[0].Shape) {
+			axis = l.axis // likely still where the channels are
+			break
+		}
+	}
 	for _, o := range n.Outputs {
-		a.opaque(o, why)
+		a.opaque(o, axis, why)
 	}
 }
 
