@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,7 +35,7 @@ func (s *search) apply(ctx context.Context, steps []Step) (*graph.Graph, error) 
 		if _, err := os.Stat(file); err != nil {
 			continue
 		}
-		if kept, err := onnx.Read(file); err == nil {
+		if kept, err := read(file); err == nil {
 			g, done = kept, n
 			break
 		}
@@ -50,11 +51,19 @@ func (s *search) apply(ctx context.Context, steps []Step) (*graph.Graph, error) 
 		if err := onnx.Write(file, next); err != nil {
 			return nil, err
 		}
-		if g, err = onnx.Read(file); err != nil {
+		if g, err = read(file); err != nil {
 			return nil, err
 		}
 	}
 	return g, nil
+}
+
+func read(file string) (*graph.Graph, error) {
+	g, err := onnx.Read(file)
+	if err != nil {
+		return nil, err
+	}
+	return g, g.InferShapes()
 }
 
 func (s *search) file(key string) string { return filepath.Join(s.job.Dir, workDir, key+".onnx") }
@@ -81,7 +90,13 @@ func (s *search) step(ctx context.Context, g *graph.Graph, st Step, key string) 
 	if err != nil {
 		return nil, err
 	}
-	s.quantized = report
+	b, err := json.Marshal(report)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeFile(s.file(key)+".json", b); err != nil {
+		return nil, err
+	}
 	out.Metadata[data.MetadataKey] = s.job.Pre.String()
 	return out, nil
 }

@@ -31,7 +31,7 @@ func (s *search) descend(ctx context.Context) error {
 	for i := range rounds {
 		share := (low + high) / 2
 		if i == 0 {
-			share = 0.55 // where networks of this kind usually end up
+			share = s.firstShare(rounds)
 		}
 		t, err := s.pruned(ctx, share, s.left()/time.Duration(rounds-i))
 		if err != nil {
@@ -60,6 +60,21 @@ func (s *search) rounds() int {
 	}
 	useful := s.epoch * 3 / 2
 	return min(max(int(s.left()/max(useful, time.Second)), 1), 4)
+}
+
+// firstShare is where to begin: the more training a network gets, the smaller
+// it can be. 55 % of the MACs is where networks of this kind usually end up.
+func (s *search) firstShare(rounds int) float64 {
+	if !s.canTrain {
+		return 0.85
+	}
+	switch epochs := float64(s.left()) / float64(rounds) / float64(max(s.epoch, 1)); {
+	case epochs < 1:
+		return 0.8
+	case epochs < 3:
+		return 0.7
+	}
+	return 0.55
 }
 
 // epochTime estimates an epoch of fine-tuning from the latency of one image:

@@ -15,6 +15,7 @@ import (
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/measure"
 	"github.com/drawknife/drawknife/onnx"
+	"github.com/drawknife/drawknife/quantize"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -88,9 +89,9 @@ func (s *search) finish(ctx context.Context) (*Result, error) {
 	for _, f := range s.frozen {
 		r.Sensitivity = append(r.Sensitivity, Curve{Group: f.Group, Channels: f.Before, Frozen: f.Reason})
 	}
-	if s.quantized != nil {
-		r.Ranges = s.quantized.Ranges
-		for _, f := range s.quantized.Float {
+	if q := s.quantizeReport(best); q != nil {
+		r.Ranges = q.Ranges
+		for _, f := range q.Float {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("%s (%s) stays float: %s", f.Node, f.Op, f.Reason))
 		}
 	}
@@ -111,6 +112,19 @@ func (s *search) finish(ctx context.Context) (*Result, error) {
 	r.After.FileBytes = st.Size()
 	r.Outputs = []string{path, filepath.Join(j.Dir, RecipeFile), filepath.Join(j.Dir, JSONFile), filepath.Join(j.Dir, HTMLFile)}
 	return r, nil
+}
+
+// quantizeReport is what quantization said of a candidate, nil if it is float.
+func (s *search) quantizeReport(c *candidate) *quantize.Report {
+	b, err := os.ReadFile(s.file(c.Key) + ".json")
+	if err != nil {
+		return nil
+	}
+	var r quantize.Report
+	if json.Unmarshal(b, &r) != nil {
+		return nil
+	}
+	return &r
 }
 
 // write stores the report as JSON.

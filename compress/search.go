@@ -16,7 +16,6 @@ import (
 	"github.com/drawknife/drawknife/measure"
 	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/prune"
-	"github.com/drawknife/drawknife/quantize"
 )
 
 // Sizes of the samples that the search works with.
@@ -41,7 +40,6 @@ type search struct {
 	groups    []prune.Candidate
 	frozen    []prune.Row
 	trials    []*candidate
-	quantized *quantize.Report
 	warnings  []string
 	canTrain  bool
 	epoch     time.Duration // how long one epoch of fine-tuning takes

@@ -65,6 +65,9 @@ type Report struct {
 	MACsAfter  int64 `json:"macs_after"`
 	Params     int64 `json:"params_before"`
 	ParamAfter int64 `json:"params_after"`
+	// Notes tell where the constant that a removed channel leaves behind could
+	// not be kept exactly.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // ErrNothing is the cause when no group of the model can lose a channel.
@@ -77,9 +80,6 @@ func (o *Options) fill() error {
 	if o.Allocator == "" {
 		o.Allocator = "uniform"
 	}
-	if o.RoundTo == 0 {
-		o.RoundTo = 8
-	}
 	if o.MinKeep == 0 {
 		o.MinKeep = 0.1
 	}
@@ -90,7 +90,7 @@ func (o *Options) fill() error {
 		return fmt.Errorf("prune: MACs %g: want a share to keep between 0 and 1", o.MACs)
 	case o.Ratio > 0 && o.MACs > 0:
 		return errors.New("prune: give a ratio of channels or a share of MACs, not both")
-	case o.RoundTo < 1:
+	case o.RoundTo < 0:
 		return fmt.Errorf("prune: round to %d channels: want at least 1", o.RoundTo)
 	case !(o.MinKeep > 0 && o.MinKeep <= 1):
 		return fmt.Errorf("prune: least share to keep %g: want more than 0, at most 1", o.MinKeep)
@@ -266,9 +266,17 @@ func candidates(g *graph.Graph, o Options) ([]Candidate, []Row, error) {
 // round gives the number of channels to keep: at least MinKeep of them,
 // rounded up to a multiple of RoundTo.
 func (o *Options) round(keep, size int) int {
+	unit := o.RoundTo
+	switch {
+	case unit > 0:
+	case size <= 32:
+		unit = 4
+	default:
+		unit = 8
+	}
 	least := max(1, int(math.Ceil(o.MinKeep*float64(size)-1e-9)))
 	keep = max(keep, least)
-	keep = (keep + o.RoundTo - 1) / o.RoundTo * o.RoundTo
+	keep = (keep + unit - 1) / unit * unit
 	return min(keep, size)
 }
 
@@ -299,7 +307,8 @@ func remove(g, c *graph.Graph, cs []Candidate, keep []int, rows []Row) (*graph.G
 		r.Groups = append(r.Groups, row)
 	}
 	if len(gone) > 0 {
-		if err := c.RemoveChannels(gone); err != nil {
+		note := func(s string) { r.Notes = append(r.Notes, s) }
+		if err := c.RemoveChannels(gone, graph.RemoveOptions{FoldConstants: true, Note: note}); err != nil {
 			return nil, nil, fmt.Errorf("prune: %w", err)
 		}
 		c.Record("prune", fmt.Sprintf("removed channels from %d groups", len(gone)))

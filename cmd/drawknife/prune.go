@@ -19,7 +19,7 @@ type pruneCmd struct {
 	Allocation string   `help:"How the removal is shared out: uniform or global." default:"uniform"`
 	Ratio      float64  `help:"Share of the channels to remove, from 0 up to 1." placeholder:"R"`
 	Macs       float64  `help:"Share of the multiply-accumulates to keep, instead of --ratio." placeholder:"R"`
-	RoundTo    int      `help:"Round the channels kept up to a multiple of this." default:"8"`
+	RoundTo    int      `help:"Round the channels kept up to a multiple of this; 0 is 4 for up to 32 channels, else 8." default:"0"`
 	MinKeep    float64  `help:"Least share of a layer's channels to keep." default:"0.1"`
 	Skip       []string `help:"Names (patterns) of layers whose channels stay." placeholder:"NAME"`
 	InnerOnly  bool     `help:"Spare channels that residual additions tie together."`
