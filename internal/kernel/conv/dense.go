@@ -8,6 +8,11 @@ import (
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
+var negInf, posInf = float32(math.Inf(-1)), float32(math.Inf(1))
+
+// oneTap is the tap list of a matrix product.
+var oneTap = []int{0}
+
 // mode is how the rows of the GEMM find their pixels.
 type mode int
 
@@ -79,7 +84,7 @@ func (d *dense) plan(cg int) {
 		return
 	}
 	if n > tile.MaxTaps || n > 1 && cg <= 4 {
-		d.mode, d.taps, d.run = gather, []int{0}, n*cg
+		d.mode, d.taps, d.run = gather, oneTap, n*cg
 		return
 	}
 	d.mode, d.run = byTap, cg
@@ -305,7 +310,7 @@ func (st *denseState) loose(a *tile.Args, c *column, first int, edge []float32) 
 	a.Dst, a.DstStride, a.Add = edge, nr, nil
 	a.Min, a.Max = d.min, d.max
 	if st.add != nil {
-		a.Min, a.Max = float32(math.Inf(-1)), float32(math.Inf(1))
+		a.Min, a.Max = negInf, posInf
 	}
 	c.kernel.Run(a)
 	var x pixel

@@ -2,7 +2,6 @@ package conv
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
@@ -106,13 +105,12 @@ func (g *GradInput) add(set *tile.Set, z, y, x axisClass) {
 	if s.StrideD*s.StrideH*s.StrideW > 1 {
 		at = &place{s.D, s.H, s.W, s.StrideD, s.StrideH, s.StrideW, z.first, y.first, x.first}
 	}
-	inf := float32(math.Inf(1))
 	if s.depthwise() {
-		c.depthwise = newDepthwise(set.Level, back, -inf, inf)
+		c.depthwise = newDepthwise(set.Level, back, negInf, posInf)
 		c.depthwise.place = at
 		g.packed += len(c.depthwise.w)
 	} else {
-		c.dense = newDense(set, back, -inf, inf)
+		c.dense = newDense(set, back, negInf, posInf)
 		c.dense.place = at
 		g.packed += len(c.dense.w)
 	}
