@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/drawknife/drawknife/eval"
@@ -175,5 +176,51 @@ func TestRemoveZoo(t *testing.T) {
 				t.Error("nothing became smaller")
 			}
 		})
+	}
+}
+
+// TestHalvedWidths removes half the channels and counts what is left: Li et
+// al., "Pruning Filters for Efficient ConvNets" (2017), and Torch-Pruning's
+// 3.05588 M for ResNet-18.
+func TestHalvedWidths(t *testing.T) {
+	inner := func(gr *graph.Group) bool { return !gr.Residual && gr.Name != "conv1" } // conv1 is ResNet-50's stem
+	all := func(*graph.Group) bool { return true }
+	vgg := func(gr *graph.Group) bool { // the first convolution and the last six
+		list := []string{"conv1", "conv8", "conv9", "conv10", "conv11", "conv12", "conv13"}
+		return slices.Contains(list, gr.Name)
+	}
+	for _, c := range []struct {
+		spec         string
+		half         func(*graph.Group) bool
+		params, macs int64
+	}{
+		{"resnet18", all, 3_055_880, 483_149_824},
+		{"resnet18", inner, 6_194_856, 975_933_440},
+		{"resnet50", inner, 12_381_864, 1_822_031_872},
+		{"resnet20", inner, 135_754, 20_497_024},
+		{"resnet56", inner, 428_074, 62_964_352},
+		// The paper's 5,399,690 and 206,279,680 less a hidden layer of 512 and the
+		// biases, which this form does not have.
+		{"vgg16-cifar", vgg, 5_261_866, 206_146_048},
+	} {
+		g := build(t, c.spec)
+		groups, err := g.Groups()
+		if err != nil {
+			t.Fatal(err)
+		}
+		remove := map[*graph.Group][]int{}
+		for _, gr := range groups {
+			if gr.Frozen == "" && c.half(gr) {
+				for i := range gr.Size / 2 {
+					remove[gr] = append(remove[gr], 2*i)
+				}
+			}
+		}
+		if err := g.RemoveChannels(remove); err != nil {
+			t.Fatal(err)
+		}
+		if got := g.Cost(); got.Params != c.params || got.MACs != c.macs {
+			t.Errorf("%s: %d parameters and %d MACs, want %d and %d\n%s", c.spec, got.Params, got.MACs, c.params, c.macs, describe(groups))
+		}
 	}
 }
