@@ -30,8 +30,6 @@ func fixed(o operand) operand { o.fixed = true; return o }
 
 func ints(v ...int) operand { return operand{data: tensor.Of(graph.Int64s(v), len(v))} }
 
-func floats(v ...float64) operand { return operand{data: tensor.Of(v, len(v))} }
-
 func scalar(v float64) operand { return operand{data: tensor.Scalar(v)} }
 
 var none = operand{absent: true}
@@ -142,6 +140,8 @@ var cases = []opCase{
 	{op: "Tile", in: []operand{x(2, 3), ints(3, 2)}},
 	{op: "Gather", in: []operand{x(4, 3), ints(1, 3, 1)}, attrs: at("axis", 0)},
 	{op: "Gather", in: []operand{x(2, 4), {data: tensor.Of([]int64{0, -1, 2, 2}, 2, 2)}}, attrs: at("axis", 1)},
+	{op: "TopK", in: []operand{x(2, 5), ints(3)}, outputs: 2},
+	{op: "TopK", in: []operand{x(4, 3), ints(2)}, attrs: at("axis", 0, "largest", 0), outputs: 2},
 	{op: "DepthToSpace", in: []operand{x(1, 8, 2, 3)}, attrs: at("blocksize", 2)},
 	{op: "DepthToSpace", in: []operand{x(1, 8, 2, 3)}, attrs: at("blocksize", 2, "mode", "CRD")},
 	{op: "SpaceToDepth", in: []operand{x(1, 2, 4, 6)}, attrs: at("blocksize", 2)},

@@ -9,7 +9,6 @@ import (
 
 // activation describes how a one-input operator maps to ActivationGrad.
 type activation struct {
-	kind       string // "" means the operator's name
 	alpha      string // attribute that becomes alpha
 	a          float32
 	beta       string

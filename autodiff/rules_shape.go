@@ -16,6 +16,7 @@ func init() {
 	register(expandRule, "Expand")
 	register(tileRule, "Tile")
 	register(gatherRule, "Gather")
+	register(topKRule, "TopK")
 	register(depthToSpaceRule, "DepthToSpace")
 	register(spaceToDepthRule, "SpaceToDepth")
 	register(dropoutRule, "Dropout")
@@ -131,6 +132,18 @@ func tileRule(b *Builder, n *graph.Node, dy []*graph.Value) ([]*graph.Value, err
 func gatherRule(b *Builder, n *graph.Node, dy []*graph.Value) ([]*graph.Value, error) {
 	attrs := graph.Attrs{"axis": int64(n.Int("axis", 0))}
 	return []*graph.Value{b.Own("GatherGrad", attrs, dy[0], n.Inputs[0], n.Inputs[1])}, nil
+}
+
+// topKRule sends each gradient back to the element that was chosen.
+func topKRule(b *Builder, n *graph.Node, dy []*graph.Value) ([]*graph.Value, error) {
+	if dy[0] == nil {
+		return nil, nil
+	}
+	if n.Out(1) == nil {
+		return nil, fmt.Errorf("its indices are needed for the gradient")
+	}
+	attrs := graph.Attrs{"axis": int64(n.Int("axis", -1)), "reduction": "add"}
+	return []*graph.Value{b.Op("ScatterElements", attrs, b.Zeros(n.Inputs[0]), n.Outputs[1], dy[0])}, nil
 }
 
 // depthToSpaceRule inverts the permutation.

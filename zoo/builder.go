@@ -105,10 +105,9 @@ func (b *builder) last(op, name string, attrs graph.Attrs, in ...*graph.Value) {
 // window is the geometry of a convolution or pool. The zero value of a field
 // means its usual default.
 type window struct {
-	k, kw  int // kernel height and width; kw 0 means k
-	s      int // stride, 0 means 1
-	p      int // padding on every side
-	pads   []int
+	k, kw  int  // kernel height and width; kw 0 means k
+	s      int  // stride, 0 means 1
+	p      int  // padding on every side
 	same   bool // pad as TensorFlow's SAME does (less at the start)
 	ceil   bool
 	groups int

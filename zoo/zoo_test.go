@@ -69,36 +69,6 @@ var totals = []struct {
 	{"vww", 213_586, 7_489_664},
 }
 
-// count walks a graph whose shapes are inferred.
-func count(t *testing.T, g *graph.Graph) (params, macs int64) {
-	t.Helper()
-	elems := func(v *graph.Value, from int) int64 {
-		if v.Shape == nil {
-			t.Fatalf("shape of %s is not known", v.Name)
-		}
-		n := int64(1)
-		for _, d := range v.Shape[from:] {
-			n *= int64(d.Size)
-		}
-		return n
-	}
-	for _, n := range g.Nodes {
-		switch n.Op {
-		case "Conv":
-			macs += elems(n.Out(0), 2) * elems(n.In(1), 0)
-		case "Gemm":
-			macs += elems(n.In(1), 0)
-		}
-		for i, v := range n.Inputs {
-			weight := n.Is("Conv", "Gemm") || n.Is("BatchNormalization") && i < 3
-			if weight && i > 0 {
-				params += elems(v, 0)
-			}
-		}
-	}
-	return params, macs
-}
-
 func TestTotals(t *testing.T) {
 	for _, c := range totals {
 		t.Run(c.spec, func(t *testing.T) {
@@ -106,9 +76,8 @@ func TestTotals(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			params, macs := count(t, g)
-			if params != c.params || macs != c.macs {
-				t.Errorf("%d parameters and %d MACs, want %d and %d", params, macs, c.params, c.macs)
+			if cost := g.Cost(); cost.Params != c.params || cost.MACs != c.macs {
+				t.Errorf("%d parameters and %d MACs, want %d and %d", cost.Params, cost.MACs, c.params, c.macs)
 			}
 			if len(g.Outputs) != 1 || g.Outputs[0].Name != "logits" || g.Inputs[0].Name != "input" {
 				t.Error("the input is not named input or the output not logits")
