@@ -76,6 +76,7 @@ func (t *trainer) interrupted(ctx context.Context) (*Result, error) {
 
 // epoch trains on the batches that are left of the epoch.
 func (t *trainer) epoch(ctx context.Context) error {
+	t.mark = time.Now()
 	for b, err := range t.loader.BatchesFrom(ctx, t.Epoch, t.InEpoch) {
 		if err != nil {
 			return err
@@ -98,7 +99,6 @@ func (t *trainer) epoch(ctx context.Context) error {
 
 // step trains on one batch.
 func (t *trainer) step(ctx context.Context, b *data.Batch) error {
-	begin := time.Now()
 	s := &State{Epoch: t.Epoch, Step: t.Step, Fraction: t.fraction(), Graph: t.graph, t: t}
 	s.LR = t.c.Optimizer.LR * t.c.Schedule.Factor(s.Fraction, t.epochsOf())
 	if err := t.feed(ctx, b); err != nil {
@@ -132,7 +132,9 @@ func (t *trainer) step(ctx context.Context, b *data.Batch) error {
 	t.InEpoch++
 	t.LossSum += s.Loss
 	t.count(b)
-	t.TrainSeconds += time.Since(begin).Seconds()
+	now := time.Now()
+	t.TrainSeconds += now.Sub(t.mark).Seconds() // the wait for data included
+	t.mark = now
 	return nil
 }
 

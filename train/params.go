@@ -16,8 +16,9 @@ const (
 
 // Parameters lists the constants of g that training changes, in the order of
 // the graph: weights and biases of convolutions and matrix products, scales
-// and shifts of normalizations, slopes of PRelu. Constants that only happen to
-// be floats (preprocessing, limits) are not among them.
+// and shifts of normalizations, slopes of PRelu, also where quantization stands
+// between them and their node. Constants that only happen to be floats
+// (preprocessing, limits) are not among them.
 func Parameters(g *graph.Graph) []*graph.Value {
 	list, _ := parameters(g)
 	return list
@@ -27,6 +28,7 @@ func parameters(g *graph.Graph) ([]*graph.Value, map[*graph.Value]role) {
 	var list []*graph.Value
 	roles := map[*graph.Value]role{}
 	add := func(v *graph.Value, r role) {
+		v = graph.Source(v) // behind fake quantization
 		if v == nil || v.Data == nil || v.Data.DType != tensor.Float32 || v.Data.Len() == 0 {
 			return
 		}

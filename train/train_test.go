@@ -354,6 +354,61 @@ func TestReestimateNorm(t *testing.T) {
 	}
 }
 
+// fakeQuantize puts 8-bit quantization before every convolution's operands.
+func fakeQuantize(g *graph.Graph) ([]*graph.Value, error) {
+	zero := g.AddConst("zero", tensor.Scalar[int8](0))
+	for _, n := range slices.Clone(g.Nodes) {
+		if !n.Is("Conv") {
+			continue
+		}
+		for i, scale := range []float32{0.05, 0.01} {
+			s := g.AddConst(n.Name+"_scale", tensor.Scalar(scale))
+			v := n.Inputs[i]
+			for _, op := range []string{"QuantizeLinear", "DequantizeLinear"} {
+				q := g.NewNode("", op, n.Name+"_"+op, []*graph.Value{v, s, zero}, []string{n.Name + "_" + op}, nil)
+				g.InsertBefore(n, q)
+				if err := q.InferShape(); err != nil {
+					return nil, err
+				}
+				v = q.Outputs[0]
+			}
+			n.SetInput(i, v)
+		}
+	}
+	return nil, nil
+}
+
+func TestTrainsThroughQuantization(t *testing.T) {
+	w := "layer1.0.conv1.weight"
+	g := network(t, small)
+	r := run(t, g, loader(t, 256, 32, 0), Config{Epochs: 4, Optimizer: SGD(0.05, 0.9, 1e-4), Prepare: fakeQuantize, Val: loader(t, 70, 16, 0)})
+	if last := r.Epochs[3]; last.Top1 < 85 || last.ValTop1 < 85 {
+		t.Errorf("quantization-aware training ends at %+v", last)
+	}
+	if r.Graph.Value(w).Data.Equal(g.Value(w).Data) {
+		t.Errorf("%s was not trained", w)
+	}
+}
+
+func TestExtraLoss(t *testing.T) {
+	name := "layer1.0.conv1.weight"
+	decay := func(g *graph.Graph) ([]*graph.Value, error) {
+		sum := g.Add("ReduceSumSquare", "penalty", graph.Attrs{"keepdims": int64(0)}, g.Value(name))
+		return []*graph.Value{sum}, nil
+	}
+	g := network(t, small)
+	r := run(t, g, loader(t, 256, 32, 0), Config{Epochs: 4, Optimizer: SGD(0.05, 0, 0), Prepare: decay})
+	norm := func(g *graph.Graph) (s float32) {
+		for _, v := range g.Value(name).Data.Float32s() {
+			s += v * v
+		}
+		return s
+	}
+	if before, after := norm(g), norm(r.Graph); after > before/10 {
+		t.Errorf("a penalty on the weights took their squares from %v to %v only", before, after)
+	}
+}
+
 func TestProgress(t *testing.T) {
 	var last Progress
 	ends := 0

@@ -52,6 +52,7 @@ type trainer struct {
 	progress
 	log   logFiles
 	start time.Time
+	mark  time.Time // end of the last step
 }
 
 // running is a running statistic: the program's variable and the output that
