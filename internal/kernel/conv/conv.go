@@ -135,7 +135,21 @@ func (c *Conv) SetWeights(w, bias []float32) {
 // Run computes dst = clamp(conv(src) + bias + add). The slices start at the
 // first channel of the first pixel; add may be nil or dst itself.
 func (c *Conv) Run(p *parallel.Pool, dst, src, add, scratch []float32) {
+	s := c.shape
+	s.check("src", src, s.N*s.D*s.H*s.W, s.SrcStride, s.C)
+	s.check("dst", dst, s.pixels(), s.DstStride, s.K)
+	if add != nil {
+		s.check("add", add, s.pixels(), s.AddStride, s.K)
+	}
+	s.check("scratch", scratch, 1, 0, c.Scratch(p.Workers()))
 	c.exec(p, nil, dst, src, add, scratch)
+}
+
+// check panics unless v holds so many pixels: the assembly does not look.
+func (s *Shape) check(what string, v []float32, pixels, stride, channels int) {
+	if need := (pixels-1)*stride + channels; len(v) < need {
+		panic(fmt.Sprintf("conv: %s has %d floats, needs %d for shape %+v", what, len(v), need, *s))
+	}
 }
 
 // statePool recycles the states of runs, so that a run allocates nothing.

@@ -151,6 +151,8 @@ var cases = map[string]Shape{
 	"9x9 dilated":         {N: 1, H: 20, W: 20, C: 5, K: 9, R: 9, S: 9, P: 4, Q: 4, DilH: 2, DilW: 2},
 	"grouped":             {N: 1, H: 6, W: 7, C: 12, K: 30, R: 3, S: 3, P: 6, Q: 7, PadH: 1, PadW: 1, Groups: 3},
 	"grouped stem":        {N: 1, H: 6, W: 7, C: 6, K: 30, R: 3, S: 3, P: 6, Q: 7, PadH: 1, PadW: 1, Groups: 3},
+	"tiny groups":         {N: 1, H: 6, W: 7, C: 24, K: 24, R: 3, S: 3, P: 6, Q: 7, PadH: 1, PadW: 1, Groups: 12},
+	"tiny odd groups":     {N: 1, H: 6, W: 7, C: 9, K: 27, R: 3, S: 3, P: 6, Q: 7, PadH: 1, PadW: 1, Groups: 9},
 	"strides":             {N: 2, H: 6, W: 7, C: 12, K: 30, R: 3, S: 3, P: 6, Q: 7, PadH: 1, PadW: 1, SrcStride: 17, DstStride: 37, AddStride: 33},
 	"1-d":                 {N: 2, W: 50, C: 8, K: 16, S: 9, Q: 25, StrideW: 2, PadW: 4},
 	"1-d long":            {N: 2, W: 200, C: 1, K: 16, S: 80, Q: 31, StrideW: 4},

@@ -32,7 +32,8 @@ type column struct {
 
 // dense is a convolution as an indirect GEMM.
 type dense struct {
-	Shape
+	Shape            // with small groups merged
+	given      Shape // as given
 	mode       mode
 	set        *tile.Set
 	min, max   float32
@@ -54,7 +55,8 @@ type dense struct {
 }
 
 func newDense(set *tile.Set, s Shape, lo, hi float32) *dense {
-	d := &dense{Shape: s, set: set, min: lo, max: hi}
+	d := &dense{Shape: merged(s, set.Lanes), given: s, set: set, min: lo, max: hi}
+	s = d.Shape
 	cg, kg := s.C/s.Groups, s.K/s.Groups
 	d.plan(cg)
 	depth := len(d.taps) * d.run
@@ -83,7 +85,7 @@ func (d *dense) plan(cg int) {
 		d.planRows()
 		return
 	}
-	if n > tile.MaxTaps || n > 1 && cg <= 4 {
+	if n > tile.MaxTaps || n > 1 && cg <= 4 && d.Groups == 1 {
 		d.mode, d.taps, d.run = gather, oneTap, n*cg
 		return
 	}

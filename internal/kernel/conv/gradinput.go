@@ -154,6 +154,11 @@ type gradInputState struct {
 // Run computes dx, laid out as the input, from dy, laid out as the output,
 // and the weights, [K][C/Groups][T][R][S]. It overwrites dx.
 func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, scratch []float32) {
+	s := &g.shape
+	s.check("dx", dx, s.N*s.D*s.H*s.W, s.SrcStride, s.C)
+	s.check("dy", dy, s.pixels(), s.DstStride, s.K)
+	s.check("scratch", scratch, 1, 0, g.Scratch(p.Workers()))
+	checkParams(s, w, nil)
 	st := g.states.get(func() *gradInputState {
 		st := &gradInputState{g: g}
 		st.packBody, st.clearBody = st.packSome, st.clearSome
@@ -161,7 +166,7 @@ func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, scratch []float32) {
 	})
 	st.dx, st.w = dx, w
 	if g.clear {
-		p.For(g.shape.N*g.shape.D*g.shape.H*g.shape.W, 256, st.clearBody)
+		p.For(s.N*s.D*s.H*s.W, 256, st.clearBody)
 	}
 	scratch = onLine(scratch)
 	packed, rest := scratch[:g.packed], scratch[g.packed:]

@@ -191,12 +191,16 @@ type gradWorker struct {
 // the gradient of the output dy, both channels-last. It overwrites dw and db;
 // db may be nil.
 func (g *GradWeight) Run(p *parallel.Pool, dw, db, x, dy, scratch []float32) {
+	s := &g.shape
+	s.check("x", x, s.N*s.D*s.H*s.W, s.SrcStride, s.C)
+	s.check("dy", dy, s.pixels(), s.DstStride, s.K)
+	s.check("scratch", scratch, 1, 0, g.Scratch(p.Workers()))
+	checkParams(s, dw, db)
 	st := g.states.get(func() *gradWeightState {
 		st := &gradWeightState{g: g}
 		st.body, st.reduceBody = st.work, st.reduce
 		return st
 	})
-	s := &g.shape
 	for len(st.workers) < p.Workers() {
 		st.workers = append(st.workers, gradWorker{pairs: make([][]int32, s.T*s.R*s.S+1)})
 	}

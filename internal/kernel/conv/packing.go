@@ -21,7 +21,7 @@ func (s *Shape) forward() packing {
 
 // setWeights packs weights and bias for the kernels.
 func (d *dense) setWeights(w, bias []float32) {
-	f := d.forward()
+	f := d.given.forward()
 	for i := range d.cols {
 		c := &d.cols[i]
 		d.pack(d.w, w, &f, c)
@@ -37,6 +37,10 @@ func (d *dense) setWeights(w, bias []float32) {
 func (d *dense) pack(dst, w []float32, p *packing, c *column) {
 	cg, kg := d.C/d.Groups, d.K/d.Groups
 	nr := c.kernel.Cols
+	if d.Groups != d.given.Groups {
+		d.packMerged(dst, w, p, c)
+		return
+	}
 	w = w[c.k/kg*p.group+c.k%kg*p.out:]
 	for t, tap := range p.taps {
 		for i := range cg {
@@ -49,4 +53,36 @@ func (d *dense) pack(dst, w []float32, p *packing, c *column) {
 			clear(row[c.n:])
 		}
 	}
+}
+
+// packMerged is pack for merged groups: what joins different groups is zero.
+func (d *dense) packMerged(dst, w []float32, p *packing, c *column) {
+	wide := d.C / d.Groups
+	cg, kg := d.C/d.given.Groups, d.K/d.given.Groups
+	nr := c.kernel.Cols
+	clear(dst[c.w:][:len(p.taps)*wide*nr])
+	for j := range c.n {
+		g := (c.k + j) / kg
+		for i := range cg {
+			at := g*p.group + (c.k+j)%kg*p.out + i*p.in
+			for t, tap := range p.taps {
+				dst[c.w+(t*wide+g*cg-c.src+i)*nr+j] = w[at+tap]
+			}
+		}
+	}
+}
+
+// merged joins groups that are so small that a kernel would compute mostly
+// columns that do not exist: m groups become one whose weights are zero where
+// they would join different ones. An infinite or NaN input then spreads to the
+// other groups of its bundle, as zero times infinity.
+func merged(s Shape, lanes int) Shape {
+	kg, m := s.K/s.Groups, 1
+	for i := 2; i <= s.Groups && i*kg <= lanes; i++ {
+		if s.Groups%i == 0 {
+			m = i
+		}
+	}
+	s.Groups /= m
+	return s
 }

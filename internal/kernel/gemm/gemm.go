@@ -8,6 +8,7 @@
 package gemm
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/drawknife/drawknife/internal/kernel/tile"
@@ -31,6 +32,19 @@ func SGEMM(p *parallel.Pool, transA, transB bool, m, n, k int, alpha float32, a 
 	if m <= 0 || n <= 0 {
 		return
 	}
+	check("c", c, m, n, ldc)
+	if alpha != 0 && k > 0 {
+		rows, cols := m, k
+		if transA {
+			rows, cols = k, m
+		}
+		check("a", a, rows, cols, lda)
+		rows, cols = k, n
+		if transB {
+			rows, cols = n, k
+		}
+		check("b", b, rows, cols, ldb)
+	}
 	st := states.Get().(*state)
 	defer states.Put(st)
 	if alpha == 0 || k <= 0 {
@@ -51,6 +65,13 @@ func SGEMM(p *parallel.Pool, transA, transB bool, m, n, k int, alpha float32, a 
 		panels: &st.packed, m: m, a: a, lda: lda, c: c, ldc: ldc, min: negInf, max: posInf, accumulate: beta != 0,
 	}
 	st.run(p)
+}
+
+// check panics unless v can hold a matrix: the assembly does not look.
+func check(what string, v []float32, rows, cols, ld int) {
+	if need := (rows-1)*ld + cols; ld < cols || len(v) < need {
+		panic(fmt.Sprintf("gemm: %s has %d floats and leading dimension %d, too few for %d x %d", what, len(v), ld, rows, cols))
+	}
 }
 
 // scale multiplies C by beta; zero clears, whatever C held.

@@ -84,6 +84,10 @@ func (t *Packed) Mul(p *parallel.Pool, m int, a []float32, lda int, bias []float
 	if m <= 0 || t.n == 0 {
 		return
 	}
+	check("c", c, m, t.n, ldc)
+	if t.k > 0 {
+		check("a", a, m, t.k, lda)
+	}
 	st := states.Get().(*state)
 	defer states.Put(st)
 	st.product = product{panels: &t.panels, m: m, a: a, lda: lda, bias: bias, c: c, ldc: ldc, min: lo, max: hi}
