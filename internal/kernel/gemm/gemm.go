@@ -32,18 +32,18 @@ func SGEMM(p *parallel.Pool, transA, transB bool, m, n, k int, alpha float32, a 
 	if m <= 0 || n <= 0 {
 		return
 	}
-	check("c", c, m, n, ldc)
+	mustHold("c", c, m, n, ldc)
 	if alpha != 0 && k > 0 {
 		rows, cols := m, k
 		if transA {
 			rows, cols = k, m
 		}
-		check("a", a, rows, cols, lda)
+		mustHold("a", a, rows, cols, lda)
 		rows, cols = k, n
 		if transB {
 			rows, cols = n, k
 		}
-		check("b", b, rows, cols, ldb)
+		mustHold("b", b, rows, cols, ldb)
 	}
 	st := states.Get().(*state)
 	defer states.Put(st)
@@ -67,8 +67,8 @@ func SGEMM(p *parallel.Pool, transA, transB bool, m, n, k int, alpha float32, a 
 	st.run(p)
 }
 
-// check panics unless v can hold a matrix: the assembly does not look.
-func check(what string, v []float32, rows, cols, ld int) {
+// mustHold panics unless v can hold a matrix: the assembly does not look.
+func mustHold(what string, v []float32, rows, cols, ld int) {
 	if need := (rows-1)*ld + cols; ld < cols || len(v) < need {
 		panic(fmt.Sprintf("gemm: %s has %d floats and leading dimension %d, too few for %d x %d", what, len(v), ld, rows, cols))
 	}

@@ -84,9 +84,9 @@ func (t *Packed) Mul(p *parallel.Pool, m int, a []float32, lda int, bias []float
 	if m <= 0 || t.n == 0 {
 		return
 	}
-	check("c", c, m, t.n, ldc)
+	mustHold("c", c, m, t.n, ldc)
 	if t.k > 0 {
-		check("a", a, m, t.k, lda)
+		mustHold("a", a, m, t.k, lda)
 	}
 	st := states.Get().(*state)
 	defer states.Put(st)
