@@ -93,7 +93,8 @@ func sameInBothLayouts(shape []int) bool {
 // frame is the memory of one run.
 type frame struct {
 	arena []byte
-	ext   [2][][]byte // the caller's inputs and outputs
+	ext   [2][][]byte                // the caller's inputs and outputs
+	loops []func(worker, lo, hi int) // loop bodies bound to this frame
 	ctx   interface{ Err() error }
 }
 

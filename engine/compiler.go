@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"unsafe"
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/kernel/vec"
@@ -40,6 +41,7 @@ type compiler struct {
 	done      map[*graph.Node]bool
 	steps     []step
 	quant     quantizer
+	loops     int             // loop bodies that a frame binds
 	keep      map[string]bool // values that must stay observable under their own name
 	err       error
 }
@@ -150,32 +152,27 @@ func (c *compiler) relayout(b *buf, l layout) *buf {
 	if size != 4 && size != 1 {
 		c.fail(fmt.Errorf("engine: value %q: no layout change for %v", b.name, b.dtype))
 	}
-	kernel := "to-" + l.String()
-	convert := func(dst, src []byte) {
+	rows, cols := ch, spatial // of the matrix to transpose
+	if l == plain {
+		rows, cols = spatial, ch
+	}
+	jobs := vec.SwapJobs(n, rows, cols)
+	convert := func(dst, src []byte, lo, hi int) {
 		if size == 4 {
-			if l == channelsLast {
-				vec.ToChannelsLast(c.pool, as[float32](dst), as[float32](src), n, ch, spatial)
-			} else {
-				vec.ToChannelsFirst(c.pool, as[float32](dst), as[float32](src), n, ch, spatial)
-			}
-			return
-		}
-		if l == channelsLast {
-			vec.ToChannelsLastOf(c.pool, dst, src, n, ch, spatial)
+			vec.Swap(as[float32](dst), as[float32](src), rows, cols, lo, hi)
 		} else {
-			vec.ToChannelsFirstOf(c.pool, dst, src, n, ch, spatial)
+			vec.SwapOf(dst, src, rows, cols, lo, hi)
 		}
 	}
 	if r, at := b.root(); r.place == inConst && !c.variables[r.name] {
 		out.place = inConst
 		out.data = alignedBytes(max(b.bytes, 1))[:b.bytes]
-		convert(out.data, r.data[at:at+b.bytes])
+		convert(out.data, r.data[at:at+b.bytes], 0, jobs)
 		return out
 	}
-	c.emit(step{kernel: kernel, in: []*buf{b}, out: []*buf{out}, run: func(x *frame) error {
-		convert(x.raw(out), x.raw(b))
-		return nil
-	}})
+	c.emit(step{kernel: "to-" + l.String(), in: []*buf{b}, out: []*buf{out}, run: c.loop(jobs, 1, func(x *frame, lo, hi int) {
+		convert(x.raw(out), x.raw(b), lo, hi)
+	})})
 	return out
 }
 
@@ -224,6 +221,23 @@ func (c *compiler) alias(v *graph.Value, b *buf, l layout) *buf {
 	return out
 }
 
+// loop is the run function of a step that is one parallel loop of n
+// iterations. The loop's body is bound to each frame once, so that running it
+// allocates nothing.
+func (c *compiler) loop(n, grain int, body func(x *frame, lo, hi int)) func(x *frame) error {
+	id := c.loops
+	c.loops++
+	return func(x *frame) error {
+		f := x.loops[id]
+		if f == nil {
+			f = func(_, lo, hi int) { body(x, lo, hi) }
+			x.loops[id] = f
+		}
+		c.pool.For(n, grain, f)
+		return nil
+	}
+}
+
 func (c *compiler) emit(s step) { c.steps = append(c.steps, s) }
 
 // node lowers n unless a fused kernel has covered it already.
@@ -253,5 +267,9 @@ func (c *compiler) node(n *graph.Node) error {
 
 // as reinterprets bytes as elements of T.
 func as[T any](b []byte) []T {
-	return view[T](&frame{}, &buf{place: inConst, data: b, bytes: len(b)})
+	if len(b) == 0 {
+		return nil
+	}
+	var zero T
+	return unsafe.Slice((*T)(unsafe.Pointer(&b[0])), len(b)/int(unsafe.Sizeof(zero)))
 }

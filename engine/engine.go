@@ -139,9 +139,11 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 		return nil, c.err
 	}
 	p.steps = c.steps
+	loops := c.loops
 	p.arena = plan(p.steps)
 	p.frames.New = func() any {
-		return &frame{arena: alignedBytes(p.arena), ext: [2][][]byte{make([][]byte, len(p.inputs)), make([][]byte, len(p.outputs))}}
+		return &frame{arena: alignedBytes(p.arena), ext: [2][][]byte{make([][]byte, len(p.inputs)), make([][]byte, len(p.outputs))},
+			loops: make([]func(int, int, int), loops)}
 	}
 	return p, nil
 }

@@ -80,11 +80,9 @@ func lowerUnary(c *compiler, n *graph.Node) error {
 func (c *compiler) unary(n *graph.Node, f vec.Func, alpha, beta float32) {
 	src := c.any(n.Inputs[0])
 	dst := c.def(n.Outputs[0], src.layout)
-	c.emit(step{kernel: "unary", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-		d, s := f32(x, dst), f32(x, src)
-		c.pool.For(len(d), grain, func(_, lo, hi int) { vec.Unary(f, alpha, beta, d[lo:hi], s[lo:hi]) })
-		return nil
-	}})
+	c.emit(step{kernel: "unary", in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.len(), grain, func(x *frame, lo, hi int) {
+		vec.Unary(f, alpha, beta, f32(x, dst)[lo:hi], f32(x, src)[lo:hi])
+	})})
 }
 
 // pair brings two operands of a broadcasting operator and its output into one
@@ -121,31 +119,26 @@ func lowerBinary(c *compiler, n *graph.Node) error {
 	dst := c.def(t.out, l)
 	if same {
 		lo, hi := t.min, t.max
-		c.emit(step{kernel: "binary", in: []*buf{a, b}, out: []*buf{dst}, run: func(x *frame) error {
-			d, p, q := f32(x, dst), f32(x, a), f32(x, b)
-			c.pool.For(len(d), grain, func(_, i, j int) {
-				if op == vec.Add {
-					vec.AddClamp(d[i:j], p[i:j], q[i:j], lo, hi)
-				} else {
-					vec.Binary(op, d[i:j], p[i:j], q[i:j])
-				}
-			})
-			return nil
-		}})
+		c.emit(step{kernel: "binary", in: []*buf{a, b}, out: []*buf{dst}, run: c.loop(dst.len(), grain, func(x *frame, i, j int) {
+			d, p, q := f32(x, dst)[i:j], f32(x, a)[i:j], f32(x, b)[i:j]
+			if op == vec.Add {
+				vec.AddClamp(d, p, q, lo, hi)
+			} else {
+				vec.Binary(op, d, p, q)
+			}
+		})})
 		return nil
 	}
 	nst := newNest(dst.shape, dst.layout, broadcastStrides(a, dst.shape), broadcastStrides(b, dst.shape))
-	c.emit(step{kernel: "broadcast", in: []*buf{a, b}, out: []*buf{dst}, run: func(x *frame) error {
-		if dst.bytes > 0 {
-			c.broadcast(op, nst, f32(x, dst), f32(x, a), f32(x, b))
-		}
-		return nil
-	}})
+	c.emit(step{kernel: "broadcast", in: []*buf{a, b}, out: []*buf{dst}, run: c.broadcast(op, nst, dst, a, b)})
 	return nil
 }
 
 // broadcast runs a binary operator over a nest of two operands.
-func (c *compiler) broadcast(op vec.Op, n nest, dst, a, b []float32) {
+func (c *compiler) broadcast(op vec.Op, n nest, db, ab, bb *buf) func(x *frame) error {
+	if db.bytes == 0 {
+		return func(*frame) error { return nil }
+	}
 	k := len(n.dims) - 1
 	sa, sb := n.strides[0], n.strides[1]
 	inner := n.dims[k]
@@ -155,7 +148,8 @@ func (c *compiler) broadcast(op vec.Op, n nest, dst, a, b []float32) {
 		groups := n.outer(2)
 		step := max(1, grain/inner)
 		blocks := (rows + step - 1) / step
-		c.pool.For(groups*blocks, 1, func(_, lo, hi int) {
+		return c.loop(groups*blocks, 1, func(x *frame, lo, hi int) {
+			dst, a, b := f32(x, db), f32(x, ab), f32(x, bb)
 			for i := lo; i < hi; i++ {
 				g, r0 := i/blocks, i%blocks*step
 				r1 := min(r0+step, rows)
@@ -168,9 +162,9 @@ func (c *compiler) broadcast(op vec.Op, n nest, dst, a, b []float32) {
 				vec.BinaryRow(op, dst[at:at+(r1-r0)*inner], full[r0*inner:r1*inner], row, swap)
 			}
 		})
-		return
 	}
-	c.pool.For(n.outer(1), max(1, grain/max(inner, 1)), func(_, lo, hi int) {
+	return c.loop(n.outer(1), max(1, grain/max(inner, 1)), func(x *frame, lo, hi int) {
+		dst, a, b := f32(x, db), f32(x, ab), f32(x, bb)
 		for r := lo; r < hi; r++ {
 			d := dst[r*inner : (r+1)*inner]
 			oa, ob := n.offset(0, 1, r), n.offset(1, 1, r)

@@ -56,7 +56,7 @@ func lowerGemm(c *compiler, n *graph.Node) error {
 		d := f32(x, dst)
 		into := float32(0)
 		if add != nil {
-			copyNest(c.pool, nst, d, f32(x, add), 0)
+			copyRows(nst, d, f32(x, add), 0, 0, nst.outer(1))
 			into = beta
 		}
 		gemm.SGEMM(c.pool, transA, transB, m, cols, k, alpha, f32(x, a), lda, f32(x, b), ldb, into, d, cols)

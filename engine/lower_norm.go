@@ -65,13 +65,9 @@ func lowerBatchNorm(c *compiler, n *graph.Node) error {
 	t := c.fuse(n, false)
 	dst := c.def(t.out, channelsLast)
 	ch := shape[1]
-	c.emit(step{kernel: "scale-shift", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-		d, s := f32(x, dst), f32(x, src)
-		c.pool.For(len(d)/ch, max(1, grain/ch), func(_, lo, hi int) {
-			vec.ScaleShiftClamp(d[lo*ch:hi*ch], s[lo*ch:hi*ch], scale, shift, t.min, t.max)
-		})
-		return nil
-	}})
+	c.emit(step{kernel: "scale-shift", in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.len()/ch, max(1, grain/ch), func(x *frame, lo, hi int) {
+		vec.ScaleShiftClamp(f32(x, dst)[lo*ch:hi*ch], f32(x, src)[lo*ch:hi*ch], scale, shift, t.min, t.max)
+	})})
 	return nil
 }
 
@@ -84,13 +80,9 @@ func lowerLRN(c *compiler, n *graph.Node) error {
 	dst := c.def(n.Outputs[0], channelsLast)
 	ch, size := shape[1], n.Int("size", 1)
 	alpha, beta, bias := n.Float("alpha", 1e-4), n.Float("beta", 0.75), n.Float("bias", 1)
-	c.emit(step{kernel: "LRN", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-		d, s := f32(x, dst), f32(x, src)
-		c.pool.For(len(d)/ch, max(1, 512/ch), func(_, lo, hi int) {
-			vec.LRN(d[lo*ch:hi*ch], s[lo*ch:hi*ch], ch, size, alpha, beta, bias)
-		})
-		return nil
-	}})
+	c.emit(step{kernel: "LRN", in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.len()/ch, max(1, 512/ch), func(x *frame, lo, hi int) {
+		vec.LRN(f32(x, dst)[lo*ch:hi*ch], f32(x, src)[lo*ch:hi*ch], ch, size, alpha, beta, bias)
+	})})
 	return nil
 }
 

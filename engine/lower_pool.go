@@ -38,11 +38,13 @@ func lowerPool(c *compiler, n *graph.Node) error {
 	src := c.use(n.Inputs[0], channelsLast)
 	dst := c.def(n.Outputs[0], channelsLast)
 	st := step{kernel: n.Op, in: []*buf{src}, out: []*buf{dst}}
+	rows := s.Rows()
+	perRow := max(1, grain/max(s.Q*s.C, 1))
 	switch n.Op {
 	case "MaxPool":
-		st.run = func(x *frame) error { pool.Max(c.pool, s, f32(x, dst), f32(x, src)); return nil }
+		st.run = c.loop(rows, perRow, func(x *frame, lo, hi int) { pool.MaxRows(&s, f32(x, dst), f32(x, src), lo, hi) })
 	case "AveragePool":
-		st.run = func(x *frame) error { pool.Average(c.pool, s, f32(x, dst), f32(x, src)); return nil }
+		st.run = c.loop(rows, perRow, func(x *frame, lo, hi int) { pool.AverageRows(&s, f32(x, dst), f32(x, src), lo, hi) })
 	default:
 		p := float64(n.Int("p", 2))
 		st.run = func(x *frame) error { pool.Lp(c.pool, s, f32(x, dst), f32(x, src), p); return nil }
@@ -66,14 +68,13 @@ func (c *compiler) globalPool(n *graph.Node, maximum bool) error {
 	batch, ch, spatial := split(in)
 	src := c.use(n.Inputs[0], channelsLast)
 	dst := c.def(n.Outputs[0], plain)
-	c.emit(step{kernel: n.Op, in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+	c.emit(step{kernel: n.Op, in: []*buf{src}, out: []*buf{dst}, run: c.loop(pool.GlobalTiles(batch, ch), 1, func(x *frame, lo, hi int) {
 		if maximum {
-			pool.GlobalMax(c.pool, batch, spatial, ch, f32(x, dst), f32(x, src))
+			pool.GlobalMaxTiles(spatial, ch, f32(x, dst), f32(x, src), lo, hi)
 		} else {
-			pool.GlobalAverage(c.pool, batch, spatial, ch, f32(x, dst), f32(x, src))
+			pool.GlobalAverageTiles(spatial, ch, f32(x, dst), f32(x, src), lo, hi)
 		}
-		return nil
-	}})
+	})})
 	return nil
 }
 

@@ -88,21 +88,17 @@ func (c *compiler) join(dst *buf, in []*buf, axis int) {
 		widths[i] = b.shape[axis] * inner * size
 		total += widths[i]
 	}
-	c.emit(step{kernel: "concat", in: slices.Clone(in), out: []*buf{dst}, run: func(x *frame) error {
-		d := x.raw(dst)
-		c.pool.For(outer, max(1, 4*grain/max(total, 1)), func(_, lo, hi int) {
-			at := 0
-			for i, b := range in {
-				w := widths[i]
-				s := x.raw(b)
-				for r := lo; r < hi; r++ {
-					copy(d[r*total+at:r*total+at+w], s[r*w:])
-				}
-				at += w
+	c.emit(step{kernel: "concat", in: slices.Clone(in), out: []*buf{dst}, run: c.loop(outer, max(1, 4*grain/max(total, 1)), func(x *frame, lo, hi int) {
+		d, at := x.raw(dst), 0
+		for i, b := range in {
+			w := widths[i]
+			s := x.raw(b)
+			for r := lo; r < hi; r++ {
+				copy(d[r*total+at:r*total+at+w], s[r*w:])
 			}
-		})
-		return nil
-	}})
+			at += w
+		}
+	})})
 }
 
 func lowerSplit(c *compiler, n *graph.Node) error {
@@ -306,22 +302,20 @@ func emitPad[T uint8 | float32](c *compiler, dst, src *buf, before []int, fill T
 	walk := newNest(src.shape, src.layout, to, denseStrides(src.shape, src.layout))
 	k := len(walk.dims) - 1
 	inner, so, si := walk.dims[k], walk.strides[0][k], walk.strides[1][k]
-	c.emit(step{kernel: "pad", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-		d, s := view[T](x, dst), view[T](x, src)
-		c.pool.For(len(d), 4*grain, func(_, lo, hi int) {
-			part := d[lo:hi]
-			if fill == 0 {
-				clear(part)
-				return
-			}
-			for i := range part {
-				part[i] = fill
-			}
-		})
-		if len(s) == 0 {
-			return nil
+	background := c.loop(dst.len(), 4*grain, func(x *frame, lo, hi int) {
+		part := view[T](x, dst)[lo:hi]
+		if fill == 0 {
+			clear(part)
+			return
 		}
-		c.pool.For(walk.outer(1), max(1, grain/inner), func(_, lo, hi int) {
+		for i := range part {
+			part[i] = fill
+		}
+	})
+	image := func(*frame) error { return nil }
+	if src.len() > 0 {
+		image = c.loop(walk.outer(1), max(1, grain/inner), func(x *frame, lo, hi int) {
+			d, s := view[T](x, dst), view[T](x, src)
 			for r := lo; r < hi; r++ {
 				o, i := start+walk.offset(0, 1, r), walk.offset(1, 1, r)
 				if so == 1 && si == 1 {
@@ -335,6 +329,11 @@ func emitPad[T uint8 | float32](c *compiler, dst, src *buf, before []int, fill T
 				}
 			}
 		})
-		return nil
+	}
+	c.emit(step{kernel: "pad", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+		if err := background(x); err != nil {
+			return err
+		}
+		return image(x)
 	}})
 }

@@ -189,11 +189,9 @@ func (c *compiler) defBytes(v *graph.Value, l layout) *buf {
 // flip emits the step that moves a tensor between int8 and its uint8 form.
 func (c *compiler) flip(src *buf) *buf {
 	out := c.temp(src.name, tensor.Uint8, src.shape, src.layout)
-	c.emit(step{kernel: "flip", in: []*buf{src}, out: []*buf{out}, run: func(x *frame) error {
-		d, s := x.raw(out), x.raw(src)
-		c.pool.For(len(d), 4*grain, func(_, lo, hi int) { qvec.Flip(d[lo:hi], s[lo:hi]) })
-		return nil
-	}})
+	c.emit(step{kernel: "flip", in: []*buf{src}, out: []*buf{out}, run: c.loop(out.bytes, 4*grain, func(x *frame, lo, hi int) {
+		qvec.Flip(x.raw(out)[lo:hi], x.raw(src)[lo:hi])
+	})})
 	return out
 }
 

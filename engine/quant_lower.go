@@ -23,11 +23,9 @@ func lowerQuantize(c *compiler, n *graph.Node) error {
 	}
 	src := c.any(n.Inputs[0])
 	dst := c.defBytes(n.Outputs[0], src.layout)
-	c.emit(step{kernel: "quantize", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-		d, s := u8(x, dst), f32(x, src)
-		c.pool.For(len(d), grain, func(_, lo, hi int) { qvec.Quantize(d[lo:hi], s[lo:hi], g.scale, g.zero) })
-		return nil
-	}})
+	c.emit(step{kernel: "quantize", in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.bytes, grain, func(x *frame, lo, hi int) {
+		qvec.Quantize(u8(x, dst)[lo:hi], f32(x, src)[lo:hi], g.scale, g.zero)
+	})})
 	return nil
 }
 
@@ -46,11 +44,9 @@ func lowerDequantize(c *compiler, n *graph.Node) error {
 	emit := func() error {
 		src := c.anyBytes(n.Inputs[0])
 		dst := c.def(out, src.layout)
-		c.emit(step{node: n, kernel: "dequantize", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-			d, s := f32(x, dst), u8(x, src)
-			c.pool.For(len(d), grain, func(_, lo, hi int) { qvec.Dequantize(d[lo:hi], s[lo:hi], g.scale, g.zero) })
-			return nil
-		}})
+		c.emit(step{node: n, kernel: "dequantize", in: []*buf{src}, out: []*buf{dst}, run: c.loop(src.bytes, grain, func(x *frame, lo, hi int) {
+			qvec.Dequantize(f32(x, dst)[lo:hi], u8(x, src)[lo:hi], g.scale, g.zero)
+		})})
 		return nil
 	}
 	if c.observed(out) {
@@ -328,11 +324,9 @@ func (c *compiler) table(n *graph.Node, q *graph.Value, g grid, f func(float32) 
 	t.clamp(tab)
 	src := c.anyBytes(q)
 	dst := c.defBytes(t.out, src.layout)
-	c.emit(step{kernel: "table", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-		d, s := u8(x, dst), u8(x, src)
-		c.pool.For(len(d), 2*grain, func(_, lo, hi int) { qvec.LUT(d[lo:hi], s[lo:hi], tab) })
-		return nil
-	}})
+	c.emit(step{kernel: "table", in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.bytes, 2*grain, func(x *frame, lo, hi int) {
+		qvec.LUT(u8(x, dst)[lo:hi], u8(x, src)[lo:hi], tab)
+	})})
 	return true
 }
 
@@ -378,19 +372,19 @@ func (quantizer) binary(c *compiler, n *graph.Node) bool {
 	a, b := c.useBytes(qa, l), c.useBytes(qb, l)
 	dst := c.defBytes(t.out, l)
 	add := n.Op == "Add"
-	c.emit(step{kernel: "q" + n.Op, in: []*buf{a, b}, out: []*buf{dst}, run: func(x *frame) error {
-		d, p0, p1 := u8(x, dst), u8(x, a), u8(x, b)
-		if same {
-			c.pool.For(len(d), grain, func(_, lo, hi int) {
-				if add {
-					qvec.Add(d[lo:hi], p0[lo:hi], p1[lo:hi], p)
-				} else {
-					qvec.Mul(d[lo:hi], p0[lo:hi], p1[lo:hi], p)
-				}
-			})
-			return nil
-		}
-		c.pool.For(batch*spatial, max(1, grain/ch), func(_, lo, hi int) {
+	st := step{kernel: "q" + n.Op, in: []*buf{a, b}, out: []*buf{dst}}
+	if same {
+		st.run = c.loop(dst.bytes, grain, func(x *frame, lo, hi int) {
+			d, p0, p1 := u8(x, dst)[lo:hi], u8(x, a)[lo:hi], u8(x, b)[lo:hi]
+			if add {
+				qvec.Add(d, p0, p1, p)
+			} else {
+				qvec.Mul(d, p0, p1, p)
+			}
+		})
+	} else {
+		st.run = c.loop(batch*spatial, max(1, grain/ch), func(x *frame, lo, hi int) {
+			d, p0, p1 := u8(x, dst), u8(x, a), u8(x, b)
 			for lo < hi { // one image at a time
 				i := lo / spatial
 				end := min(hi, (i+1)*spatial)
@@ -403,7 +397,7 @@ func (quantizer) binary(c *compiler, n *graph.Node) bool {
 				lo = end
 			}
 		})
-		return nil
-	}})
+	}
+	c.emit(st)
 	return true
 }

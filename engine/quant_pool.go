@@ -97,11 +97,9 @@ func (quantizer) concat(c *compiler, n *graph.Node) bool {
 		tab := qvec.RequantParams{ScaleX: grids[i].scale, ZeroX: grids[i].zero, ScaleY: t.scale, ZeroY: t.zero}.Table()
 		t.clamp(tab)
 		moved := c.temp(q.Name+"_requantized", tensor.Uint8, src.shape, src.layout)
-		c.emit(step{node: n, kernel: "table", in: []*buf{src}, out: []*buf{moved}, run: func(x *frame) error {
-			d, s := u8(x, moved), u8(x, src)
-			c.pool.For(len(d), 2*grain, func(_, lo, hi int) { qvec.LUT(d[lo:hi], s[lo:hi], tab) })
-			return nil
-		}})
+		c.emit(step{node: n, kernel: "table", in: []*buf{src}, out: []*buf{moved}, run: c.loop(moved.bytes, 2*grain, func(x *frame, lo, hi int) {
+			qvec.LUT(u8(x, moved)[lo:hi], u8(x, src)[lo:hi], tab)
+		})})
 		in[i] = moved
 	}
 	dst := c.defBytes(t.out, l)

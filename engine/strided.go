@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"slices"
-
-	"github.com/drawknife/drawknife/internal/parallel"
-)
+import "slices"
 
 // nest is a loop nest over an output in memory order, with the strides at
 // which operands are read, all in elements. Dimensions of size one are gone
@@ -109,45 +105,42 @@ func (n nest) offset(k, depth, i int) int {
 	return at
 }
 
-// copyNest writes dst in order from src read at the strides of operand 0.
-func copyNest[T any](p *parallel.Pool, n nest, dst, src []T, start int) {
+// copyRows writes rows lo to hi (innermost dimensions) of dst in order from src
+// read at the strides of operand 0.
+func copyRows[T any](n nest, dst, src []T, start, lo, hi int) {
 	inner, stride := n.dims[len(n.dims)-1], n.strides[0][len(n.dims)-1]
-	rows := n.outer(1)
-	p.For(rows, max(1, 8192/max(inner, 1)), func(_, lo, hi int) {
-		for r := lo; r < hi; r++ {
-			d := dst[r*inner : (r+1)*inner]
-			at := start + n.offset(0, 1, r)
-			if stride == 1 {
-				copy(d, src[at:at+inner])
-				continue
-			}
-			for i := range d {
-				d[i] = src[at]
-				at += stride
-			}
+	for r := lo; r < hi; r++ {
+		d := dst[r*inner : (r+1)*inner]
+		at := start + n.offset(0, 1, r)
+		if stride == 1 {
+			copy(d, src[at:at+inner])
+			continue
 		}
-	})
+		for i := range d {
+			d[i] = src[at]
+			at += stride
+		}
+	}
 }
 
 // stridedCopy emits a step that fills dst from src read at the given strides
 // (of dst's dimensions, in ONNX order) from element start on.
 func (c *compiler) stridedCopy(kernel string, dst, src *buf, strides []int, start int) {
 	n := newNest(dst.shape, dst.layout, strides)
-	run := func(x *frame) error {
-		switch dst.dtype.Bits() {
-		case 8:
-			copyNest(c.pool, n, x.raw(dst), x.raw(src), start)
-		case 16:
-			copyNest(c.pool, n, view[uint16](x, dst), view[uint16](x, src), start)
-		case 32:
-			copyNest(c.pool, n, view[uint32](x, dst), view[uint32](x, src), start)
-		default:
-			copyNest(c.pool, n, view[uint64](x, dst), view[uint64](x, src), start)
-		}
-		return nil
-	}
-	if dst.len() == 0 {
-		run = func(*frame) error { return nil }
+	run := func(*frame) error { return nil }
+	if dst.len() > 0 {
+		run = c.loop(n.outer(1), max(1, grain/n.dims[len(n.dims)-1]), func(x *frame, lo, hi int) {
+			switch dst.dtype.Bits() {
+			case 8:
+				copyRows(n, x.raw(dst), x.raw(src), start, lo, hi)
+			case 16:
+				copyRows(n, view[uint16](x, dst), view[uint16](x, src), start, lo, hi)
+			case 32:
+				copyRows(n, view[uint32](x, dst), view[uint32](x, src), start, lo, hi)
+			default:
+				copyRows(n, view[uint64](x, dst), view[uint64](x, src), start, lo, hi)
+			}
+		})
 	}
 	c.emit(step{kernel: kernel, in: []*buf{src}, out: []*buf{dst}, run: run})
 }

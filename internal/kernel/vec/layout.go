@@ -85,30 +85,54 @@ func ToChannelsFirstOf[T Element](p *parallel.Pool, dst, src []T, n, c, spatial 
 // layoutGrain is the number of elements one call of a worker should move.
 const layoutGrain = 1 << 14
 
-// swapLayout transposes n matrices of rows by cols in parallel, splitting the
-// longer side in multiples of 64.
+// swapLayout transposes n matrices of rows by cols in parallel.
 func swapLayout[T Element](p *parallel.Pool, dst, src []T, n, rows, cols int, transpose func(dst, src []T, rows, cols, dstStride, srcStride int)) {
-	size := rows * cols
-	if n == 0 || size == 0 {
-		return
-	}
-	if rows == 1 || cols == 1 {
-		copy(dst[:n*size], src[:n*size])
-		return
-	}
-	long, short := max(rows, cols), min(rows, cols)
-	part := min(long, max(64, (layoutGrain/short+63)/64*64))
-	parts := (long + part - 1) / part
-	p.For(n*parts, 1, func(_, lo, hi int) {
-		for job := lo; job < hi; job++ {
-			i, at := job/parts, job%parts*part
-			k := min(part, long-at)
-			d, s := dst[i*size:(i+1)*size], src[i*size:(i+1)*size]
-			if rows >= cols {
-				transpose(d[at:], s[at*cols:], k, cols, rows, cols)
-			} else {
-				transpose(d[at*rows:], s[at:], rows, k, rows, cols)
-			}
-		}
+	p.For(SwapJobs(n, rows, cols), 1, func(_, lo, hi int) {
+		swapJobs(dst, src, rows, cols, lo, hi, transpose)
 	})
+}
+
+// swapPart splits the longer side of a matrix in multiples of 64.
+func swapPart(rows, cols int) int {
+	long, short := max(rows, cols), min(rows, cols)
+	return min(long, max(64, (layoutGrain/max(short, 1)+63)/64*64))
+}
+
+// SwapJobs is the number of jobs that a caller of Swap may share out among
+// workers: n matrices of rows by cols.
+func SwapJobs(n, rows, cols int) int {
+	if n == 0 || rows*cols == 0 {
+		return 0
+	}
+	part := swapPart(rows, cols)
+	return n * ((max(rows, cols) + part - 1) / part)
+}
+
+// Swap does jobs lo to hi of SwapJobs: it transposes matrices of rows by cols.
+// ToChannelsLast is that of c by spatial, ToChannelsFirst of spatial by c.
+func Swap(dst, src []float32, rows, cols, lo, hi int) {
+	swapJobs(dst, src, rows, cols, lo, hi, transposeStrided)
+}
+
+// SwapOf is Swap for any element.
+func SwapOf[T Element](dst, src []T, rows, cols, lo, hi int) {
+	swapJobs(dst, src, rows, cols, lo, hi, transposeGo[T])
+}
+
+func swapJobs[T Element](dst, src []T, rows, cols, lo, hi int, transpose func(dst, src []T, rows, cols, dstStride, srcStride int)) {
+	size, long, part := rows*cols, max(rows, cols), swapPart(rows, cols)
+	parts := (long + part - 1) / part
+	for job := lo; job < hi; job++ {
+		i, at := job/parts, job%parts*part
+		k := min(part, long-at)
+		d, s := dst[i*size:(i+1)*size], src[i*size:(i+1)*size]
+		switch {
+		case rows == 1 || cols == 1:
+			copy(d[at:at+k], s[at:at+k])
+		case rows >= cols:
+			transpose(d[at:], s[at*cols:], k, cols, rows, cols)
+		default:
+			transpose(d[at*rows:], s[at:], rows, k, rows, cols)
+		}
+	}
 }

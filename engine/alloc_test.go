@@ -1,0 +1,36 @@
+package engine_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/drawknife/drawknife/engine"
+	"github.com/drawknife/drawknife/tensor"
+	"github.com/drawknife/drawknife/zoo"
+)
+
+// TestSteadyStateAllocatesNothing runs whole networks into prepared outputs.
+func TestSteadyStateAllocatesNothing(t *testing.T) {
+	for _, spec := range []string{"resnet20", "mobilenetv2?size=64&width=0.25", "squeezenet1.1?size=64&width=0.5"} {
+		for _, threads := range []int{1, 2} {
+			g, err := zoo.Build(spec, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := engine.Compile(g, engine.Options{Threads: threads})
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := []*tensor.Tensor{tensor.New(tensor.Float32, p.InputShape(0)...)}
+			out := p.NewOutputs()
+			ctx := context.Background()
+			if n := testing.AllocsPerRun(10, func() {
+				if err := p.RunInto(ctx, in, out); err != nil {
+					t.Fatal(err)
+				}
+			}); n > 0 {
+				t.Errorf("%s, %d threads: %g allocations a run", spec, threads, n)
+			}
+		}
+	}
+}
