@@ -6,15 +6,29 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/atomicfile"
 	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/prune"
 	"github.com/drawknife/drawknife/quantize"
 )
+
+// writeFile stores b under path, whole or not at all.
+func writeFile(path string, b []byte) error {
+	err := atomicfile.Write(path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("compress: %w", err)
+	}
+	return nil
+}
 
 // digest is a short name for the bytes of a file form.
 func digest(b []byte) string {

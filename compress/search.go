@@ -372,23 +372,3 @@ func (s *search) shares(target float64) (map[string]int, error) {
 	}
 	return maps.Clone(keep), nil
 }
-
-func writeFile(path string, b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".drawknife-*")
-	if err != nil {
-		return fmt.Errorf("compress: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	if _, err := tmp.Write(b); err != nil {
-		tmp.Close()
-		return fmt.Errorf("compress: %w", err)
-	}
-	if err := tmp.Sync(); err != nil {
-		tmp.Close()
-		return fmt.Errorf("compress: %w", err)
-	}
-	if err := tmp.Close(); err != nil {
-		return fmt.Errorf("compress: %w", err)
-	}
-	return os.Rename(tmp.Name(), path)
-}

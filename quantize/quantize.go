@@ -230,7 +230,10 @@ func (w *watched) means(t *tensor.Tensor) {
 	w.count += float64(t.Shape[0] * inner)
 }
 
-// sqnr is the signal-to-quantization-noise ratio in decibels.
+// exact stands for the ratio of a layer whose weights are all on their grid.
+const exact = 300
+
+// sqnr is the signal-to-quantization-noise ratio in decibels, at most exact.
 func sqnr(x, y []float32) float64 {
 	signal, noise := 0.0, 0.0
 	for i := range x {
@@ -238,7 +241,7 @@ func sqnr(x, y []float32) float64 {
 		noise += float64(x[i]-y[i]) * float64(x[i]-y[i])
 	}
 	if noise == 0 {
-		return math.Inf(1)
+		return exact
 	}
-	return 10 * math.Log10(signal/noise)
+	return min(10*math.Log10(signal/noise), exact)
 }
