@@ -271,7 +271,7 @@ func (a *analysis) dynamicQuantize(n *Node) {
 
 func (a *analysis) batchNorm(n *Node) {
 	l := a.of(n, 0)
-	if l.axis != 1 || n.Int("training_mode", 0) != 0 {
+	if l == nil || l.axis != 1 || n.Int("training_mode", 0) != 0 {
 		a.unknown(n, fmt.Sprintf("%v does not normalize along its channels alone", n))
 		return
 	}
@@ -283,7 +283,7 @@ func (a *analysis) batchNorm(n *Node) {
 
 func (a *analysis) instanceNorm(n *Node) {
 	l := a.of(n, 0)
-	if l.axis != 1 {
+	if l == nil || l.axis != 1 {
 		a.unknown(n, fmt.Sprintf("%v does not normalize along its channels alone", n))
 		return
 	}
@@ -296,7 +296,7 @@ func (a *analysis) instanceNorm(n *Node) {
 // others neighbours: it can be done, but it changes the result.
 func (a *analysis) lrn(n *Node) {
 	l := a.of(n, 0)
-	if l.axis != 1 {
+	if l == nil || l.axis != 1 {
 		a.unknown(n, fmt.Sprintf("%v runs along another axis", n))
 		return
 	}
@@ -342,7 +342,7 @@ func (a *analysis) reduce(n *Node) {
 	if n.In(1) != nil {
 		axes, ok = n.In(1).IntElems()
 	}
-	if ok && len(axes) == 0 && n.Int("noop_with_empty_axes", 0) != 0 {
+	if l != nil && ok && len(axes) == 0 && n.Int("noop_with_empty_axes", 0) != 0 {
 		a.set(n.Out(0), l)
 		return
 	}
