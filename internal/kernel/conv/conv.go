@@ -11,7 +11,6 @@ package conv
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
@@ -151,17 +150,3 @@ func (s *Shape) check(what string, v []float32, pixels, stride, channels int) {
 		panic(fmt.Sprintf("conv: %s has %d floats, needs %d for shape %+v", what, len(v), need, *s))
 	}
 }
-
-// statePool recycles the states of runs, so that a run allocates nothing.
-type statePool[T any] struct {
-	pool sync.Pool
-}
-
-func (s *statePool[T]) get(make func() *T) *T {
-	if v, ok := s.pool.Get().(*T); ok {
-		return v
-	}
-	return make()
-}
-
-func (s *statePool[T]) put(v *T) { s.pool.Put(v) }

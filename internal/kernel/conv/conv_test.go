@@ -275,9 +275,6 @@ func TestNaNPassesTheClamp(t *testing.T) {
 }
 
 func TestRunAllocatesNothing(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector makes sync.Pool forget at random")
-	}
 	pool := parallel.New(2)
 	defer pool.Close()
 	for _, name := range []string{"3x3 tails", "stem 7x7/2", "dw 3x3"} {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/drawknife/drawknife/internal/kernel/reuse"
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
 )
@@ -47,7 +48,7 @@ type dense struct {
 	dmask      []uint64
 	hmask      []uint64
 	wmask      []uint64 // which taps are inside, by output depth, row and column
-	states     statePool[denseState]
+	states     reuse.List[denseState]
 	gatherSize int    // floats of the patches of a block
 	slots      int    // byRow: patches in a plane
 	plane      int    // byRow: floats of a plane of patches
@@ -212,11 +213,11 @@ type denseWorker struct {
 
 // exec runs the convolution with the packed weights w; nil means its own.
 func (d *dense) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) {
-	st := d.states.get(func() *denseState {
-		st := &denseState{d: d}
+	st := d.states.Get()
+	if st == nil {
+		st = &denseState{d: d}
 		st.body = st.work
-		return st
-	})
+	}
 	if n := p.Workers(); len(st.workers) < n {
 		st.workers = make([]denseWorker, n)
 	}
@@ -229,7 +230,7 @@ func (d *dense) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) {
 	for i := range st.workers {
 		st.workers[i].args = tile.Args{}
 	}
-	d.states.put(st)
+	d.states.Put(st)
 }
 
 func (d *dense) blocks() int   { return (d.pixels() + d.block - 1) / d.block }

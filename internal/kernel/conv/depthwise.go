@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/drawknife/drawknife/internal/cpu"
+	"github.com/drawknife/drawknife/internal/kernel/reuse"
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
 )
@@ -133,7 +134,7 @@ type depthwise struct {
 	chans             int     // channels of a unit of work
 	field             *padded // nil if the kernels read the input itself
 	place             *place  // nil if the output is dense
-	states            statePool[dwState]
+	states            reuse.List[dwState]
 }
 
 // dwRows is the largest number of output rows of a unit of work.
@@ -219,11 +220,11 @@ type dwWorker struct {
 
 // exec runs the convolution with the packed weights w; nil means its own.
 func (d *depthwise) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) {
-	st := d.states.get(func() *dwState {
-		st := &dwState{d: d}
+	st := d.states.Get()
+	if st == nil {
+		st = &dwState{d: d}
 		st.body = st.work
-		return st
-	})
+	}
 	for len(st.workers) < p.Workers() {
 		st.workers = append(st.workers, dwWorker{taps: make([]int, 2*d.T*d.R*d.S)})
 	}
@@ -236,7 +237,7 @@ func (d *depthwise) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) 
 	for i := range st.workers {
 		st.workers[i].args = dwArgs{}
 	}
-	d.states.put(st)
+	d.states.Put(st)
 }
 
 // work computes the units lo to hi: each is a few output rows of one image by

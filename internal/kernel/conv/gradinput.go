@@ -3,6 +3,7 @@ package conv
 import (
 	"fmt"
 
+	"github.com/drawknife/drawknife/internal/kernel/reuse"
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
 )
@@ -19,7 +20,7 @@ type GradInput struct {
 	classes []gradClass
 	clear   bool // some input pixels reach no output
 	packed  int  // floats of packed weights
-	states  statePool[gradInputState]
+	states  reuse.List[gradInputState]
 }
 
 // gradClass is the pixels of one class.
@@ -159,11 +160,11 @@ func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, scratch []float32) {
 	s.check("dy", dy, s.pixels(), s.DstStride, s.K)
 	s.check("scratch", scratch, 1, 0, g.Scratch(p.Workers()))
 	checkParams(s, w, nil)
-	st := g.states.get(func() *gradInputState {
-		st := &gradInputState{g: g}
+	st := g.states.Get()
+	if st == nil {
+		st = &gradInputState{g: g}
 		st.packBody, st.clearBody = st.packSome, st.clearSome
-		return st
-	})
+	}
 	st.dx, st.w = dx, w
 	if g.clear {
 		p.For(s.N*s.D*s.H*s.W, 256, st.clearBody)
@@ -183,7 +184,7 @@ func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, scratch []float32) {
 		c.dense.exec(p, st.dst, dx, dy, nil, rest)
 	}
 	st.class, st.dx, st.w, st.dst = nil, nil, nil, nil
-	g.states.put(st)
+	g.states.Put(st)
 }
 
 func (st *gradInputState) packSome(_, lo, hi int) {

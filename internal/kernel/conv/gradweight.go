@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/drawknife/drawknife/internal/cpu"
+	"github.com/drawknife/drawknife/internal/kernel/reuse"
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
 )
@@ -25,7 +26,7 @@ type GradWeight struct {
 	lines    int // output lines of a chunk; all if images > 1
 	chunks   int // chunks of all images
 	rowLo    [][2]int
-	states   statePool[gradWeightState]
+	states   reuse.List[gradWeightState]
 	partials int // floats of one slice
 }
 
@@ -196,11 +197,11 @@ func (g *GradWeight) Run(p *parallel.Pool, dw, db, x, dy, scratch []float32) {
 	s.check("dy", dy, s.pixels(), s.DstStride, s.K)
 	s.check("scratch", scratch, 1, 0, g.Scratch(p.Workers()))
 	checkParams(s, dw, db)
-	st := g.states.get(func() *gradWeightState {
-		st := &gradWeightState{g: g}
+	st := g.states.Get()
+	if st == nil {
+		st = &gradWeightState{g: g}
 		st.body, st.reduceBody = st.work, st.reduce
-		return st
-	})
+	}
 	for len(st.workers) < p.Workers() {
 		st.workers = append(st.workers, gradWorker{pairs: make([][]int32, s.T*s.R*s.S+1)})
 	}
@@ -211,7 +212,7 @@ func (g *GradWeight) Run(p *parallel.Pool, dw, db, x, dy, scratch []float32) {
 	for i := range st.workers {
 		st.workers[i].args = gradArgs{}
 	}
-	g.states.put(st)
+	g.states.Put(st)
 }
 
 // work computes the units lo to hi: each is one block of one slice.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/drawknife/drawknife/internal/kernel/reuse"
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
 )
@@ -27,7 +28,7 @@ type winograd struct {
 	width, depth  int // padded output channels; floats of the weights of one product
 	w, bias, zero []float32
 	input, output func(*winogradArgs)
-	states        statePool[winogradState]
+	states        reuse.List[winogradState]
 }
 
 // winogradArgs describes one call of a transform, of one square: the input
@@ -159,11 +160,11 @@ type winogradWorker struct {
 }
 
 func (w *winograd) exec(p *parallel.Pool, _, dst, src, add, scratch []float32) {
-	st := w.states.get(func() *winogradState {
-		st := &winogradState{w: w}
+	st := w.states.Get()
+	if st == nil {
+		st = &winogradState{w: w}
 		st.inputBody, st.mulBody, st.outBody = st.transformInputs, st.multiply, st.transformOutputs
-		return st
-	})
+	}
 	if n := p.Workers(); len(st.workers) < n {
 		st.workers = make([]winogradWorker, n)
 	}
@@ -180,7 +181,7 @@ func (w *winograd) exec(p *parallel.Pool, _, dst, src, add, scratch []float32) {
 	for i := range st.workers {
 		st.workers[i].tile, st.workers[i].args = tile.Args{}, winogradArgs{}
 	}
-	w.states.put(st)
+	w.states.Put(st)
 }
 
 // square is image, first line and first column of square i.

@@ -3,6 +3,7 @@ package gemm
 import (
 	"unsafe"
 
+	"github.com/drawknife/drawknife/internal/kernel/reuse"
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
 )
@@ -63,6 +64,7 @@ func (t *panels) pack(i int, trans bool, alpha float32, b []float32, ldb int) {
 // Packed is a right matrix packed once, for use with many left ones.
 type Packed struct {
 	panels
+	states reuse.List[state]
 }
 
 // PackB packs op(B), k x n; B is stored n x k if transB.
@@ -88,8 +90,11 @@ func (t *Packed) Mul(p *parallel.Pool, m int, a []float32, lda int, bias []float
 	if t.k > 0 {
 		mustHold("a", a, m, t.k, lda)
 	}
-	st := states.Get().(*state)
-	defer states.Put(st)
+	st := t.states.Get()
+	if st == nil {
+		st = newState()
+	}
+	defer t.states.Put(st)
 	st.product = product{panels: &t.panels, m: m, a: a, lda: lda, bias: bias, c: c, ldc: ldc, min: lo, max: hi}
 	st.run(p)
 }

@@ -47,13 +47,17 @@ type worker struct {
 	bias [tile.MaxCols]float32
 }
 
-var states = sync.Pool{New: func() any {
+// states are those of SGEMM, whose packed matrices may be large: the garbage
+// collector may have them. Constant matrices have their own.
+var states = sync.Pool{New: func() any { return newState() }}
+
+func newState() *state {
 	st := &state{}
 	st.body = st.work
 	st.packBody = st.packSome
 	st.transposeBody = st.transposeSome
 	return st
-}}
+}
 
 // pack packs op(B) into st.packed.
 func (st *state) pack(p *parallel.Pool, set *tile.Set, trans bool, k, n int, alpha float32, b []float32, ldb int) {
