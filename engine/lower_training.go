@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/drawknife/drawknife/eval"
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/kernel/conv"
@@ -285,18 +287,27 @@ func lowerDropoutTrain(c *compiler, n *graph.Node) error {
 	return nil
 }
 
-// lowerReduceSum handles sums over everything but the channels.
+// lowerReduceSum handles sums over everything but the channels, and over the
+// pixels of each image.
 func lowerReduceSum(c *compiler, n *graph.Node) error {
 	in := n.Inputs[0]
 	rank := len(in.Shape)
 	axes := c.constant(n.In(1))
-	if !images(2, 8, in) || axes == nil || axes.Len() != rank-1 {
+	if !images(2, 8, in) || axes == nil {
 		return fallback(c, n)
 	}
+	reduced := make([]bool, rank)
 	for _, a := range axes.Ints() {
-		if a == 1 || a == 1-rank {
-			return fallback(c, n)
+		if a < 0 {
+			a += rank
 		}
+		reduced[a] = true
+	}
+	if reduced[1] || axes.Len() < rank-2 || rank > 2 && slices.Contains(reduced[2:], false) {
+		return fallback(c, n)
+	}
+	if !reduced[0] {
+		return c.pixelSum(n)
 	}
 	batch, ch, size := split(in.Shape.Ints())
 	src := c.use(in, channelsLast)
@@ -311,6 +322,22 @@ func lowerReduceSum(c *compiler, n *graph.Node) error {
 		return nil
 	}
 	c.emit(st)
+	return nil
+}
+
+// pixelSum sums each channel of each image.
+func (c *compiler) pixelSum(n *graph.Node) error {
+	if len(n.Inputs[0].Shape) < 3 {
+		return fallback(c, n)
+	}
+	batch, ch, size := split(n.Inputs[0].Shape.Ints())
+	src := c.use(n.Inputs[0], channelsLast)
+	dst := c.def(n.Outputs[0], plain)
+	c.emit(step{kernel: "pixel-sum", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
+		pool.GlobalAverage(c.pool, batch, size, ch, f32(x, dst), f32(x, src))
+		vec.Scale(float32(size), f32(x, dst), f32(x, dst))
+		return nil
+	}})
 	return nil
 }
 

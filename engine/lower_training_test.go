@@ -59,7 +59,7 @@ func trainingGraph(t *testing.T, spec string) (g *graph.Graph, variables []strin
 // TestTrainingAgreesWithEval runs one forward and backward pass both ways.
 func TestTrainingAgreesWithEval(t *testing.T) {
 	for _, spec := range []string{"lenet5?size=12x16", "resnet8?size=8&width=0.5", "resnet8-mlperf?size=10&width=0.5", "vww?size=64&width=0.5&classes=5", "dscnn?width=0.25",
-		"squeezenet1.1?size=40&width=0.25&classes=5", "shufflenetv2?size=96&width=0.5&classes=5", "mobilenetv3-small?size=96&width=0.25&classes=5"} {
+		"squeezenet1.1?size=40&width=0.25&classes=5", "shufflenetv2?size=96&width=0.5&classes=5", "mobilenetv3-small?size=96&width=0.25&classes=5", "efficientnet-b0?size=64&width=0.25&classes=5"} {
 		t.Run(spec, func(t *testing.T) {
 			g, variables := trainingGraph(t, spec)
 			rng := rand.New(rand.NewPCG(3, 4))
