@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/tensor"
@@ -56,13 +57,19 @@ func (b *builder) attribute(a *attrProto) (any, error) {
 		if a.t == nil {
 			return nil, errors.New("holds no tensor")
 		}
-		return raw(a)(b.tensor(a.t))
+		if !holds(a.t.dtype()) {
+			return RawAttr(a.raw), nil
+		}
+		return b.tensor(a.t)
 	case attrTensors:
 		list := []*tensor.Tensor{}
+		if slices.ContainsFunc(a.tensors, func(p *tensorProto) bool { return !holds(p.dtype()) }) {
+			return RawAttr(a.raw), nil
+		}
 		for _, p := range a.tensors {
 			t, err := b.tensor(p)
 			if err != nil {
-				return raw(a)(nil, err)
+				return nil, err
 			}
 			list = append(list, t)
 		}
@@ -84,16 +91,6 @@ func (b *builder) attribute(a *attrProto) (any, error) {
 		return list, nil
 	}
 	return RawAttr(a.raw), nil
-}
-
-// raw keeps the attribute's bytes if its tensor cannot be held.
-func raw(a *attrProto) func(*tensor.Tensor, error) (any, error) {
-	return func(t *tensor.Tensor, err error) (any, error) {
-		if errors.Is(err, errNoHolder) {
-			return RawAttr(a.raw), nil
-		}
-		return t, err
-	}
 }
 
 func orEmpty[T any](list []T) []T {

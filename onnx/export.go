@@ -29,6 +29,7 @@ type exporter struct {
 	external *externalWriter // nil: weights go into the model
 	rename   map[*graph.Value]string
 	used     map[string]bool // names of values and of constants made on the way
+	listed   map[string]bool // inputs of the file
 	loose    bool            // there is an initializer that is not an input
 }
 
@@ -221,8 +222,11 @@ func (e *exporter) graph(captured map[string]string) (*rope, error) {
 			}
 		}
 	}
+	for _, v := range e.g.Outputs {
+		read[v] = true
+	}
 	keep := func(v *graph.Value) bool {
-		return read[v] || v.IsOutput() || len(v.Uses()) == 0 && !e.o.synthetic[v.Name]
+		return read[v] || len(v.Uses()) == 0 && !e.o.synthetic[v.Name]
 	}
 	for _, v := range extra {
 		e.claim(v)
@@ -260,7 +264,10 @@ func (e *exporter) graph(captured map[string]string) (*rope, error) {
 
 // names fixes the name under which each value is written.
 func (e *exporter) names(captured map[string]string) {
-	e.rename, e.used = map[*graph.Value]string{}, map[string]bool{}
+	e.rename, e.used, e.listed = map[*graph.Value]string{}, map[string]bool{}, map[string]bool{}
+	for _, name := range e.o.inputs {
+		e.listed[name] = true
+	}
 	for i, v := range e.g.Inputs {
 		if i >= e.formal() {
 			if name, ok := captured[v.Name]; ok {
@@ -332,7 +339,7 @@ func (e *exporter) initializer(r *rope, v *graph.Value) error {
 	if v.Data == nil {
 		return fmt.Errorf("constant %q has no elements", v.Name)
 	}
-	e.loose = e.loose || !slices.Contains(e.o.inputs, v.Name)
+	e.loose = e.loose || !e.listed[v.Name]
 	if e.external != nil && v.Data.DType != tensor.String && v.Data.NBytes() >= externalFrom {
 		m, err := e.external.add(e.name(v), v.Data)
 		if err != nil {

@@ -91,6 +91,28 @@ func TestFunctionsThatPassInputsOn(t *testing.T) {
 	}
 }
 
+// TestLargeConstantsOfFunctions calls a function with a large constant twice:
+// both calls view the same bytes of the file, moved to alignment once.
+func TestLargeConstantsOfFunctions(t *testing.T) {
+	w := noise(2000)
+	for shift := range 4 {
+		data := msg(num(1, 8), sub(8, num(2, 13)), sub(7, str(2, strings.Repeat("g", shift)), value(11, "x", 2000), value(12, "y", 2000),
+			call("Bias", []string{"x"}, []string{"h"}), call("Bias", []string{"h"}, []string{"y"})),
+			function("Bias", []string{"a"}, []string{"b"},
+				fnode("Constant", "c", nil, []string{"w"}, sub(5, str(1, "value"), func(r *rope) { r.message(5, encodeTensor("", "", w, nil)) }, num(20, attrTensor))),
+				fnode("Add", "add", []string{"a", "w"}, []string{"b"}))).bytes()
+		g, err := decode(data, true, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range g.Constants() {
+			if !c.Data.Equal(w) {
+				t.Errorf("shift %d: %s has wrong elements", shift, c.Name)
+			}
+		}
+	}
+}
+
 func TestFunctionsInORT(t *testing.T) {
 	r := runtime(t)
 	in := map[string]*tensor.Tensor{"x": f32(-1, 2, -3)}

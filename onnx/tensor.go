@@ -53,7 +53,8 @@ func (im *importer) elements(p *tensorProto) (*tensor.Tensor, error) {
 		}
 		return tensor.Of(p.strings, shape...), nil
 	case p.hasRaw && (len(p.raw) > 0 || n == 0):
-		return tensor.FromBytes(d, im.align(p.raw, d), shape...)
+		p.raw = im.align(p.raw, d) // where it stays if p is read again
+		return tensor.FromBytes(d, p.raw, shape...)
 	}
 	return p.fromTyped(d, n, shape)
 }
