@@ -146,16 +146,15 @@ func cutAxis(t *tensor.Tensor, axis int, keep []int) *tensor.Tensor {
 			inner *= d
 		}
 	}
-	src := make([]int, 0, outer*len(keep)*inner)
+	out := tensor.New(t.DType, shape...)
+	to := 0
 	for o := range outer {
 		for _, k := range keep {
-			start := (o*t.Shape[axis] + k) * inner
-			for i := range inner {
-				src = append(src, start+i)
-			}
+			copyRun(out, to, t, (o*t.Shape[axis]+k)*inner, inner)
+			to += inner
 		}
 	}
-	return pick(t, shape, src)
+	return out
 }
 
 // cutGrouped cuts the input axis of a grouped convolution's weight: keep lists
@@ -169,68 +168,33 @@ func cutGrouped(t *tensor.Tensor, groups int, keep []int) *tensor.Tensor {
 	for _, d := range t.Shape[2:] {
 		inner *= d
 	}
-	var src []int
+	out := tensor.New(t.DType, shape...)
+	to := 0
 	for o := range outs {
 		q := o / (outs / groups)
 		for _, k := range keep[q*shape[1] : (q+1)*shape[1]] {
-			start := (o*local + k%local) * inner
-			for i := range inner {
-				src = append(src, start+i)
-			}
-		}
-	}
-	return pick(t, shape, src)
-}
-
-// pick makes a tensor of the elements of t at the given places.
-func pick(t *tensor.Tensor, shape, src []int) *tensor.Tensor {
-	out := tensor.New(t.DType, shape...)
-	switch s := t.Any().(type) {
-	case []float32:
-		pickTo(out, s, src)
-	case []float64:
-		pickTo(out, s, src)
-	case []int8:
-		pickTo(out, s, src)
-	case []int16:
-		pickTo(out, s, src)
-	case []uint16:
-		pickTo(out, s, src)
-	case []int32:
-		pickTo(out, s, src)
-	case []uint32:
-		pickTo(out, s, src)
-	case []int64:
-		pickTo(out, s, src)
-	case []uint64:
-		pickTo(out, s, src)
-	case []bool:
-		pickTo(out, s, src)
-	case []string:
-		pickTo(out, s, src)
-	case []uint8:
-		if bits := t.DType.Bits(); bits < 8 {
-			pickPacked(tensor.Data[uint8](out), s, src, bits)
-		} else {
-			pickTo(out, s, src)
+			copyRun(out, to, t, (o*local+k%local)*inner, inner)
+			to += inner
 		}
 	}
 	return out
 }
 
-func pickTo[T tensor.Elem](out *tensor.Tensor, s []T, src []int) {
-	d := tensor.Data[T](out)
-	for i, k := range src {
-		d[i] = s[k]
-	}
-}
-
-// pickPacked is pickTo for elements of 4 or 2 bits.
-func pickPacked(d, s []uint8, src []int, bits int) {
-	per := 8 / bits
-	for i, k := range src {
-		v := s[k/per] >> (bits * (k % per)) & (1<<bits - 1)
-		d[i/per] |= v << (bits * (i % per))
+// copyRun copies n elements between tensors of the same type.
+func copyRun(dst *tensor.Tensor, to int, src *tensor.Tensor, from, n int) {
+	bits := src.DType.Bits()
+	switch {
+	case src.DType == tensor.String:
+		copy(tensor.Data[string](dst)[to:to+n], tensor.Data[string](src)[from:])
+	case bits < 8:
+		d, s, per := tensor.Data[uint8](dst), tensor.Data[uint8](src), 8/bits
+		for i := range n {
+			v := s[(from+i)/per] >> (bits * ((from + i) % per)) & (1<<bits - 1)
+			d[(to+i)/per] |= v << (bits * ((to + i) % per))
+		}
+	default:
+		w := bits / 8
+		copy(dst.Bytes()[to*w:(to+n)*w], src.Bytes()[from*w:(from+n)*w])
 	}
 }
 

@@ -244,11 +244,11 @@ func (f *folding) moved(n *Node, i, size int) []float64 {
 		}
 		return out
 	}
+	if f.a.inside[n] {
+		return f.shuffled(n)
+	}
 	in, l := f.value[n.In(0)], f.a.of(n, 0)
 	if in == nil || l == nil {
-		return nil
-	}
-	if s := f.a.shuffles[n]; s != nil {
 		return nil
 	}
 	switch n.Op {
@@ -298,6 +298,22 @@ func (f *folding) moved(n *Node, i, size int) []float64 {
 		return out
 	}
 	return in // Transpose
+}
+
+// shuffled follows a channel shuffle of which n is the last node.
+func (f *folding) shuffled(n *Node) []float64 {
+	for _, s := range f.a.shuffles {
+		in := f.value[s.first.In(0)]
+		if s.last != n || len(in) != len(s.perm) {
+			continue
+		}
+		out := make([]float64, len(in))
+		for i, p := range s.perm {
+			out[i] = in[p]
+		}
+		return out
+	}
+	return nil
 }
 
 func (f *folding) paddedValues(n *Node, in []float64, axis int) []float64 {

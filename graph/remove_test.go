@@ -9,6 +9,7 @@ import (
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/tensor"
+	"github.com/drawknife/drawknife/zoo"
 )
 
 // net builds small graphs with random parameters.
@@ -330,6 +331,11 @@ func TestFoldConstants(t *testing.T) {
 	checkFold(t, n.Graph, 0)
 
 	n, x = newNet(1, 3, 6, 6)
+	y = n.shuffle(n.op("Softplus", nil, n.conv(x, 12, 1, 1)), 3)
+	n.head(n.conv(n.op("Elu", nil, y), 5, 1, 1))
+	checkFold(t, n.Graph, 0)
+
+	n, x = newNet(1, 3, 6, 6)
 	n.head(n.conv(n.op("Sigmoid", nil, n.bn(n.conv(x, 8, 3, 1))), 6, 3, 1)) // padding: not exact, and said so
 	checkFold(t, n.Graph, 1)
 }
@@ -413,5 +419,44 @@ func TestRemoveRefuses(t *testing.T) {
 	}
 	if err := n.RemoveChannels(map[*graph.Group][]int{g: {0, 4}}); err == nil {
 		t.Error("spent groups were accepted")
+	}
+}
+
+func BenchmarkGroups(b *testing.B) {
+	g, err := zoo.Build("resnet50", 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := g.Groups(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRemoveChannels(b *testing.B) {
+	g, err := zoo.Build("resnet50", 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		c := g.Clone()
+		groups, err := c.Groups()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := c.RemoveChannels(choose(groups, 0.5, rand.New(rand.NewPCG(1, 1)))); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCost(b *testing.B) {
+	g, err := zoo.Build("resnet50", 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		g.Cost()
 	}
 }
