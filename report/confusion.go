@@ -15,6 +15,9 @@ const maxHeatClasses = 20
 // maxPairs is the length of the lists of pairs that changed most.
 const maxPairs = 10
 
+// fewImages is the change that never has the strongest colour of a heat map.
+const fewImages = 6
+
 // confusion is what changed between the two confusion matrices.
 type confusion struct {
 	Images, RightBefore, RightAfter int
@@ -81,7 +84,7 @@ func confusions(r *compress.Result) *confusion {
 		}
 	}
 	if n <= maxHeatClasses {
-		c.heat(m, most)
+		c.heat(m, max(most, fewImages))
 	}
 	return c
 }

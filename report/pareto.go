@@ -11,6 +11,9 @@ import (
 	"github.com/drawknife/drawknife/compress"
 )
 
+// fewTrials is the least number of trials in a chart that leaves some out.
+const fewTrials = 5
+
 // trial is a line of the table of trials; N numbers it in the chart.
 type trial struct {
 	N int
@@ -36,6 +39,14 @@ func trials(r *compress.Result) []trial {
 	return out
 }
 
+// ShortKey is enough of the key to find the trial's files by.
+func (t trial) ShortKey() string {
+	if t.Key == t.Name {
+		return ""
+	}
+	return t.Key[:min(len(t.Key), 8)]
+}
+
 // class is the trial's style in the chart.
 func (t trial) class() string {
 	switch {
@@ -50,8 +61,8 @@ func (t trial) class() string {
 }
 
 // paretoChart draws accuracy over latency. Trials whose accuracy collapsed
-// would squeeze the others into a line: they are left to the table, and
-// hidden counts them. The chart is nil when there are not two trials to show.
+// would squeeze the others into a line: unless few are left, they are left to
+// the table, and hidden counts them. The chart is nil when there are not two trials to show.
 func paretoChart(r *compress.Result) (c *chart, hidden int, err error) {
 	var shown []trial
 	for _, t := range trials(r) {
@@ -119,6 +130,9 @@ func worthShowing(all []trial) (shown []trial, hidden int) {
 		} else {
 			hidden++
 		}
+	}
+	if len(shown) < fewTrials {
+		return all, 0
 	}
 	return shown, hidden
 }

@@ -18,7 +18,7 @@ const noise = 0.1
 // sensitivity is a map of accuracy over channel groups (lines) and the share
 // of channels kept (columns).
 type sensitivity struct {
-	Base   float64 // accuracy of the whole model
+	Base   float64 // accuracy of the whole model on the images of the scan
 	Steps  []string
 	Lines  []sensitive
 	Frozen []compress.Curve
@@ -46,7 +46,7 @@ func sensitivities(r *compress.Result) *sensitivity {
 	worst := 2.0 // a fall of less is not worth a strong colour
 	for _, c := range r.Sensitivity {
 		for _, p := range c.Points {
-			worst = max(worst, min(s.Base-p.Top1, 15))
+			worst = max(worst, min(s.Base-p.Top1, 15)) // beyond, all is lost alike
 		}
 	}
 	for _, c := range r.Sensitivity {
@@ -65,6 +65,9 @@ func (s *sensitivity) line(c compress.Curve, column map[int]int, columns []int, 
 	l := sensitive{Group: c.Group, Channels: c.Channels, Cells: make([]cell, len(columns))}
 	lowest := map[int]float64{}
 	for _, p := range c.Points {
+		if p.Keep == c.Channels {
+			continue
+		}
 		i := slices.Index(columns, column[share(p.Keep, c.Channels)])
 		if i < 0 {
 			continue
@@ -95,6 +98,9 @@ func steps(curves []compress.Curve) map[int]int {
 	seen := map[int]bool{}
 	for _, c := range curves {
 		for _, p := range c.Points {
+			if p.Keep == c.Channels {
+				continue
+			}
 			seen[share(p.Keep, c.Channels)] = true
 		}
 	}
@@ -112,9 +118,16 @@ func steps(curves []compress.Curve) map[int]int {
 	return column
 }
 
-// baseline is the accuracy of the original on the images of the scan, as far
-// as it was recorded.
+// baseline is the accuracy of the whole model on the images of the scan: that
+// of a point that keeps all channels, or else of the original trial.
 func baseline(r *compress.Result) float64 {
+	for _, c := range r.Sensitivity {
+		for _, p := range c.Points {
+			if p.Keep == c.Channels {
+				return p.Top1
+			}
+		}
+	}
 	for _, t := range r.Trials {
 		if t.Original {
 			return t.Top1
