@@ -21,7 +21,6 @@ import (
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/cpu"
-	"github.com/drawknife/drawknife/measure"
 	"github.com/drawknife/drawknife/onnx"
 )
 
@@ -84,8 +83,6 @@ func (j *Job) check() error {
 		return fmt.Errorf("compress: the model has %d inputs; it must take images only", len(j.Graph.Inputs))
 	case !(b.MaxDrop >= 0) || b.LatencyMs < 0 || b.Bytes < 0 || b.MACs < 0:
 		return fmt.Errorf("compress: a limit of the budget is negative: %+v", b)
-	case j.Time < time.Second:
-		return fmt.Errorf("compress: %v is no time for a search; give at least a second", j.Time)
 	}
 	for _, n := range j.Graph.Nodes {
 		if n.Is("QuantizeLinear", "DequantizeLinear") {
@@ -102,6 +99,9 @@ func (j *Job) Run(ctx context.Context) (*Result, error) {
 	start := time.Now()
 	if err := j.check(); err != nil {
 		return nil, err
+	}
+	if j.Time < time.Second {
+		return nil, fmt.Errorf("compress: %v is no time for a search; give at least a second", j.Time)
 	}
 	if err := os.MkdirAll(filepath.Join(j.Dir, workDir), 0o755); err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
@@ -141,8 +141,11 @@ func machine() string {
 }
 
 // Replay applies a recipe to the job's model and writes the result to path:
-// the same bytes that the search wrote.
-func (j *Job) Replay(ctx context.Context, r *Recipe, path string) (*measure.Metrics, error) {
+// the same bytes that the search wrote. It returns the model.
+func (j *Job) Replay(ctx context.Context, r *Recipe, path string) (*graph.Graph, error) {
+	if err := j.check(); err != nil {
+		return nil, err
+	}
 	s, err := newSearch(ctx, j)
 	if err != nil {
 		return nil, err
@@ -153,14 +156,10 @@ func (j *Job) Replay(ctx context.Context, r *Recipe, path string) (*measure.Metr
 	if r.Data != s.recipe.Data {
 		return nil, fmt.Errorf("compress: the recipe was made with other data (digest %s, these have %s)", r.Data, s.recipe.Data)
 	}
-	s.recipe.Seed = r.Seed
-	g, err := s.apply(ctx, r.Steps)
+	s.recipe = *r // its name of the model, too, is in the file
+	g, _, err := s.final(ctx, r.Steps)
 	if err != nil {
 		return nil, err
 	}
-	if err := onnx.Write(path, g); err != nil {
-		return nil, err
-	}
-	m := &measure.Metrics{}
-	return m, m.Cost(g)
+	return g, onnx.Write(path, g)
 }

@@ -68,6 +68,9 @@ func AccuracyOf(ctx context.Context, g *graph.Graph, ds data.Dataset, pre data.P
 	if c == nil {
 		return nil, 0, fmt.Errorf("measure: the data set is empty")
 	}
+	if n := c.N(); n > 0 && c.NonFinite() == n {
+		return nil, 0, fmt.Errorf("measure: output %q is NaN or infinite for every image: weights or preprocessing are broken", name)
+	}
 	return c, float64(done) / time.Since(start).Seconds(), nil
 }
 

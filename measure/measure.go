@@ -93,7 +93,7 @@ func (m *Metrics) Latencies(ctx context.Context, g *graph.Graph, threads int) er
 
 // Options of Accuracy.
 type Options struct {
-	Threads  int
+	Threads  int // 0 is one per CPU
 	Batch    int // 0 chooses
 	Progress func(images int)
 }
@@ -108,17 +108,20 @@ func logits(g *graph.Graph) (name string, err error) {
 
 // loader prepares ds for g's input.
 func loader(g *graph.Graph, ds data.Dataset, pre data.Preprocess, o Options) (*data.Loader, error) {
-	if s := g.Inputs[0].Shape; len(s) == 4 {
-		if d := s.Ints(); d[1] > 0 && d[2] > 0 && d[3] > 0 {
-			pre = pre.ForInput(d[1], d[2], d[3])
-		}
+	s := g.Inputs[0].Shape
+	if len(s) == 4 {
+		d := s.Ints()
+		pre = pre.ForInput(max(d[1], 0), max(d[2], 0), max(d[3], 0))
 	}
 	batch := o.Batch
 	if batch == 0 {
 		batch = 16
-		if s := g.Inputs[0].Shape; len(s) > 0 && s[0].Known() {
-			batch = s[0].Size
-		}
 	}
-	return data.NewLoader(ds, data.LoaderOptions{Batch: batch, Preprocess: pre, Workers: max(o.Threads, 1)})
+	if len(s) > 0 && s[0].Known() {
+		if o.Batch != 0 && o.Batch != s[0].Size {
+			return nil, fmt.Errorf("measure: the model has the fixed batch %d; a batch of %d is not possible", s[0].Size, o.Batch)
+		}
+		batch = s[0].Size
+	}
+	return data.NewLoader(ds, data.LoaderOptions{Batch: batch, Preprocess: pre, Workers: o.Threads})
 }

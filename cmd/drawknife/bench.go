@@ -187,12 +187,14 @@ func (c *benchCmd) openORT(g *graph.Graph, inputs map[string]*tensor.Tensor, thr
 		s.Close()
 		return nil, "", nil, err
 	}
+	end := func() { b.Close(); s.Close() }
 	for range c.Warmup {
 		if err := b.Run(); err != nil {
+			end()
 			return nil, "", nil, err
 		}
 	}
-	return b, rt.Version(), func() { b.Close(); s.Close() }, nil
+	return b, rt.Version(), end, nil
 }
 
 func stats(d []time.Duration) (lo, median, p95 float64) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"github.com/drawknife/drawknife/compress"
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/atomicfile"
 	"github.com/drawknife/drawknife/internal/demo"
 	"github.com/drawknife/drawknife/report"
 )
@@ -22,11 +24,11 @@ type compressCmd struct {
 	Data      string        `help:"Data set: its test split measures, its training split fine-tunes and calibrates." placeholder:"SPEC"`
 	TrainData string        `help:"Training data, if not the training split of --data." placeholder:"SPEC"`
 	Labels    string        `help:"Table of file names and classes." placeholder:"FILE" type:"path"`
-	MaxDrop   float64       `help:"Percentage points of top-1 that may be lost." default:"1" placeholder:"PTS"`
+	MaxDrop   *float64      `help:"Percentage points of top-1 that may be lost: 1 unless given (the demonstration: 0.5)." placeholder:"PTS"`
 	Latency   string        `help:"Latency to reach for one image on all threads: 2ms, 800us." placeholder:"TIME"`
 	Size      string        `help:"Size of the model file to reach: 300k, 1.5M." placeholder:"BYTES"`
 	Macs      string        `name:"macs" help:"Multiply-accumulates to reach: 20M, or a share: 50%." placeholder:"N"`
-	Time      time.Duration `help:"Time for search and fine-tuning." default:"10m" placeholder:"DURATION"`
+	Time      time.Duration `help:"Time for search and fine-tuning: 10m unless given (the demonstration: 75s)." placeholder:"DURATION"`
 	Augment   string        `help:"Augmentation of fine-tuning: crop4,flip,… or none; by default what suits the data." placeholder:"SPEC"`
 	Recipe    string        `help:"Replay this recipe instead of searching: the same bytes come out." placeholder:"FILE" type:"path"`
 	Limit     int           `help:"Measure on only this many test images." placeholder:"N"`
@@ -75,12 +77,21 @@ func (c *compressCmd) replay(a *app, j *compress.Job) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Recipe, err)
 	}
+	start := time.Now()
 	path := filepath.Join(j.Dir, compress.ModelFile)
-	m, err := j.Replay(a, recipe, path)
+	g, err := j.Replay(a, recipe, path)
 	if err != nil {
 		return err
 	}
-	return a.emit(map[string]any{"after": m, "outputs": []string{path}}, func(w io.Writer) error {
+	r := beforeAfter{Model: j.Model, Outputs: []string{path}}
+	if err := a.compare(&r, j.Graph, g, j.Test, j.Pre, true); err != nil {
+		return err
+	}
+	r.Seconds = time.Since(start).Seconds()
+	return a.emit(r, func(w io.Writer) error {
+		if err := r.print(w); err != nil {
+			return err
+		}
 		_, err := fmt.Fprintf(w, "replayed %d steps; wrote %s\n", len(recipe.Steps), path)
 		return err
 	})
@@ -89,7 +100,7 @@ func (c *compressCmd) replay(a *app, j *compress.Job) error {
 // job gathers what the flags say.
 func (c *compressCmd) job(a *app) (*compress.Job, error) {
 	j := &compress.Job{Model: c.Model, Data: c.Data, Augment: c.Augment, Time: c.Time, Threads: a.Threads, Seed: a.Seed, Dir: c.Output,
-		Version: version, Command: "drawknife " + strings.Join(os.Args[1:], " "), Budget: compress.Budget{MaxDrop: c.MaxDrop},
+		Version: version, Command: "drawknife " + strings.Join(a.args, " "), Budget: compress.Budget{MaxDrop: 1},
 		Say: func(f string, args ...any) { a.note("%s %s", time.Now().Format("15:04:05"), fmt.Sprintf(f, args...)) }}
 	j.Progress = a.steps()
 	var err error
@@ -101,8 +112,20 @@ func (c *compressCmd) job(a *app) (*compress.Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Augment != "" {
+		j.Augment = c.Augment
+	}
 	if j.Augment == "none" {
 		j.Augment = ""
+	}
+	if _, err := data.ParseAugment(j.Augment); err != nil {
+		return nil, usagef("--augment: %w", err)
+	}
+	if j.Time == 0 {
+		j.Time = 10 * time.Minute
+	}
+	if c.MaxDrop != nil {
+		j.Budget.MaxDrop = *c.MaxDrop
 	}
 	if c.Latency != "" {
 		d, err := time.ParseDuration(c.Latency)
@@ -127,8 +150,11 @@ func (c *compressCmd) job(a *app) (*compress.Job, error) {
 			return nil, usagef("--macs %s: want a number such as 20M, or a share such as 50%%", c.Macs)
 		}
 	}
-	if j.Budget.MaxDrop < 0 {
+	if !(j.Budget.MaxDrop >= 0) {
 		return nil, usagef("--max-drop cannot be negative")
+	}
+	if j.Time < time.Second {
+		return nil, usagef("--time %v: give at least a second", j.Time)
 	}
 	return j, nil
 }
@@ -143,12 +169,10 @@ func (c *compressCmd) demo(j *compress.Job) error {
 	if j.Dir == "" {
 		j.Dir = "demo_small"
 	}
-	if c.Time == 10*time.Minute {
+	if j.Time == 0 {
 		j.Time = 75 * time.Second
 	}
-	if c.MaxDrop == 1 {
-		j.Budget.MaxDrop = 0.5
-	}
+	j.Budget.MaxDrop = 0.5
 	j.Augment = d.Augment
 	j.Pre, err = data.ParsePreprocess(d.Graph.Metadata[data.MetadataKey])
 	return err
@@ -159,7 +183,7 @@ func (c *compressCmd) own(a *app, j *compress.Job) error {
 		return usagef("compress needs --data to measure accuracy on")
 	}
 	var err error
-	if j.Graph, err = a.load(c.Model); err != nil {
+	if j.Graph, err = a.loadSound(c.Model); err != nil {
 		return err
 	}
 	if j.Pre, err = c.preprocess(a, j.Graph); err != nil {
@@ -168,7 +192,7 @@ func (c *compressCmd) own(a *app, j *compress.Job) error {
 	if j.Dir == "" {
 		j.Dir = strings.TrimSuffix(besides(c.Model, "_small"), ".onnx")
 	}
-	if j.Test, err = openData(c.Data, c.Labels, "test", c.Limit); err != nil {
+	if j.Test, err = openData(c.Data, c.Labels, "test", 0); err != nil {
 		return err
 	}
 	spec := c.TrainData
@@ -178,11 +202,21 @@ func (c *compressCmd) own(a *app, j *compress.Job) error {
 	if j.Train, err = openData(spec, c.Labels, "train", 0); err != nil {
 		return err
 	}
-	if c.TrainData == "" && j.Train.Len() == j.Test.Len() {
+	same, err := sameImages(j.Train, j.Test)
+	if err != nil {
+		return err
+	}
+	if same {
 		// The data have one part only: every fifth image measures, the others
 		// train, so that no image does both.
-		a.note("note: %s has no training split of its own: four fifths of it train, one fifth measures", c.Data)
+		a.note("note: %s has no training split of its own: four fifths of it train, one fifth measures (see --train-data)", c.Data)
 		j.Train, j.Test = split(j.Train)
+	}
+	if c.Limit < 0 {
+		return usagef("--limit cannot be negative")
+	}
+	if c.Limit > 0 && c.Limit < j.Test.Len() {
+		j.Test = data.Spread(j.Test, c.Limit)
 	}
 	if c.Augment == "" && small(j.Graph) {
 		j.Augment = "crop4,flip"
@@ -194,6 +228,25 @@ func (c *compressCmd) own(a *app, j *compress.Job) error {
 func small(g *graph.Graph) bool {
 	s := g.Inputs[0].Shape.Ints()
 	return len(s) == 4 && s[1] == 3 && s[2] > 0 && s[2] <= 64
+}
+
+// sameImages reports whether two data sets hold the same images, by their
+// number and a sample.
+func sameImages(a, b data.Dataset) (bool, error) {
+	if a.Len() != b.Len() {
+		return false, nil
+	}
+	var x, y data.Sample
+	for k := range min(a.Len(), 16) {
+		i := k * a.Len() / min(a.Len(), 16)
+		if err := errors.Join(a.Read(i, &x), b.Read(i, &y)); err != nil {
+			return false, err
+		}
+		if x.H != y.H || x.W != y.W || x.C != y.C || !bytes.Equal(x.Pix, y.Pix) || a.Label(i) != b.Label(i) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 func split(ds data.Dataset) (train, test data.Dataset) {
@@ -231,19 +284,7 @@ func parseCount(s string) (int64, error) {
 }
 
 func writeHTML(path string, r *compress.Result) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".drawknife-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	if err := report.HTML(tmp, r); err != nil {
-		tmp.Close()
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
+	return atomicfile.Write(path, func(w io.Writer) error { return report.HTML(w, r) })
 }
 
 // steps makes a progress function that starts a new bar whenever the work

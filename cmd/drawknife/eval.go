@@ -9,6 +9,7 @@ import (
 	"github.com/drawknife/drawknife/data/metrics"
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/measure"
+	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/ort"
 	"github.com/drawknife/drawknife/tensor"
 )
@@ -25,6 +26,9 @@ func (f *dataFlags) open(split string) (data.Dataset, error) {
 }
 
 func openData(spec, labels, split string, limit int) (data.Dataset, error) {
+	if limit < 0 {
+		return nil, usagef("--limit cannot be negative")
+	}
 	ds, err := data.Open(spec, data.Options{Split: split, Labels: labels})
 	if err != nil {
 		return nil, err
@@ -72,10 +76,10 @@ type evalPeer struct {
 }
 
 func (c *evalCmd) Run(a *app) error {
-	if c.Batch < 0 || c.Limit < 0 {
-		return usagef("--batch and --limit cannot be negative")
+	if c.Batch < 0 {
+		return usagef("--batch cannot be negative")
 	}
-	g, err := a.load(c.Model)
+	g, err := a.loadSound(c.Model)
 	if err != nil {
 		return err
 	}
@@ -96,7 +100,7 @@ func (c *evalCmd) Run(a *app) error {
 	r := evalResult{Model: c.Model, Data: c.Data, N: m.N(), Top1: m.Top1(), Top5: m.Top5(), Loss: m.Loss(), PerSecond: rate,
 		Skipped: m.Skipped(), Pre: pre.String()}
 	if m.N() == 0 {
-		return fmt.Errorf("%s: none of the images has a label that fits the model's %s", c.Data, "classes")
+		return fmt.Errorf("%s: none of the images has a label; give a table with --labels", c.Data)
 	}
 	if c.PerClass || a.JSON {
 		r.Classes = m.Classes()
@@ -120,7 +124,7 @@ func (c *evalCmd) peer(a *app, g *graph.Graph, ds data.Dataset, pre data.Preproc
 	if err != nil {
 		return evalPeer{}, err
 	}
-	s, err := rt.Load(c.Model, ort.Options{Threads: a.Threads, Optimize: ort.All})
+	s, err := c.session(rt, g, ort.Options{Threads: a.Threads, Optimize: ort.All})
 	if err != nil {
 		return evalPeer{}, err
 	}
@@ -143,6 +147,19 @@ func (c *evalCmd) peer(a *app, g *graph.Graph, ds data.Dataset, pre data.Preproc
 		}
 	}
 	return evalPeer{"onnxruntime", rt.Version(), m.Top1(), m.Top5(), 100 * float64(same) / float64(max(len(p), 1))}, nil
+}
+
+// session opens the model's file in ONNX Runtime, or the file that a network
+// of the zoo or a compressed file would be.
+func (c *evalCmd) session(rt *ort.Runtime, g *graph.Graph, o ort.Options) (*ort.Session, error) {
+	if filepath.Ext(c.Model) == ".onnx" {
+		return rt.Load(c.Model, o)
+	}
+	b, err := onnx.Encode(g)
+	if err != nil {
+		return nil, err
+	}
+	return rt.LoadBytes(b, o)
 }
 
 func (r *evalResult) print(w io.Writer, names []string, perClass bool) error {

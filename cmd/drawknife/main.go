@@ -46,7 +46,8 @@ type app struct {
 	context.Context
 	globals
 	out, err io.Writer
-	tty      bool // err is a terminal
+	tty      bool     // err is a terminal
+	args     []string // that were given
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -96,7 +97,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	a := &app{Context: ctx, globals: c.globals, out: stdout, err: stderr, tty: isTerminal(stderr)}
+	a := &app{Context: ctx, globals: c.globals, out: stdout, err: stderr, tty: isTerminal(stderr), args: args}
 	if err := k.Run(a); err != nil {
 		fmt.Fprintln(stderr, "drawknife:", err)
 		var usage usageError

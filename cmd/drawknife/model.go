@@ -27,6 +27,34 @@ func (a *app) load(spec string) (*graph.Graph, error) {
 	return g, nil
 }
 
+// loadSound is load for the verbs that measure or change a model: it takes
+// images, and its weights are numbers.
+func (a *app) loadSound(spec string) (*graph.Graph, error) {
+	g, err := a.load(spec)
+	if err != nil {
+		return nil, err
+	}
+	if len(g.Inputs) != 1 || len(g.Outputs) == 0 {
+		return nil, fmt.Errorf("%s: the model has %d inputs and %d outputs; want one that takes images and class scores that come out", spec, len(g.Inputs), len(g.Outputs))
+	}
+	for _, n := range g.Nodes {
+		for _, i := range graph.ParamInputs(n) {
+			if v := n.In(i); v != nil && v.Data != nil && v.Data.HasNaN() {
+				return nil, fmt.Errorf("%s: node %q (%s): its weights %q hold NaN or infinity: export the model again from a sound checkpoint", spec, n.Name, n.Op, v.Name)
+			}
+		}
+	}
+	return g, nil
+}
+
+// fit completes pre by the size of the images that g takes.
+func fit(pre data.Preprocess, g *graph.Graph) data.Preprocess {
+	if s := g.Inputs[0].Shape.Ints(); len(s) == 4 {
+		pre = pre.ForInput(max(s[1], 0), max(s[2], 0), max(s[3], 0))
+	}
+	return pre
+}
+
 // preFlags override the preprocessing that a model's metadata asks for.
 type preFlags struct {
 	Preset        string `help:"Preprocessing preset: imagenet, half, unit, raw or caffe." placeholder:"NAME"`
@@ -92,7 +120,10 @@ func (f *preFlags) preprocess(a *app, g *graph.Graph) (data.Preprocess, error) {
 	if f.LabelOffset != 0 {
 		p.LabelOffset = f.LabelOffset
 	}
-	return p, p.Validate()
+	if err := p.Validate(); err != nil {
+		return p, usageError{err}
+	}
+	return p, nil
 }
 
 // randomInputs fills the inputs of a compiled program reproducibly: standard

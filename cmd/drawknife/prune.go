@@ -7,6 +7,7 @@ import (
 
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/atomicfile"
 	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/prune"
 	"github.com/drawknife/drawknife/train"
@@ -36,19 +37,35 @@ type pruneCmd struct {
 
 func (c *pruneCmd) Run(a *app) error {
 	start := time.Now()
-	if c.Ratio == 0 && c.Macs == 0 {
+	switch {
+	case c.Ratio == 0 && c.Macs == 0:
 		return usagef("prune needs --ratio or --macs")
+	case !(c.Ratio >= 0 && c.Ratio < 1):
+		return usagef("--ratio %g: want at least 0 and less than 1", c.Ratio)
+	case !(c.Macs >= 0 && c.Macs <= 1):
+		return usagef("--macs %g: want a share to keep between 0 and 1", c.Macs)
+	case c.Epochs < 0 || c.Batch < 1 || !(c.Lr > 0):
+		return usagef("--epochs cannot be negative, --batch and --lr must be positive")
 	}
 	if c.Epochs > 0 && c.Data == "" {
 		return usagef("--epochs needs --data to train on")
 	}
-	g, err := a.load(c.Model)
+	g, err := a.loadSound(c.Model)
 	if err != nil {
 		return err
 	}
 	out := c.Output
 	if out == "" {
 		out = besides(c.Model, "_pruned")
+	}
+	if err := atomicfile.Check(out); err != nil {
+		return err
+	}
+	var test data.Dataset
+	if c.Data != "" {
+		if test, err = openData(c.Data, c.Labels, "test", c.Limit); err != nil {
+			return err
+		}
 	}
 	p, report, err := prune.Channels(g, prune.Options{Score: c.Method, Allocator: c.Allocation, Ratio: c.Ratio, MACs: c.Macs,
 		RoundTo: c.RoundTo, MinKeep: c.MinKeep, Skip: c.Skip, InnerOnly: c.InnerOnly})
@@ -69,7 +86,7 @@ func (c *pruneCmd) Run(a *app) error {
 		return err
 	}
 	r := beforeAfter{Model: c.Model, Outputs: []string{out}, Report: report}
-	if err := a.compare(&r, g, p, c.Data, c.Labels, c.Limit, pre, c.Data != ""); err != nil {
+	if err := a.compare(&r, g, p, test, pre, true); err != nil {
 		return err
 	}
 	r.Seconds = time.Since(start).Seconds()
@@ -82,7 +99,7 @@ func (c *pruneCmd) Run(a *app) error {
 			return err
 		}
 		fmt.Fprintln(w)
-		if err := r.print(w, c.Data != ""); err != nil {
+		if err := r.print(w); err != nil {
 			return err
 		}
 		for _, n := range report.Notes {
@@ -95,9 +112,7 @@ func (c *pruneCmd) Run(a *app) error {
 
 // heal re-estimates batch normalization and fine-tunes.
 func (c *pruneCmd) heal(a *app, g, p *graph.Graph, pre data.Preprocess) (*graph.Graph, error) {
-	if s := g.Inputs[0].Shape.Ints(); len(s) == 4 {
-		pre = pre.ForInput(max(s[1], 0), max(s[2], 0), max(s[3], 0))
-	}
+	pre = fit(pre, g)
 	ds, err := openData(c.Data, c.Labels, "train", 0)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/atomicfile"
 	"github.com/drawknife/drawknife/measure"
 	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/quantize"
@@ -42,11 +43,13 @@ type beforeAfter struct {
 	Seconds float64         `json:"seconds"`
 	Outputs []string        `json:"outputs"`
 	Report  any             `json:"report,omitempty"`
+
+	measured bool // accuracy, on at least one image with a label
 }
 
 func (c *quantizeCmd) Run(a *app) error {
 	start := time.Now()
-	g, err := a.load(c.Model)
+	g, err := a.loadSound(c.Model)
 	if err != nil {
 		return err
 	}
@@ -57,6 +60,15 @@ func (c *quantizeCmd) Run(a *app) error {
 	out := c.Output
 	if out == "" {
 		out = besides(c.Model, "_int8")
+	}
+	if err := atomicfile.Check(out); err != nil {
+		return err
+	}
+	var test data.Dataset
+	if !c.NoEval {
+		if test, err = openData(c.Data, c.Labels, "test", c.Limit); err != nil {
+			return err
+		}
 	}
 	calib, err := c.calibration(g, pre)
 	if err != nil {
@@ -76,12 +88,12 @@ func (c *quantizeCmd) Run(a *app) error {
 		return err
 	}
 	r := beforeAfter{Model: c.Model, Outputs: []string{out}, Report: report}
-	if err := a.compare(&r, g, q, c.Data, c.Labels, c.Limit, pre, !c.NoEval); err != nil {
+	if err := a.compare(&r, g, q, test, pre, !c.NoEval); err != nil {
 		return err
 	}
 	r.Seconds = time.Since(start).Seconds()
 	return a.emit(r, func(w io.Writer) error {
-		if err := r.print(w, !c.NoEval); err != nil {
+		if err := r.print(w); err != nil {
 			return err
 		}
 		for _, f := range report.Float {
@@ -104,15 +116,11 @@ func (c *quantizeCmd) calibration(g *graph.Graph, pre data.Preprocess) (*data.Lo
 	if err != nil {
 		return nil, err
 	}
-	s := g.Inputs[0].Shape.Ints()
-	batch := 16
-	if len(s) == 4 {
-		pre = pre.ForInput(max(s[1], 0), max(s[2], 0), max(s[3], 0))
-		if s[0] > 0 {
-			batch = s[0]
-		}
+	batch, fixed := 16, false
+	if s := g.Inputs[0].Shape; len(s) > 0 && s[0].Known() {
+		batch, fixed = s[0].Size, true
 	}
-	return data.NewLoader(ds, data.LoaderOptions{Batch: batch, Preprocess: pre, DropLast: len(s) == 4 && s[0] > 1})
+	return data.NewLoader(ds, data.LoaderOptions{Batch: batch, Preprocess: fit(pre, g), DropLast: fixed})
 }
 
 // besides names an output beside the input: dir/model_suffix.onnx.
@@ -123,8 +131,9 @@ func besides(model, suffix string) string {
 	return base + suffix + ".onnx"
 }
 
-// compare fills in the columns before and after.
-func (a *app) compare(r *beforeAfter, g, q *graph.Graph, spec, labels string, limit int, pre data.Preprocess, run bool) error {
+// compare fills in the columns before and after: what can be counted, with run
+// the latencies, and with images the accuracy too.
+func (a *app) compare(r *beforeAfter, g, q *graph.Graph, ds data.Dataset, pre data.Preprocess, run bool) error {
 	for i, m := range []*graph.Graph{g, q} {
 		to := &r.Before
 		if i == 1 {
@@ -133,12 +142,13 @@ func (a *app) compare(r *beforeAfter, g, q *graph.Graph, spec, labels string, li
 		if err := to.Cost(m); err != nil {
 			return err
 		}
-		if !run {
-			continue
+		if run {
+			if err := to.Latencies(a, m, a.Threads); err != nil {
+				return err
+			}
 		}
-		ds, err := openData(spec, labels, "test", limit)
-		if err != nil {
-			return err
+		if ds == nil {
+			continue
 		}
 		step, end := a.progress([]string{"measure before", "measure after"}[i], ds.Len())
 		acc, _, err := measure.Accuracy(a, m, ds, pre, measure.Options{Threads: a.Threads, Progress: step})
@@ -146,15 +156,15 @@ func (a *app) compare(r *beforeAfter, g, q *graph.Graph, spec, labels string, li
 		if err != nil {
 			return err
 		}
-		to.Top1, to.Top5, to.Loss = acc.Top1(), acc.Top5(), acc.Loss()
-		if err := to.Latencies(a, m, a.Threads); err != nil {
-			return err
+		if acc.N() > 0 {
+			r.measured = true
 		}
+		to.Top1, to.Top5, to.Loss = acc.Top1(), acc.Top5(), acc.Loss()
 	}
 	return nil
 }
 
-func (r *beforeAfter) print(w io.Writer, run bool) error {
+func (r *beforeAfter) print(w io.Writer) error {
 	ratio := func(a, b float64) string {
 		if a == 0 || b == 0 {
 			return ""
@@ -163,7 +173,7 @@ func (r *beforeAfter) print(w io.Writer, run bool) error {
 	}
 	b, f := r.Before, r.After
 	rows := [][]string{{" ", "before", "after", "ratio"}}
-	if run {
+	if r.measured {
 		rows = append(rows, []string{"top-1 %", fmt.Sprintf("%.2f", b.Top1), fmt.Sprintf("%.2f", f.Top1), fmt.Sprintf("%+.2f", f.Top1-b.Top1)})
 	}
 	rows = append(rows,
@@ -171,7 +181,7 @@ func (r *beforeAfter) print(w io.Writer, run bool) error {
 		[]string{"MACs", count(b.MACs), count(f.MACs), ratio(float64(b.MACs), float64(f.MACs))},
 		[]string{"file size", size(b.FileBytes), size(f.FileBytes), ratio(float64(b.FileBytes), float64(f.FileBytes))},
 		[]string{"peak activations", size(b.PeakActivationBytes), size(f.PeakActivationBytes), ratio(float64(b.PeakActivationBytes), float64(f.PeakActivationBytes))})
-	if run {
+	if f.MedianMs > 0 {
 		rows = append(rows,
 			[]string{"latency, all threads (ms)", f3(b.MedianMs), f3(f.MedianMs), ratio(b.MedianMs, f.MedianMs)},
 			[]string{"latency, 1 thread (ms)", f3(b.MedianMs1), f3(f.MedianMs1), ratio(b.MedianMs1, f.MedianMs1)})

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/drawknife/drawknife/data/npz"
 	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/atomicfile"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -48,6 +48,14 @@ func (c *runCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if filepath.Ext(c.Output) == ".npy" && len(g.Outputs) != 1 {
+		return usagef("--output %s: the model has %d outputs: want a name that ends in .npz", c.Output, len(g.Outputs))
+	}
+	if c.Output != "" {
+		if err := atomicfile.Check(c.Output); err != nil {
+			return err
+		}
+	}
 	inputs, err := c.inputs(a, g)
 	if err != nil {
 		return err
@@ -74,10 +82,10 @@ func (c *runCmd) Run(a *app) error {
 		arrays = append(arrays, npz.Array{Name: name, Tensor: out[name]})
 	}
 	if c.Output != "" {
-		if err := writeArrays(c.Output, arrays); err != nil {
+		if err := npz.WriteFile(c.Output, arrays...); err != nil {
 			return err
 		}
-	} else {
+	} else if len(arrays) > 0 {
 		r.Top = top(arrays[0].Tensor, c.Top)
 	}
 	return a.emit(r, func(w io.Writer) error {
@@ -192,9 +200,7 @@ func (c *runCmd) images(a *app, g *graph.Graph, files []string) (*tensor.Tensor,
 	if err != nil {
 		return nil, err
 	}
-	s := g.Inputs[0].Shape.Ints()
-	pre = pre.ForInput(max(s[1], 0), max(s[2], 0), max(s[3], 0))
-	pipe, err := data.NewPipeline(pre, data.Augment{})
+	pipe, err := data.NewPipeline(fit(pre, g), data.Augment{})
 	if err != nil {
 		return nil, err
 	}
@@ -220,26 +226,4 @@ func (c *runCmd) images(a *app, g *graph.Graph, files []string) (*tensor.Tensor,
 		}
 	}
 	return tensor.Of(x, len(files), first[0], first[1], first[2]), nil
-}
-
-func writeArrays(path string, arrays []npz.Array) error {
-	if filepath.Ext(path) == ".npz" {
-		return npz.WriteFile(path, arrays...)
-	}
-	if len(arrays) != 1 {
-		return usagef("--output %s: the model has %d outputs: want a name that ends in .npz", path, len(arrays))
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".drawknife-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	if err := npz.Write(tmp, arrays[0].Tensor); err != nil {
-		tmp.Close()
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
 }

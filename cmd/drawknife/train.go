@@ -12,6 +12,7 @@ import (
 
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/atomicfile"
 	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/train"
 )
@@ -66,7 +67,7 @@ type trainResult struct {
 }
 
 func (c *trainCmd) Run(a *app) error {
-	g, err := a.load(c.Model)
+	g, err := a.loadSound(c.Model)
 	if err != nil {
 		return err
 	}
@@ -81,6 +82,9 @@ func (c *trainCmd) Run(a *app) error {
 	base := strings.TrimSuffix(out, filepath.Ext(out))
 	if c.Log == "" {
 		c.Log = base
+	}
+	if err := errors.Join(atomicfile.Check(out), atomicfile.Check(c.Log+".csv")); err != nil {
+		return err
 	}
 	loader, val, err := c.loaders(a, g, pre)
 	if err != nil {
@@ -139,10 +143,7 @@ func (c *trainCmd) pre(a *app, g *graph.Graph) (data.Preprocess, error) {
 		}
 	}
 	p, err := c.preprocess(a, g)
-	if s := g.Inputs[0].Shape.Ints(); len(s) == 4 {
-		p = p.ForInput(max(s[1], 0), max(s[2], 0), max(s[3], 0))
-	}
-	return p, err
+	return fit(p, g), err
 }
 
 func (c *trainCmd) loaders(a *app, g *graph.Graph, pre data.Preprocess) (loader, val *data.Loader, err error) {
@@ -174,9 +175,19 @@ func (c *trainCmd) loaders(a *app, g *graph.Graph, pre data.Preprocess) (loader,
 		spec = c.Data
 	}
 	vs, err := openData(spec, c.Labels, "test", 0)
+	if err != nil && c.Val != "" {
+		return nil, nil, err
+	}
 	if err != nil {
 		a.note("note: no validation: %v", err)
 		return loader, nil, nil
+	}
+	if c.Val == "" {
+		if same, err := sameImages(ds, vs); err != nil {
+			return nil, nil, err
+		} else if same {
+			a.note("note: %s has no test split: validation is on the training images (see --val)", c.Data)
+		}
 	}
 	val, err = data.NewLoader(vs, data.LoaderOptions{Batch: min(c.Batch, vs.Len()), Preprocess: pre, Workers: a.Threads})
 	return loader, val, err
