@@ -97,12 +97,6 @@ func (w *winograd) scratch() int { return 0 }
 // fixedScratch is room for the planes of a pass, which the workers share.
 func (w *winograd) fixedScratch() int { return w.planes() + line }
 
-// winogradG is the matrix of the transform of the weights.
-var winogradG = [6][3]float64{
-	{1. / 4, 0, 0}, {-1. / 6, -1. / 6, -1. / 6}, {-1. / 6, 1. / 6, -1. / 6},
-	{1. / 24, 1. / 12, 1. / 6}, {1. / 24, -1. / 12, 1. / 6}, {0, 0, 1},
-}
-
 // setWeights transforms and packs the weights, [36][column][C][kernel columns].
 func (w *winograd) setWeights(weights, bias []float32) {
 	for i := range w.cols {
@@ -120,26 +114,28 @@ func (w *winograd) setWeights(weights, bias []float32) {
 	copy(w.bias, bias)
 }
 
-// transformWeights computes GgG'.
+// transformWeights computes GgG' for the 3x3 kernel g, first the columns and
+// then the rows.
 func transformWeights(g []float32) (u [36]float32) {
-	var half [6][3]float64
-	for i := range 6 {
-		for j := range 3 {
-			for l := range 3 {
-				half[i][j] += winogradG[i][l] * float64(g[3*l+j])
-			}
+	var half [6][3]float32
+	for j := range 3 {
+		v := transform3(g[j], g[3+j], g[6+j])
+		for i := range 6 {
+			half[i][j] = v[i]
 		}
 	}
 	for i := range 6 {
-		for j := range 6 {
-			sum := 0.0
-			for l := range 3 {
-				sum += half[i][l] * winogradG[j][l]
-			}
-			u[6*i+j] = float32(sum)
-		}
+		v := transform3(half[i][0], half[i][1], half[i][2])
+		copy(u[6*i:], v[:])
 	}
 	return u
+}
+
+// transform3 multiplies a vector by G.
+func transform3(a, b, c float32) [6]float32 {
+	outer, inner := (a+c)*(1./6), b*(1./6)
+	far, twice := a*(1./24)+c*(1./6), b*(1./12)
+	return [6]float32{a * (1. / 4), -outer - inner, inner - outer, far + twice, far - twice, c}
 }
 
 // winogradState is what one run needs besides the plan.
