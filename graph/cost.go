@@ -34,7 +34,7 @@ type NodeCost struct {
 	Sparsity float64 `json:"sparsity"`
 	// Bits are the bits of one stored weight, ActivationBits those of the
 	// first input; BOPs = MACs·Bits·ActivationBits.
-	Bits           int   `json:"bits,omitempty"`
+	Bits           int   `json:"bits"`
 	ActivationBits int   `json:"activation_bits,omitempty"`
 	BOPs           int64 `json:"bops"`
 }
