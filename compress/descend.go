@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/drawknife/drawknife/measure"
+	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/prune"
 )
 
@@ -101,14 +102,18 @@ func (s *search) widest(ctx context.Context) (float64, error) {
 		if err != nil {
 			return false, err
 		}
-		ms, err := measure.Latency(ctx, g, s.job.Threads)
+		ms, err := measure.Latency(ctx, s.job.Threads, g)
+		if err != nil {
+			return false, err
+		}
+		file, err := onnx.Encode(g)
 		if err != nil {
 			return false, err
 		}
 		cost := g.Cost()
 		b := s.job.Budget
-		return (b.LatencyMs == 0 || float64(ms.Nanoseconds())/1e6 <= b.LatencyMs*0.97) &&
-			(b.Bytes == 0 || cost.WeightBytes <= b.Bytes) && (b.MACs == 0 || cost.MACs <= b.MACs), nil
+		return (b.LatencyMs == 0 || float64(ms[0].Nanoseconds())/1e6 <= b.LatencyMs*0.97) &&
+			(b.Bytes == 0 || int64(len(file))+provenance <= b.Bytes) && (b.MACs == 0 || cost.MACs <= b.MACs), nil
 	}
 	ok, err := fits(1)
 	if err != nil || ok {

@@ -33,14 +33,24 @@ type Result struct {
 	Seconds float64         `json:"seconds"`
 	Outputs []string        `json:"outputs"`
 
-	Feasibility []Feasible       `json:"feasibility"`
-	Trials      []Trial          `json:"trials"`
-	Sensitivity []Curve          `json:"sensitivity"`
-	Layers      []Layer          `json:"layers"`
-	Confusion   *Confusion       `json:"confusion,omitempty"`
-	Ranges      []quantize.Range `json:"calibration_ranges"`
-	Warnings    []string         `json:"warnings"`
-	Recipe      string           `json:"recipe"`
+	Feasibility []Feasible `json:"feasibility"`
+	Trials      []Trial    `json:"trials"`
+	Sensitivity []Curve    `json:"sensitivity"`
+	Layers      []Layer    `json:"layers"`
+	// Unseen is the accuracy on the test images that played no part in
+	// choosing; nil if there are none.
+	Unseen    *Unseen          `json:"unseen,omitempty"`
+	Confusion *Confusion       `json:"confusion,omitempty"`
+	Ranges    []quantize.Range `json:"calibration_ranges"`
+	Warnings  []string         `json:"warnings"`
+	Recipe    string           `json:"recipe"`
+}
+
+// Unseen compares top-1 on images that the search did not choose by.
+type Unseen struct {
+	Images int     `json:"images"`
+	Before float64 `json:"top1_before"`
+	After  float64 `json:"top1_after"`
 }
 
 // Feasible says whether one limit of the budget can be met, and by what.
@@ -60,6 +70,7 @@ type Trial struct {
 	Top1     float64 `json:"top1"` // on the images that the search selects by
 	Ms       float64 `json:"median_ms"`
 	Bytes    int64   `json:"weight_bytes"`
+	File     int64   `json:"file_bytes"`
 	MACs     int64   `json:"macs"`
 	Params   int64   `json:"params"`
 	Pareto   bool    `json:"pareto"`

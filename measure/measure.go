@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/drawknife/drawknife/data"
@@ -44,50 +45,105 @@ func (m *Metrics) Cost(g *graph.Graph) error {
 	return nil
 }
 
-// Latency is the median time of one run at batch 1 on the given number of
-// threads (0: all), after warm-up. Inputs are random.
-func Latency(ctx context.Context, g *graph.Graph, threads int) (time.Duration, error) {
-	p, err := engine.Compile(g, engine.Options{Threads: threads})
-	if err != nil {
-		return 0, err
-	}
-	rng := rand.New(rand.NewPCG(1, 2))
-	var in []*tensor.Tensor
-	for i, name := range p.Inputs() {
-		t := tensor.New(tensor.Float32, p.InputShape(i)...)
-		for j, d := 0, tensor.Data[float32](t); j < len(d); j++ {
-			d[j] = float32(rng.NormFloat64())
-		}
-		t, err := t.Convert(g.Value(name).Type)
-		if err != nil {
-			return 0, err
-		}
-		in = append(in, t)
-	}
-	first, err := p.Latency(ctx, in, 3, 1)
-	if err != nil {
-		return 0, err
-	}
-	// Long enough to see past the machine's hiccups, short enough for search.
-	runs := int(min(max(300*time.Millisecond/max(first[0], time.Microsecond), 11), 1001))
-	times, err := p.Latency(ctx, in, 2, runs)
-	if err != nil {
-		return 0, err
-	}
-	return times[len(times)/2], nil
+// timer is a program ready to be timed on random inputs.
+type timer struct {
+	p   *engine.Program
+	in  []*tensor.Tensor
+	out []*tensor.Tensor
 }
 
-// Latencies fills in the latency on all threads and on one.
-func (m *Metrics) Latencies(ctx context.Context, g *graph.Graph, threads int) error {
-	all, err := Latency(ctx, g, threads)
+func newTimer(g *graph.Graph, threads int) (*timer, error) {
+	p, err := engine.Compile(g, engine.Options{Threads: threads})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	one, err := Latency(ctx, g, 1)
-	if err != nil {
-		return err
+	t := &timer{p: p, out: p.NewOutputs()}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i, name := range p.Inputs() {
+		x := tensor.New(tensor.Float32, p.InputShape(i)...)
+		for j, d := 0, tensor.Data[float32](x); j < len(d); j++ {
+			d[j] = float32(rng.NormFloat64())
+		}
+		x, err := x.Convert(g.Value(name).Type)
+		if err != nil {
+			return nil, err
+		}
+		t.in = append(t.in, x)
 	}
-	m.MedianMs, m.MedianMs1 = float64(all.Nanoseconds())/1e6, float64(one.Nanoseconds())/1e6
+	return t, nil
+}
+
+// run times n runs after one that is not counted.
+func (t *timer) run(ctx context.Context, n int) ([]time.Duration, error) {
+	times := make([]time.Duration, 0, n)
+	for i := range n + 1 {
+		start := time.Now()
+		if err := t.p.RunInto(ctx, t.in, t.out); err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			times = append(times, time.Since(start))
+		}
+	}
+	return times, nil
+}
+
+// measured is how long the models of one comparison are timed: long enough to
+// see past the machine's hiccups, short enough for a search.
+const measured = 400 * time.Millisecond
+
+// Latency is the median time of one run of each model at batch 1 on the given
+// number of threads (0: all), after warm-up, on random inputs. Several models
+// are timed in turn, a few runs each, so that all see the same machine.
+func Latency(ctx context.Context, threads int, models ...*graph.Graph) ([]time.Duration, error) {
+	timers := make([]*timer, len(models))
+	times := make([][]time.Duration, len(models))
+	slowest := time.Microsecond
+	for i, g := range models {
+		t, err := newTimer(g, threads)
+		if err != nil {
+			return nil, err
+		}
+		timers[i] = t
+		first, err := t.run(ctx, 2)
+		if err != nil {
+			return nil, err
+		}
+		slowest = max(slowest, first[1])
+	}
+	const round = 7
+	for range int(min(max(measured/(round*slowest), 2), 150)) {
+		for i, t := range timers {
+			d, err := t.run(ctx, round)
+			if err != nil {
+				return nil, err
+			}
+			times[i] = append(times[i], d...)
+		}
+	}
+	medians := make([]time.Duration, len(models))
+	for i, d := range times {
+		slices.Sort(d)
+		medians[i] = d[len(d)/2]
+	}
+	return medians, nil
+}
+
+// Latencies fills in the latencies of two models, on all threads and on one.
+func Latencies(ctx context.Context, threads int, before, after *graph.Graph, b, a *Metrics) error {
+	for _, n := range []int{threads, 1} {
+		d, err := Latency(ctx, n, before, after)
+		if err != nil {
+			return err
+		}
+		x, y := float64(d[0].Nanoseconds())/1e6, float64(d[1].Nanoseconds())/1e6
+		if n == 1 {
+			b.MedianMs1, a.MedianMs1 = x, y
+		}
+		if n == threads {
+			b.MedianMs, a.MedianMs = x, y
+		}
+	}
 	return nil
 }
 

@@ -142,11 +142,6 @@ func (a *app) compare(r *beforeAfter, g, q *graph.Graph, ds data.Dataset, pre da
 		if err := to.Cost(m); err != nil {
 			return err
 		}
-		if run {
-			if err := to.Latencies(a, m, a.Threads); err != nil {
-				return err
-			}
-		}
 		if ds == nil {
 			continue
 		}
@@ -161,7 +156,10 @@ func (a *app) compare(r *beforeAfter, g, q *graph.Graph, ds data.Dataset, pre da
 		}
 		to.Top1, to.Top5, to.Loss = acc.Top1(), acc.Top5(), acc.Loss()
 	}
-	return nil
+	if !run {
+		return nil
+	}
+	return measure.Latencies(a, a.Threads, g, q, &r.Before, &r.After)
 }
 
 func (r *beforeAfter) print(w io.Writer) error {
