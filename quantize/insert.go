@@ -1,7 +1,6 @@
 package quantize
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/drawknife/drawknife/graph"
@@ -116,10 +115,7 @@ func (s *inserter) activation(v *graph.Value) {
 // bias as int32 at the scale of the accumulator.
 func (s *inserter) weights(n *graph.Node) error {
 	w := n.Inputs[1].Data
-	axis := 0
-	if n.Is("MatMul") || n.Is("Gemm") && n.Int("transB", 0) == 0 {
-		axis = len(w.Shape) - 1
-	}
+	axis := channelAxis(n)
 	channels := w.Shape[axis]
 	inner := 1
 	for _, d := range w.Shape[axis+1:] {
@@ -146,9 +142,6 @@ func (s *inserter) weights(n *graph.Node) error {
 	var b []float32
 	if bias != nil {
 		b = bias.Data.Float32s()
-		if len(b) != channels {
-			return n.Errorf("quantize: %d biases for %d channels", len(b), channels)
-		}
 	}
 	grids := make([]Grid, channels)
 	scales := make([]float32, channels)
@@ -220,7 +213,7 @@ func (s *inserter) weights(n *graph.Node) error {
 func (s *inserter) correct(n *graph.Node, x, y, b []float32) []float32 {
 	w := s.watch[n.Inputs[0]]
 	shape := n.Inputs[1].Data.Shape
-	if w == nil || w.count == 0 {
+	if w == nil || w.count == 0 || len(w.mean) != shape[1]*n.Int("group", 1) {
 		return b
 	}
 	out := make([]float32, shape[0])
@@ -240,9 +233,6 @@ func (s *inserter) correct(n *graph.Node, x, y, b []float32) []float32 {
 				e += float64(y[i]) - float64(x[i])
 			}
 			ch := o/per*shape[1] + c
-			if ch >= len(w.mean) {
-				panic(fmt.Sprintf("quantize: channel %d of %d", ch, len(w.mean)))
-			}
 			sum += e * w.mean[ch] / w.count
 		}
 		out[o] -= float32(sum)

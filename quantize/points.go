@@ -3,6 +3,7 @@ package quantize
 import (
 	"fmt"
 	"path"
+	"slices"
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/tensor"
@@ -49,6 +50,9 @@ func choose(g *graph.Graph, t Target, skip []string) (*plan, error) {
 		if _, err := path.Match(pattern, ""); err != nil {
 			return nil, fmt.Errorf("quantize: pattern %q: %w", pattern, err)
 		}
+	}
+	if err := unmatched(g, skip); err != nil {
+		return nil, err
 	}
 	at := map[*graph.Value]bool{}
 	point := func(v *graph.Value) {
@@ -97,6 +101,18 @@ func choose(g *graph.Graph, t Target, skip []string) (*plan, error) {
 	return p, nil
 }
 
+// unmatched names the first pattern that fits no node: a misspelt name must not
+// pass for a layer kept in float.
+func unmatched(g *graph.Graph, patterns []string) error {
+	for _, p := range patterns {
+		fits := slices.ContainsFunc(g.Nodes, func(n *graph.Node) bool { ok, _ := path.Match(p, n.Name); return ok })
+		if !fits {
+			return fmt.Errorf("quantize: no node's name matches %q", p)
+		}
+	}
+	return nil
+}
+
 // last reports whether n's kernel can apply a clamp and leave float output.
 func last(n *graph.Node) bool { return n.Is("Conv", "Gemm", "MatMul", "Add") }
 
@@ -120,6 +136,21 @@ func isClamp(n *graph.Node) bool {
 func (p *plan) fusable(v *graph.Value) bool {
 	n := v.Producer()
 	return n != nil && p.nodes[n] && last(n) && v.SoleUse() != nil
+}
+
+// perChannelBias reports whether b holds one element for each output of n.
+func perChannelBias(n *graph.Node, b *tensor.Tensor) bool {
+	w := n.Inputs[1].Data
+	channels := w.Shape[channelAxis(n)]
+	return b.Len() == channels && b.Shape[len(b.Shape)-1] == channels
+}
+
+// channelAxis is the axis of n's weights that counts outputs.
+func channelAxis(n *graph.Node) int {
+	if n.Is("MatMul") || n.Is("Gemm") && n.Int("transB", 0) == 0 {
+		return len(n.Inputs[1].Shape) - 1
+	}
+	return 0
 }
 
 // activations are the inputs of n that are computed at run time.
@@ -163,8 +194,14 @@ func (p *plan) refuse(n *graph.Node, skip []string) string {
 		if w := n.Inputs[1]; w.Data == nil || w.Type != tensor.Float32 {
 			return "its weights are not a float32 constant"
 		}
+		if len(n.Inputs[1].Data.Shape) < 2 {
+			return "its weights are a vector"
+		}
 		if b := n.In(2); b != nil && b.Data == nil {
 			return "its bias is not constant"
+		}
+		if b := n.In(2); b != nil && !perChannelBias(n, b.Data) {
+			return "its bias is not one number a channel"
 		}
 		if op == "Gemm" && (n.Int("transA", 0) != 0 || n.Float("alpha", 1) != 1 || n.Float("beta", 1) != 1) {
 			return "Gemm with transA, alpha or beta"

@@ -84,7 +84,13 @@ func (c *compressCmd) replay(a *app, j *compress.Job) error {
 		return err
 	}
 	r := beforeAfter{Model: j.Model, Outputs: []string{path}}
-	if err := a.compare(&r, j.Graph, g, j.Test, j.Pre, true); err != nil {
+	if err := r.count(a, &r.Before, j.Graph, j.Test, j.Pre); err != nil {
+		return err
+	}
+	if err := r.count(a, &r.After, g, j.Test, j.Pre); err != nil {
+		return err
+	}
+	if err := r.time(a, j.Graph, g); err != nil {
 		return err
 	}
 	r.Seconds = time.Since(start).Seconds()

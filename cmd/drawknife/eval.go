@@ -95,7 +95,7 @@ func (c *evalCmd) Run(a *app) error {
 	m, rate, err := measure.Accuracy(a, g, ds, pre, measure.Options{Threads: a.Threads, Batch: c.Batch, Progress: step})
 	end()
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Model, err)
+		return fmt.Errorf("%s on %s: %w", c.Model, c.Data, err)
 	}
 	r := evalResult{Model: c.Model, Data: c.Data, N: m.N(), Top1: m.Top1(), Top5: m.Top5(), Loss: m.Loss(), PerSecond: rate,
 		Skipped: m.Skipped(), Pre: pre.String()}

@@ -67,26 +67,35 @@ func (c *pruneCmd) Run(a *app) error {
 			return err
 		}
 	}
-	p, report, err := prune.Channels(g, prune.Options{Score: c.Method, Allocator: c.Allocation, Ratio: c.Ratio, MACs: c.Macs,
-		RoundTo: c.RoundTo, MinKeep: c.MinKeep, Skip: c.Skip, InnerOnly: c.InnerOnly})
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.Model, err)
-	}
 	var pre data.Preprocess
 	if c.Data != "" {
 		if pre, err = c.preprocess(a, g); err != nil {
 			return err
 		}
+	}
+	r := beforeAfter{Model: c.Model, Outputs: []string{out}}
+	if err := r.count(a, &r.Before, g, test, pre); err != nil {
+		return err
+	}
+	p, report, err := prune.Channels(g, prune.Options{Score: c.Method, Allocator: c.Allocation, Ratio: c.Ratio, MACs: c.Macs,
+		RoundTo: c.RoundTo, MinKeep: c.MinKeep, Skip: c.Skip, InnerOnly: c.InnerOnly})
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Model, err)
+	}
+	if c.Data != "" {
 		if p, err = c.heal(a, g, p, pre); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", c.Model, err)
 		}
 		p.Metadata[data.MetadataKey] = pre.String()
 	}
 	if err := onnx.Write(out, p); err != nil {
 		return err
 	}
-	r := beforeAfter{Model: c.Model, Outputs: []string{out}, Report: report}
-	if err := a.compare(&r, g, p, test, pre, true); err != nil {
+	r.Report = report
+	if err := r.count(a, &r.After, p, test, pre); err != nil {
+		return err
+	}
+	if err := r.time(a, g, p); err != nil {
 		return err
 	}
 	r.Seconds = time.Since(start).Seconds()

@@ -70,6 +70,10 @@ func (c *quantizeCmd) Run(a *app) error {
 			return err
 		}
 	}
+	r := beforeAfter{Model: c.Model, Outputs: []string{out}}
+	if err := r.count(a, &r.Before, g, test, pre); err != nil {
+		return err
+	}
 	calib, err := c.calibration(g, pre)
 	if err != nil {
 		return err
@@ -87,9 +91,14 @@ func (c *quantizeCmd) Run(a *app) error {
 	if err := onnx.Write(out, q); err != nil {
 		return err
 	}
-	r := beforeAfter{Model: c.Model, Outputs: []string{out}, Report: report}
-	if err := a.compare(&r, g, q, test, pre, !c.NoEval); err != nil {
+	r.Report = report
+	if err := r.count(a, &r.After, q, test, pre); err != nil {
 		return err
+	}
+	if !c.NoEval {
+		if err := r.time(a, g, q); err != nil {
+			return err
+		}
 	}
 	r.Seconds = time.Since(start).Seconds()
 	return a.emit(r, func(w io.Writer) error {
@@ -131,35 +140,32 @@ func besides(model, suffix string) string {
 	return base + suffix + ".onnx"
 }
 
-// compare fills in the columns before and after: what can be counted, with run
-// the latencies, and with images the accuracy too.
-func (a *app) compare(r *beforeAfter, g, q *graph.Graph, ds data.Dataset, pre data.Preprocess, run bool) error {
-	for i, m := range []*graph.Graph{g, q} {
-		to := &r.Before
-		if i == 1 {
-			to = &r.After
-		}
-		if err := to.Cost(m); err != nil {
-			return err
-		}
-		if ds == nil {
-			continue
-		}
-		step, end := a.progress([]string{"measure before", "measure after"}[i], ds.Len())
-		acc, _, err := measure.Accuracy(a, m, ds, pre, measure.Options{Threads: a.Threads, Progress: step})
-		end()
-		if err != nil {
-			return err
-		}
-		if acc.N() > 0 {
-			r.measured = true
-		}
-		to.Top1, to.Top5, to.Loss = acc.Top1(), acc.Top5(), acc.Loss()
+// count fills in a column: what can be counted and, with images, the accuracy.
+func (r *beforeAfter) count(a *app, to *measure.Metrics, g *graph.Graph, ds data.Dataset, pre data.Preprocess) error {
+	if err := to.Cost(g); err != nil || ds == nil {
+		return err
 	}
-	if !run {
-		return nil
+	what := "measure after"
+	if to == &r.Before {
+		what = "measure before"
 	}
-	return measure.Latencies(a, a.Threads, g, q, &r.Before, &r.After)
+	step, end := a.progress(what, ds.Len())
+	defer end()
+	acc, _, err := measure.Accuracy(a, g, ds, pre, measure.Options{Threads: a.Threads, Progress: step})
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.Model, err)
+	}
+	r.measured = acc.N() > 0
+	to.Top1, to.Top5, to.Loss = acc.Top1(), acc.Top5(), acc.Loss()
+	return nil
+}
+
+// time fills in both columns' latencies, one after the other: a fair pair.
+func (r *beforeAfter) time(a *app, before, after *graph.Graph) error {
+	if err := r.Before.Latencies(a, before, a.Threads); err != nil {
+		return err
+	}
+	return r.After.Latencies(a, after, a.Threads)
 }
 
 func (r *beforeAfter) print(w io.Writer) error {

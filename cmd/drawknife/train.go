@@ -83,7 +83,10 @@ func (c *trainCmd) Run(a *app) error {
 	if c.Log == "" {
 		c.Log = base
 	}
-	if err := errors.Join(atomicfile.Check(out), atomicfile.Check(c.Log+".csv")); err != nil {
+	if err := atomicfile.Check(out); err != nil {
+		return err
+	}
+	if err := atomicfile.Check(c.Log + ".csv"); err != nil {
 		return err
 	}
 	loader, val, err := c.loaders(a, g, pre)
