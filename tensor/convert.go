@@ -121,7 +121,8 @@ func (t *Tensor) Convert(d DType) (*Tensor, error) {
 	if t.DType == d {
 		return t, nil
 	}
-	if t.DType == String || d == String || d.Bits() == 0 || t.DType.Bits() == 0 {
+	writable := d == Float32 || d == Float64 || d == Float16 || d == BFloat16 || d == Bool || d.IsInt()
+	if !writable || t.DType == String || t.DType.Bits() == 0 {
 		return nil, fmt.Errorf("tensor: cannot convert %v to %v", t.DType, d)
 	}
 	n := t.Len()
