@@ -160,12 +160,9 @@ func (r *beforeAfter) count(a *app, to *measure.Metrics, g *graph.Graph, ds data
 	return nil
 }
 
-// time fills in both columns' latencies, one after the other: a fair pair.
+// time fills in both columns' latencies.
 func (r *beforeAfter) time(a *app, before, after *graph.Graph) error {
-	if err := r.Before.Latencies(a, before, a.Threads); err != nil {
-		return err
-	}
-	return r.After.Latencies(a, after, a.Threads)
+	return measure.Latencies(a, a.Threads, before, after, &r.Before, &r.After)
 }
 
 func (r *beforeAfter) print(w io.Writer) error {

@@ -200,6 +200,9 @@ func (c *trainCmd) config(a *app, val *data.Loader) (train.Config, error) {
 	if !slices.Contains(train.Optimizers(), c.Optimizer) {
 		return train.Config{}, usagef("--optimizer %s: there are %s", c.Optimizer, strings.Join(train.Optimizers(), ", "))
 	}
+	if !slices.Contains(train.ScheduleKinds(), train.ScheduleKind(c.Schedule)) {
+		return train.Config{}, usagef("--schedule %s: there are %v", c.Schedule, train.ScheduleKinds())
+	}
 	if c.Lr == 0 {
 		c.Lr = map[string]float64{"sgd": 0.1, "rmsprop": 0.01, "adam": 1e-3, "adamw": 1e-3}[c.Optimizer]
 		if !strings.HasPrefix(c.Model, "zoo:") {
