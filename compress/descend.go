@@ -157,17 +157,26 @@ func (s *search) pruned(ctx context.Context, share float64, budget time.Duration
 	if epochs := s.epochs(ctx, keep, budget); epochs > 0 {
 		steps = append(steps, s.finetuneStep(epochs))
 	}
-	if err := s.try(ctx, name+", float32", steps); err != nil {
+	float, err := s.try(ctx, name+", float32", steps)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.try(ctx, name+", int8", append(steps[:len(steps):len(steps)], s.quantizeStep(nil))); err != nil {
+	steps = append(steps[:len(steps):len(steps)], s.quantizeStep(nil))
+	quant, err := s.try(ctx, name+", int8", steps)
+	if err != nil {
 		return nil, err
 	}
-	a, b := s.trials[len(s.trials)-2], s.trials[len(s.trials)-1]
-	if s.excess(&a.Trial) < s.excess(&b.Trial) {
-		return a, nil
+	mixed, err := s.mixed(ctx, name+", int8", steps, float, quant)
+	if err != nil {
+		return nil, err
 	}
-	return b, nil
+	best := float
+	for _, t := range []*candidate{quant, mixed} {
+		if t != nil && s.excess(&t.Trial) <= s.excess(&best.Trial) {
+			best = t
+		}
+	}
+	return best, nil
 }
 
 // epochs is how many epochs of fine-tuning fit into the time, in steps of a

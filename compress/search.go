@@ -97,7 +97,12 @@ func (s *search) run(ctx context.Context) error {
 		return err
 	}
 	s.job.say("original: %.2f %% top-1, %.3f ms", s.before.Top1, s.before.MedianMs)
-	if err := s.try(ctx, "int8", []Step{s.quantizeStep(nil)}); err != nil {
+	steps := []Step{s.quantizeStep(nil)}
+	quant, err := s.try(ctx, "int8", steps)
+	if err != nil {
+		return err
+	}
+	if _, err := s.mixed(ctx, "int8", steps, s.trials[0], quant); err != nil {
 		return err
 	}
 	groups, frozen, err := prune.Candidates(s.inferred(), prune.Options{})
@@ -164,13 +169,13 @@ func (s *search) quantizeStep(float []string) Step {
 
 // try builds a candidate, measures it and adds it to the trials. What was
 // measured is kept on disk beside the model.
-func (s *search) try(ctx context.Context, name string, steps []Step) error {
+func (s *search) try(ctx context.Context, name string, steps []Step) (*candidate, error) {
 	r := s.recipe
 	r.Steps = steps
 	key := r.key(len(steps))
 	for _, t := range s.trials {
 		if t.Key == key {
-			return nil
+			return t, nil
 		}
 	}
 	c := &candidate{steps: steps}
@@ -178,20 +183,20 @@ func (s *search) try(ctx context.Context, name string, steps []Step) error {
 	if b, err := os.ReadFile(note); err == nil && json.Unmarshal(b, &c.Trial) == nil && c.Key == key {
 		s.trials = append(s.trials, c)
 		s.job.say("%s: %.2f %% top-1, %.3f ms (from the last run)", c.Name, c.Top1, c.Ms)
-		return nil
+		return c, nil
 	}
 	g, err := s.apply(ctx, steps)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	top1, err := s.accuracy(ctx, g, s.selection)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// Timed beside the original: a machine that is slower now slows both.
 	ms, err := measure.Latency(ctx, s.job.Threads, s.job.Graph, g)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	cost := g.Cost()
 	c.Trial = Trial{Name: name, Key: key, Top1: top1, Ms: s.before.MedianMs * float64(ms[1]) / float64(ms[0]), Bytes: cost.WeightBytes, MACs: cost.MACs, Params: cost.Params}
@@ -200,14 +205,14 @@ func (s *search) try(ctx context.Context, name string, steps []Step) error {
 	}
 	b, err := json.Marshal(c.Trial)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := writeFile(note, b); err != nil {
-		return err
+		return nil, err
 	}
 	s.trials = append(s.trials, c)
 	s.job.say("%s: %.2f %% top-1, %.3f ms", name, top1, c.Ms)
-	return nil
+	return c, nil
 }
 
 // meets reports whether a trial keeps to the budget.
