@@ -255,10 +255,31 @@ func (g *Graph) Remove(n *Node) {
 	g.detach(n)
 }
 
+// detachAll is detach for many nodes: a value that all of them read is visited
+// once.
+func (g *Graph) detachAll(dead map[*Node]bool) {
+	visited := map[*Value]bool{}
+	for n := range dead {
+		for i, v := range n.Inputs {
+			if v != nil && !visited[v] {
+				visited[v] = true
+				v.uses = slices.DeleteFunc(v.uses, func(u Use) bool { return dead[u.Node] })
+			}
+			n.Inputs[i] = nil
+		}
+		g.forget(n)
+	}
+}
+
 func (g *Graph) detach(n *Node) {
 	for i := range n.Inputs {
 		n.SetInput(i, nil)
 	}
+	g.forget(n)
+}
+
+// forget drops the names of n and its outputs.
+func (g *Graph) forget(n *Node) {
 	for _, o := range n.Outputs {
 		if o != nil && g.names[o.Name] == o {
 			delete(g.names, o.Name)
@@ -290,15 +311,14 @@ func (g *Graph) RemoveDead() int {
 	dead := map[*Node]bool{}
 	for i := len(g.Nodes) - 1; i >= 0; i-- {
 		n := g.Nodes[i]
-		used := false
-		for _, o := range n.Outputs {
-			used = used || o != nil && (len(o.uses) > 0 || outputs[o])
-		}
+		used := slices.ContainsFunc(n.Outputs, func(o *Value) bool {
+			return o != nil && (outputs[o] || slices.ContainsFunc(o.uses, func(u Use) bool { return !dead[u.Node] }))
+		})
 		if !used {
 			dead[n] = true
-			g.detach(n)
 		}
 	}
+	g.detachAll(dead)
 	g.Nodes = slices.DeleteFunc(g.Nodes, func(n *Node) bool { return dead[n] })
 	g.consts = slices.DeleteFunc(g.consts, func(v *Value) bool {
 		gone := len(v.uses) == 0 && !outputs[v]

@@ -37,7 +37,7 @@ func gemmShape(n *Node, a, b Shape) (Shape, error) {
 		cols, kb = b[1-t], b[t]
 	}
 	if ka.Known() && kb.Known() && ka.Size != kb.Size {
-		return nil, fmt.Errorf("A %v and B %v do not fit: the inner dimensions are %d and %d (transA=%d, transB=%d)",
+		return nil, fmt.Errorf("operands %v and %v do not fit: the inner dimensions are %d and %d (transA=%d, transB=%d)",
 			a, b, ka.Size, kb.Size, n.Int("transA", 0), n.Int("transB", 0))
 	}
 	return Shape{rows, cols}, nil
@@ -61,11 +61,11 @@ func checkGemmBias(out, c Shape) error {
 	}
 	s, err := broadcast(out, c)
 	if err != nil {
-		return fmt.Errorf("C: %w", err)
+		return fmt.Errorf("operand C: %w", err)
 	}
 	for i := range s {
 		if len(s) != 2 || out[i].Known() && s[i].Known() && out[i].Size != s[i].Size {
-			return fmt.Errorf("C of shape %v does not broadcast to the product's %v", c, out)
+			return fmt.Errorf("operand C of shape %v does not broadcast to the product's %v", c, out)
 		}
 	}
 	return nil

@@ -115,7 +115,7 @@ func inferTopK(n *Node) error {
 	out[a] = unknown
 	if k := n.In(1).elems(); len(k) == 1 {
 		if k[0].Known() && (k[0].Size < 0 || x[a].Known() && k[0].Size > x[a].Size) {
-			return fmt.Errorf("K = %d, but dimension %d has %v elements", k[0].Size, a, x[a])
+			return fmt.Errorf("operand K is %d, but dimension %d has %v elements", k[0].Size, a, x[a])
 		}
 		out[a] = k[0]
 	}

@@ -145,7 +145,7 @@ func TestInfer(t *testing.T) {
 		{op: "ReduceSum", attrs: Attrs{"keepdims": int64(0)}, in: []any{"Nx3x8x8"}, want: "_"},
 		{op: "ArgMax", attrs: Attrs{"axis": int64(1), "keepdims": int64(0)}, in: []any{"Nx10"}, want: "N"},
 		{op: "TopK", in: []any{"Nx10", ints{5}}, want: "Nx5 Nx5"},
-		{op: "TopK", in: []any{"Nx10", ints{11}}, err: "K = 11"},
+		{op: "TopK", in: []any{"Nx10", ints{11}}, err: "K is 11"},
 		{op: "DepthToSpace", attrs: Attrs{"blocksize": int64(2)}, in: []any{"Nx8x3x3"}, want: "Nx2x6x6"},
 		{op: "SpaceToDepth", attrs: Attrs{"blocksize": int64(2)}, in: []any{"Nx2x6x5"}, err: "does not divide"},
 		{op: "Resize", in: []any{"Nx3x8x8", nil, f32(1, 1, 2, 2.4)}, want: "Nx3x16x19"},

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"container/heap"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,54 +11,65 @@ import (
 var ErrCycle = errors.New("the graph has a cycle")
 
 // Sort puts the nodes in a topological order, keeping the present order where
-// it can.
+// it can: of the nodes that are ready, the earliest comes next.
 func (g *Graph) Sort() error {
-	pending := make(map[*Node]int, len(g.Nodes))
-	for _, n := range g.Nodes {
+	at := make(map[*Node]int, len(g.Nodes))
+	for i, n := range g.Nodes {
+		at[n] = i
+	}
+	pending := make([]int, len(g.Nodes))
+	ready := &intHeap{}
+	for i, n := range g.Nodes {
 		for _, v := range n.Inputs {
 			if v != nil && v.producer != nil {
-				pending[n]++
+				pending[i]++
 			}
+		}
+		if pending[i] == 0 {
+			*ready = append(*ready, i) // ascending, so already a heap
 		}
 	}
 	sorted := make([]*Node, 0, len(g.Nodes))
-	done := map[*Node]bool{}
-	var visit func(n *Node)
-	visit = func(n *Node) { // n has nothing pending
-		stack := []*Node{n}
-		for len(stack) > 0 {
-			n := stack[len(stack)-1]
-			stack = stack[:len(stack)-1]
-			done[n] = true
-			sorted = append(sorted, n)
-			for _, o := range n.Outputs {
-				if o == nil {
+	for ready.Len() > 0 {
+		n := g.Nodes[heap.Pop(ready).(int)]
+		sorted = append(sorted, n)
+		for _, o := range n.Outputs {
+			if o == nil {
+				continue
+			}
+			for _, u := range o.uses {
+				i, ok := at[u.Node]
+				if !ok {
 					continue
 				}
-				for _, u := range o.uses {
-					pending[u.Node]--
+				if pending[i]--; pending[i] == 0 {
+					heap.Push(ready, i)
 				}
-			}
-		}
-	}
-	for progress := true; progress; {
-		progress = false
-		for _, n := range g.Nodes {
-			if !done[n] && pending[n] == 0 {
-				visit(n)
-				progress = true
 			}
 		}
 	}
 	if len(sorted) != len(g.Nodes) {
-		for _, n := range g.Nodes {
-			if !done[n] {
+		for i, n := range g.Nodes {
+			if pending[i] > 0 {
 				return n.Errorf("%w", ErrCycle)
 			}
 		}
 	}
 	g.Nodes = sorted
 	return nil
+}
+
+type intHeap []int
+
+func (h intHeap) Len() int           { return len(h) }
+func (h intHeap) Less(i, j int) bool { return h[i] < h[j] }
+func (h intHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *intHeap) Push(x any)        { *h = append(*h, x.(int)) }
+func (h *intHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
 }
 
 // Verify checks the structure: names, order, producers and uses.
@@ -74,6 +86,7 @@ func (g *Graph) Verify() error {
 	for _, v := range g.consts {
 		seen[v] = true
 	}
+	recorded := g.recordedUses()
 	at := map[*Node]bool{}
 	for _, n := range g.Nodes {
 		if at[n] {
@@ -87,7 +100,7 @@ func (g *Graph) Verify() error {
 			if !seen[v] {
 				return n.Errorf("reads %q before it is computed", v.Name)
 			}
-			if !slices.Contains(v.uses, Use{n, i}) {
+			if recorded[Use{n, i}] != v {
 				return n.Errorf("its use of %q is not recorded", v.Name)
 			}
 		}
@@ -117,6 +130,26 @@ func (g *Graph) Verify() error {
 		}
 	}
 	return nil
+}
+
+// recordedUses is what the values say about where they are read.
+func (g *Graph) recordedUses() map[Use]*Value {
+	uses := map[Use]*Value{}
+	record := func(list []*Value) {
+		for _, v := range list {
+			if v != nil {
+				for _, u := range v.uses {
+					uses[u] = v
+				}
+			}
+		}
+	}
+	record(g.Inputs)
+	record(g.consts)
+	for _, n := range g.Nodes {
+		record(n.Outputs)
+	}
+	return uses
 }
 
 // Clone returns a deep copy that shares the constants' elements (which a
