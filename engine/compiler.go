@@ -246,6 +246,14 @@ func (c *compiler) node(n *graph.Node) error {
 		return nil
 	}
 	c.done[n] = true
+	for _, v := range n.Outputs {
+		if v == nil {
+			continue
+		}
+		if _, ok := concrete(v); !ok {
+			return n.Errorf("engine: value %q: its shape %v is not known before the run", v.Name, v.Shape)
+		}
+	}
 	mark := len(c.steps)
 	f := lowerings[n.Domain+"\x00"+n.Op]
 	if f == nil {

@@ -106,7 +106,7 @@ func lowerBinary(c *compiler, n *graph.Node) error {
 	if c.quant.binary(c, n) {
 		return nil
 	}
-	if n.Inputs[0].Type != tensor.Float32 || len(n.Inputs) != 2 {
+	if len(n.Inputs) != 2 || n.Inputs[0].Type != tensor.Float32 || n.Inputs[1].Type != tensor.Float32 {
 		return fallback(c, n)
 	}
 	op := binaries[n.Op]
