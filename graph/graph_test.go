@@ -2,6 +2,7 @@ package graph
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,5 +83,30 @@ func TestCloneIsIndependent(t *testing.T) {
 	}
 	if err := g.Verify(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestSortReversedChainAndManyUses(t *testing.T) {
+	g := New("long")
+	x := g.AddInput("x", tensor.Float32, Dims(1))
+	y := x
+	for range 5000 {
+		y = g.Add("Add", "", nil, y, x)
+	}
+	g.AddOutput(y)
+	want := slices.Clone(g.Nodes)
+	slices.Reverse(g.Nodes)
+	if err := g.Sort(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(g.Nodes, want) {
+		t.Fatal("the chain is not in its only order")
+	}
+	if err := g.Verify(); err != nil {
+		t.Fatal(err)
+	}
+	g.Outputs = []*Value{x}
+	if n := g.RemoveDead(); n != 5000 || len(x.uses) != 0 {
+		t.Fatalf("removed %d nodes, %d uses are left", n, len(x.uses))
 	}
 }
