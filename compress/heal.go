@@ -12,14 +12,21 @@ import (
 	"github.com/drawknife/drawknife/train"
 )
 
-// fineTuneBatch is the batch size of fine-tuning.
-const fineTuneBatch = 128
+// batch is the batch size of fine-tuning: 128, less for small data so that an
+// epoch has at least a hundred steps.
+func (s *search) batch() int {
+	b := 128
+	for b > 16 && s.job.Train.Len()/b < 100 {
+		b /= 2
+	}
+	return min(b, s.job.Train.Len())
+}
 
 // finetuneStep is the training that pruned networks get: the rate is a tenth
 // of what such networks are trained from scratch with, on a cosine, with the
 // original network as teacher.
 func (s *search) finetuneStep(epochs float64) Step {
-	return Step{Finetune: &FinetuneStep{Epochs: epochs, Batch: min(fineTuneBatch, s.job.Train.Len()), Rate: 0.02, Decay: 1e-4,
+	return Step{Finetune: &FinetuneStep{Epochs: epochs, Batch: s.batch(), Rate: 0.02, Decay: 1e-4,
 		Distill: 0.7, Temperature: 4, Augment: s.job.Augment}}
 }
 
