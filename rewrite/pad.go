@@ -1,6 +1,10 @@
 package rewrite
 
-import "github.com/drawknife/drawknife/graph"
+import (
+	"slices"
+
+	"github.com/drawknife/drawknife/graph"
+)
 
 // FoldPad moves a constant zero Pad of the spatial axes into the convolution
 // that follows it.
@@ -24,6 +28,9 @@ func FoldPad(s Scope, n *graph.Node) bool {
 		return false
 	}
 	pads := t.Ints()
+	if slices.Min(pads) < 0 { // a cut
+		return false
+	}
 	if pads[0] != 0 || pads[1] != 0 || pads[rank] != 0 || pads[rank+1] != 0 {
 		return false
 	}
