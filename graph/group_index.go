@@ -1,6 +1,9 @@
 package graph
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // concat joins lists of channels, or ties the operands where it runs along
 // another axis.
@@ -12,8 +15,8 @@ func (a *analysis) concat(n *Node) {
 		}
 	}
 	k, err := axis(n.Int("axis", 0), max(len(n.in(operands[0])), 1))
-	if err != nil {
-		a.unknown(n, err.Error())
+	if err != nil || slices.ContainsFunc(operands, func(i int) bool { return n.In(i) == nil }) {
+		a.unknown(n, fmt.Sprintf("%v is not understood", n))
 		return
 	}
 	var first *labels

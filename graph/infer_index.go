@@ -45,10 +45,10 @@ func concatShape(n *Node, parts []*Value) (Shape, error) {
 	if !n.Has("axis") {
 		return nil, fmt.Errorf("lacks its attribute axis")
 	}
+	if slices.Contains(parts, nil) {
+		return nil, fmt.Errorf("an operand is left out")
+	}
 	for _, v := range parts {
-		if v == nil {
-			return nil, fmt.Errorf("an operand is left out")
-		}
 		if v.Shape == nil {
 			return nil, nil
 		}
