@@ -55,15 +55,18 @@ func norms(m graph.Member, f func(float64) float64) ([]float64, error) {
 	for _, d := range t.Shape[m.Axis+1:] {
 		inner *= d
 	}
-	axis := t.Shape[m.Axis]
-	perIndex := make([]float64, axis)
+	// With groups the axis counts a group's channels: index i is i mod size
+	// within group i div size, which is a part of the axes before.
+	size, groups := t.Shape[m.Axis], max(m.Groups, 1)
+	perGroup := max(len(w)/groups, 1)
+	perIndex := make([]float64, size*groups)
 	for i, v := range w {
-		perIndex[i/inner%axis] += f(float64(v))
+		perIndex[i/perGroup*size+i/inner%size] += f(float64(v))
 	}
 	out := make([]float64, len(m.At))
 	for c, at := range m.At {
 		for _, i := range at {
-			if i < 0 || i >= axis {
+			if i < 0 || i >= len(perIndex) {
 				return nil, fmt.Errorf("prune: %q has no index %d on axis %d", m.Value.Name, i, m.Axis)
 			}
 			out[c] += perIndex[i]
