@@ -98,10 +98,17 @@ func (s *search) trainingTime(ctx context.Context, g *graph.Graph) (time.Duratio
 	return per * time.Duration(max(l.Len(), 1)), nil
 }
 
-// reestimate measures batch normalisation's statistics on n training images.
+// reestimate measures batch normalisation's statistics on n training images,
+// augmented as in training: that is what the statistics of a trained network
+// are of.
 func (s *search) reestimate(ctx context.Context, g *graph.Graph, n int) (*graph.Graph, error) {
+	a, err := data.ParseAugment(s.job.Augment)
+	if err != nil {
+		return nil, err
+	}
+	a.Mixup = 0
 	n = min(n, s.job.Train.Len())
-	l, err := data.NewLoader(data.Spread(s.job.Train, n), data.LoaderOptions{Batch: min(64, n), Preprocess: s.pre, DropLast: true})
+	l, err := data.NewLoader(data.Spread(s.job.Train, n), data.LoaderOptions{Batch: min(64, n), Preprocess: s.pre, DropLast: true, Augment: a, Seed: s.recipe.Seed})
 	if err != nil {
 		return nil, err
 	}

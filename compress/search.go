@@ -25,7 +25,7 @@ const (
 	scanImages   = 500  // for each point of the sensitivity scan
 	calibImages  = 256  // to calibrate on
 	provenance   = 4096 // bytes of the recipe that the final file holds besides
-	normImages   = 512  // to measure batch normalisation's statistics on
+	normImages   = 2048 // to measure batch normalisation's statistics on
 )
 
 // search is a job in progress.

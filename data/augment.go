@@ -11,9 +11,9 @@ import (
 // Augment says how pictures are changed at random in training. The zero value
 // changes nothing.
 type Augment struct {
-	// Crop pads the picture by this many pixels on each side (with the value
-	// that the mean becomes, 0) and cuts a picture of the old size out at
-	// random.
+	// Crop pads the picture by this many black pixels on each side, as
+	// torchvision's RandomCrop does before it normalises, and cuts a picture of
+	// the old size out at random.
 	Crop int
 	// Flip mirrors left and right with probability 1/2.
 	Flip bool

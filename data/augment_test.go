@@ -1,6 +1,7 @@
 package data
 
 import (
+	"bytes"
 	"math"
 	"testing"
 )
@@ -90,6 +91,36 @@ func matches(got []float32, n, dy, dx int, flip bool) bool {
 		}
 	}
 	return true
+}
+
+// TestCropPadsBlack looks at the border of a shifted, normalised picture.
+func TestCropPadsBlack(t *testing.T) {
+	for _, layout := range []Layout{CHW, HWC} {
+		q, err := NewPipeline(Preprocess{Mean: []float32{100}, Std: []float32{50}, Layout: layout}, augment(t, "crop2"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		white := &Sample{H: 4, W: 4, C: 3, Pix: bytes.Repeat([]byte{200}, 48)}
+		floats := &Sample{H: 4, W: 4, C: 3, Float: make([]float32, 48)}
+		for i := range floats.Float {
+			floats.Float[i] = 200
+		}
+		for _, s := range []*Sample{white, floats} {
+			seen := map[float32]bool{}
+			dst := make([]float32, 48)
+			for i := range 50 {
+				if err := q.Train(dst, s, 1, 0, i); err != nil {
+					t.Fatal(err)
+				}
+				for _, v := range dst {
+					seen[v] = true
+				}
+			}
+			if len(seen) != 2 || !seen[2] || !seen[-2] {
+				t.Errorf("layout %v: values %v, want 2 (the picture) and -2 (black)", layout, seen)
+			}
+		}
+	}
 }
 
 func TestCutout(t *testing.T) {

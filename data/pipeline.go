@@ -192,7 +192,7 @@ func middle(full, crop int) int { return int(math.RoundToEven(float64(full-crop)
 
 // geometry is what augmentation does to the position of pixels.
 type geometry struct {
-	dy, dx   int // the output is shifted by this much; what comes from outside is 0
+	dy, dx   int // the output is shifted by this much; what comes from outside is black
 	flip     bool
 	cut      bool
 	cy0, cy1 int // rows and
@@ -218,12 +218,12 @@ func (q *Pipeline) place(dst []float32, v view, oc int, g geometry) {
 	for y := range v.h {
 		sy := y + g.dy
 		if sy < 0 || sy >= v.h {
-			q.zero(dst, oc, v.h, v.w, y, 0, v.w)
+			q.black(dst, oc, v.h, v.w, y, 0, v.w)
 			continue
 		}
 		row := v.pix[sy*v.stride:][:v.w*v.c]
-		q.zero(dst, oc, v.h, v.w, y, 0, lo)
-		q.zero(dst, oc, v.h, v.w, y, hi, v.w)
+		q.black(dst, oc, v.h, v.w, y, 0, lo)
+		q.black(dst, oc, v.h, v.w, y, hi, v.w)
 		from := origin + lo*step
 		switch {
 		case oc == 1 && v.c == 1:
@@ -304,6 +304,23 @@ func (q *Pipeline) zero(dst []float32, c, h, w, y, lo, hi int) {
 	}
 }
 
+// black fills columns lo … hi−1 of row y with what a pixel of value 0 becomes.
+func (q *Pipeline) black(dst []float32, c, h, w, y, lo, hi int) {
+	for k := range c {
+		v := q.lut[k][0]
+		if q.pre.Layout == HWC {
+			for x := lo; x < hi; x++ {
+				dst[(y*w+x)*c+k] = v
+			}
+			continue
+		}
+		row := dst[(k*h+y)*w:][:w]
+		for x := lo; x < hi; x++ {
+			row[x] = v
+		}
+	}
+}
+
 // luma is the gray value of a pixel by ITU-R BT.601 in 16-bit fixed point.
 func luma(r, g, b uint8) uint8 {
 	return uint8((uint32(r)*19595 + uint32(g)*38470 + uint32(b)*7471 + 1<<15) >> 16)
@@ -315,7 +332,6 @@ func (q *Pipeline) placeFloats(dst []float32, s *Sample, g geometry) error {
 		return fmt.Errorf("data: a picture of %d numbers is not %dx%dx%d", len(s.Float), s.C, s.H, s.W)
 	}
 	lo, hi, origin, step := g.columns(s.W)
-	clear(dst)
 	for k := range s.C {
 		mean, std := at(q.pre.Mean, k, 0), at(q.pre.Std, k, 1)
 		from := k
@@ -323,20 +339,23 @@ func (q *Pipeline) placeFloats(dst []float32, s *Sample, g geometry) error {
 			from = 2 - k
 		}
 		for y := range s.H {
-			sy := y + g.dy
-			if sy < 0 || sy >= s.H {
-				continue
-			}
-			row := s.Float[(from*s.H+sy)*s.W:][:s.W]
 			i, di := (k*s.H+y)*s.W, 1
 			if q.pre.Layout == HWC {
 				i, di = y*s.W*s.C+k, s.C
 			}
-			for x := lo; x < hi; x++ {
-				if g.cut && y >= g.cy0 && y < g.cy1 && x >= g.cx0 && x < g.cx1 {
-					continue
+			for x := range s.W {
+				dst[i+x*di] = -mean / std
+			}
+			if sy := y + g.dy; sy >= 0 && sy < s.H {
+				row := s.Float[(from*s.H+sy)*s.W:][:s.W]
+				for x := lo; x < hi; x++ {
+					dst[i+x*di] = (row[origin+x*step] - mean) / std
 				}
-				dst[i+x*di] = (row[origin+x*step] - mean) / std
+			}
+			if g.cut && y >= g.cy0 && y < g.cy1 {
+				for x := g.cx0; x < g.cx1; x++ {
+					dst[i+x*di] = 0
+				}
 			}
 		}
 	}

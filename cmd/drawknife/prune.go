@@ -126,9 +126,16 @@ func (c *pruneCmd) heal(a *app, g, p *graph.Graph, pre data.Preprocess) (*graph.
 	if err != nil {
 		return nil, err
 	}
+	// The statistics of a trained network are those of augmented images.
+	var aug data.Augment
+	if small(g) {
+		if aug, err = data.ParseAugment("crop4,flip"); err != nil {
+			return nil, err
+		}
+	}
 	if !c.NoNorm {
-		n := min(512, ds.Len())
-		l, err := data.NewLoader(data.Spread(ds, n), data.LoaderOptions{Batch: min(64, n), Preprocess: pre, DropLast: true})
+		n := min(2048, ds.Len())
+		l, err := data.NewLoader(data.Spread(ds, n), data.LoaderOptions{Batch: min(64, n), Preprocess: pre, DropLast: true, Augment: aug, Seed: a.Seed})
 		if err != nil {
 			return nil, err
 		}
@@ -138,12 +145,6 @@ func (c *pruneCmd) heal(a *app, g, p *graph.Graph, pre data.Preprocess) (*graph.
 	}
 	if c.Epochs == 0 {
 		return p, nil
-	}
-	var aug data.Augment
-	if small(g) {
-		if aug, err = data.ParseAugment("crop4,flip"); err != nil {
-			return nil, err
-		}
 	}
 	l, err := data.NewLoader(ds, data.LoaderOptions{Batch: c.Batch, Preprocess: pre, Augment: aug, Shuffle: true, DropLast: true, Seed: a.Seed, Workers: a.Threads})
 	if err != nil {
