@@ -124,7 +124,9 @@ func (c *evalCmd) peer(a *app, g *graph.Graph, ds data.Dataset, pre data.Preproc
 	if err != nil {
 		return evalPeer{}, err
 	}
-	s, err := c.session(rt, g, ort.Options{Threads: a.Threads, Optimize: ort.All})
+	// Without this its 8-bit kernels saturate on CPUs without VNNI: a question
+	// of accuracy deserves its accurate ones.
+	s, err := c.session(rt, g, ort.Options{Threads: a.Threads, Optimize: ort.All, Config: map[string]string{"session.x64quantprecision": "1"}})
 	if err != nil {
 		return evalPeer{}, err
 	}
