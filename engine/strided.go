@@ -126,7 +126,12 @@ func copyRows[T any](n nest, dst, src []T, start, lo, hi int) {
 // stridedCopy emits a step that fills dst from src read at the given strides
 // (of dst's dimensions, in ONNX order) from element start on.
 func (c *compiler) stridedCopy(kernel string, dst, src *buf, strides []int, start int) {
-	n := newNest(dst.shape, dst.layout, strides)
+	c.nestCopy(kernel, dst, src, newNest(dst.shape, dst.layout, strides), start)
+}
+
+// nestCopy is stridedCopy for a nest of the caller's, whose dimensions may
+// split those of dst.
+func (c *compiler) nestCopy(kernel string, dst, src *buf, n nest, start int) {
 	run := func(*frame) error { return nil }
 	if dst.len() > 0 {
 		run = c.loop(n.outer(1), max(1, grain/n.dims[len(n.dims)-1]), func(x *frame, lo, hi int) {

@@ -14,6 +14,31 @@ func init() {
 	register("", arithmetic, 2, map[string]Func{"Upsample": upsample})
 }
 
+// Taps is how Resize makes one axis of its output: element o is the sum of
+// Weight[o][t] times element At[o][t] of the input, or the extrapolation value
+// where Outside[o] is set. Same tells that nothing changes along the axis.
+type Taps struct {
+	At      [][]int
+	Weight  [][]float64
+	Outside []bool
+	Same    bool
+}
+
+// ResizeTaps works a Resize out for an input of the given shape: how each axis
+// is made, and the extrapolation value. The other inputs are in's from index
+// 1 on.
+func ResizeTaps(n *graph.Node, shape []int, in []*tensor.Tensor) (axes []Taps, outside float32, err error) {
+	args := append([]*tensor.Tensor{{Shape: shape}}, in[1:]...)
+	r, _, lines, err := resizeLines(n, args)
+	if err != nil {
+		return nil, 0, err
+	}
+	for _, l := range lines {
+		axes = append(axes, Taps{At: l.at, Weight: l.weight, Outside: l.out, Same: l.same})
+	}
+	return axes, float32(r.outside), nil
+}
+
 // resizer holds the attributes of a Resize.
 type resizer struct {
 	mode, coordinates, nearest string

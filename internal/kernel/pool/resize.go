@@ -35,25 +35,29 @@ func (a *Axis) tap(o, t int) (int, float32) { return int(a.Index[o*a.Taps+t]), a
 // and width (Whole(1) for the depth of planar images); src is [n, d.In, h.In,
 // w.In, c], dst [n, d.Out, h.Out, w.Out, c].
 func Resize(p *parallel.Pool, n, c int, d, h, w Axis, fill float32, dst, src []float32) {
-	p.For(n*d.Out*h.Out, 1, func(_, lo, hi int) {
-		for row := lo; row < hi; row++ {
-			y, z, i := row%h.Out, row/h.Out%d.Out, row/h.Out/d.Out
-			image := src[i*d.In*h.In*w.In*c:][:d.In*h.In*w.In*c]
-			line := dst[row*w.Out*c:][:w.Out*c]
-			if d.outside(z) || h.outside(y) {
-				vec.Fill(line, fill)
+	p.For(n*d.Out*h.Out, 1, func(_, lo, hi int) { ResizeRows(c, &d, &h, &w, fill, dst, src, lo, hi) })
+}
+
+// ResizeRows is Resize for the output rows [lo, hi) of n*d.Out*h.Out. It does
+// not allocate.
+func ResizeRows(c int, d, h, w *Axis, fill float32, dst, src []float32, lo, hi int) {
+	for row := lo; row < hi; row++ {
+		y, z, i := row%h.Out, row/h.Out%d.Out, row/h.Out/d.Out
+		image := src[i*d.In*h.In*w.In*c:][:d.In*h.In*w.In*c]
+		line := dst[row*w.Out*c:][:w.Out*c]
+		if d.outside(z) || h.outside(y) {
+			vec.Fill(line, fill)
+			continue
+		}
+		for x := range w.Out {
+			pixel := line[x*c:][:c]
+			if w.outside(x) {
+				vec.Fill(pixel, fill)
 				continue
 			}
-			for x := range w.Out {
-				pixel := line[x*c:][:c]
-				if w.outside(x) {
-					vec.Fill(pixel, fill)
-					continue
-				}
-				sample(pixel, image, &d, &h, &w, z, y, x)
-			}
+			sample(pixel, image, d, h, w, z, y, x)
 		}
-	})
+	}
 }
 
 // sample computes one output pixel.

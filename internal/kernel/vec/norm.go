@@ -75,6 +75,18 @@ func MeanVar(p *parallel.Pool, mean, variance, src []float32, c int, scratch []f
 	}
 }
 
+// MomentsTile is the number of channels that Moments takes at a time.
+const MomentsTile = colTile
+
+// Moments computes mean and sum of squared deviations of len(mean) adjacent
+// channels, at most MomentsTile, from channel first on, over rows rows of c
+// channels. It does not allocate.
+func Moments(mean, dev []float64, src []float32, rows, c, first int) {
+	clear(mean)
+	clear(dev)
+	groupMoments(mean, dev[:len(mean)], src, rows, c, first)
+}
+
 // groupMoments computes mean and sum of squared deviations of the channels
 // [t, t+len(mean)) over rows of c channels.
 func groupMoments(mean, dev []float64, src []float32, rows, c, t int) {
