@@ -68,6 +68,10 @@ func lowerUnary(c *compiler, n *graph.Node) error {
 	if n.Inputs[0].Type != tensor.Float32 {
 		return fallback(c, n)
 	}
+	if n.Is("Gelu") && n.Str("approximate", "none") == "tanh" {
+		c.unary(n, vec.GeluTanh, 0, 0)
+		return nil
+	}
 	u := unaries[n.Op]
 	alpha, beta, ok := u.param(c, n)
 	if !ok {
@@ -106,7 +110,10 @@ func lowerBinary(c *compiler, n *graph.Node) error {
 	if c.quant.binary(c, n) {
 		return nil
 	}
-	if len(n.Inputs) != 2 || n.Inputs[0].Type != tensor.Float32 || n.Inputs[1].Type != tensor.Float32 {
+	if len(n.Inputs) != 2 {
+		return lowerVariadic(c, n)
+	}
+	if n.Inputs[0].Type != tensor.Float32 || n.Inputs[1].Type != tensor.Float32 {
 		return fallback(c, n)
 	}
 	op := binaries[n.Op]
@@ -192,23 +199,6 @@ func lowerPRelu(c *compiler, n *graph.Node) error {
 	a, b, l := c.pair(n)
 	dst := c.def(n.Outputs[0], l)
 	nst := newNest(dst.shape, dst.layout, broadcastStrides(a, dst.shape), broadcastStrides(b, dst.shape))
-	c.emit(step{kernel: "prelu", in: []*buf{a, b}, out: []*buf{dst}, run: func(x *frame) error {
-		d, p, q := f32(x, dst), f32(x, a), f32(x, b)
-		k := len(nst.dims) - 1
-		inner := nst.dims[k]
-		c.pool.For(nst.outer(1), max(1, grain/max(inner, 1)), func(_, lo, hi int) {
-			for r := lo; r < hi; r++ {
-				oa, ob := nst.offset(0, 1, r), nst.offset(1, 1, r)
-				for i := range inner {
-					v := p[oa+i*nst.strides[0][k]]
-					if v < 0 {
-						v *= q[ob+i*nst.strides[1][k]]
-					}
-					d[r*inner+i] = v
-				}
-			}
-		})
-		return nil
-	}})
+	c.emit(step{kernel: "prelu", in: []*buf{a, b}, out: []*buf{dst}, run: c.broadcast(vec.PRelu, nst, dst, a, b)})
 	return nil
 }

@@ -25,24 +25,23 @@ func lowerSoftmax(c *compiler, n *graph.Node) error {
 	}
 	src := c.any(n.Inputs[0])
 	dims := order(len(shape), src.layout)
-	if dims[len(dims)-1] != axis {
-		if axis != len(shape)-1 {
-			return fallback(c, n)
-		}
+	switch {
+	case dims[len(dims)-1] == axis:
+	case axis == len(shape)-1:
 		src = c.use(n.Inputs[0], plain)
+	case axis == 1:
+		src = c.use(n.Inputs[0], channelsLast)
+	default:
+		return fallback(c, n)
 	}
 	dst := c.def(n.Outputs[0], src.layout)
-	cols := shape[axis]
-	c.emit(step{kernel: n.Op, in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-		d, s := f32(x, dst), f32(x, src)
-		if len(d) == 0 {
-			return nil
-		}
-		c.pool.For(len(d)/cols, max(1, grain/cols), func(_, lo, hi int) {
-			vec.Softmax(d[lo*cols:hi*cols], s[lo*cols:hi*cols], cols, n.Op == "LogSoftmax")
-		})
+	cols, log := shape[axis], n.Op == "LogSoftmax"
+	if dst.bytes == 0 {
 		return nil
-	}})
+	}
+	c.emit(step{kernel: n.Op, in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.len()/cols, max(1, grain/cols), func(x *frame, lo, hi int) {
+		vec.Softmax(f32(x, dst)[lo*cols:hi*cols], f32(x, src)[lo*cols:hi*cols], cols, log)
+	})})
 	return nil
 }
 

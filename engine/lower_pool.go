@@ -83,7 +83,7 @@ func lowerReduceMean(c *compiler, n *graph.Node) error {
 	rank := len(n.Inputs[0].Shape)
 	axes := c.constant(n.In(1))
 	if rank < 3 || axes == nil || axes.Len() != rank-2 {
-		return fallback(c, n)
+		return lowerReduce(c, n)
 	}
 	seen := map[int]bool{}
 	for _, a := range axes.Ints() {
@@ -94,7 +94,7 @@ func lowerReduceMean(c *compiler, n *graph.Node) error {
 	}
 	for a := 2; a < rank; a++ {
 		if !seen[a] {
-			return fallback(c, n)
+			return lowerReduce(c, n)
 		}
 	}
 	if c.quant.pool(c, n) {

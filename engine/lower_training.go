@@ -294,7 +294,7 @@ func lowerReduceSum(c *compiler, n *graph.Node) error {
 	rank := len(in.Shape)
 	axes := c.constant(n.In(1))
 	if !images(2, 8, in) || axes == nil {
-		return fallback(c, n)
+		return lowerReduce(c, n)
 	}
 	reduced := make([]bool, rank)
 	for _, a := range axes.Ints() {
@@ -304,7 +304,7 @@ func lowerReduceSum(c *compiler, n *graph.Node) error {
 		reduced[a] = true
 	}
 	if reduced[1] || axes.Len() < rank-2 || rank > 2 && slices.Contains(reduced[2:], false) {
-		return fallback(c, n)
+		return lowerReduce(c, n)
 	}
 	if !reduced[0] {
 		return c.pixelSum(n)
@@ -328,7 +328,7 @@ func lowerReduceSum(c *compiler, n *graph.Node) error {
 // pixelSum sums each channel of each image.
 func (c *compiler) pixelSum(n *graph.Node) error {
 	if len(n.Inputs[0].Shape) < 3 {
-		return fallback(c, n)
+		return lowerReduce(c, n)
 	}
 	batch, ch, size := split(n.Inputs[0].Shape.Ints())
 	src := c.use(n.Inputs[0], channelsLast)
