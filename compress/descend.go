@@ -16,7 +16,7 @@ import (
 func (s *search) descend(ctx context.Context) error {
 	low, high := 0.12, 1.0
 	if b := s.job.Budget; b.LatencyMs > 0 || b.MACs > 0 || b.Bytes > 0 {
-		share, err := s.widest(ctx)
+		share, err := decide(s, "widest share", func() (float64, error) { return s.widest(ctx) })
 		if err != nil {
 			return err
 		}
@@ -28,11 +28,16 @@ func (s *search) descend(ctx context.Context) error {
 			return s.grow(ctx, share, s.left()*8/10)
 		}
 	}
-	rounds := s.rounds()
+	rounds, err := decide(s, "rounds", s.rounds)
+	if err != nil {
+		return err
+	}
 	for i := range rounds {
 		share := (low + high) / 2
 		if i == 0 {
-			share = s.firstShare(rounds)
+			if share, err = decide(s, "first share", func() (float64, error) { return s.firstShare(rounds), nil }); err != nil {
+				return err
+			}
 		}
 		t, err := s.pruned(ctx, share, s.left()/time.Duration(rounds-i))
 		if err != nil {
@@ -52,15 +57,15 @@ func (s *search) descend(ctx context.Context) error {
 
 // rounds is the number of networks to train: as many as get a useful training
 // each, at least one, at most four.
-func (s *search) rounds() int {
+func (s *search) rounds() (int, error) {
 	if !s.canTrain {
-		return 4
+		return 4, nil
 	}
 	if s.epoch == 0 {
 		s.epoch = s.epochTime()
 	}
 	useful := s.epoch * 3 / 2
-	return min(max(int(s.left()/max(useful, time.Second)), 1), 4)
+	return min(max(int(s.left()/max(useful, time.Second)), 1), 4), nil
 }
 
 // firstShare is where to begin: the more training a network gets, the smaller
@@ -154,7 +159,11 @@ func (s *search) pruned(ctx context.Context, share float64, budget time.Duration
 	if hasNorm(s.job.Graph) {
 		steps = append(steps, Step{Norm: &NormStep{Images: min(normImages, s.job.Train.Len())}})
 	}
-	if epochs := s.epochs(ctx, keep, budget); epochs > 0 {
+	epochs, err := decide(s, "epochs at "+name, func() (float64, error) { return s.epochs(ctx, keep, budget), ctx.Err() })
+	if err != nil {
+		return nil, err
+	}
+	if epochs > 0 {
 		steps = append(steps, s.finetuneStep(epochs))
 	}
 	float, err := s.try(ctx, name+", float32", steps)

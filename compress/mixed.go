@@ -15,7 +15,7 @@ import (
 // quantization, quant that after it. The result is nil if there is nothing to
 // try.
 func (s *search) mixed(ctx context.Context, name string, steps []Step, float, quant *candidate) (*candidate, error) {
-	keep, err := s.slower(ctx, steps)
+	keep, err := decide(s, "slower layers of "+name, func() ([]string, error) { return s.slower(ctx, steps) })
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ type search struct {
 	warnings  []string
 	canTrain  bool
 	epoch     time.Duration // how long one epoch of fine-tuning takes
+	journal   journal
 }
 
 // candidate is a recipe with what was measured of its result.
@@ -85,7 +86,7 @@ func newSearch(ctx context.Context, j *Job) (*search, error) {
 		}
 	}
 	s.canTrain = labelled == min(j.Train.Len(), 100) && j.Train.Len() >= 500
-	return s, nil
+	return s, s.openJournal()
 }
 
 // left is how much of the job's time remains.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -248,7 +249,7 @@ func sameImages(a, b data.Dataset) (bool, error) {
 		if err := errors.Join(a.Read(i, &x), b.Read(i, &y)); err != nil {
 			return false, err
 		}
-		if x.H != y.H || x.W != y.W || x.C != y.C || !bytes.Equal(x.Pix, y.Pix) || a.Label(i) != b.Label(i) {
+		if x.H != y.H || x.W != y.W || x.C != y.C || !bytes.Equal(x.Pix, y.Pix) || !slices.Equal(x.Float, y.Float) || a.Label(i) != b.Label(i) {
 			return false, nil
 		}
 	}
