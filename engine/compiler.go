@@ -41,6 +41,7 @@ type compiler struct {
 	done      map[*graph.Node]bool
 	steps     []step
 	quant     quantizer
+	unrolled  map[*graph.Value][2]int // see unroll
 	loops     int             // loop bodies that a frame binds
 	keep      map[string]bool // values that must stay observable under their own name
 	err       error

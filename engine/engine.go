@@ -178,8 +178,8 @@ func bind(g *graph.Graph, o Options) error {
 // output makes v's value arrive in the caller's output i, in plain layout.
 func (c *compiler) output(v *graph.Value, i int) *buf {
 	b := c.use(v, plain)
-	if b.of == nil && b.place == inArena {
-		b.place, b.off = inOutput, i
+	if r, at := b.root(); r.place == inArena && at == 0 && r.bytes == b.bytes {
+		r.place, r.off = inOutput, i
 		return b
 	}
 	out := c.temp(v.Name, b.dtype, b.shape, plain)

@@ -65,7 +65,7 @@ func evalNode(x *frame, n *graph.Node, in, out []*buf) error {
 // reshapeView is the lowering of operators that only rename the memory (in plain
 // layout) when their type stays.
 func reshapeView(c *compiler, n *graph.Node) error {
-	if c.shuffle(n) {
+	if c.shuffle(n) || c.unroll(n) {
 		return nil
 	}
 	in, out := n.Inputs[0], n.Outputs[0]

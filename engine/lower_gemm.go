@@ -29,14 +29,9 @@ func lowerGemm(c *compiler, n *graph.Node) error {
 	if transA {
 		k = as[0]
 	}
-	var bias *graph.Value
-	if n.In(2) != nil && beta != 0 {
-		bias = n.In(2)
-	}
-	w := c.constant(n.Inputs[1])
-	row := bias == nil || bias.Shape.Known() && bias.Data != nil && bias.Data.Len() == cols && len(bias.Shape) > 0 && bias.Data.Shape[len(bias.Data.Shape)-1] == cols
-	if w != nil && !transA && alpha == 1 && (bias == nil || row && beta == 1 && c.constant(bias) != nil) {
-		return c.packedGemm(n, w, transB, m, k, cols, bias)
+	bias := gemmBias(n)
+	if c.packs(n) {
+		return c.packedGemm(n, c.constant(n.Inputs[1]), transB, m, k, cols, bias)
 	}
 	a, b := c.use(n.Inputs[0], plain), c.use(n.Inputs[1], plain)
 	st := step{kernel: "gemm", in: []*buf{a, b}, macs: graphMACs(n)}
@@ -66,13 +61,47 @@ func lowerGemm(c *compiler, n *graph.Node) error {
 	return nil
 }
 
+// gemmBias is the operand that a Gemm adds, nil for none.
+func gemmBias(n *graph.Node) *graph.Value {
+	if n.Float("beta", 1) == 0 {
+		return nil
+	}
+	return n.In(2)
+}
+
+// packs reports whether the Gemm n multiplies by fixed weights, which are
+// packed beforehand, and adds at most a fixed row.
+func (c *compiler) packs(n *graph.Node) bool {
+	if n.Inputs[0].Type != tensor.Float32 || c.constant(n.Inputs[1]) == nil || n.Int("transA", 0) != 0 || n.Float("alpha", 1) != 1 {
+		return false
+	}
+	bias := gemmBias(n)
+	return bias == nil || n.Float("beta", 1) == 1 && c.row(bias, n.Outputs[0].Shape[1].Size)
+}
+
+// row reports whether v is a fixed row of that many elements.
+func (c *compiler) row(v *graph.Value, cols int) bool {
+	t := c.constant(v)
+	return t != nil && t.DType == tensor.Float32 && t.Len() == cols && t.Rank() > 0 && t.Shape[t.Rank()-1] == cols
+}
+
+// packedGemm multiplies by the fixed weights w, packed now, adds a fixed row
+// and clamps.
 func (c *compiler) packedGemm(n *graph.Node, w *tensor.Tensor, transB bool, m, k, cols int, bias *graph.Value) error {
-	packed := gemm.PackB(transB, k, cols, w.Float32s(), w.Shape[1])
+	packed := gemm.PackB(transB, k, cols, c.inOrderOf(n.Inputs[0], w, transB), w.Shape[1])
 	var row []float32
+	last := n
+	if add := c.biasAfter(n, cols); bias == nil && add != nil {
+		c.done[add] = true
+		bias, last = add.Inputs[0], add
+		if bias.Producer() == n {
+			bias = add.Inputs[1]
+		}
+	}
 	if bias != nil {
 		row = bias.Data.Float32s()
 	}
-	t := c.fuse(n, false)
+	t := c.fuse(last, false)
 	a := c.use(n.Inputs[0], plain)
 	dst := c.def(t.out, plain)
 	c.emit(step{kernel: "gemm-packed", in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n), run: func(x *frame) error {
@@ -80,6 +109,22 @@ func (c *compiler) packedGemm(n *graph.Node, w *tensor.Tensor, transB bool, m, k
 		return nil
 	}})
 	return nil
+}
+
+// biasAfter is the Add of a fixed row that follows n, if it adds nothing else.
+func (c *compiler) biasAfter(n *graph.Node, cols int) *graph.Node {
+	add := c.only(n.Outputs[0])
+	if add == nil || !add.Is("Add") || !sameShape(add.Outputs[0], n.Outputs[0]) {
+		return nil
+	}
+	other := add.Inputs[0]
+	if other.Producer() == n {
+		other = add.Inputs[1]
+	}
+	if !c.row(other, cols) {
+		return nil
+	}
+	return add
 }
 
 // lowerMatMul handles a matrix (or a batch of matrices) by one matrix, and
