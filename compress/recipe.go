@@ -69,9 +69,8 @@ func ParseRecipe(b []byte) (*Recipe, error) {
 	if len(b) > 16<<20 {
 		return nil, fmt.Errorf("compress: recipe of %d bytes is too large", len(b))
 	}
-	var r Recipe
-	d := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict())
-	if err := d.Decode(&r); err != nil {
+	r, err := decodeYAML(b)
+	if err != nil {
 		return nil, fmt.Errorf("compress: recipe: %w", err)
 	}
 	if r.Version != 1 {
@@ -82,7 +81,19 @@ func ParseRecipe(b []byte) (*Recipe, error) {
 			return nil, fmt.Errorf("compress: recipe: step %d: %w", i+1, err)
 		}
 	}
-	return &r, nil
+	return r, nil
+}
+
+// decodeYAML turns the panics of the YAML decoder, which malformed input can
+// cause, into errors.
+func decodeYAML(b []byte) (r *Recipe, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r, err = nil, fmt.Errorf("malformed YAML: %v", v)
+		}
+	}()
+	r = new(Recipe)
+	return r, yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(r)
 }
 
 func (s Step) check() error {
