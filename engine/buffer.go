@@ -38,7 +38,11 @@ type buf struct {
 	dtype  tensor.DType
 	shape  []int // in ONNX order, whatever the layout
 	layout layout
-	bytes  int
+	bytes  int // from the first element to the end of the last
+
+	// pitch is the number of elements from one pixel to the next of a buffer
+	// that lies among the channels of a wider one (see wide.go); 0 if dense.
+	pitch int
 
 	place place
 	off   int    // arena offset, or index of the input or output

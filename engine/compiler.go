@@ -23,6 +23,9 @@ type step struct {
 // slot holds the buffers of one value, by layout.
 type slot struct {
 	bufs [2]*buf
+	// wide is the value's place among the channels of a wider buffer, if that
+	// is where it was computed.
+	wide *buf
 	// force, if set, emits the step that computes the value: a value whose
 	// only readers turn out to be fused away is never computed.
 	force func() error
@@ -41,9 +44,10 @@ type compiler struct {
 	done      map[*graph.Node]bool
 	steps     []step
 	quant     quantizer
+	wides     map[*graph.Node]*buf    // outputs of Concat nodes that exist already
 	unrolled  map[*graph.Value][2]int // see unroll
-	loops     int             // loop bodies that a frame binds
-	keep      map[string]bool // values that must stay observable under their own name
+	loops     int                     // loop bodies that a frame binds
+	keep      map[string]bool         // values that must stay observable under their own name
 	err       error
 }
 
@@ -99,6 +103,8 @@ func (c *compiler) use(v *graph.Value, l layout) *buf {
 	s := c.slot(v)
 	if s.bufs[plain] == nil && s.bufs[channelsLast] == nil {
 		switch {
+		case s.wide != nil:
+			c.gatherWide(v, s)
 		case s.force != nil:
 			force := s.force
 			s.force = nil
@@ -123,8 +129,8 @@ func (c *compiler) use(v *graph.Value, l layout) *buf {
 
 // any returns v's buffer in whatever layout it has, channels-last preferred.
 func (c *compiler) any(v *graph.Value) *buf {
-	if s := c.slots[v]; s != nil && s.bufs[channelsLast] != nil {
-		return s.bufs[channelsLast]
+	if c.isLast(v) || c.slots[v] != nil && c.slots[v].bufs[channelsLast] != nil {
+		return c.use(v, channelsLast)
 	}
 	return c.use(v, plain)
 }
@@ -133,7 +139,7 @@ func (c *compiler) any(v *graph.Value) *buf {
 // layouts differ.
 func (c *compiler) isLast(v *graph.Value) bool {
 	s := c.slots[v]
-	return s != nil && s.bufs[channelsLast] != nil && s.bufs[plain] == nil
+	return s != nil && (s.bufs[channelsLast] != nil || s.wide != nil) && s.bufs[plain] == nil
 }
 
 func (c *compiler) constBuf(name string, t *tensor.Tensor) *buf {

@@ -85,7 +85,7 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 	}
 	c := &compiler{
 		g: lg, pool: workers(o.Threads), variables: map[string]bool{}, slots: map[*graph.Value]*slot{},
-		done: map[*graph.Node]bool{}, keep: map[string]bool{},
+		done: map[*graph.Node]bool{}, keep: map[string]bool{}, wides: map[*graph.Node]*buf{},
 	}
 	p := &Program{pool: c.pool, variables: map[string]*tensor.Tensor{}}
 	for _, name := range o.Variables {
@@ -308,10 +308,10 @@ func (p *Program) Steps() []StepTime {
 			r.Node, r.Op = s.node.Name, s.node.Op
 		}
 		for _, b := range s.out {
-			r.Bytes += int64(b.bytes)
+			r.Bytes += b.traffic()
 		}
 		for _, b := range s.in {
-			r.Bytes += int64(b.bytes)
+			r.Bytes += b.traffic()
 		}
 		if len(s.out) > 0 {
 			r.Shape = s.out[0].shape

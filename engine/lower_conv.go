@@ -163,10 +163,12 @@ func lowerConv(c *compiler, n *graph.Node) error {
 			return n.Errorf("fused activation %q is not supported", act)
 		}
 	}
-	src := c.use(x, channelsLast)
+	src := c.pixels(x)
+	s.SrcStride = src.pitch
 	var add *buf
 	if t.add != nil {
-		add = c.use(t.add, channelsLast)
+		add = c.pixels(t.add)
+		s.AddStride = add.pitch
 	}
 	wt, bt := c.constant(w), c.constant(n.In(2))
 	p := conv.Params{Min: t.min, Max: t.max}
@@ -185,8 +187,9 @@ func lowerConv(c *compiler, n *graph.Node) error {
 			p.Bias = make([]float32, bbuf.len())
 		}
 	}
+	dst := c.defPixels(t.out)
+	s.DstStride = dst.pitch
 	k := conv.New(s, p)
-	dst := c.def(t.out, channelsLast)
 	st := step{kernel: k.Kernel(), in: []*buf{src, add, wbuf, bbuf}, out: []*buf{dst},
 		scratch: c.scratch(4 * k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
 	st.run = func(x *frame) error {

@@ -146,7 +146,9 @@ func lowerLayerNorm(c *compiler, n *graph.Node) error {
 			cols *= d
 		}
 	}
-	whole := func(v *graph.Value) bool { return v == nil || v.Shape.Known() && equalInts(v.Shape.Ints(), shape[axis:]) }
+	whole := func(v *graph.Value) bool {
+		return v == nil || v.Shape.Known() && equalInts(v.Shape.Ints(), shape[axis:])
+	}
 	if rows*cols == 0 || !whole(n.Inputs[1]) || !whole(n.In(2)) {
 		return fallback(c, n)
 	}

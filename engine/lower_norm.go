@@ -60,11 +60,21 @@ func lowerBatchNorm(c *compiler, n *graph.Node) error {
 		p[i] = t.Float32s()
 	}
 	scale, shift := foldedNorm(p[0], p[1], p[2], p[3], n.Float("epsilon", 1e-5))
-	src := c.use(n.Inputs[0], channelsLast)
 	t := c.fuse(n, false)
-	dst := c.def(t.out, channelsLast)
+	src := c.pixels(n.Inputs[0])
+	dst := c.defPixels(t.out)
 	ch := shape[1]
+	if dst.bytes == 0 {
+		return nil
+	}
 	c.emit(step{kernel: "scale-shift", in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.len()/ch, max(1, grain/ch), func(x *frame, lo, hi int) {
+		if ds, ss := dst.step(), src.step(); ds != ch || ss != ch {
+			d, s := f32(x, dst), f32(x, src)
+			for r := lo; r < hi; r++ {
+				vec.ScaleShiftClamp(d[r*ds:][:ch], s[r*ss:][:ch], scale, shift, t.min, t.max)
+			}
+			return
+		}
 		vec.ScaleShiftClamp(f32(x, dst)[lo*ch:hi*ch], f32(x, src)[lo*ch:hi*ch], scale, shift, t.min, t.max)
 	})})
 	return nil

@@ -35,8 +35,9 @@ func lowerPool(c *compiler, n *graph.Node) error {
 		return fallback(c, n)
 	}
 	s := poolShape(n, in, out)
-	src := c.use(n.Inputs[0], channelsLast)
-	dst := c.def(n.Outputs[0], channelsLast)
+	src := c.pixels(n.Inputs[0])
+	dst := c.defPixels(n.Outputs[0])
+	s.SrcStride, s.DstStride = src.pitch, dst.pitch
 	st := step{kernel: n.Op, in: []*buf{src}, out: []*buf{dst}}
 	rows := s.Rows()
 	perRow := max(1, grain/max(s.Q*s.C, 1))

@@ -69,6 +69,9 @@ func lowerConcat(c *compiler, n *graph.Node) error {
 	if axis < 0 {
 		axis += len(out.Shape)
 	}
+	if l == channelsLast && axis == 1 && c.joinWide(n) {
+		return nil
+	}
 	in := make([]*buf, len(n.Inputs))
 	for i, v := range n.Inputs {
 		in[i] = c.use(v, l)

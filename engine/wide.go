@@ -1,0 +1,211 @@
+package engine
+
+import (
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/tensor"
+)
+
+// Concatenation along the channels costs nothing where the kernels that compute
+// its inputs can write to the wide buffer right away: each input is then a
+// view with a pitch. A value whose reader cannot follow a pitch is made dense
+// first, which costs what its concatenation would have.
+
+// step is the number of elements from one pixel of a channels-last buffer to the
+// next.
+func (b *buf) step() int {
+	if b.pitch > 0 {
+		return b.pitch
+	}
+	_, ch, _ := b.channels()
+	return ch
+}
+
+// traffic is the number of bytes that reading or writing all of b moves.
+func (b *buf) traffic() int64 { return (int64(b.len())*int64(b.dtype.Bits()) + 7) / 8 }
+
+// within is the view of shape's channels from channel first on in the
+// channels-last buffer w.
+func within(w *buf, name string, shape []int, first int) *buf {
+	n, ch, spatial := split(shape)
+	size := w.dtype.Bits() / 8
+	b := &buf{name: name, dtype: w.dtype, shape: shape, layout: channelsLast, of: w, at: first * size, pitch: w.step()}
+	if n*ch*spatial > 0 {
+		b.bytes = ((n*spatial-1)*b.pitch + ch) * size
+	}
+	if b.pitch == ch {
+		b.pitch = 0
+	}
+	return b
+}
+
+// home finds the Concat along the channels that v should be computed into, and
+// v's first channel there. Of several it is the last, which other ones may be
+// parts of.
+func (c *compiler) home(v *graph.Value) (n *graph.Node, first int) {
+	if v.Type != tensor.Float32 || len(v.Shape) < 3 || len(v.Shape) > 5 || !v.Shape.Known() || c.observed(v) {
+		return nil, 0
+	}
+	for _, u := range v.Uses() {
+		if !u.Node.Is("Concat") || c.done[u.Node] || !u.Node.Outputs[0].Shape.Known() {
+			continue
+		}
+		axis := u.Node.Int("axis", 0)
+		if axis != 1 && axis != 1-len(v.Shape) || n != nil && n.Outputs[0].Shape[1].Size >= u.Node.Outputs[0].Shape[1].Size {
+			continue
+		}
+		at, count := 0, 0
+		for i, w := range u.Node.Inputs {
+			if w == v {
+				count++
+			}
+			if i < u.Index {
+				at += w.Shape[1].Size
+			}
+		}
+		if count == 1 {
+			n, first = u.Node, at
+		}
+	}
+	return n, first
+}
+
+// wideOf returns the buffer of the output of the Concat n before n's turn.
+func (c *compiler) wideOf(n *graph.Node) *buf {
+	if w := c.wides[n]; w != nil {
+		return w
+	}
+	out := n.Outputs[0]
+	shape := out.Shape.Ints()
+	var w *buf
+	if h, first := c.home(out); h != nil {
+		w = within(c.wideOf(h), out.Name, shape, first)
+	} else {
+		w = c.temp(out.Name, out.Type, shape, channelsLast)
+	}
+	c.wides[n] = w
+	return w
+}
+
+// pixels returns v in channels-last layout for a kernel that follows pitches.
+func (c *compiler) pixels(v *graph.Value) *buf {
+	if s := c.slots[v]; s != nil && s.bufs[channelsLast] == nil && s.wide != nil {
+		return s.wide
+	}
+	return c.use(v, channelsLast)
+}
+
+// defPixels declares v in channels-last layout for a kernel that follows
+// pitches.
+func (c *compiler) defPixels(v *graph.Value) *buf {
+	h, first := c.home(v)
+	if h == nil {
+		return c.def(v, channelsLast)
+	}
+	b := within(c.wideOf(h), v.Name, v.Shape.Ints(), first)
+	c.place(v, b)
+	return b
+}
+
+// place makes b, which may have a pitch, v's buffer.
+func (c *compiler) place(v *graph.Value, b *buf) {
+	if b.pitch == 0 {
+		c.slot(v).bufs[channelsLast] = b
+	} else {
+		c.slot(v).wide = b
+	}
+}
+
+// gatherWide makes v, which lies in a wider buffer, dense.
+func (c *compiler) gatherWide(v *graph.Value, s *slot) {
+	dst := c.def(v, channelsLast)
+	c.copyPixels("gather-channels", [][2]*buf{{dst, s.wide}})
+}
+
+// copyPixels emits the step that copies float32 pixels between buffers of one
+// shape, pair by pair (to, from), whatever their pitches.
+func (c *compiler) copyPixels(kernel string, pairs [][2]*buf) {
+	st := step{kernel: kernel}
+	rows, total := 0, 0
+	for _, p := range pairs {
+		st.out, st.in = append(st.out, p[0]), append(st.in, p[1])
+		n, ch, spatial := p[0].channels()
+		rows, total = n*spatial, total+ch
+	}
+	if rows*total == 0 {
+		return
+	}
+	st.run = c.loop(rows, max(1, grain/total), func(x *frame, lo, hi int) {
+		for _, p := range pairs {
+			d, s := f32(x, p[0]), f32(x, p[1])
+			_, ch, _ := p[0].channels()
+			ds, ss := p[0].step(), p[1].step()
+			for r := lo; r < hi; r++ {
+				copy(d[r*ds:][:ch], s[r*ss:][:ch])
+			}
+		}
+	})
+	c.emit(st)
+}
+
+// joinWide lowers the Concat n along the channels if at least one input lies in
+// its place already, or n's output belongs into a wider buffer itself. Inputs
+// that are elsewhere are copied.
+func (c *compiler) joinWide(n *graph.Node) bool {
+	out := n.Outputs[0]
+	if w := c.contiguous(n); w != nil {
+		c.place(out, w)
+		return true
+	}
+	if c.wides[n] == nil {
+		if h, _ := c.home(out); h == nil {
+			return false
+		}
+	}
+	w := c.wideOf(n)
+	var pairs [][2]*buf
+	first := 0
+	for _, v := range n.Inputs {
+		place := within(w, v.Name, v.Shape.Ints(), first)
+		if b := c.pixels(v); !samePlace(b, place) {
+			pairs = append(pairs, [2]*buf{place, b})
+		}
+		first += v.Shape[1].Size
+	}
+	if len(pairs) > 0 {
+		c.copyPixels("concat", pairs)
+	}
+	c.place(out, w)
+	return true
+}
+
+// contiguous returns the buffer that n's inputs fill already, side by side, as
+// part of a wider one; nil if they do not.
+func (c *compiler) contiguous(n *graph.Node) *buf {
+	var base *buf
+	start, first := 0, 0
+	for i, v := range n.Inputs {
+		s := c.slots[v]
+		if s == nil || s.wide == nil {
+			return nil
+		}
+		root, at := s.wide.root()
+		if i == 0 {
+			base, start = root, at
+		}
+		if root != base || root.layout != channelsLast || at != start+4*first || s.wide.pitch != root.step() {
+			return nil
+		}
+		first += v.Shape[1].Size
+	}
+	if base == nil || start/4+first > base.step() {
+		return nil
+	}
+	return within(base, n.Outputs[0].Name, n.Outputs[0].Shape.Ints(), start/4)
+}
+
+// samePlace reports whether two buffers of one shape are the same memory.
+func samePlace(a, b *buf) bool {
+	r, at := a.root()
+	s, to := b.root()
+	return r == s && at == to && a.step() == b.step()
+}
