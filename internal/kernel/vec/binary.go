@@ -183,15 +183,27 @@ func ScaleShiftClamp(dst, src, scale, shift []float32, lo, hi float32) {
 		return
 	}
 	src, shift = src[:len(dst)], shift[:c]
-	var bufA, bufB [rowTile]float32
-	if c < shortRow {
-		rows := (len(dst) + c - 1) / c
-		scale, shift = tileRow(&bufA, scale, rows), tileRow(&bufB, shift, rows)
+	if rows := (len(dst) + c - 1) / c; rows > 1 && c < shortRow {
+		tiledScaleShift(dst, src, scale, shift, lo, hi, rows)
+		return
 	}
+	scaleShiftRows(dst, src, scale, shift, lo, hi)
+}
+
+func scaleShiftRows(dst, src, scale, shift []float32, lo, hi float32) {
 	for i := 0; i < len(dst); i += len(scale) {
 		n := min(len(scale), len(dst)-i)
 		mulAddClamp(dst[i:i+n], src[i:i+n], scale[:n], shift[:n], lo, hi)
 	}
+}
+
+// tiledScaleShift is scaleShiftRows for short rows. The tiles are its own, so
+// that a single row does not pay for clearing them.
+//
+//go:noinline
+func tiledScaleShift(dst, src, scale, shift []float32, lo, hi float32, rows int) {
+	var bufA, bufB [rowTile]float32
+	scaleShiftRows(dst, src, tileRow(&bufA, scale, rows), tileRow(&bufB, shift, rows), lo, hi)
 }
 
 // mulAddClamp computes dst = min(max(x*s+b, lo), hi).
