@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/tensor"
 )
@@ -147,19 +149,18 @@ func (c *compiler) copyPixels(kernel string, pairs [][2]*buf) {
 	c.emit(st)
 }
 
-// joinWide lowers the Concat n along the channels if at least one input lies in
-// its place already, or n's output belongs into a wider buffer itself. Inputs
-// that are elsewhere are copied.
+// joinWide lowers the Concat n along the channels if an input has a pitch, or
+// n's output belongs into a wider buffer itself. Inputs that are not in their
+// place already are copied.
 func (c *compiler) joinWide(n *graph.Node) bool {
 	out := n.Outputs[0]
 	if w := c.contiguous(n); w != nil {
 		c.place(out, w)
 		return true
 	}
-	if c.wides[n] == nil {
-		if h, _ := c.home(out); h == nil {
-			return false
-		}
+	pitched := func(v *graph.Value) bool { return c.slots[v] != nil && c.slots[v].wide != nil }
+	if h, _ := c.home(out); h == nil && c.wides[n] == nil && !slices.ContainsFunc(n.Inputs, pitched) {
+		return false
 	}
 	w := c.wideOf(n)
 	var pairs [][2]*buf
