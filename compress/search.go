@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/drawknife/drawknife/data"
@@ -324,6 +325,9 @@ func (s *search) scan(ctx context.Context) error {
 		j.progress("sensitivity", i+1, len(s.groups))
 	}
 	for _, r := range s.frozen {
+		if strings.Contains(r.Reason, "is an output of the graph") {
+			continue // as in every model
+		}
 		s.warnings = append(s.warnings, fmt.Sprintf("channels of %s cannot be pruned: %s", r.Group, r.Reason))
 	}
 	b, err := json.Marshal(s.curves)

@@ -111,8 +111,12 @@ func (c *pruneCmd) Run(a *app) error {
 		if err := r.print(w); err != nil {
 			return err
 		}
-		for _, n := range report.Notes {
+		const shown = 2
+		for _, n := range report.Notes[:min(shown, len(report.Notes))] {
 			fmt.Fprintln(w, "note:", n)
+		}
+		if more := len(report.Notes) - shown; more > 0 {
+			fmt.Fprintf(w, "note: and %d more such places; --data measures batch normalization again, --epochs fine-tunes\n", more)
 		}
 		_, err := fmt.Fprintf(w, "wrote %s\n", out)
 		return err
