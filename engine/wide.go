@@ -42,9 +42,13 @@ func within(w *buf, name string, shape []int, first int) *buf {
 
 // home finds the Concat along the channels that v should be computed into, and
 // v's first channel there. Of several it is the last, which other ones may be
-// parts of.
+// parts of. A concatenation that a normalization reads stays dense: streaming
+// it with gaps costs more than the copy.
 func (c *compiler) home(v *graph.Value) (n *graph.Node, first int) {
 	if v.Type != tensor.Float32 || len(v.Shape) < 3 || len(v.Shape) > 5 || !v.Shape.Known() || c.observed(v) {
+		return nil, 0
+	}
+	if v.Producer() != nil && v.Producer().Is("Concat") && slices.ContainsFunc(v.Uses(), func(u graph.Use) bool { return u.Node.Is("BatchNormalization") }) {
 		return nil, 0
 	}
 	for _, u := range v.Uses() {
