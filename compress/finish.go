@@ -85,6 +85,9 @@ func (s *search) finish(ctx context.Context) (*Result, error) {
 	if q := s.quantizeReport(best); q != nil {
 		r.Ranges = q.Ranges
 		for _, f := range q.Float {
+			if f.Reason == quantize.ByRequest { // by the search: the layers' table says so
+				continue
+			}
 			r.Warnings = append(r.Warnings, fmt.Sprintf("%s (%s) stays float: %s", f.Node, f.Op, f.Reason))
 		}
 	}

@@ -26,6 +26,9 @@ type Island struct {
 	Reason string `json:"reason"`
 }
 
+// ByRequest is the reason of a node that Options.Float names.
+const ByRequest = "kept float by request"
+
 // grids that an operator passes on: output and input share one.
 var keepsGrid = set("MaxPool", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "DepthToSpace", "SpaceToDepth", "Concat", "Pad")
 
@@ -172,7 +175,7 @@ func activations(n *graph.Node) []*graph.Value {
 func (p *plan) refuse(n *graph.Node, skip []string) string {
 	for _, pattern := range skip {
 		if ok, _ := path.Match(pattern, n.Name); ok {
-			return "kept float by request"
+			return ByRequest
 		}
 	}
 	op := n.Op

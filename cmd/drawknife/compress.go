@@ -173,6 +173,9 @@ func (c *compressCmd) demo(j *compress.Job) error {
 		return err
 	}
 	j.Model, j.Data, j.Graph, j.Test, j.Train = "demo", "demo", d.Graph, d.Test, d.Train
+	if err := d.Graph.InferShapes(); err != nil {
+		return err
+	}
 	if j.Dir == "" {
 		j.Dir = "demo_small"
 	}
