@@ -220,7 +220,7 @@ func (s *search) try(ctx context.Context, name string, steps []Step) (*candidate
 // meets reports whether a trial keeps to the budget.
 func (s *search) meets(t *Trial) bool {
 	b := s.job.Budget
-	return s.baseline-t.Top1 <= b.MaxDrop && (b.LatencyMs == 0 || t.Ms <= b.LatencyMs) &&
+	return s.baseline-t.Top1 <= b.MaxDrop+1e-9 && (b.LatencyMs == 0 || t.Ms <= b.LatencyMs) &&
 		(b.Bytes == 0 || t.File+provenance <= b.Bytes) && (b.MACs == 0 || t.MACs <= b.MACs)
 }
 
@@ -233,7 +233,7 @@ func (s *search) excess(t *Trial) float64 {
 		}
 		return max(v/limit-1, 0)
 	}
-	return max(s.baseline-t.Top1-b.MaxDrop, 0)/10 + over(t.Ms, b.LatencyMs) + over(float64(t.File+provenance), float64(b.Bytes)) + over(float64(t.MACs), float64(b.MACs))
+	return max(s.baseline-t.Top1-b.MaxDrop-1e-9, 0)/10 + over(t.Ms, b.LatencyMs) + over(float64(t.File+provenance), float64(b.Bytes)) + over(float64(t.MACs), float64(b.MACs))
 }
 
 // best is the candidate to hand over: among those that meet the budget the
