@@ -241,14 +241,12 @@ func (s *search) confusion(r *Result, after *metrics.Classification) {
 // layers compares the layers with weights, by name.
 func (s *search) layers(ctx context.Context, after *graph.Graph, steps []Step) ([]Layer, error) {
 	before := s.inferred()
-	times := [2]map[string]float64{}
 	costs := [2]map[string]graph.NodeCost{{}, {}}
+	times, err := nodeTimes(ctx, s.job.Threads, before, after)
+	if err != nil {
+		return nil, err
+	}
 	for i, g := range []*graph.Graph{before, after} {
-		t, err := nodeTimes(ctx, g, s.job.Threads)
-		if err != nil {
-			return nil, err
-		}
-		times[i] = t
 		for _, c := range g.Cost().Nodes {
 			costs[i][c.Name] = c
 		}
@@ -313,22 +311,43 @@ func weightShape(n *graph.Node) string {
 	return w.Shape.String()
 }
 
-// nodeTimes is the median time of each node in milliseconds.
-func nodeTimes(ctx context.Context, g *graph.Graph, threads int) (map[string]float64, error) {
-	p, err := engine.Compile(g, engine.Options{Threads: threads})
-	if err != nil {
-		return nil, err
+// nodeTimes is how long each node of each graph takes, in milliseconds: the
+// shortest of many runs, the graphs in turn, since a busy machine only ever
+// makes a kernel slower.
+func nodeTimes(ctx context.Context, threads int, graphs ...*graph.Graph) ([]map[string]float64, error) {
+	programs := make([]*engine.Program, len(graphs))
+	inputs := make([][]*tensor.Tensor, len(graphs))
+	best := make([][]engine.StepTime, len(graphs))
+	for i, g := range graphs {
+		p, err := engine.Compile(g, engine.Options{Threads: threads})
+		if err != nil {
+			return nil, err
+		}
+		programs[i] = p
+		inputs[i] = []*tensor.Tensor{tensor.New(tensor.Float32, p.InputShape(0)...)}
 	}
-	in := []*tensor.Tensor{tensor.New(tensor.Float32, p.InputShape(0)...)}
-	rows, err := p.Profile(ctx, in, 30)
-	if err != nil {
-		return nil, err
+	for range 4 {
+		for i, p := range programs {
+			rows, err := p.Profile(ctx, inputs[i], 15)
+			if err != nil {
+				return nil, err
+			}
+			if best[i] == nil {
+				best[i] = rows
+			}
+			for k := range rows {
+				best[i][k].Min = min(best[i][k].Min, rows[k].Min)
+			}
+		}
 	}
-	t := map[string]float64{}
-	for _, r := range rows {
-		t[r.Node] += float64(r.Time.Nanoseconds()) / 1e6
+	times := make([]map[string]float64, len(graphs))
+	for i, rows := range best {
+		times[i] = map[string]float64{}
+		for _, r := range rows {
+			times[i][r.Node] += float64(r.Min.Nanoseconds()) / 1e6
+		}
 	}
-	return t, nil
+	return times, nil
 }
 
 func hasNorm(g *graph.Graph) bool {

@@ -56,14 +56,11 @@ func (s *search) slower(ctx context.Context, steps []Step) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := nodeTimes(ctx, f, s.job.Threads)
+	times, err := nodeTimes(ctx, s.job.Threads, f, q)
 	if err != nil {
 		return nil, err
 	}
-	b, err := nodeTimes(ctx, q, s.job.Threads)
-	if err != nil {
-		return nil, err
-	}
+	a, b := times[0], times[1]
 	var out []string
 	for _, n := range q.Nodes {
 		if n.Is("Conv", "Gemm", "MatMul") && a[n.Name] > 0 && b[n.Name] > 1.15*a[n.Name] {

@@ -295,6 +295,7 @@ type StepTime struct {
 	Kernel string        // kernel chosen
 	Shape  []int         // of the first output
 	Time   time.Duration // median over the runs
+	Min    time.Duration // shortest of the runs
 	MACs   int64         // multiply-accumulates
 	Bytes  int64         // read and written
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Profile runs the program the given number of times and returns the median
-// time of each step.
+// and the shortest time of each step.
 func (p *Program) Profile(ctx context.Context, in []*tensor.Tensor, runs int) ([]StepTime, error) {
 	rows := p.Steps()
 	times := make([][]time.Duration, len(rows))
@@ -33,7 +33,7 @@ func (p *Program) Profile(ctx context.Context, in []*tensor.Tensor, runs int) ([
 	}
 	for i := range rows {
 		slices.Sort(times[i])
-		rows[i].Time = times[i][len(times[i])/2]
+		rows[i].Time, rows[i].Min = times[i][len(times[i])/2], times[i][0]
 	}
 	return rows, nil
 }
