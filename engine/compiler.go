@@ -106,10 +106,7 @@ func (c *compiler) use(v *graph.Value, l layout) *buf {
 		case s.wide != nil:
 			c.gatherWide(v, s)
 		case s.force != nil:
-			force := s.force
-			s.force = nil
-			if err := force(); err != nil {
-				c.fail(err)
+			if !c.forced(s) {
 				return c.def(v, l)
 			}
 		case v.Data != nil:
@@ -127,6 +124,17 @@ func (c *compiler) use(v *graph.Value, l layout) *buf {
 	return b
 }
 
+// forced computes the value of s after all.
+func (c *compiler) forced(s *slot) bool {
+	force := s.force
+	s.force = nil
+	if err := force(); err != nil {
+		c.fail(err)
+		return false
+	}
+	return true
+}
+
 // any returns v's buffer in whatever layout it has, channels-last preferred.
 func (c *compiler) any(v *graph.Value) *buf {
 	if c.isLast(v) || c.slots[v] != nil && c.slots[v].bufs[channelsLast] != nil {
@@ -136,9 +144,12 @@ func (c *compiler) any(v *graph.Value) *buf {
 }
 
 // isLast reports whether v is at hand in channels-last layout where the two
-// layouts differ.
+// layouts differ. It is for those who are about to read v.
 func (c *compiler) isLast(v *graph.Value) bool {
 	s := c.slots[v]
+	if s != nil && s.bufs[plain] == nil && s.bufs[channelsLast] == nil && s.force != nil {
+		c.forced(s)
+	}
 	return s != nil && (s.bufs[channelsLast] != nil || s.wide != nil) && s.bufs[plain] == nil
 }
 

@@ -196,16 +196,12 @@ func (c *compiler) shuffle(n *graph.Node) bool {
 	if before != batch || groups*per != ch {
 		return false
 	}
-	last := c.isLast(in)
+	use, def, last := c.use, c.def, c.isLast
 	if in.Type == tensor.Int8 {
-		last = c.lastBytes(in)
+		use, def, last = c.useBytes, c.defBytes, c.lastBytes
 	}
-	if !last {
+	if !last(in) {
 		return false
-	}
-	use, def := c.use, c.def
-	if in.Type == tensor.Int8 {
-		use, def = c.useBytes, c.defBytes
 	}
 	c.done[t], c.done[back] = true, true
 	src := use(in, channelsLast)

@@ -113,15 +113,21 @@ func lowerSplit(c *compiler, n *graph.Node) error {
 	if axis < 0 {
 		axis += len(in.Shape)
 	}
-	l := c.preferred(in)
-	src := c.use(in, l)
+	use, def, l := c.use, c.def, c.preferred(in)
+	if in.Type == tensor.Int8 {
+		use, def, l = c.useBytes, c.defBytes, plain
+		if c.lastBytes(in) {
+			l = channelsLast
+		}
+	}
+	src := use(in, l)
 	strides := denseStrides(src.shape, l)
 	at := 0
 	for _, o := range n.Outputs {
 		if o == nil {
 			continue
 		}
-		dst := c.def(o, l)
+		dst := def(o, l)
 		c.stridedCopy("split", dst, src, strides, at*strides[axis])
 		at += dst.shape[axis]
 	}
