@@ -28,10 +28,9 @@ func (quantizer) pool(c *compiler, n *graph.Node) bool {
 		s := qpoolShape(n, in, out)
 		src := c.useBytes(n.Inputs[0], channelsLast)
 		dst := c.defBytes(n.Outputs[0], channelsLast)
-		c.emit(step{kernel: "qMaxPool", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-			qvec.MaxPool(c.pool, u8(x, dst), u8(x, src), s)
-			return nil
-		}})
+		c.emit(step{kernel: "qMaxPool", in: []*buf{src}, out: []*buf{dst}, run: c.loop(s.Rows(), max(1, grain/max(s.Q*s.C, 1)), func(x *frame, lo, hi int) {
+			qvec.MaxPoolRows(s, u8(x, dst), u8(x, src), lo, hi)
+		})})
 		return true
 	}
 	q, g, ok := c.dequantized(n.Inputs[0])
@@ -55,13 +54,13 @@ func (quantizer) pool(c *compiler, n *graph.Node) bool {
 		s := qpoolShape(n, in, out)
 		f := poolShape(n, in, out)
 		a.PadEndD, a.PadEndH, a.PadEndW = f.PadDEnd, f.PadHEnd, f.PadWEnd
-		st.run = func(x *frame) error { qvec.AveragePool(c.pool, u8(x, dst), u8(x, src), s, a); return nil }
+		st.run = c.loop(s.Rows(), max(1, grain/max(s.Q*s.C, 1)), func(x *frame, lo, hi int) {
+			qvec.AveragePoolRows(s, u8(x, dst), u8(x, src), a, lo, hi)
+		})
 	} else {
 		batch, ch, spatial := split(in)
-		st.run = func(x *frame) error {
-			qvec.GlobalAverage(c.pool, u8(x, dst), u8(x, src), batch, spatial, ch, 0, a)
-			return nil
-		}
+		mean := qvec.NewGlobal(batch, spatial, ch, 0, a)
+		st.run = c.loop(mean.Tasks(), 1, func(x *frame, lo, hi int) { mean.Run(u8(x, dst), u8(x, src), lo, hi) })
 	}
 	c.emit(st)
 	return true

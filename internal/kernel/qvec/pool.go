@@ -84,29 +84,37 @@ func (s PoolShape) norm() PoolShape {
 	return s
 }
 
-// each calls body for every output pixel with the offsets of its window.
-func (s *PoolShape) each(pool *parallel.Pool, src []uint8, body func(worker, m int, offs []int)) {
+// Rows is the number of output rows, over images and depths: the range that
+// MaxPoolRows and AveragePoolRows divide.
+func (s *PoolShape) Rows() int { return s.N * max(s.OD, 1) * s.P }
+
+// check panics if a window could lead beyond src.
+func (s *PoolShape) check(src []uint8) {
 	last := (s.N*s.D*s.H*s.W - 1) * s.SrcStride
-	_ = src[last+s.C-1] // no offset leads beyond
-	pool.For(s.N*s.OD*s.P, 1, func(worker, lo, hi int) {
-		var few [64]int
-		offs := few[:0]
-		for m := lo * s.Q; m < hi*s.Q; m++ {
-			offs = s.window(offs[:0], m)
-			body(worker, m, offs)
-		}
-	})
+	_ = src[last+s.C-1]
 }
+
+// fewTaps is the number of pixels of a window that need no memory of their own.
+const fewTaps = 64
 
 // MaxPool writes the greatest value of each window and channel. Scale and
 // zero point do not change. A window without any pixel gives 0.
 func MaxPool(pool *parallel.Pool, dst, src []uint8, shape PoolShape) {
+	pool.For(shape.Rows(), 1, func(_, lo, hi int) { MaxPoolRows(shape, dst, src, lo, hi) })
+}
+
+// MaxPoolRows is MaxPool for the output rows [lo, hi).
+func MaxPoolRows(shape PoolShape, dst, src []uint8, lo, hi int) {
 	s := shape.norm()
-	s.each(pool, src, func(_, m int, offs []int) {
+	s.check(src)
+	var few [fewTaps]int
+	offs := few[:0]
+	for m := lo * s.Q; m < hi*s.Q; m++ {
+		offs = s.window(offs[:0], m)
 		out := dst[m*s.DstStride : m*s.DstStride+s.C]
 		done := maxSIMD(out, src, offs)
 		if done == len(out) {
-			return
+			continue
 		}
 		clear(out[done:])
 		for _, at := range offs {
@@ -115,23 +123,38 @@ func MaxPool(pool *parallel.Pool, dst, src []uint8, shape PoolShape) {
 				out[i] = max(out[i], px[i])
 			}
 		}
-	})
+	}
 }
+
+// sumGroup is the number of channels summed at a time.
+const sumGroup = 64
 
 // AveragePool writes the mean of each window and channel, on a new scale.
 func AveragePool(pool *parallel.Pool, dst, src []uint8, shape PoolShape, a AverageParams) {
+	pool.For(shape.Rows(), 1, func(_, lo, hi int) { AveragePoolRows(shape, dst, src, a, lo, hi) })
+}
+
+// AveragePoolRows is AveragePool for the output rows [lo, hi).
+func AveragePoolRows(shape PoolShape, dst, src []uint8, a AverageParams, lo, hi int) {
 	s := shape.norm()
+	s.check(src)
 	a.Max = top(a.Max)
-	all := make([]int32, pool.Workers()*s.C)
-	s.each(pool, src, func(worker, m int, offs []int) {
-		sums := all[worker*s.C : (worker+1)*s.C]
-		sum(sums, src, offs)
+	var few [fewTaps]int
+	var buf [sumGroup]int32
+	offs := few[:0]
+	for m := lo * s.Q; m < hi*s.Q; m++ {
+		offs = s.window(offs[:0], m)
 		count := len(offs)
 		if a.IncludePad {
 			count = s.padded(&a, m)
 		}
-		a.finish(dst[m*s.DstStride:m*s.DstStride+s.C], sums, len(offs), count)
-	})
+		out := dst[m*s.DstStride : m*s.DstStride+s.C]
+		for c := 0; c < s.C; c += sumGroup {
+			sums := buf[:min(sumGroup, s.C-c)]
+			sum(sums, src[c:], offs)
+			a.finish(out[c:c+len(sums)], sums, len(offs), count)
+		}
+	}
 }
 
 // padded counts the pixels of a window within the padded volume.
@@ -173,6 +196,19 @@ func (p *AverageParams) finish(dst []uint8, sums []int32, inside, count int) {
 // channels, on a new scale. Consecutive pixels of src are stride elements
 // apart (0 stands for c); dst is n x c. The padding fields of a are ignored.
 func GlobalAverage(pool *parallel.Pool, dst, src []uint8, n, hw, c, stride int, a AverageParams) {
+	g := NewGlobal(n, hw, c, stride, a)
+	pool.For(g.Tasks(), 1, func(_, lo, hi int) { g.Run(dst, src, lo, hi) })
+}
+
+// Global is a GlobalAverage prepared for many runs.
+type Global struct {
+	n, c, stride int
+	offs         []int // of the pixels of an image
+	a            AverageParams
+}
+
+// NewGlobal prepares GlobalAverage.
+func NewGlobal(n, hw, c, stride int, a AverageParams) *Global {
 	if stride == 0 {
 		stride = c
 	}
@@ -180,21 +216,28 @@ func GlobalAverage(pool *parallel.Pool, dst, src []uint8, n, hw, c, stride int, 
 		panic("qvec: GlobalAverage: the int32 sums of so many pixels can overflow")
 	}
 	a.Max = top(a.Max)
-	_ = src[((n*hw)-1)*stride+c-1] // no offset leads beyond
 	offs := make([]int, hw)
 	for i := range offs {
 		offs[i] = i * stride
 	}
-	const group = 64 // channels of one task
-	groups := (c + group - 1) / group
-	pool.For(n*groups, 1, func(_, lo, hi int) {
-		var buf [group]int32
-		for task := lo; task < hi; task++ {
-			c0 := task % groups * group
-			sums := buf[:min(group, c-c0)]
-			sum(sums, src[task/groups*hw*stride+c0:], offs)
-			o := task/groups*c + c0
-			a.finish(dst[o:o+len(sums)], sums, hw, hw)
-		}
-	})
+	return &Global{n: n, c: c, stride: stride, offs: offs, a: a}
+}
+
+func (g *Global) groups() int { return (g.c + sumGroup - 1) / sumGroup }
+
+// Tasks is the range that Run divides.
+func (g *Global) Tasks() int { return g.n * g.groups() }
+
+// Run computes the tasks [lo, hi). It does not allocate.
+func (g *Global) Run(dst, src []uint8, lo, hi int) {
+	hw := len(g.offs)
+	_ = src[(g.n*hw-1)*g.stride+g.c-1] // no offset leads beyond
+	var buf [sumGroup]int32
+	for task := lo; task < hi; task++ {
+		c0 := task % g.groups() * sumGroup
+		sums := buf[:min(sumGroup, g.c-c0)]
+		sum(sums, src[task/g.groups()*hw*g.stride+c0:], g.offs)
+		o := task/g.groups()*g.c + c0
+		g.a.finish(dst[o:o+len(sums)], sums, hw, hw)
+	}
 }
