@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/drawknife/drawknife/internal/atomicfile"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -117,38 +118,19 @@ func WriteArchive(w io.Writer, arrays []Array) error {
 
 // WriteFile writes arrays to a .npz file, or a single one to a .npy file, by
 // the name's suffix. The file appears whole or not at all.
-func WriteFile(name string, arrays ...Array) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".tmp*")
-	if err != nil {
-		return fmt.Errorf("npz: %w", err)
+func WriteFile(name string, arrays ...Array) error {
+	single := strings.EqualFold(filepath.Ext(name), ".npy")
+	if single && len(arrays) != 1 {
+		return fmt.Errorf("npy: %d arrays do not fit a .npy file; name it .npz", len(arrays))
 	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			os.Remove(tmp.Name())
-			err = fmt.Errorf("%s: %w", name, err)
+	err := atomicfile.Write(name, func(w io.Writer) error {
+		if single {
+			return Write(w, arrays[0].Tensor)
 		}
-	}()
-	bw := bufio.NewWriterSize(tmp, 1<<18)
-	if strings.EqualFold(filepath.Ext(name), ".npy") {
-		if len(arrays) != 1 {
-			return fmt.Errorf("npy: %d arrays do not fit a .npy file; name it .npz", len(arrays))
-		}
-		err = Write(bw, arrays[0].Tensor)
-	} else {
-		err = WriteArchive(bw, arrays)
-	}
+		return WriteArchive(w, arrays)
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("npz: %s: %w", name, err)
 	}
-	if err = bw.Flush(); err != nil {
-		return err
-	}
-	if err = tmp.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = tmp.Close(); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), name)
+	return nil
 }

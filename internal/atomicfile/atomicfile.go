@@ -13,8 +13,12 @@ import (
 
 // Write replaces the file at path by what fill writes. The new content goes to
 // a temporary file beside it, is synced, and is then renamed. An existing
-// file's mode is kept; a new file gets 0644.
+// file's mode is kept; a new file gets 0644. What is no regular file (a device, a
+// pipe) is written to as it is.
 func Write(path string, fill func(io.Writer) error) error {
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		return through(path, fill)
+	}
 	f, err := create(path)
 	if err != nil {
 		return err
@@ -31,6 +35,18 @@ func Write(path string, fill func(io.Writer) error) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+func through(path string, fill func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 1<<16)
+	if err = fill(w); err == nil {
+		err = w.Flush()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // Check reports why a file could not be written at path later on, before the

@@ -47,6 +47,27 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestDevice writes to what is no file, which must not be replaced by one.
+func TestDevice(t *testing.T) {
+	const full = "/dev/full" // a disk that is always full
+	if st, err := os.Stat(full); err != nil || st.Mode().IsRegular() {
+		t.Skipf("SKIPPED: no %s here", full)
+	}
+	err := Write(full, func(w io.Writer) error {
+		_, err := io.WriteString(w, "anything")
+		return err
+	})
+	if err == nil || !strings.Contains(err.Error(), "no space left") {
+		t.Errorf("a full disk: %v", err)
+	}
+	if err := Check(full); err != nil {
+		t.Error(err)
+	}
+	if st, err := os.Stat(full); err != nil || st.Mode().IsRegular() {
+		t.Errorf("the device was replaced: %v, %v", st.Mode(), err)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
