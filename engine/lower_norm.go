@@ -60,6 +60,9 @@ func lowerBatchNorm(c *compiler, n *graph.Node) error {
 		p[i] = t.Float32s()
 	}
 	scale, shift := foldedNorm(p[0], p[1], p[2], p[3], n.Float("epsilon", 1e-5))
+	if c.quant.scaleShift(c, n, scale, shift) {
+		return nil
+	}
 	t := c.fuse(n, false)
 	src := c.pixels(n.Inputs[0])
 	dst := c.defPixels(t.out)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/engine"
+	"github.com/drawknife/drawknife/eval"
 	"github.com/drawknife/drawknife/quantize"
 	"github.com/drawknife/drawknife/tensor"
 	"github.com/drawknife/drawknife/zoo"
@@ -16,7 +17,7 @@ import (
 func TestQuantizedStays(t *testing.T) {
 	for _, spec := range []string{
 		"lenet5", "resnet20", "squeezenet1.1?size=64&width=0.5", "shufflenetv2?size=64&width=0.5", "mobilenetv2?size=64&width=0.25",
-		"mobilenetv3-small?size=64&width=0.5", "efficientnet-b0?size=64&width=0.25",
+		"mobilenetv3-small?size=64&width=0.5", "efficientnet-b0?size=64&width=0.25", "densenet121?size=32&width=0.5",
 	} {
 		t.Run(spec, func(t *testing.T) {
 			ctx := context.Background()
@@ -43,6 +44,19 @@ func TestQuantizedStays(t *testing.T) {
 			}
 			if count["eval"] > 0 || count["quantize"] > 1 || count["dequantize"] > 1 || count["to-channels-last"] > 1 || count["to-plain"] > 1 {
 				t.Errorf("steps %v", count)
+			}
+			one := randomInputs(g, 1, 6)
+			want, err := eval.Run(q, one)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := p.Run(ctx, one)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Rounding at ties, carried on through the layers, is all that may differ.
+			if d := worst(got["logits"], want["logits"]); d > 0.03 {
+				t.Errorf("differs by %.2g of the largest element", d)
 			}
 			in, out := []*tensor.Tensor{tensor.New(tensor.Float32, p.InputShape(0)...)}, p.NewOutputs()
 			if n := testing.AllocsPerRun(5, func() {
