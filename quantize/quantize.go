@@ -136,12 +136,12 @@ func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*g
 }
 
 // Prepare folds what must be folded before weights are quantized: constants,
-// batch normalisation, padding. It changes g.
+// batch normalisation, padding, spelled-out activations. It changes g.
 func Prepare(g *graph.Graph) error {
 	if _, err := eval.Fold(g); err != nil {
 		return err
 	}
-	rewrite.Apply(g, rewrite.Scope{}, rewrite.DropNoOp, rewrite.FoldBatchNorm, rewrite.FoldPad)
+	rewrite.Apply(g, rewrite.Scope{}, rewrite.DropNoOp, rewrite.FoldBatchNorm, rewrite.FoldPad, rewrite.MergeHardSwish)
 	if err := g.Sort(); err != nil {
 		return err
 	}

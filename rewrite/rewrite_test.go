@@ -210,6 +210,19 @@ func TestMergeSwish(t *testing.T) {
 	}
 }
 
+// TestMergeHardSwish merges what ONNX has an operator for, and only that.
+func TestMergeHardSwish(t *testing.T) {
+	for op, count := range map[string]int{"HardSigmoid": 1, "Sigmoid": 0} {
+		check(t, []int{2, 3, 4}, func(g *graph.Graph, x *graph.Value) *graph.Value {
+			attrs := graph.Attrs{}
+			if op == "HardSigmoid" {
+				attrs["alpha"] = float32(1.0 / 6)
+			}
+			return g.Add("Mul", "mul", nil, x, g.Add(op, "gate", attrs, x))
+		}, Scope{}, []Rule{MergeHardSwish}, count, "Mul")
+	}
+}
+
 func TestDropNoOp(t *testing.T) {
 	g := check(t, []int{2, 3}, func(g *graph.Graph, x *graph.Value) *graph.Value {
 		v := g.Add("Identity", "id", nil, g.Add("Relu", "relu", nil, x))

@@ -8,7 +8,12 @@ import (
 
 // MergeSwish turns x·HardSigmoid(x) into HardSwish and x·Sigmoid(x) into the
 // drawknife's own Silu.
-func MergeSwish(s Scope, n *graph.Node) bool {
+func MergeSwish(s Scope, n *graph.Node) bool { return mergeSwish(s, n, true) }
+
+// MergeHardSwish is MergeSwish for HardSigmoid only: its result is ONNX's.
+func MergeHardSwish(s Scope, n *graph.Node) bool { return mergeSwish(s, n, false) }
+
+func mergeSwish(s Scope, n *graph.Node, silu bool) bool {
 	if !n.Is("Mul") {
 		return false
 	}
@@ -19,7 +24,7 @@ func MergeSwish(s Scope, n *graph.Node) bool {
 		}
 		domain, op := "", "HardSwish"
 		switch {
-		case gate.Is("Sigmoid"):
+		case gate.Is("Sigmoid") && silu:
 			domain, op = graph.DrawknifeDomain, "Silu"
 		case !gate.Is("HardSigmoid") || math.Abs(float64(gate.Float("alpha", 0.2))-1.0/6) > 1e-6 || gate.Float("beta", 0.5) != 0.5:
 			continue
