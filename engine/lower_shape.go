@@ -69,7 +69,7 @@ func lowerConcat(c *compiler, n *graph.Node) error {
 	if axis < 0 {
 		axis += len(out.Shape)
 	}
-	if l == channelsLast && axis == 1 && c.joinWide(n) {
+	if l == channelsLast && axis == 1 && (c.shuffleJoined(n) || c.joinWide(n)) {
 		return nil
 	}
 	in := make([]*buf, len(n.Inputs))
@@ -120,6 +120,10 @@ func lowerSplit(c *compiler, n *graph.Node) error {
 			l = channelsLast
 		}
 	}
+	if l == channelsLast && axis == 1 && in.Type == tensor.Float32 {
+		c.splitChannels(n)
+		return nil
+	}
 	src := use(in, l)
 	strides := denseStrides(src.shape, l)
 	at := 0
@@ -165,6 +169,14 @@ func lowerSlice(c *compiler, n *graph.Node) error {
 		if c.lastBytes(in) {
 			l = channelsLast
 		}
+	}
+	if l == channelsLast && in.Type == tensor.Float32 && len(axes) == 1 && steps[0] == 1 && (axes[0] == 1 || axes[0] == 1-rank) {
+		from := int(starts.Int64s()[0])
+		if from < 0 {
+			from += in.Shape[1].Size
+		}
+		c.cutChannels(n.Outputs[0], c.pixels(in), max(from, 0))
+		return nil
 	}
 	src := use(in, l)
 	own := denseStrides(src.shape, l)

@@ -9,8 +9,9 @@ import (
 
 // Concatenation along the channels costs nothing where the kernels that compute
 // its inputs can write to the wide buffer right away: each input is then a
-// view with a pitch. A value whose reader cannot follow a pitch is made dense
-// first, which costs what its concatenation would have.
+// view with a pitch. So are the parts of a tensor that is split along its
+// channels. A value whose reader cannot follow a pitch is made dense first,
+// which costs what the concatenation or the split would have.
 
 // step is the number of elements from one pixel of a channels-last buffer to the
 // next.
@@ -52,7 +53,7 @@ func (c *compiler) home(v *graph.Value) (n *graph.Node, first int) {
 		return nil, 0
 	}
 	for _, u := range v.Uses() {
-		if !u.Node.Is("Concat") || c.done[u.Node] || !u.Node.Outputs[0].Shape.Known() {
+		if !u.Node.Is("Concat") || c.done[u.Node] || c.shuffledJoin(u.Node) || !u.Node.Outputs[0].Shape.Known() {
 			continue
 		}
 		axis := u.Node.Int("axis", 0)
@@ -119,6 +120,28 @@ func (c *compiler) place(v *graph.Value, b *buf) {
 	} else {
 		c.slot(v).wide = b
 	}
+}
+
+// splitChannels makes the outputs of a Split along the channels views of its
+// input.
+func (c *compiler) splitChannels(n *graph.Node) {
+	src := c.pixels(n.Inputs[0])
+	first := 0
+	for _, v := range n.Outputs {
+		if v != nil {
+			c.cutChannels(v, src, first)
+			first += v.Shape[1].Size
+		}
+	}
+}
+
+// cutChannels makes v the view of src's channels from channel first on.
+func (c *compiler) cutChannels(v *graph.Value, src *buf, first int) {
+	shape := v.Shape.Ints()
+	if v.Shape[1].Size == 0 { // first may be the end
+		first = 0
+	}
+	c.place(v, within(src, v.Name, shape, first))
 }
 
 // gatherWide makes v, which lies in a wider buffer, dense.

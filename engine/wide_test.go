@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/drawknife/drawknife/engine"
@@ -12,6 +13,16 @@ import (
 
 func (m *maker) concat(in ...*graph.Value) *graph.Value {
 	return m.op("Concat", graph.Attrs{"axis": int64(1)}, in...)
+}
+
+func (m *maker) split(x *graph.Value, a, b int) (*graph.Value, *graph.Value) {
+	m.n++
+	n := m.g.Append(m.g.NewNode("", "Split", fmt.Sprintf("Split%d", m.n), []*graph.Value{x, m.ints(a, b)},
+		[]string{fmt.Sprintf("left%d", m.n), fmt.Sprintf("right%d", m.n)}, graph.Attrs{"axis": int64(1)}))
+	if err := n.InferShape(); err != nil {
+		panic(err)
+	}
+	return n.Outputs[0], n.Outputs[1]
 }
 
 func (m *maker) pool(op string, x *graph.Value) *graph.Value {
@@ -69,6 +80,27 @@ func TestConcatInPlace(t *testing.T) {
 		{"as output", 0, func(m *maker, x *graph.Value) *graph.Value {
 			a := m.conv(x, 3, 5, 3, 1)
 			return m.concat(a, m.conv(a, 5, 4, 1, 1))
+		}},
+		{"split, worked on and joined", 1, func(m *maker, x *graph.Value) *graph.Value {
+			a, b := m.split(m.conv(x, 3, 12, 3, 1), 5, 7)
+			return m.conv(m.concat(a, m.op("Relu", nil, m.conv(b, 7, 7, 3, 7))), 12, 4, 1, 1)
+		}},
+		{"split, joined again and shown", 0, func(m *maker, x *graph.Value) *graph.Value {
+			a, b := m.split(m.conv(x, 3, 12, 3, 1), 5, 7)
+			return m.concat(a, b)
+		}},
+		{"sliced", 1, func(m *maker, x *graph.Value) *graph.Value {
+			x = m.conv(x, 3, 12, 3, 1)
+			a := m.op("Slice", nil, x, m.ints(-8), m.ints(11), m.ints(1))
+			return m.op("Mul", nil, m.pool("MaxPool", a), a)
+		}},
+		{"shuffled units", 0, func(m *maker, x *graph.Value) *graph.Value {
+			x = m.conv(x, 3, 12, 3, 1)
+			for range 3 {
+				a, b := m.split(x, 6, 6)
+				x = m.shuffled(m.concat(a, m.op("Relu", nil, m.conv(b, 6, 6, 3, 1))), "five axes", 2)
+			}
+			return m.conv(x, 12, 4, 1, 1)
 		}},
 		{"normalized", 0, func(m *maker, x *graph.Value) *graph.Value {
 			x = m.conv(x, 3, 6, 3, 1)
