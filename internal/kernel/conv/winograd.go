@@ -27,7 +27,6 @@ type winograd struct {
 	cols          []column
 	width, depth  int // padded output channels; floats of the weights of one product
 	w, bias, zero []float32
-	input, output func(*winogradArgs)
 	states        reuse.List[winogradState]
 }
 
