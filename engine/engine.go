@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/reuse"
 	"github.com/drawknife/drawknife/internal/parallel"
 	"github.com/drawknife/drawknife/tensor"
 )
@@ -50,7 +51,8 @@ type Program struct {
 	arena           int
 	variables       map[string]*tensor.Tensor
 	pool            *parallel.Pool
-	frames          sync.Pool
+	frames          reuse.List[frame]
+	loops           int // bodies that a frame binds
 }
 
 var pools struct {
@@ -139,12 +141,8 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 		return nil, c.err
 	}
 	p.steps = c.steps
-	loops := c.loops
+	p.loops = c.loops
 	p.arena = plan(p.steps)
-	p.frames.New = func() any {
-		return &frame{arena: alignedBytes(p.arena), ext: [2][][]byte{make([][]byte, len(p.inputs)), make([][]byte, len(p.outputs))},
-			loops: make([]func(int, int, int), loops)}
-	}
 	return p, nil
 }
 
@@ -242,7 +240,7 @@ func (p *Program) RunInto(ctx context.Context, in, out []*tensor.Tensor) error {
 	if err != nil {
 		return err
 	}
-	defer p.frames.Put(x)
+	defer p.release(x)
 	for i := range p.steps {
 		if err := p.steps[i].run(x); err != nil {
 			return fmt.Errorf("engine: %v: %w", p.steps[i].node, err)
@@ -254,11 +252,28 @@ func (p *Program) RunInto(ctx context.Context, in, out []*tensor.Tensor) error {
 	return nil
 }
 
+// newFrame allocates the memory of one run.
+func (p *Program) newFrame() *frame {
+	return &frame{arena: alignedBytes(p.arena), ext: [2][][]byte{make([][]byte, len(p.inputs)), make([][]byte, len(p.outputs))},
+		loops: make([]func(int, int, int), p.loops)}
+}
+
+// release gives a frame back for the next run, without the caller's tensors.
+func (p *Program) release(x *frame) {
+	x.ctx = nil
+	clear(x.ext[0])
+	clear(x.ext[1])
+	p.frames.Put(x)
+}
+
 func (p *Program) frame(ctx context.Context, in, out []*tensor.Tensor) (*frame, error) {
 	if len(in) != len(p.inputs) || len(out) != len(p.outputs) {
 		return nil, errors.New("engine: wrong number of inputs or outputs")
 	}
-	x := p.frames.Get().(*frame)
+	x := p.frames.Get()
+	if x == nil {
+		x = p.newFrame()
+	}
 	x.ctx = ctx
 	for side, bufs := range [2][]*buf{p.inputs, p.outputs} {
 		for i, b := range bufs {
@@ -267,7 +282,7 @@ func (p *Program) frame(ctx context.Context, in, out []*tensor.Tensor) (*frame, 
 				t = out
 			}
 			if t[i].DType != b.dtype || !equalInts(t[i].Shape, b.shape) {
-				p.frames.Put(x)
+				p.release(x)
 				return nil, fmt.Errorf("engine: %q is %v, the program was compiled for %v%v", p.names[side][i], t[i], b.dtype, b.shape)
 			}
 			x.ext[side][i] = t[i].Bytes()

@@ -26,7 +26,7 @@ func (p *Program) Profile(ctx context.Context, in []*tensor.Tensor, runs int) ([
 			}
 			times[i] = append(times[i], time.Since(start))
 		}
-		p.frames.Put(x)
+		p.release(x)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
