@@ -15,7 +15,7 @@ func init() {
 // coordinates and weights of every mode become tables.
 func lowerResize(c *compiler, n *graph.Node) error {
 	x, y := n.Inputs[0], n.Outputs[0]
-	if !images(3, 5, x, y) {
+	if !movable(x) || !movable(y) || len(x.Shape) < 3 || len(x.Shape) > 5 || x.Type != tensor.Float32 && !nearest(n) {
 		return fallback(c, n)
 	}
 	in := make([]*tensor.Tensor, len(n.Inputs))
@@ -38,6 +38,10 @@ func lowerResize(c *compiler, n *graph.Node) error {
 	for i, t := range taps[2:] {
 		axes[5-len(shape)+i] = resizeAxis(t, shape[2+i])
 	}
+	if x.Type != tensor.Float32 {
+		c.pickPixels(n, axes)
+		return nil
+	}
 	src, dst := c.use(x, channelsLast), c.def(y, channelsLast)
 	ch := shape[1]
 	d, h, w := &axes[0], &axes[1], &axes[2]
@@ -49,6 +53,38 @@ func lowerResize(c *compiler, n *graph.Node) error {
 		pool.ResizeRows(ch, d, h, w, outside, f32(x, dst), f32(x, src), lo, hi)
 	})})
 	return nil
+}
+
+// nearest reports whether the Resize n takes the nearest elements, none of them
+// from outside the image, so that it only moves elements.
+func nearest(n *graph.Node) bool {
+	return n.Str("mode", "nearest") == "nearest" && n.Str("coordinate_transformation_mode", "half_pixel") != "tf_crop_and_resize"
+}
+
+// pickPixels emits the step that copies the nearest pixels, of any type.
+func (c *compiler) pickPixels(n *graph.Node, axes [3]pool.Axis) {
+	x, y := n.Inputs[0], n.Outputs[0]
+	use, def := c.use, c.def
+	if x.Type == tensor.Int8 {
+		use, def = c.useBytes, c.defBytes
+	}
+	src, dst := use(x, channelsLast), def(y, channelsLast)
+	d, h, w := &axes[0], &axes[1], &axes[2]
+	_, ch, _ := src.channels()
+	size := ch * src.dtype.Bits() / 8
+	rows := src.shape[0] * d.Out * h.Out
+	if dst.bytes == 0 {
+		rows = 0
+	}
+	c.emit(step{kernel: "resize", in: []*buf{src}, out: []*buf{dst}, run: c.loop(rows, max(1, 4*grain/max(w.Out*size, 1)), func(x *frame, lo, hi int) {
+		to, from := x.raw(dst), x.raw(src)
+		for r := lo; r < hi; r++ {
+			line := (r/(h.Out*d.Out)*d.In+int(d.Index[r/h.Out%d.Out]))*h.In + int(h.Index[r%h.Out])
+			for o, i := range w.Index {
+				copy(to[(r*w.Out+o)*size:][:size], from[(line*w.In+int(i))*size:])
+			}
+		}
+	})})
 }
 
 // resizeAxis makes the kernel's tables, in which every output has the same

@@ -97,7 +97,8 @@ func (c *compiler) int32Bias(at *graph.Node, b, xs, ws *graph.Value) *graph.Valu
 // moves lists the operators that only move elements (or, as MaxPool, choose
 // one by an order that a grid keeps), so that they commute with DQ.
 func moves(n *graph.Node) bool {
-	return n.Is("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Identity", "DepthToSpace", "SpaceToDepth") ||
+	return n.Is("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Identity", "DepthToSpace", "SpaceToDepth", "Tile", "Gather") ||
+		n.Is("Resize") && nearest(n) ||
 		n.Is("MaxPool") && n.Out(1) == nil
 }
 

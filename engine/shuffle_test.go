@@ -34,6 +34,47 @@ func (m *maker) quantized(x *graph.Value, zero *tensor.Tensor) *graph.Value {
 	return m.op("DequantizeLinear", nil, m.op("QuantizeLinear", nil, x, scale, z), scale, z)
 }
 
+// TestMovesStayInBytes checks that operators that only move elements leave
+// quantized tensors in 8 bits.
+func TestMovesStayInBytes(t *testing.T) {
+	for _, zero := range []*tensor.Tensor{tensor.Scalar(uint8(120)), tensor.Scalar(int8(-5))} {
+		m, x := newMaker(2, 3, 6, 5)
+		x = m.quantized(m.conv(m.quantized(x, zero), 3, 8, 3, 1), zero)
+		x = m.quantized(m.op("Resize", graph.Attrs{"mode": "nearest"}, x, nil, m.g.AddConst("scales", tensor.Of([]float32{1, 1, 2, 1.5}, 4))), zero)
+		x = m.quantized(m.op("Gather", graph.Attrs{"axis": int64(1)}, x, m.ints(7, 1, 5, 3)), zero)
+		x = m.quantized(m.op("Tile", nil, x, m.ints(1, 2, 1, 1)), zero)
+		x = m.quantized(m.op("DepthToSpace", graph.Attrs{"blocksize": int64(2)}, x), zero)
+		a, b := m.split(x, 1, 1)
+		x = m.quantized(m.concat(m.quantized(b, zero), m.quantized(a, zero)), zero)
+		g := m.done(t, m.quantized(m.conv(x, 2, 4, 3, 1), zero))
+		in := randomInputs(g, 2, 3)
+		want, err := eval.Run(g, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := engine.Compile(g, engine.Options{Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.Run(context.Background(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := g.Outputs[0].Name
+		if d := worst(got[name], want[name]); d > 0.02 {
+			t.Errorf("%v: differs by %.2g of the largest element", zero, d)
+		}
+		count := map[string]int{}
+		for _, s := range p.Steps() {
+			count[s.Kernel]++
+		}
+		// The two convolutions have float weights, and the graph float borders.
+		if count["quantize"] != 3 || count["dequantize"] != 3 || count["eval"] > 0 || count["to-plain"] > 1 {
+			t.Errorf("%v: steps %v", zero, count)
+		}
+	}
+}
+
 // TestChannelShuffle checks that a shuffle between convolutions is one step
 // that keeps the channels last, in float and in 8 bits.
 func TestChannelShuffle(t *testing.T) {
