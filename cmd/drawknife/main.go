@@ -11,6 +11,9 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -81,7 +84,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(stderr, "drawknife: %v\nTry: drawknife --help\n", err)
+		fmt.Fprintf(stderr, "drawknife: %s\nTry: drawknife --help\n", oneline(err.Error()))
 		return 2
 	}
 	if err := cpu.Check(); err != nil {
@@ -99,7 +102,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	defer stop()
 	a := &app{Context: ctx, globals: c.globals, out: stdout, err: stderr, tty: isTerminal(stderr), args: args}
 	if err := k.Run(a); err != nil {
-		fmt.Fprintln(stderr, "drawknife:", err)
+		fmt.Fprintln(stderr, "drawknife:", oneline(err.Error()))
 		var usage usageError
 		switch {
 		case errors.As(err, &usage):
@@ -110,6 +113,16 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 		return 1
 	}
 	return 0
+}
+
+// oneline is a message on one line, whatever names a hostile file puts into it.
+func oneline(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ReplaceAll(s, "\n", "; "))
 }
 
 // usageError is a mistake in the command line that parsing cannot see.

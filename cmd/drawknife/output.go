@@ -103,7 +103,7 @@ func (a *app) progress(what string, total int) (step func(done int), end func())
 // note writes a line to stderr unless --quiet.
 func (a *app) note(format string, args ...any) {
 	if !a.Quiet {
-		fmt.Fprintf(a.err, format+"\n", args...)
+		fmt.Fprintln(a.err, oneline(fmt.Sprintf(format, args...)))
 	}
 }
 

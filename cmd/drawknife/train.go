@@ -233,16 +233,15 @@ func (c *trainCmd) watch(a *app) func(train.Progress) {
 		if a.Quiet {
 			return
 		}
-		clear := ""
-		if a.tty {
-			clear = "\r\x1b[K"
-		}
 		if e := p.Last; e != nil {
+			if a.tty {
+				fmt.Fprint(a.err, "\r\x1b[K")
+			}
 			val := ""
 			if e.Validated {
 				val = fmt.Sprintf(", validation %.2f %% (loss %.4f)", e.ValTop1, e.ValLoss)
 			}
-			a.note("%sepoch %d/%d: loss %.4f, top-1 %.2f %%%s, %.0f images/s, %v left", clear, e.Epoch, p.Epochs, e.Loss, e.Top1, val, e.ImagesPerS, p.Left.Round(time.Second))
+			a.note("epoch %d/%d: loss %.4f, top-1 %.2f %%%s, %.0f images/s, %v left", e.Epoch, p.Epochs, e.Loss, e.Top1, val, e.ImagesPerS, p.Left.Round(time.Second))
 			return
 		}
 		if a.tty && time.Since(shown) > 200*time.Millisecond {
