@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/drawknife/drawknife/graph"
@@ -258,6 +259,15 @@ func (c *compiler) loop(n, grain int, body func(x *frame, lo, hi int)) func(x *f
 
 func (c *compiler) emit(s step) { c.steps = append(c.steps, s) }
 
+// isEmpty reports whether v, which is computed, has no elements.
+func isEmpty(v *graph.Value) bool {
+	if v == nil || v.Data != nil {
+		return false
+	}
+	shape, ok := concrete(v)
+	return ok && slices.Contains(shape, 0)
+}
+
 // node lowers n unless a fused kernel has covered it already.
 func (c *compiler) node(n *graph.Node) error {
 	if c.done[n] {
@@ -274,8 +284,8 @@ func (c *compiler) node(n *graph.Node) error {
 	}
 	mark := len(c.steps)
 	f := lowerings[n.Domain+"\x00"+n.Op]
-	if f == nil {
-		f = fallback
+	if f == nil || slices.ContainsFunc(n.Inputs, isEmpty) || slices.ContainsFunc(n.Outputs, isEmpty) {
+		f = fallback // kernels need elements to work on
 	}
 	if err := f(c, n); err != nil {
 		return err

@@ -50,7 +50,7 @@ func (m *maker) conv(x *graph.Value, in, out, k, groups int) *graph.Value {
 		x, m.weights(0.3, out, in/groups, k, k), m.weights(0.1, out))
 }
 
-func (m *maker) done(t *testing.T, out *graph.Value) *graph.Graph {
+func (m *maker) done(t testing.TB, out *graph.Value) *graph.Graph {
 	t.Helper()
 	m.g.AddOutput(out)
 	if err := m.g.InferShapes(); err != nil {
@@ -61,7 +61,7 @@ func (m *maker) done(t *testing.T, out *graph.Value) *graph.Graph {
 
 // uNet goes down by a pool, up by a transposed convolution and by resampling,
 // and classifies every pixel.
-func uNet(t *testing.T) *graph.Graph {
+func uNet(t testing.TB) *graph.Graph {
 	m, x := newMaker(2, 3, 16, 16)
 	a := m.op("Relu", nil, m.op("InstanceNormalization", nil, m.conv(x, 3, 8, 3, 1), m.weights(1, 8), m.weights(1, 8)))
 	b := m.op("MaxPool", graph.Attrs{"kernel_shape": []int64{2, 2}, "strides": []int64{2, 2}}, a)
@@ -77,7 +77,7 @@ func uNet(t *testing.T) *graph.Graph {
 }
 
 // convNeXt is two blocks with a norm and a perceptron over channels-last pixels.
-func convNeXt(t *testing.T) *graph.Graph {
+func convNeXt(t testing.TB) *graph.Graph {
 	m, x := newMaker(2, 3, 16, 16)
 	x = m.op("Conv", graph.Attrs{"kernel_shape": []int64{4, 4}, "strides": []int64{4, 4}}, x, m.weights(0.2, 8, 3, 4, 4), m.weights(0.1, 8))
 	for range 2 {
@@ -93,7 +93,7 @@ func convNeXt(t *testing.T) *graph.Graph {
 
 // attention weighs pixels and channels by what reductions say of them, and
 // moves channels about.
-func attention(t *testing.T) *graph.Graph {
+func attention(t testing.TB) *graph.Graph {
 	m, x := newMaker(2, 3, 8, 8)
 	x = m.op("Relu", nil, m.conv(x, 3, 12, 3, 1))
 	top := m.op("ReduceMax", nil, x, m.ints(1))
@@ -113,7 +113,7 @@ func attention(t *testing.T) *graph.Graph {
 // TestLayoutStays checks that whole networks run on kernels of the engine, and
 // change the layout nowhere but at their borders.
 func TestLayoutStays(t *testing.T) {
-	hand := map[string]func(*testing.T) *graph.Graph{"u-net": uNet, "convnext": convNeXt, "attention": attention}
+	hand := map[string]func(testing.TB) *graph.Graph{"u-net": uNet, "convnext": convNeXt, "attention": attention}
 	for _, c := range []struct {
 		spec  string
 		plain int // conversions back: segmentation has one at its output

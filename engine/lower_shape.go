@@ -216,6 +216,16 @@ func lowerTranspose(c *compiler, n *graph.Node) error {
 			perm = append(perm, d)
 		}
 	}
+	seen := make([]bool, rank)
+	for _, d := range perm {
+		if d < 0 || d >= rank || seen[d] {
+			return n.Errorf("perm %v is not an order of %d axes", perm, rank)
+		}
+		seen[d] = true
+	}
+	if len(perm) != rank {
+		return n.Errorf("perm %v is not an order of %d axes", perm, rank)
+	}
 	// A move of the channels between the two layouts is no work at all.
 	toLast, toFirst := order(rank, channelsLast), make([]int, rank)
 	for i, d := range toLast {

@@ -1,0 +1,122 @@
+package engine_test
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/drawknife/drawknife/engine"
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/tensor"
+)
+
+// FuzzCompile compiles and runs networks of which a few attributes, constants
+// and shapes were changed at random: they may be refused, but must neither
+// panic nor read or write out of bounds.
+func FuzzCompile(f *testing.F) {
+	for seed := range uint64(60) {
+		f.Add(uint8(seed), seed)
+	}
+	f.Fuzz(func(t *testing.T, which uint8, seed uint64) {
+		rng := rand.New(rand.NewPCG(seed, uint64(which)))
+		g := []func(testing.TB) *graph.Graph{uNet, convNeXt, attention}[which%3](t)
+		for range 1 + rng.IntN(3) {
+			spoil(g, rng)
+		}
+		if !small(g) {
+			t.Skip()
+		}
+		p, err := engine.Compile(g, engine.Options{Threads: 1})
+		if err != nil {
+			return
+		}
+		in := make([]*tensor.Tensor, len(p.Inputs()))
+		for i, name := range p.Inputs() {
+			in[i] = tensor.New(g.Value(name).Type, p.InputShape(i)...)
+		}
+		_ = p.RunInto(context.Background(), in, p.NewOutputs())
+	})
+}
+
+// spoil changes one attribute, integer constant or dimension of the input.
+func spoil(g *graph.Graph, rng *rand.Rand) {
+	number := func(old int64) int64 {
+		return []int64{old, 0, 1, -1, old + 1, old - 1, -old, int64(rng.IntN(9)), 1 << 40}[rng.IntN(9)]
+	}
+	list := func(v []int64) []int64 {
+		v = slices.Clone(v)
+		switch k := rng.IntN(len(v) + 2); {
+		case k < len(v):
+			v[k] = number(v[k])
+		case k == len(v):
+			v = append(v, number(1))
+		case len(v) > 0:
+			v = v[:len(v)-1]
+		}
+		return v
+	}
+	switch n := g.Nodes[rng.IntN(len(g.Nodes))]; rng.IntN(4) {
+	case 0:
+		s := g.Inputs[0].Shape.Ints()
+		s[rng.IntN(len(s))] = rng.IntN(20)
+		g.Inputs[0].Shape = graph.ShapeOf(s)
+	case 1:
+		for _, v := range n.Inputs {
+			if v != nil && v.Data != nil && v.Data.DType == tensor.Int64 {
+				e := list(v.Data.Int64s())
+				v.SetData(tensor.Of(e, len(e)))
+			}
+		}
+	case 2:
+		k := rng.IntN(len(n.Inputs))
+		if v := n.Inputs[k]; v != nil && v.Data != nil && v.Data.DType == tensor.Float32 {
+			s := slices.Clone(v.Data.Shape)
+			if len(s) > 0 {
+				s[rng.IntN(len(s))] = rng.IntN(9)
+			}
+			v.SetData(tensor.New(tensor.Float32, s...))
+		}
+	default:
+		keys := append(slices.Sorted(maps.Keys(n.Attrs)), "group", "axis", "strides", "dilations", "pads", "auto_pad", "output_padding", "keepdims")
+		key := keys[rng.IntN(len(keys))]
+		if n.Attrs == nil {
+			n.Attrs = graph.Attrs{}
+		}
+		switch a := n.Attrs[key].(type) {
+		case []int64:
+			n.Attrs[key] = list(a)
+		case int64:
+			n.Attrs[key] = number(a)
+		case float32:
+			n.Attrs[key] = float32(number(1))
+		case nil:
+			switch key {
+			case "auto_pad":
+				n.Attrs[key] = []string{"SAME_UPPER", "SAME_LOWER", "VALID"}[rng.IntN(3)]
+			case "group", "axis", "keepdims":
+				n.Attrs[key] = number(1)
+			default:
+				n.Attrs[key] = []int64{number(1), number(1)}
+			}
+		}
+	}
+	g.ClearShapes()
+}
+
+// small reports whether a graph is quick to run.
+func small(g *graph.Graph) bool {
+	h := g.Clone()
+	if h.InferShapes() != nil {
+		return false
+	}
+	for _, n := range h.Nodes {
+		for _, v := range n.Outputs {
+			if k, ok := tensor.NumElements(v.Shape.Ints()); v.Shape.Known() && (!ok || k > 1<<16) {
+				return false
+			}
+		}
+	}
+	return h.Cost().MACs < 1<<24
+}
