@@ -171,7 +171,7 @@ func lowerConv(c *compiler, n *graph.Node) error {
 		s.AddStride = add.pitch
 	}
 	wt, bt := c.constant(w), c.constant(n.In(2))
-	p := conv.Params{Min: t.min, Max: t.max}
+	p := conv.Params{Min: t.min, Max: t.max, Winograd: wt != nil}
 	var wbuf, bbuf *buf
 	if wt != nil {
 		p.Weights = wt.Float32s()
