@@ -21,7 +21,7 @@ func FuzzCompile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, which uint8, seed uint64) {
 		rng := rand.New(rand.NewPCG(seed, uint64(which)))
-		g := []func(testing.TB) *graph.Graph{uNet, convNeXt, attention}[which%3](t)
+		g := fuzzBases[int(which)%len(fuzzBases)](t)
 		for range 1 + rng.IntN(3) {
 			spoil(g, rng)
 		}
@@ -38,6 +38,28 @@ func FuzzCompile(f *testing.F) {
 		}
 		_ = p.RunInto(context.Background(), in, p.NewOutputs())
 	})
+}
+
+// fuzzBases build what FuzzCompile spoils.
+var fuzzBases = []func(testing.TB) *graph.Graph{
+	uNet, convNeXt, attention, rarities,
+	func(t testing.TB) *graph.Graph { return bytesNet(t, tensor.Scalar(uint8(120))) },
+	func(t testing.TB) *graph.Graph { return bytesNet(t, tensor.Scalar(int8(-5))) },
+}
+
+// rarities uses operators that the other networks lack.
+func rarities(t testing.TB) *graph.Graph {
+	m, x := newMaker(2, 4, 8, 8)
+	x = m.op("LRN", graph.Attrs{"size": int64(3)}, m.op("Pad", nil, x, m.ints(0, 0, 1, 1, 0, 0, 1, 1)))
+	x = m.op("Add", nil, x, m.op("Expand", nil, m.weights(1, 4, 1, 1), m.ints(1, 4, 10, 10)))
+	a, b := m.split(m.conv(x, 4, 6, 3, 2), 2, 4)
+	x = m.op("Concat", graph.Attrs{"axis": int64(1)}, m.op("LeakyRelu", graph.Attrs{"alpha": float32(0.1)}, b), a)
+	x = m.op("LpPool", graph.Attrs{"kernel_shape": []int64{2, 2}, "strides": []int64{2, 2}, "p": int64(2)}, x)
+	x = m.op("Clip", nil, x, m.g.AddConst("low", tensor.Scalar(float32(-1))), m.g.AddConst("high", tensor.Scalar(float32(2))))
+	x = m.op("LogSoftmax", graph.Attrs{"axis": int64(-1)}, m.op("Transpose", graph.Attrs{"perm": []int64{0, 3, 1, 2}}, x))
+	x = m.op("Unsqueeze", nil, m.op("Flatten", graph.Attrs{"axis": int64(1)}, x), m.ints(1))
+	x = m.op("Squeeze", nil, m.op("MatMul", nil, x, m.weights(0.2, 150, 12)), m.ints(1))
+	return m.done(t, m.op("ArgMax", graph.Attrs{"axis": int64(1)}, m.op("LayerNormalization", nil, x, m.weights(1, 12))))
 }
 
 // spoil changes one attribute, integer constant or dimension of the input.

@@ -34,19 +34,24 @@ func (m *maker) quantized(x *graph.Value, zero *tensor.Tensor) *graph.Value {
 	return m.op("DequantizeLinear", nil, m.op("QuantizeLinear", nil, x, scale, z), scale, z)
 }
 
+// bytesNet moves quantized pixels and channels about between two convolutions.
+func bytesNet(t testing.TB, zero *tensor.Tensor) *graph.Graph {
+	m, x := newMaker(2, 3, 6, 5)
+	x = m.quantized(m.conv(m.quantized(x, zero), 3, 8, 3, 1), zero)
+	x = m.quantized(m.op("Resize", graph.Attrs{"mode": "nearest"}, x, nil, m.g.AddConst("scales", tensor.Of([]float32{1, 1, 2, 1.5}, 4))), zero)
+	x = m.quantized(m.op("Gather", graph.Attrs{"axis": int64(1)}, x, m.ints(7, 1, 5, 3)), zero)
+	x = m.quantized(m.op("Tile", nil, x, m.ints(1, 2, 1, 1)), zero)
+	x = m.quantized(m.op("DepthToSpace", graph.Attrs{"blocksize": int64(2)}, x), zero)
+	a, b := m.split(x, 1, 1)
+	x = m.quantized(m.concat(m.quantized(b, zero), m.quantized(a, zero)), zero)
+	return m.done(t, m.quantized(m.conv(x, 2, 4, 3, 1), zero))
+}
+
 // TestMovesStayInBytes checks that operators that only move elements leave
 // quantized tensors in 8 bits.
 func TestMovesStayInBytes(t *testing.T) {
 	for _, zero := range []*tensor.Tensor{tensor.Scalar(uint8(120)), tensor.Scalar(int8(-5))} {
-		m, x := newMaker(2, 3, 6, 5)
-		x = m.quantized(m.conv(m.quantized(x, zero), 3, 8, 3, 1), zero)
-		x = m.quantized(m.op("Resize", graph.Attrs{"mode": "nearest"}, x, nil, m.g.AddConst("scales", tensor.Of([]float32{1, 1, 2, 1.5}, 4))), zero)
-		x = m.quantized(m.op("Gather", graph.Attrs{"axis": int64(1)}, x, m.ints(7, 1, 5, 3)), zero)
-		x = m.quantized(m.op("Tile", nil, x, m.ints(1, 2, 1, 1)), zero)
-		x = m.quantized(m.op("DepthToSpace", graph.Attrs{"blocksize": int64(2)}, x), zero)
-		a, b := m.split(x, 1, 1)
-		x = m.quantized(m.concat(m.quantized(b, zero), m.quantized(a, zero)), zero)
-		g := m.done(t, m.quantized(m.conv(x, 2, 4, 3, 1), zero))
+		g := bytesNet(t, zero)
 		in := randomInputs(g, 2, 3)
 		want, err := eval.Run(g, in)
 		if err != nil {
