@@ -3,18 +3,20 @@ package engine_test
 import (
 	"context"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/drawknife/drawknife/engine"
+	"github.com/drawknife/drawknife/eval"
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/tensor"
 )
 
 // FuzzCompile compiles and runs networks of which a few attributes, constants
 // and shapes were changed at random: they may be refused, but must neither
-// panic nor read or write out of bounds.
+// panic nor read or write out of bounds, and mean what the reference says.
 func FuzzCompile(f *testing.F) {
 	for seed := range uint64(60) {
 		f.Add(uint8(seed), seed)
@@ -32,12 +34,46 @@ func FuzzCompile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		in := make([]*tensor.Tensor, len(p.Inputs()))
+		in, feed := make([]*tensor.Tensor, len(p.Inputs())), map[string]*tensor.Tensor{}
 		for i, name := range p.Inputs() {
-			in[i] = tensor.New(g.Value(name).Type, p.InputShape(i)...)
+			x := tensor.New(tensor.Float32, p.InputShape(i)...)
+			for k, d := 0, tensor.Data[float32](x); k < len(d); k++ {
+				d[k] = float32(rng.NormFloat64())
+			}
+			in[i], feed[name] = x, x
 		}
-		_ = p.RunInto(context.Background(), in, p.NewOutputs())
+		out := p.NewOutputs()
+		if p.RunInto(context.Background(), in, out) != nil {
+			return
+		}
+		want, err := eval.Run(g, feed)
+		if err != nil {
+			return
+		}
+		for i, name := range p.Outputs() {
+			agree(t, name, out[i], want[name])
+		}
 	})
+}
+
+// agree compares an output with the reference up to a few steps of 8 bits;
+// outputs that are not finite, or huge, are not compared.
+func agree(t *testing.T, name string, got, want *tensor.Tensor) {
+	t.Helper()
+	if got.DType != want.DType || !slices.Equal(got.Shape, want.Shape) {
+		t.Fatalf("output %q is %v, want %v", name, got, want)
+	}
+	if want.DType != tensor.Float32 {
+		return
+	}
+	for _, v := range want.Float32s() {
+		if !(math.Abs(float64(v)) < 1e6) {
+			return
+		}
+	}
+	if d := worst(got, want); d > 0.03 && want.Len() > 0 {
+		t.Fatalf("output %q differs by %.2g of its largest element", name, d)
+	}
 }
 
 // fuzzBases build what FuzzCompile spoils.
