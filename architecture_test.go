@@ -4,7 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"os"
 	"os/exec"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -78,5 +82,23 @@ func TestImportsGoDown(t *testing.T) {
 	}
 	if seen < 15 {
 		t.Fatalf("go list named only %d packages", seen)
+	}
+}
+
+// TestPage holds the table of docs/architecture.md to the list above.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := map[string]int{}
+	row := regexp.MustCompile("(?m)^\\| ([0-9]) \\| ([^|]*) \\|")
+	for _, m := range row.FindAllStringSubmatch(string(page), -1) {
+		for _, name := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(m[2], -1) {
+			written[strings.TrimSuffix(name[1], "/…")], _ = strconv.Atoi(m[1])
+		}
+	}
+	if !maps.Equal(written, floors) {
+		t.Errorf("docs/architecture.md has the floors\n%v\nthis test has\n%v", written, floors)
 	}
 }
