@@ -28,12 +28,12 @@ const preprocess = "size=28x28 color=gray mean=72.94 std=90.02"
 var (
 	images    = flag.String("data", "fashion-mnist", "Fashion-MNIST, as data.Open takes it")
 	out       = flag.String("o", "internal/demo", "folder to write to")
-	network   = flag.String("network", "resnet8?channels=1&size=28&width=1.5", "network of the zoo")
-	epochs    = flag.Int("epochs", 12, "passes over the training split; 0 writes the images only")
-	batch     = flag.Int("batch", 128, "images a step")
+	network   = flag.String("network", "resnet8?channels=1&size=28&width=1.5&shortcut=B", "network of the zoo")
+	epochs    = flag.Int("epochs", 6, "passes over the training split; 0 writes the images only")
+	batch     = flag.Int("batch", 64, "images a step")
 	rate      = flag.Float64("lr", 0.1, "peak of the learning rate")
 	seed      = flag.Uint64("seed", 1, "seed of weights, order and augmentation")
-	logs      = flag.String("log", "", "log FILE.csv and checkpoint FILE.checkpoint (default: model in the folder of -o)")
+	logs      = flag.String("log", "out/demo", "log FILE.csv and checkpoint FILE.checkpoint")
 	trainings = flag.Int("train", 3000, "training images to embed")
 	tests     = flag.Int("test", 2000, "test images to embed")
 )
@@ -116,8 +116,8 @@ func makeNetwork(ctx context.Context, training, test data.Dataset) error {
 	if err != nil {
 		return err
 	}
-	if *logs == "" {
-		*logs = filepath.Join(*out, "model")
+	if err := os.MkdirAll(filepath.Dir(*logs), 0o755); err != nil {
+		return err
 	}
 	optimizer := train.SGD(*rate, 0.9, 5e-4)
 	optimizer.Nesterov = true
