@@ -46,6 +46,10 @@ func (s *search) final(ctx context.Context, steps []Step) (*graph.Graph, []byte,
 // writes the model and its recipe, and fills in the report.
 func (s *search) finish(ctx context.Context) (*Result, error) {
 	j := s.job
+	j.say("measuring all candidates in turn")
+	if err := s.retime(ctx); err != nil {
+		return nil, err
+	}
 	best := s.best()
 	if best == nil {
 		return nil, fmt.Errorf("compress: no candidate was found")
