@@ -14,7 +14,8 @@ import (
 // the interval between shares of MACs known to be good and known to be too
 // small, training each network on the way for an equal part of the time left.
 func (s *search) descend(ctx context.Context) error {
-	low, high := 0.12, 1.0
+	const floor = 0.12
+	low, high := floor, 1.0
 	if b := s.job.Budget; b.LatencyMs > 0 || b.MACs > 0 || b.Bytes > 0 {
 		share, err := decide(s, "widest share", func() (float64, error) { return s.widest(ctx) })
 		if err != nil {
@@ -33,7 +34,12 @@ func (s *search) descend(ctx context.Context) error {
 		return err
 	}
 	for i := range rounds {
-		share := (low + high) / 2
+		// By no more than 15 % at a time: a network that falls far short teaches
+		// little about where the limit is.
+		share := max((low+high)/2, high-0.15)
+		if low > floor {
+			share = (low + high) / 2
+		}
 		if i == 0 {
 			if share, err = decide(s, "first share", func() (float64, error) { return s.firstShare(rounds), nil }); err != nil {
 				return err
@@ -55,6 +61,15 @@ func (s *search) descend(ctx context.Context) error {
 	return nil
 }
 
+// usefulSteps is the least number of steps of training that repairs a pruned
+// network; it matters for small data, where an epoch has few steps.
+const usefulSteps = 400
+
+// stepTime estimates a step of fine-tuning.
+func (s *search) stepTime() time.Duration {
+	return s.epoch / time.Duration(max(s.job.Train.Len()/s.batch(), 1))
+}
+
 // rounds is the number of networks to train: as many as get a useful training
 // each, at least one, at most four.
 func (s *search) rounds() (int, error) {
@@ -64,7 +79,7 @@ func (s *search) rounds() (int, error) {
 	if s.epoch == 0 {
 		s.epoch = s.epochTime()
 	}
-	useful := s.epoch * 3 / 2
+	useful := max(s.epoch*3/2, s.stepTime()*usefulSteps)
 	return min(max(int(s.left()/max(useful, time.Second)), 1), 4), nil
 }
 
@@ -74,10 +89,11 @@ func (s *search) firstShare(rounds int) float64 {
 	if !s.canTrain {
 		return 0.85
 	}
-	switch epochs := float64(s.left()) / float64(rounds) / float64(max(s.epoch, 1)); {
+	each := s.left() / time.Duration(rounds)
+	switch epochs := float64(each) / float64(max(s.epoch, 1)); {
 	case epochs < 1:
 		return 0.8
-	case epochs < 3:
+	case epochs < 3 || each < 2*usefulSteps*s.stepTime():
 		return 0.7
 	}
 	return 0.55
