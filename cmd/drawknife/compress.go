@@ -29,7 +29,7 @@ type compressCmd struct {
 	Latency   string        `help:"Latency to reach for one image on all threads: 2ms, 800us." placeholder:"TIME"`
 	Size      string        `help:"Size of the model file to reach: 300k, 1.5M." placeholder:"BYTES"`
 	Macs      string        `name:"macs" help:"Multiply-accumulates to reach: 20M, or a share: 50%." placeholder:"N"`
-	Time      time.Duration `help:"Time for search and fine-tuning: 10m unless given (the demonstration: 75s)." placeholder:"DURATION"`
+	Time      time.Duration `help:"Time for search and fine-tuning: 10m unless given (the demonstration: 100s)." placeholder:"DURATION"`
 	Augment   string        `help:"Augmentation of fine-tuning: crop4,flip,… or none; by default what suits the data." placeholder:"SPEC"`
 	Recipe    string        `help:"Replay this recipe instead of searching: the same bytes come out." placeholder:"FILE" type:"path"`
 	Limit     int           `help:"Measure on only this many test images." placeholder:"N"`
@@ -180,7 +180,7 @@ func (c *compressCmd) demo(j *compress.Job) error {
 		j.Dir = "demo_small"
 	}
 	if j.Time == 0 {
-		j.Time = 75 * time.Second
+		j.Time = 100 * time.Second
 	}
 	j.Budget.MaxDrop = 0.5
 	j.Augment = d.Augment
