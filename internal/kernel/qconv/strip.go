@@ -78,6 +78,7 @@ func (g *strip) split(budget int) {
 	for g.cells > 6 && !fits(g.rows, g.cells) {
 		g.cells = (g.cells - 1) / 6 * 6
 	}
+	g.share(s)
 	g.bands, g.columns = (s.P+g.rows-1)/g.rows, (s.Q+g.cells-1)/g.cells
 	g.rows = (s.P + g.bands - 1) / g.bands // even out
 	if g.columns > 1 {
@@ -93,6 +94,19 @@ func (g *strip) split(budget int) {
 	g.lines = (g.rows-1)*g.rowLines + (s.R-1)*s.DilH + 1
 	g.cols = (g.cells-1)*g.cellCols + (s.S-1)*s.DilW + 1
 	g.blocks = (all + g.planes - 1) / g.planes * g.bands * g.columns
+}
+
+// share makes the blocks of a single image small enough for several workers,
+// as long as each keeps a useful number of pixels. Pointwise convolutions are
+// one row and shared out by channels, which reads the weights only once.
+func (g *strip) share(s *Shape) {
+	const least, pixels = 4, 64 // blocks, and pixels of one
+	if s.N*s.OD > 1 {
+		return
+	}
+	for g.rows > 1 && (s.P+g.rows-1)/g.rows < least && (g.rows-1)*g.cells >= pixels {
+		g.rows--
+	}
 }
 
 // bytes is the size of a strip, rounded up to cache lines, with room for
