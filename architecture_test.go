@@ -92,7 +92,7 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	written := map[string]int{}
-	row := regexp.MustCompile("(?m)^\\| ([0-9]) \\| ([^|]*) \\|")
+	row := regexp.MustCompile(`(?m)^\| ([0-9]) \| ([^|]*) \|`)
 	for _, m := range row.FindAllStringSubmatch(string(page), -1) {
 		for _, name := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(m[2], -1) {
 			written[strings.TrimSuffix(name[1], "/…")], _ = strconv.Atoi(m[1])
