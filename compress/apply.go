@@ -98,7 +98,7 @@ func (s *search) step(ctx context.Context, g *graph.Graph, st Step, key string) 
 		return nil, err
 	}
 	out, report, err := quantize.Static(ctx, g, l.Batches(ctx, 0), quantize.Options{
-		Calibrator: q.Calibrator, Target: q.Target, PerChannel: true, Equalize: q.Equalize, BiasCorrection: q.BiasCorrection,
+		Calibrator: q.Calibrator, Target: q.Target, PerChannel: true, ReduceRange: q.ReduceRange, Equalize: q.Equalize, BiasCorrection: q.BiasCorrection,
 		Float: q.Float, Threads: s.job.Threads,
 	})
 	if err != nil {

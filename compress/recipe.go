@@ -59,6 +59,7 @@ type QuantizeStep struct {
 	Calibrator     string   `yaml:"calibrator"`
 	Images         int      `yaml:"images"`
 	Target         string   `yaml:"target"`
+	ReduceRange    bool     `yaml:"reduce-range,omitempty"` // weights of 7 bits
 	Equalize       bool     `yaml:"equalize"`
 	BiasCorrection bool     `yaml:"bias-correction"`
 	Float          []string `yaml:"float,omitempty"` // nodes that stay float

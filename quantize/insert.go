@@ -143,10 +143,14 @@ func (s *inserter) weights(n *graph.Node) error {
 	if bias != nil {
 		b = bias.Data.Float32s()
 	}
+	most := 127
+	if s.options.ReduceRange {
+		most = 63
+	}
 	grids := make([]Grid, channels)
 	scales := make([]float32, channels)
 	for c := range grids {
-		grids[c] = Symmetric(bound[c], 127)
+		grids[c] = Symmetric(bound[c], most)
 		// The int32 bias must not overflow at the scale of the accumulator.
 		if b != nil {
 			if least := math.Abs(float64(b[c])) / float64(in.Scale) / (1 << 30); float64(grids[c].Scale) < least {

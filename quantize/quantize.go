@@ -28,6 +28,11 @@ type Options struct {
 	Target string
 	// PerChannel gives each output channel of the weights its own scale.
 	PerChannel bool
+	// ReduceRange gives weights 7 bits: products of pairs then fit the 16-bit
+	// sums of processors whose widest integer multiply-add is VPMADDUBSW
+	// (AVX2), which drawknife computes faster and other runtimes without the
+	// saturation that 8 bits meet there.
+	ReduceRange bool
 	// Equalize evens out the ranges of consecutive layers' channels first.
 	Equalize bool
 	// BiasCorrection takes the mean error that quantized weights make out of

@@ -418,3 +418,31 @@ func TestOddBiases(t *testing.T) {
 		}
 	}
 }
+
+// TestReduceRange checks that seven-bit weights use their range and that the
+// model still computes nearly the same.
+func TestReduceRange(t *testing.T) {
+	g := net(t, nets["residual"])
+	o := Defaults()
+	o.ReduceRange = true
+	q, report := static(t, g, o)
+	layers := 0
+	for _, n := range q.Nodes {
+		if !n.Is("Conv", "Gemm") {
+			continue
+		}
+		layers++
+		w := tensor.Data[int8](n.Inputs[1].Producer().Inputs[0].Data)
+		if lo, hi := slices.Min(w), slices.Max(w); lo < -63 || hi > 63 || max(-lo, hi) != 63 {
+			t.Errorf("%v: weights from %d to %d, want 63 at most and at least once", n, lo, hi)
+		}
+	}
+	if layers != 8 {
+		t.Errorf("%d layers, want 8", layers)
+	}
+	for _, l := range report.Layers {
+		if !(l.SQNR > 25) {
+			t.Errorf("%s: weights at %.1f dB, want more than 25", l.Node, l.SQNR)
+		}
+	}
+}

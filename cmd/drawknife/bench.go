@@ -102,7 +102,7 @@ func (c *benchCmd) Run(a *app) error {
 		defer end()
 		peer, version = b, v
 	}
-	ours, theirs, err := c.race(a, p, in, peer, r.Runs)
+	ours, theirs, err := c.race(a, p, in, peer, r.Runs, first[0])
 	if err != nil {
 		return err
 	}
@@ -130,37 +130,42 @@ func (c *benchCmd) Run(a *app) error {
 	return a.emit(r, r.print)
 }
 
-// race times our program and the peer alternately, in rounds of a few runs
-// each, so that both see the same machine.
-func (c *benchCmd) race(a *app, p *engine.Program, in []*tensor.Tensor, peer *ort.Bound, runs int) (ours, theirs []time.Duration, err error) {
+// race times our program and the peer alternately, in rounds of at least a
+// twentieth of a second, so that both see the same machine. The workers of
+// either spin for a while after a run, and those of the other must be woken
+// and spread over the CPUs first: a round begins with a pause, and with runs
+// that do not count.
+func (c *benchCmd) race(a *app, p *engine.Program, in []*tensor.Tensor, peer *ort.Bound, runs int, one time.Duration) (ours, theirs []time.Duration, err error) {
 	step, end := a.progress("bench", runs)
 	defer end()
 	out := p.NewOutputs()
-	const round = 10
+	const pause = 5 * time.Millisecond
+	round := int(min(max(50*time.Millisecond/max(one, 1), 1), 100))
+	uncounted := max(round/5, 1)
+	timed := func(n int, times []time.Duration, run func() error) ([]time.Duration, error) {
+		if peer != nil {
+			time.Sleep(pause)
+		}
+		for i := range n + uncounted {
+			start := time.Now()
+			if err := run(); err != nil {
+				return nil, err
+			}
+			if i >= uncounted {
+				times = append(times, time.Since(start))
+			}
+		}
+		return times, a.Err()
+	}
 	for done := 0; done < runs; done += round {
-		for i := range min(round, runs-done) + 1 {
-			start := time.Now()
-			if err := p.RunInto(a, in, out); err != nil {
-				return nil, nil, err
-			}
-			if i > 0 { // the first run of a round warms the caches again
-				ours = append(ours, time.Since(start))
-			}
-		}
-		for i := range min(round, runs-done) + 1 {
-			if peer == nil {
-				break
-			}
-			start := time.Now()
-			if err := peer.Run(); err != nil {
-				return nil, nil, err
-			}
-			if i > 0 {
-				theirs = append(theirs, time.Since(start))
-			}
-		}
-		if err := a.Err(); err != nil {
+		n := min(round, runs-done)
+		if ours, err = timed(n, ours, func() error { return p.RunInto(a, in, out) }); err != nil {
 			return nil, nil, err
+		}
+		if peer != nil {
+			if theirs, err = timed(n, theirs, peer.Run); err != nil {
+				return nil, nil, err
+			}
 		}
 		step(done)
 	}

@@ -28,6 +28,7 @@ type quantizeCmd struct {
 	Calibrator string   `help:"How activation ranges are chosen: minmax, percentile, mse, kl." default:"mse"`
 	Target     string   `help:"Conventions to follow: ort, tensorrt, openvino." default:"ort"`
 	PerTensor  bool     `help:"One scale for all output channels of a layer."`
+	Reduce     bool     `name:"reduce-range" help:"Weights of 7 bits: faster on processors without VNNI, and free of their saturation in other runtimes."`
 	Equalize   bool     `help:"Even out the channel ranges of consecutive layers first."`
 	NoBias     bool     `name:"no-bias-correction" help:"Leave the mean error of quantized weights in."`
 	Float      []string `help:"Names (patterns) of nodes that stay float." placeholder:"NAME"`
@@ -80,7 +81,7 @@ func (c *quantizeCmd) Run(a *app) error {
 	}
 	step, end := a.progress("calibrate", calib.Images())
 	q, report, err := quantize.Static(a, g, calib.Batches(a, 0), quantize.Options{
-		Calibrator: c.Calibrator, Target: c.Target, PerChannel: !c.PerTensor, Equalize: c.Equalize, BiasCorrection: !c.NoBias,
+		Calibrator: c.Calibrator, Target: c.Target, PerChannel: !c.PerTensor, ReduceRange: c.Reduce, Equalize: c.Equalize, BiasCorrection: !c.NoBias,
 		Float: c.Float, Threads: a.Threads, Requantize: c.Force, Progress: step,
 	})
 	end()

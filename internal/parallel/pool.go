@@ -96,9 +96,10 @@ func (p *Pool) For(n, grain int, body func(worker, lo, hi int)) {
 			break
 		}
 	}
+	// A worker that shares this CPU can only go on if it is let.
 	for i := 0; p.state.Load()&joined != 0; i++ {
 		if i > 1000 {
-			runtime.Gosched()
+			yield()
 		}
 	}
 	p.body = nil
@@ -146,7 +147,7 @@ func (p *Pool) work(worker int) {
 		}
 		if idle < spins {
 			if idle%256 == 255 {
-				runtime.Gosched()
+				yield()
 			}
 			continue
 		}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package parallel
+
+import "runtime"
+
+func yield() { runtime.Gosched() }
