@@ -15,40 +15,39 @@ const (
 	qBase      = 0
 	qOffs      = 8
 	qSteps     = 16
-	qClean     = 24
-	qWide      = 32
-	qW         = 40
-	qBias      = 48
-	qScale     = 56
-	qDst       = 64
-	qDstStride = 72
-	qTiles     = 80
-	qMode      = 88
-	qZero      = 96  // [16]int16
-	qLo        = 128 // [32]uint8
-	qHi        = 160 // [32]uint8
-	qFLo       = 192 // [16]float32
-	qFHi       = 256 // [16]float32
-	qLane      = 320 // [8]int32, the dword order that undoes lane-wise packing
-	qLow       = 352 // [16]int16 of 255
-	qOffsAt    = 384 // uintptr, the next tile's offsets
-	qDstAt     = 392 // uintptr, the next tile's output
-	qLines     = 400 // [7]unsafe.Pointer, depthwise from here on
-	qPixel     = 456
-	qTileStep  = 464
-	qChunks    = 472
-	qLastStep  = 480
-	qElem      = 488
-	qSrcAt     = 496 // uintptr, offset of the tile in its lines
-	qChunkAt   = 504 // uintptr, output of the chunk
-	qLeft      = 512 // int, chunks left
+	qCount     = 24
+	qW         = 32
+	qBias      = 40
+	qScale     = 48
+	qDst       = 56
+	qDstStride = 64
+	qTiles     = 72
+	qMode      = 80
+	qGroups    = 88  // [4]int, of one step to four
+	qZero      = 120 // [16]int16
+	qLo        = 152 // [32]uint8
+	qHi        = 184 // [32]uint8
+	qFLo       = 216 // [16]float32
+	qFHi       = 280 // [16]float32
+	qLane      = 344 // [8]int32, the dword order that undoes lane-wise packing
+	qOffsAt    = 376 // uintptr, the next tile's offsets
+	qDstAt     = 384 // uintptr, the next tile's output
+	qLines     = 392 // [7]unsafe.Pointer, depthwise from here on
+	qPixel     = 448
+	qTileStep  = 456
+	qChunks    = 464
+	qLastStep  = 472
+	qElem      = 480
+	qSrcAt     = 488 // uintptr, offset of the tile in its lines
+	qChunkAt   = 496 // uintptr, output of the chunk
+	qLeft      = 504 // int, chunks left
 )
 
 func emitQconv() {
+	for rows := 8; rows >= 1; rows-- {
+		qtile{rows: rows, vecs: 1}.emit()
+	}
 	for _, vecs := range []int{2, 1} {
-		for rows := 6; rows >= 1; rows-- {
-			qtile{rows: rows, vecs: vecs}.emit()
-		}
 		for rows := 8; rows >= 1; rows-- {
 			qtile{rows: rows, vecs: vecs, vnni: true}.emit()
 		}
@@ -66,15 +65,17 @@ func emitQconv() {
 // vectors of output channels, for a list of tiles that share the weights.
 //
 // A pixel is a pointer into the strip; the depth is a list of steps, offsets
-// that hold for every pixel, of four uint8 values each. A clean step is
-// VPMADDUBSW and VPMADDWD by ones: its weights are such that no pair of
-// products can leave an int16. A wide step has the weights as int16 and takes
-// the even and the odd values apart with VPMADDWD. Both are exact. With vnni,
-// every step is one VPDPBUSD.
+// that hold for every pixel, of four uint8 values each. AVX2 takes the steps
+// in groups of up to four: the VPMADDUBSW of the steps of a group are summed
+// as int16, which their weights do not let overflow, before VPMADDWD by ones
+// widens the sum. With vnni, every step is one VPDPBUSD.
 type qtile struct {
 	rows, vecs int
 	vnni       bool
 }
+
+// qgroup is the most steps of a group.
+const qgroup = 4
 
 func (t qtile) name() string {
 	if t.vnni {
@@ -109,7 +110,7 @@ func (t qtile) emit() {
 	for i := range rows {
 		rows[i] = GP64()
 	}
-	off, k, w, steps := GP64(), GP64(), GP64(), GP64()
+	off, k, w := GP64(), GP64(), GP64()
 
 	MOVQ(Mem{Base: a, Disp: qOffs}, off)
 	MOVQ(off, Mem{Base: a, Disp: qOffsAt})
@@ -118,29 +119,12 @@ func (t qtile) emit() {
 	Label(name + "_tile")
 	t.begin(a, rows, off, w)
 	MOVQ(Mem{Base: a, Disp: qW}, w)
-	MOVQ(Mem{Base: a, Disp: qSteps}, steps)
-	loop := func(label string, count, size int, step func(u int)) {
-		MOVQ(Mem{Base: a, Disp: count}, k)
-		unrolled(label, k, 2, func(n int) {
-			for u := 0; u < n; u++ {
-				MOVLQSX(Mem{Base: steps, Disp: 4 * u}, off)
-				step(u)
-			}
-			ADDQ(Imm(uint64(4*n)), steps)
-			ADDQ(U32(uint32(n*size)), w)
-		})
-	}
-	size := t.bytes() * t.vecs
 	if t.vnni {
-		loop(name, qClean, size, func(u int) { t.dot(rows, off, w, u*size) })
+		t.dots(a, rows, off, k, w)
 		t.load(a, off, w, k)
 		t.storeVNNI(a, off, w, k)
 	} else {
-		ones := ymm(15)
-		VPCMPEQW(ones, ones, ones)
-		VPSRLW(Imm(15), ones, ones)
-		loop(name, qClean, size, func(u int) { t.clean(rows, off, w, u*size) })
-		loop(name+"_wide", qWide, 2*size, func(u int) { t.wide(a, rows, off, w, 2*u*size) })
+		t.groups(a, rows, off, k, w)
 		t.load(a, off, w, k)
 		t.store(a, off, w, k)
 	}
@@ -177,6 +161,22 @@ func (t qtile) begin(a Register, rows []GPVirtual, offs, bias GPVirtual) {
 	}
 }
 
+// dots adds the steps by VPDPBUSD.
+func (t qtile) dots(a Register, rows []GPVirtual, off, k, w GPVirtual) {
+	steps := GP64()
+	MOVQ(Mem{Base: a, Disp: qSteps}, steps)
+	MOVQ(Mem{Base: a, Disp: qCount}, k)
+	size := t.bytes() * t.vecs
+	unrolled(t.name(), k, 2, func(n int) {
+		for u := 0; u < n; u++ {
+			MOVLQSX(Mem{Base: steps, Disp: 4 * u}, off)
+			t.dot(rows, off, w, u*size)
+		}
+		ADDQ(Imm(uint64(4*n)), steps)
+		ADDQ(U32(uint32(n*size)), w)
+	})
+}
+
 // dot adds a step of VPDPBUSD.
 func (t qtile) dot(rows []GPVirtual, off, w GPVirtual, disp int) {
 	used := t.rows * t.vecs
@@ -192,61 +192,47 @@ func (t qtile) dot(rows []GPVirtual, off, w GPVirtual, disp int) {
 	}
 }
 
-// clean adds a step whose pairs fit an int16. Weights are read from memory
-// where registers are short; the multiplications remain the bottleneck.
-func (t qtile) clean(rows []GPVirtual, off, w GPVirtual, disp int) {
-	const x, ones = 12, 15
-	fromMemory := t.rows == 6 && t.vecs == 2 || t.rows == 1
-	weights := func(j int) Op { return Mem{Base: w, Disp: disp + 32*j} }
-	if !fromMemory {
-		used := t.rows * t.vecs
-		for j := 0; j < t.vecs; j++ {
-			VMOVDQU(weights(j), ymm(used+j))
-		}
-		weights = func(j int) Op { return ymm(used + j) }
-	}
-	for i := range rows {
-		VPBROADCASTD(Mem{Base: rows[i], Index: off, Scale: 1}, ymm(x))
-		for j := 0; j < t.vecs; j++ {
-			VPMADDUBSW(weights(j), ymm(x), ymm(x+1+j))
-		}
-		for j := 0; j < t.vecs; j++ {
-			VPMADDWD(ymm(x+1+j), ymm(ones), ymm(x+1+j))
-			VPADDD(ymm(x+1+j), t.acc(i, j), t.acc(i, j))
-		}
+// groups adds the groups of steps, larger ones first. A group of n lies in
+// memory as n offsets and n vectors of weights.
+func (t qtile) groups(a Register, rows []GPVirtual, off, k, w GPVirtual) {
+	ones := ymm(15)
+	VPCMPEQW(ones, ones, ones)
+	VPSRLW(Imm(15), ones, ones)
+	offs := []GPVirtual{off, GP64(), GP64(), GP64()}
+	for n := qgroup; n >= 1; n-- {
+		label := fmt.Sprintf("%s_groups%d", t.name(), n)
+		MOVQ(Mem{Base: a, Disp: qGroups + 8*(n-1)}, k)
+		TESTQ(k, k)
+		JE(LabelRef(label + "_done"))
+		Label(label)
+		t.group(rows, offs[:n], w)
+		ADDQ(U32(uint32(36*n)), w)
+		DECQ(k)
+		JNE(LabelRef(label))
+		Label(label + "_done")
 	}
 }
 
-// wide adds a step with weights of int16, [even, odd][vector][channel][2].
-func (t qtile) wide(a Register, rows []GPVirtual, off, w GPVirtual, disp int) {
-	const x, product = 14, 15
-	used := t.rows * t.vecs
-	for odd := 0; odd < 2; odd++ {
-		for j := 0; j < t.vecs; j++ {
-			VMOVDQU(Mem{Base: w, Disp: disp + 32*(odd*t.vecs+j)}, ymm(used+j))
-		}
-		for i := range rows {
+// group adds a group of steps, pixel by pixel, with the weights in registers.
+func (t qtile) group(rows, offs []GPVirtual, w GPVirtual) {
+	const weights, x, sum, ones = 8, 13, 14, 15
+	n := len(offs)
+	for s, off := range offs {
+		MOVLQSX(Mem{Base: w, Disp: 4 * s}, off)
+		VMOVDQU(Mem{Base: w, Disp: 4*n + 32*s}, ymm(weights+s))
+	}
+	for i := range rows {
+		for s, off := range offs {
 			VPBROADCASTD(Mem{Base: rows[i], Index: off, Scale: 1}, ymm(x))
-			if odd == 1 {
-				VPSRLW(Imm(8), ymm(x), ymm(x))
-			} else {
-				VPAND(Mem{Base: a, Disp: qLow}, ymm(x), ymm(x))
+			if s == 0 {
+				VPMADDUBSW(ymm(weights), ymm(x), ymm(sum))
+				continue
 			}
-			for j := 0; j < t.vecs; j++ {
-				p := ymm(product)
-				if j == t.vecs-1 {
-					p = ymm(x)
-				}
-				VPMADDWD(ymm(used+j), ymm(x), p)
-			}
-			for j := 0; j < t.vecs; j++ {
-				p := ymm(product)
-				if j == t.vecs-1 {
-					p = ymm(x)
-				}
-				VPADDD(p, t.acc(i, j), t.acc(i, j))
-			}
+			VPMADDUBSW(ymm(weights+s), ymm(x), ymm(x))
+			VPADDW(ymm(x), ymm(sum), ymm(sum))
 		}
+		VPMADDWD(ymm(ones), ymm(sum), ymm(sum))
+		VPADDD(ymm(sum), t.acc(i, 0), t.acc(i, 0))
 	}
 }
 

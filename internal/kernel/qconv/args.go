@@ -7,20 +7,19 @@ type tileArgs struct {
 	base      unsafe.Pointer // the strip at the first channel of the group
 	offs      unsafe.Pointer // offset of each pixel from base
 	steps     unsafe.Pointer // offset of each step from a pixel
-	clean     int            // number of steps whose pairs fit an int16
-	wide      int            // number of steps that follow with weights of int16
+	count     int            // number of steps
 	w         unsafe.Pointer
 	bias      unsafe.Pointer
 	scale     unsafe.Pointer
-	dst       unsafe.Pointer // of the first pixel
-	dstStride int            // bytes between pixels
-	tiles     int            // tiles to compute; the kernel counts it down
-	mode      int            // form of the output: one of the modes
-	zero      [16]int16      // zero point of the output
-	lo, hi    [32]uint8      // clamp of bytes
-	flo, fhi  [16]float32    // clamp of floats
-	lane      [8]int32       // order of dwords that undoes lane-wise packing
-	low       [16]int16      // 255, the mask of even bytes
+	dst       unsafe.Pointer  // of the first pixel
+	dstStride int             // bytes between pixels
+	tiles     int             // tiles to compute; the kernel counts it down
+	mode      int             // form of the output: one of the modes
+	groups    [groupSteps]int // number of groups of one step, of two, … in w
+	zero      [16]int16       // zero point of the output
+	lo, hi    [32]uint8       // clamp of bytes
+	flo, fhi  [16]float32     // clamp of floats
+	lane      [8]int32        // order of dwords that undoes lane-wise packing
 
 	offsAt, dstAt uintptr // of the assembly
 
@@ -45,7 +44,7 @@ const (
 // newArgs fills in what never changes.
 func newArgs(p *Params) (a tileArgs) {
 	for j := range a.zero {
-		a.zero[j], a.flo[j], a.fhi[j], a.low[j] = int16(p.DstZero), p.FMin, p.FMax, 255
+		a.zero[j], a.flo[j], a.fhi[j] = int16(p.DstZero), p.FMin, p.FMax
 	}
 	for j := range a.lo {
 		a.lo[j], a.hi[j] = p.Min, p.Max

@@ -14,12 +14,12 @@ func TestTileArgs(t *testing.T) {
 	var a tileArgs
 	fields := map[string]uintptr{
 		"Base": unsafe.Offsetof(a.base), "Offs": unsafe.Offsetof(a.offs), "Steps": unsafe.Offsetof(a.steps),
-		"Clean": unsafe.Offsetof(a.clean), "Wide": unsafe.Offsetof(a.wide), "W": unsafe.Offsetof(a.w),
+		"Count": unsafe.Offsetof(a.count), "W": unsafe.Offsetof(a.w),
 		"Bias": unsafe.Offsetof(a.bias), "Scale": unsafe.Offsetof(a.scale), "Dst": unsafe.Offsetof(a.dst),
 		"DstStride": unsafe.Offsetof(a.dstStride), "Tiles": unsafe.Offsetof(a.tiles), "Mode": unsafe.Offsetof(a.mode),
 		"Zero": unsafe.Offsetof(a.zero), "Lo": unsafe.Offsetof(a.lo), "Hi": unsafe.Offsetof(a.hi),
 		"FLo": unsafe.Offsetof(a.flo), "FHi": unsafe.Offsetof(a.fhi), "Lane": unsafe.Offsetof(a.lane),
-		"Low": unsafe.Offsetof(a.low), "OffsAt": unsafe.Offsetof(a.offsAt), "DstAt": unsafe.Offsetof(a.dstAt),
+		"Groups": unsafe.Offsetof(a.groups), "OffsAt": unsafe.Offsetof(a.offsAt), "DstAt": unsafe.Offsetof(a.dstAt),
 		"Lines": unsafe.Offsetof(a.lines), "Pixel": unsafe.Offsetof(a.pixel), "TileStep": unsafe.Offsetof(a.tileStep),
 		"Chunks": unsafe.Offsetof(a.chunks), "LastStep": unsafe.Offsetof(a.lastStep), "Elem": unsafe.Offsetof(a.elem),
 		"SrcAt": unsafe.Offsetof(a.srcAt), "ChunkAt": unsafe.Offsetof(a.chunkAt), "Left": unsafe.Offsetof(a.left),

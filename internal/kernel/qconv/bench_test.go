@@ -32,6 +32,11 @@ var layers = []struct {
 	{"3x3_16_16_32", same(32, 16, 16, 3, 1, 1)},
 	{"3x3_32_32_16", same(16, 32, 32, 3, 1, 1)},
 	{"3x3_64_64_8", same(8, 64, 64, 3, 1, 1)},
+	{"3x3_8_8_32", same(32, 8, 8, 3, 1, 1)},
+	{"3x3_16_8_32", same(32, 16, 8, 3, 1, 1)},
+	{"3x3_8_16_32", same(32, 8, 16, 3, 1, 1)},
+	{"3x3_12_12_32", same(32, 12, 12, 3, 1, 1)},
+	{"3x3_24_24_16", same(16, 24, 24, 3, 1, 1)},
 	{"stem_7x7_3_64_224_s2", same(224, 3, 64, 7, 2, 1)},
 	{"stem_3x3_3_32_224_s2", same(224, 3, 32, 3, 2, 1)},
 	{"stem_3x3_3_16_32", same(32, 3, 16, 3, 1, 1)},
@@ -47,30 +52,39 @@ var layers = []struct {
 	{"dw7x7_96_56", same(56, 96, 96, 7, 1, 96)},
 }
 
+// spreads are distributions of weights: as trained weights are spread over 8
+// bits and over 7.
+var spreads = []struct {
+	name         string
+	sigma, limit float64
+}{{"8bit", 40, 127}, {"7bit", 19, 63}}
+
 // BenchmarkConv reports the speed of the fastest run, which a busy machine
 // disturbs least.
 func BenchmarkConv(b *testing.B) {
 	pool := parallel.New(1)
 	defer pool.Close()
 	for _, l := range layers {
-		b.Run(l.name, func(b *testing.B) {
-			rng := rand.New(rand.NewPCG(1, 1))
-			pr := newProblem(rng, l.s)
-			for i := range pr.p.Weights { // as trained weights are spread
-				pr.p.Weights[i] = int8(max(-127, min(127, 40*rng.NormFloat64())))
-			}
-			pr.p.WeightZero = nil
-			c := New(pr.s, pr.p)
-			scratch := make([]byte, c.Scratch(1))
-			dst := make([]uint8, pixels(&pr.s)*pr.s.DstStride)
-			b.ReportAllocs()
-			best := time.Hour
-			for b.Loop() {
-				start := time.Now()
-				c.Run(pool, dst, pr.src, scratch)
-				best = min(best, time.Since(start))
-			}
-			b.ReportMetric(2*float64(pr.s.MACs())/best.Seconds()/1e9, "best-GOP/s")
-		})
+		for _, spread := range spreads {
+			b.Run(l.name+"/"+spread.name, func(b *testing.B) {
+				rng := rand.New(rand.NewPCG(1, 1))
+				pr := newProblem(rng, l.s)
+				for i := range pr.p.Weights {
+					pr.p.Weights[i] = int8(max(-spread.limit, min(spread.limit, spread.sigma*rng.NormFloat64())))
+				}
+				pr.p.WeightZero = nil
+				c := New(pr.s, pr.p)
+				scratch := make([]byte, c.Scratch(1))
+				dst := make([]uint8, pixels(&pr.s)*pr.s.DstStride)
+				b.ReportAllocs()
+				best := time.Hour
+				for b.Loop() {
+					start := time.Now()
+					c.Run(pool, dst, pr.src, scratch)
+					best = min(best, time.Since(start))
+				}
+				b.ReportMetric(2*float64(pr.s.MACs())/best.Seconds()/1e9, "best-GOP/s")
+			})
+		}
 	}
 }

@@ -4,35 +4,45 @@
 
 package qconv
 
-// qtileAVX2x6x16 computes tiles of 6 pixels by 16 channels; a is a *tileArgs.
+// qtileAVX2x8x8 computes tiles of 8 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
-func qtileAVX2x6x16(a *byte)
+func qtileAVX2x8x8(a *byte)
 
-// qtileAVX2x5x16 computes tiles of 5 pixels by 16 channels; a is a *tileArgs.
+// qtileAVX2x7x8 computes tiles of 7 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
-func qtileAVX2x5x16(a *byte)
+func qtileAVX2x7x8(a *byte)
 
-// qtileAVX2x4x16 computes tiles of 4 pixels by 16 channels; a is a *tileArgs.
+// qtileAVX2x6x8 computes tiles of 6 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
-func qtileAVX2x4x16(a *byte)
+func qtileAVX2x6x8(a *byte)
 
-// qtileAVX2x3x16 computes tiles of 3 pixels by 16 channels; a is a *tileArgs.
+// qtileAVX2x5x8 computes tiles of 5 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
-func qtileAVX2x3x16(a *byte)
+func qtileAVX2x5x8(a *byte)
 
-// qtileAVX2x2x16 computes tiles of 2 pixels by 16 channels; a is a *tileArgs.
+// qtileAVX2x4x8 computes tiles of 4 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
-func qtileAVX2x2x16(a *byte)
+func qtileAVX2x4x8(a *byte)
 
-// qtileAVX2x1x16 computes tiles of 1 pixels by 16 channels; a is a *tileArgs.
+// qtileAVX2x3x8 computes tiles of 3 pixels by 8 channels; a is a *tileArgs.
 //
 //go:noescape
-func qtileAVX2x1x16(a *byte)
+func qtileAVX2x3x8(a *byte)
+
+// qtileAVX2x2x8 computes tiles of 2 pixels by 8 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVX2x2x8(a *byte)
+
+// qtileAVX2x1x8 computes tiles of 1 pixels by 8 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVX2x1x8(a *byte)
 
 // qtileVNNI8x32 computes tiles of 8 pixels by 32 channels; a is a *tileArgs.
 //
@@ -73,36 +83,6 @@ func qtileVNNI2x32(a *byte)
 //
 //go:noescape
 func qtileVNNI1x32(a *byte)
-
-// qtileAVX2x6x8 computes tiles of 6 pixels by 8 channels; a is a *tileArgs.
-//
-//go:noescape
-func qtileAVX2x6x8(a *byte)
-
-// qtileAVX2x5x8 computes tiles of 5 pixels by 8 channels; a is a *tileArgs.
-//
-//go:noescape
-func qtileAVX2x5x8(a *byte)
-
-// qtileAVX2x4x8 computes tiles of 4 pixels by 8 channels; a is a *tileArgs.
-//
-//go:noescape
-func qtileAVX2x4x8(a *byte)
-
-// qtileAVX2x3x8 computes tiles of 3 pixels by 8 channels; a is a *tileArgs.
-//
-//go:noescape
-func qtileAVX2x3x8(a *byte)
-
-// qtileAVX2x2x8 computes tiles of 2 pixels by 8 channels; a is a *tileArgs.
-//
-//go:noescape
-func qtileAVX2x2x8(a *byte)
-
-// qtileAVX2x1x8 computes tiles of 1 pixels by 8 channels; a is a *tileArgs.
-//
-//go:noescape
-func qtileAVX2x1x8(a *byte)
 
 // qtileVNNI8x16 computes tiles of 8 pixels by 16 channels; a is a *tileArgs.
 //

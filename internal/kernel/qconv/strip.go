@@ -75,14 +75,14 @@ func (g *strip) split(budget int) {
 	for g.rows > 1 && !fits(g.rows, g.cells) {
 		g.rows--
 	}
-	for g.cells > 6 && !fits(g.rows, g.cells) {
-		g.cells = (g.cells - 1) / 6 * 6
+	for g.cells > 8 && !fits(g.rows, g.cells) {
+		g.cells = (g.cells - 1) / 8 * 8
 	}
 	g.share(s)
 	g.bands, g.columns = (s.P+g.rows-1)/g.rows, (s.Q+g.cells-1)/g.cells
 	g.rows = (s.P + g.bands - 1) / g.bands // even out
 	if g.columns > 1 {
-		g.cells = ((s.Q+g.columns-1)/g.columns + 5) / 6 * 6
+		g.cells = ((s.Q+g.columns-1)/g.columns + 7) / 8 * 8
 		g.columns = (s.Q + g.cells - 1) / g.cells
 	}
 	all := s.N * s.OD

@@ -2,7 +2,6 @@ package qconv
 
 import (
 	"bytes"
-	"slices"
 	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/parallel"
@@ -19,8 +18,8 @@ type tiled struct {
 	offs    []int32 // of the pixels of a block, in the strip
 	panels  []panel
 	units   []unit
-	steps   []int32   // [panel][step], offsets from a pixel
-	weights []byte    // [panel], see packPanel
+	steps   []int32   // with vnni, [panel][step]: offsets from a pixel
+	weights []byte    // [panel], see packDots and packGroups
 	bias    []int32   // [panel][width]
 	scale   []float32 // [panel][width]
 	padding []byte    // a strip line of zero points
@@ -34,7 +33,7 @@ type isa struct {
 	rows  int  // most pixels of a tile
 	lanes int  // int32 in a vector
 	wide  int  // most vectors of channels of a tile
-	vnni  bool // no step needs wide weights
+	vnni  bool // every step is a sum of int32
 	// simulate stands in for the assembly in tests of what the CPU lacks.
 	simulate func(a *tileArgs, rows, vecs int)
 }
@@ -43,8 +42,9 @@ type isa struct {
 type panel struct {
 	group, k0, n int // n channels from k0; less than the width only in groups below one vector
 	vecs         int
-	clean, wide  int // number of steps of each kind
-	step, w, at  int // offsets into steps, weights, and bias and scale
+	count        int             // with vnni, number of steps
+	groups       [groupSteps]int // else, number of groups of one step, of two, …
+	step, w, at  int             // offsets into steps, weights, and bias and scale
 }
 
 // unit is a range of panels for one worker. Units never share a channel,
@@ -73,140 +73,6 @@ func mergeGroups(s *Shape, lanes int) int {
 		}
 	}
 	return s.Groups
-}
-
-// pack lays out panels and their weights.
-func (t *tiled) pack(groups, merge int) {
-	s := &t.c.shape
-	kg := s.K / groups
-	runs, length := t.g.runOffsets(s.C / groups)
-	for g := range groups {
-		for _, p := range splitChannels(kg, t.isa.lanes, t.isa.wide) {
-			p.group, p.k0 = g, p.k0+g*kg
-			p.step, p.w, p.at = len(t.steps), len(t.weights), len(t.bias)
-			u := unit{lo: len(t.panels), hi: len(t.panels) + 1, k0: p.k0, k1: p.k0 + p.n}
-			if last := len(t.units) - 1; last >= 0 && t.units[last].k1 > p.k0 {
-				t.units[last].hi, t.units[last].k1 = u.hi, u.k1
-			} else {
-				t.units = append(t.units, u)
-			}
-			t.packPanel(&p, groups, merge, runs, length)
-			t.panels = append(t.panels, p)
-		}
-	}
-}
-
-// splitChannels cuts k channels into panels of lanes to wide*lanes. The last
-// may overlap the one before rather than be partly empty.
-func splitChannels(k, lanes, wide int) []panel {
-	list := []panel{}
-	at := 0
-	for ; k-at >= lanes*wide; at += lanes * wide {
-		list = append(list, panel{k0: at, n: lanes * wide, vecs: wide})
-	}
-	for at < k {
-		vecs := (k - at + lanes - 1) / lanes
-		switch {
-		case k >= vecs*lanes:
-			at = k - vecs*lanes
-		case k > lanes:
-			vecs-- // the channels left over overlap in the next round
-		}
-		n := min(k-at, vecs*lanes)
-		list = append(list, panel{k0: at, n: n, vecs: vecs})
-		at += n
-	}
-	return list
-}
-
-// packPanel lays out the weights of a panel: for each clean step [channel][4]
-// int8, then for each wide step [even, odd][channel][2] int16. Steps that
-// multiply only by zero are left out.
-func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int) {
-	quads := (length + 3) / 4
-	dense := t.gather(p, groups, merge, len(runs), 4*quads)
-	width := p.vecs * t.isa.lanes
-	per := 4 * width
-	zero, wide := make([]bool, len(runs)*quads), make([]bool, len(runs)*quads)
-	for i := range zero {
-		w := dense[i*per : (i+1)*per]
-		zero[i] = !slices.ContainsFunc(w, nonzero)
-		wide[i] = !t.isa.vnni && !fitsPairs(w)
-	}
-	offset := func(i int) int32 { return runs[i/quads] + int32(i%quads*4) }
-	for i := range zero {
-		if zero[i] || wide[i] {
-			continue
-		}
-		// Weights beyond an int8 are the sum of those of several steps.
-		for rest := dense[i*per : (i+1)*per]; slices.ContainsFunc(rest, nonzero); {
-			p.clean++
-			t.steps = append(t.steps, offset(i))
-			for k, v := range rest {
-				part := max(-128, min(127, v))
-				t.weights = append(t.weights, byte(part))
-				rest[k] -= part
-			}
-		}
-	}
-	for i := range zero {
-		if zero[i] || !wide[i] {
-			continue
-		}
-		p.wide++
-		t.steps = append(t.steps, offset(i))
-		for odd := range 2 {
-			for j := range 2 * width {
-				v := dense[i*per+2*j+odd]
-				t.weights = append(t.weights, byte(v), byte(v>>8))
-			}
-		}
-	}
-	if len(t.steps) == p.step { // nothing but zeros
-		t.steps, t.weights = append(t.steps, 0), append(t.weights, 0)
-	}
-}
-
-func nonzero(v int16) bool { return v != 0 }
-
-// fitsPairs reports whether the weights are int8 and no two neighbours can
-// overflow an int16 when multiplied by uint8 values and added.
-func fitsPairs(w []int16) bool {
-	for i := 0; i < len(w); i += 2 {
-		a, b := int(w[i]), int(w[i+1])
-		if max(a, b) > 127 || max(a, 0)+max(b, 0) > 128 || min(a, 0)+min(b, 0) < -128 {
-			return false
-		}
-	}
-	return true
-}
-
-// gather returns the weights of a panel as [run][quad][channel][4], with its
-// bias and scale appended to those of the panels before.
-func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
-	s := &t.c.shape
-	width := p.vecs * t.isa.lanes
-	w := make([]int16, runs*length*width)
-	cm, cg, kg, ntaps := s.C/groups, s.C/s.Groups, s.K/s.Groups, taps(s)
-	perRun := ntaps / runs
-	for j := range p.n {
-		k := p.k0 + j
-		t.bias = append(t.bias, t.c.bias[k])
-		t.scale = append(t.scale, t.c.scale[k])
-		inner := k / kg % merge // the true group within the merged one
-		for tap := range ntaps {
-			for c := range cg {
-				x := tap%perRun*cm + inner*cg + c // within the run
-				at := (tap/perRun*length/4+x/4)*width*4 + j*4 + x%4
-				w[at] = t.c.w[(k*cg+c)*ntaps+tap]
-			}
-		}
-	}
-	for range width - p.n {
-		t.bias = append(t.bias, 0)
-		t.scale = append(t.scale, 0)
-	}
-	return w
 }
 
 func (t *tiled) name() string { return t.isa.name }
@@ -263,7 +129,7 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 		for i := u.lo; i < u.hi; i++ {
 			p := &t.panels[i]
 			a.base = unsafe.Pointer(&from[p.group*cg])
-			a.steps, a.clean, a.wide = unsafe.Pointer(&t.steps[p.step]), p.clean, p.wide
+			a.steps, a.count, a.groups = unsafe.Pointer(&t.steps[p.step]), p.count, p.groups
 			a.w = unsafe.Pointer(&t.weights[p.w])
 			a.bias, a.scale = unsafe.Pointer(&t.bias[p.at]), unsafe.Pointer(&t.scale[p.at])
 			at := b.first*s.DstStride + p.k0
@@ -280,17 +146,16 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 	}
 }
 
-// tiles runs a panel over count pixels.
+// tiles runs a panel over count pixels, in tiles of nearly the same size.
 func (t *tiled) tiles(a *tileArgs, count, vecs int) {
-	a.offs = unsafe.Pointer(&t.offs[0])
-	full := count / t.isa.rows
-	if a.tiles = full; full > 0 {
-		t.isa.run(a, t.isa.rows, vecs)
-	}
-	if rest := count % t.isa.rows; rest > 0 {
-		done := full * t.isa.rows
-		a.offs, a.dst, a.tiles = unsafe.Pointer(&t.offs[done]), unsafe.Add(a.dst, done*a.dstStride), 1
-		t.isa.run(a, rest, vecs)
+	n := (count + t.isa.rows - 1) / t.isa.rows
+	rows := (count + n - 1) / n
+	large := count - (rows-1)*n
+	a.offs, a.tiles = unsafe.Pointer(&t.offs[0]), large
+	t.isa.run(a, rows, vecs)
+	if done := large * rows; done < count {
+		a.offs, a.dst, a.tiles = unsafe.Pointer(&t.offs[done]), unsafe.Add(a.dst, done*a.dstStride), n-large
+		t.isa.run(a, rows-1, vecs)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 //go:generate sh -c "cd ../_asm && go run . qconv -out ../qconv/kernels_amd64.s -stubs ../qconv/kernels_amd64.go -pkg qconv"
 
 var (
-	avx2 = isa{name: "avx2 6x16", rows: 6, lanes: 8, wide: 2}
+	avx2 = isa{name: "avx2 8x8", rows: 8, lanes: 8, wide: 1}
 	vnni = isa{name: "vnni 8x32", rows: 8, lanes: 16, wide: 2, vnni: true}
 )
 
@@ -37,27 +37,8 @@ func (i *isa) run(args *tileArgs, rows, vecs int) {
 		vnni32(a, rows)
 	case i.vnni:
 		vnni16(a, rows)
-	case vecs == 2:
-		avx2x16(a, rows)
 	default:
 		avx2x8(a, rows)
-	}
-}
-
-func avx2x16(a *byte, rows int) {
-	switch rows {
-	case 1:
-		qtileAVX2x1x16(a)
-	case 2:
-		qtileAVX2x2x16(a)
-	case 3:
-		qtileAVX2x3x16(a)
-	case 4:
-		qtileAVX2x4x16(a)
-	case 5:
-		qtileAVX2x5x16(a)
-	default:
-		qtileAVX2x6x16(a)
 	}
 }
 
@@ -73,8 +54,12 @@ func avx2x8(a *byte, rows int) {
 		qtileAVX2x4x8(a)
 	case 5:
 		qtileAVX2x5x8(a)
-	default:
+	case 6:
 		qtileAVX2x6x8(a)
+	case 7:
+		qtileAVX2x7x8(a)
+	default:
+		qtileAVX2x8x8(a)
 	}
 }
 
