@@ -111,7 +111,7 @@ func (j *Job) Run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	searchErr := s.run(ctx)
-	if searchErr != nil && (ctx.Err() == nil || s.best() == nil) {
+	if searchErr != nil && (ctx.Err() == nil || len(s.ranked()) == 0) {
 		return nil, searchErr
 	}
 	// What is left must finish even after an interruption.

@@ -5,17 +5,26 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/measure"
 	"github.com/drawknife/drawknife/onnx"
-	"github.com/drawknife/drawknife/prune"
 )
 
-// descend looks for the smallest network that keeps to the budget: it halves
-// the interval between shares of MACs known to be good and known to be too
-// small, training each network on the way for an equal part of the time left.
+// floor is the least share of MACs that the search goes down to.
+const floor = 0.12
+
+// rung is a trained network of the family that the search walks down.
+type rung struct {
+	share float64    // of the original's MACs
+	float *candidate // nil: the original
+	best  *candidate // the best that quantization made of it
+}
+
+// descend looks for the smallest network that keeps to the budget. It goes
+// down one family: every network begins with the weights of the smallest one
+// that met the budget so far, so that what training repaired stays repaired.
+// How far down a step goes is guessed from what the last one cost.
 func (s *search) descend(ctx context.Context) error {
-	const floor = 0.12
-	low, high := floor, 1.0
 	if b := s.job.Budget; b.LatencyMs > 0 || b.MACs > 0 || b.Bytes > 0 {
 		share, err := decide(s, "widest share", func() (float64, error) { return s.widest(ctx) })
 		if err != nil {
@@ -26,85 +35,106 @@ func (s *search) descend(ctx context.Context) error {
 		} else {
 			// The widest network within the limits is the most accurate one:
 			// most of the time goes to it.
-			return s.grow(ctx, share, s.left()*8/10)
+			_, err := s.pruned(ctx, rung{share: 1}, share, s.left()*8/10)
+			return err
 		}
 	}
-	rounds, err := decide(s, "rounds", s.rounds)
+	epoch, rounds, err := s.rounds(ctx)
 	if err != nil {
 		return err
 	}
+	low, high := floor, rung{share: 1} // too small, and good
+	share := s.firstShare(epoch, rounds)
+	if share, err = decide(s, "first share", func() (float64, error) { return share, nil }); err != nil {
+		return err
+	}
+	from := high
 	for i := range rounds {
-		// By no more than 15 % at a time: a network that falls far short teaches
-		// little about where the limit is.
-		share := max((low+high)/2, high-0.15)
-		if low > floor {
-			share = (low + high) / 2
-		}
-		if i == 0 {
-			if share, err = decide(s, "first share", func() (float64, error) { return s.firstShare(rounds), nil }); err != nil {
-				return err
-			}
-		}
-		t, err := s.pruned(ctx, share, s.left()/time.Duration(rounds-i))
+		r, err := s.pruned(ctx, from, share, s.left()/time.Duration(rounds-i))
 		if err != nil {
 			return err
 		}
-		if s.meets(&t.Trial) {
-			high = share
-		} else {
-			low = share
+		drop := s.baseline - r.best.Top1
+		switch met := s.meets(&r.best.Trial); {
+		case met:
+			high, from = r, r
+			share = nextShare(share, drop, s.job.Budget.MaxDrop, low, 0.93*share)
+		case drop < 1.3*s.job.Budget.MaxDrop && from.share != share && s.canTrain:
+			from = r // nearly: it gets another training
+		default:
+			low, from = max(low, share), high
+			share = nextShare(share, drop, s.job.Budget.MaxDrop, low, high.share)
 		}
-		if high-low < 0.04 || s.left() < time.Second {
+		if high.share-low < 0.03 || s.left() < time.Second {
 			break
 		}
 	}
 	return nil
 }
 
+// nextShare guesses the share of MACs at which the drop comes near to the one
+// allowed, between one that is too small and one that is surely good. The drop
+// is taken to grow as 1/share − 1; an eighth of what is allowed stays in hand.
+func nextShare(share, drop, allowed, low, high float64) float64 {
+	guess := low
+	if share < 1 && drop > 0 {
+		per := drop / (1/share - 1)
+		guess = 1 / (1 + 0.875*allowed/per)
+	}
+	guess = max(guess, 0.65*share) // a network that falls far short teaches little
+	if low > floor {
+		guess = max(guess, low+0.3*(high-low))
+		high -= 0.2 * (high - low)
+	}
+	return min(guess, high)
+}
+
 // usefulSteps is the least number of steps of training that repairs a pruned
 // network; it matters for small data, where an epoch has few steps.
 const usefulSteps = 400
 
-// stepTime estimates a step of fine-tuning.
-func (s *search) stepTime() time.Duration {
-	return s.epoch / time.Duration(max(s.job.Train.Len()/s.batch(), 1))
+// rounds is the number of networks to train, with the time that an epoch of
+// the original would take: as many as get a useful training each, at least
+// one, at most five.
+func (s *search) rounds(ctx context.Context) (epoch time.Duration, rounds int, err error) {
+	if !s.canTrain {
+		return 0, 4, nil
+	}
+	epoch, err = decide(s, "an epoch", func() (time.Duration, error) { return s.trainingTime(ctx, s.job.Graph) })
+	if err != nil {
+		if ctx.Err() != nil {
+			return 0, 0, err
+		}
+		s.warnings = append(s.warnings, fmt.Sprintf("fine-tuning is not possible: %v", err))
+		s.canTrain = false
+		return 0, 4, nil
+	}
+	rounds, err = decide(s, "rounds", func() (int, error) {
+		useful := max(epoch*2, s.stepTime(epoch)*usefulSteps)
+		return min(max(int(s.left()/max(useful, time.Second)), 1), 5), nil
+	})
+	return epoch, rounds, err
 }
 
-// rounds is the number of networks to train: as many as get a useful training
-// each, at least one, at most four.
-func (s *search) rounds() (int, error) {
-	if !s.canTrain {
-		return 4, nil
-	}
-	if s.epoch == 0 {
-		s.epoch = s.epochTime()
-	}
-	useful := max(s.epoch*3/2, s.stepTime()*usefulSteps)
-	return min(max(int(s.left()/max(useful, time.Second)), 1), 4), nil
+// stepTime is how long a step takes if an epoch takes so long.
+func (s *search) stepTime(epoch time.Duration) time.Duration {
+	return epoch / time.Duration(max(s.job.Train.Len()/s.batch(), 1))
 }
 
 // firstShare is where to begin: the more training a network gets, the smaller
-// it can be. 55 % of the MACs is where networks of this kind usually end up.
-func (s *search) firstShare(rounds int) float64 {
+// it can be.
+func (s *search) firstShare(epoch time.Duration, rounds int) float64 {
 	if !s.canTrain {
 		return 0.85
 	}
 	each := s.left() / time.Duration(rounds)
-	switch epochs := float64(each) / float64(max(s.epoch, 1)); {
+	switch epochs := float64(each) / float64(max(epoch, 1)); {
 	case epochs < 1:
 		return 0.8
-	case epochs < 3 || each < 2*usefulSteps*s.stepTime():
+	case epochs < 2 || each < 2*usefulSteps*s.stepTime(epoch):
 		return 0.7
 	}
-	return 0.55
-}
-
-// epochTime estimates an epoch of fine-tuning from the latency of one image:
-// a step costs about three runs forward, batches run somewhat faster, and the
-// teacher adds a run forward.
-func (s *search) epochTime() time.Duration {
-	perImage := time.Duration(s.before.MedianMs * float64(time.Millisecond) * 4)
-	return perImage * time.Duration(s.job.Train.Len())
+	return 0.6
 }
 
 // widest finds the largest share of MACs whose quantized network, untrained,
@@ -156,69 +186,128 @@ func (s *search) widest(ctx context.Context) (float64, error) {
 	return low, nil
 }
 
-// grow trains the network of the given share for the given time.
-func (s *search) grow(ctx context.Context, share float64, time time.Duration) error {
-	_, err := s.pruned(ctx, share, time)
-	return err
-}
+// gradual is the ratio of MACs beyond which a network is pruned in two stages
+// with training between them: the smaller the steps, the less is forgotten.
+const gradual = 0.65
 
-// pruned builds, trains and quantizes the network of a share of the MACs, and
-// returns the better of its two trials, float and 8-bit.
-func (s *search) pruned(ctx context.Context, share float64, budget time.Duration) (*candidate, error) {
-	keep, err := s.shares(share)
-	if err != nil {
-		return nil, err
+// pruned prunes a network further, to a share of the original's MACs, trains
+// it for the time given and quantizes it. At the same share it only trains on.
+func (s *search) pruned(ctx context.Context, from rung, share float64, budget time.Duration) (rung, error) {
+	var steps []Step
+	if from.float != nil {
+		steps = from.float.steps
+	}
+	if ratio := share / from.share; ratio < gradual && s.canTrain {
+		half, err := s.train(ctx, steps, (share+from.share)/2, budget/4)
+		if err != nil {
+			return rung{}, err
+		}
+		steps, budget = half, budget*3/4
 	}
 	name := fmt.Sprintf("%.0f %% of MACs", 100*share)
-	s.job.say("pruning to %s", name)
-	steps := []Step{{Prune: &PruneStep{Score: "l1", Keep: keep}}}
-	if hasNorm(s.job.Graph) {
-		steps = append(steps, Step{Norm: &NormStep{Images: min(normImages, s.job.Train.Len())}})
+	if share < from.share {
+		s.job.say("pruning to %s", name)
+	} else {
+		s.job.say("training on at %s", name)
+		name += ", trained on"
 	}
-	epochs, err := decide(s, "epochs at "+name, func() (float64, error) { return s.epochs(ctx, keep, budget), ctx.Err() })
+	var err error
+	if share < from.share {
+		steps, err = s.train(ctx, steps, share, budget)
+	} else {
+		steps, err = s.finetuned(ctx, steps, budget)
+	}
 	if err != nil {
-		return nil, err
-	}
-	if epochs > 0 {
-		steps = append(steps, s.finetuneStep(epochs))
+		return rung{}, err
 	}
 	float, err := s.try(ctx, name+", float32", steps)
 	if err != nil {
-		return nil, err
+		return rung{}, err
 	}
+	best, err := s.quantized(ctx, name+", int8", steps, float)
+	return rung{share, float, best}, err
+}
+
+// quantized tries the network that steps make in 8 bits: with some layers in
+// float and, where seven bits were chosen and fall short, with weights of eight.
+// It returns the best of these trials, or the float one if that is as quick.
+func (s *search) quantized(ctx context.Context, name string, steps []Step, float *candidate) (*candidate, error) {
 	steps = append(steps[:len(steps):len(steps)], s.quantizeStep(nil))
-	quant, err := s.try(ctx, name+", int8", steps)
+	best, err := s.try(ctx, name, steps)
 	if err != nil {
 		return nil, err
 	}
-	mixed, err := s.mixed(ctx, name+", int8", steps, float, quant)
-	if err != nil {
-		return nil, err
-	}
-	best := float
-	for _, t := range []*candidate{quant, mixed} {
-		if t != nil && s.excess(&t.Trial) <= s.excess(&best.Trial) {
-			best = t
+	consider := func(c *candidate) {
+		if c != nil && s.excess(&c.Trial) < s.excess(&best.Trial) {
+			best = c
 		}
+	}
+	mixed, err := s.mixed(ctx, name, steps, float, best)
+	if err != nil {
+		return nil, err
+	}
+	consider(mixed)
+	if s.reduce && !s.meets(&best.Trial) {
+		eight := s.quantizeStep(nil)
+		eight.Quantize.ReduceRange = false
+		c, err := s.try(ctx, name+", 8-bit weights", append(steps[:len(steps)-1:len(steps)-1], eight))
+		if err != nil {
+			return nil, err
+		}
+		consider(c)
+	}
+	if float.Ms <= best.Ms {
+		consider(float)
 	}
 	return best, nil
 }
 
-// epochs is how many epochs of fine-tuning fit into the time, in steps of a
-// hundredth, 0 if the data have no labels. The speed is measured once on the
-// pruned network and then scaled.
-func (s *search) epochs(ctx context.Context, keep map[string]int, budget time.Duration) float64 {
-	if !s.canTrain {
-		return 0
-	}
-	g, _, err := prune.To(s.job.Graph, "l1", keep)
+// train adds to steps those that prune to a share of the MACs and train for
+// the time given.
+func (s *search) train(ctx context.Context, steps []Step, share float64, budget time.Duration) ([]Step, error) {
+	keep, err := s.shares(share)
 	if err != nil {
-		return 0
+		return nil, err
 	}
+	steps = append(steps[:len(steps):len(steps)], Step{Prune: &PruneStep{Score: "l1", Keep: keep}})
+	if hasNorm(s.job.Graph) {
+		steps = append(steps, Step{Norm: &NormStep{Images: min(normImages, s.job.Train.Len())}})
+	}
+	return s.finetuned(ctx, steps, budget)
+}
+
+// finetuned adds fine-tuning for the time given to steps, if that is possible,
+// and carries them out.
+func (s *search) finetuned(ctx context.Context, steps []Step, budget time.Duration) ([]Step, error) {
+	if !s.canTrain {
+		return steps, nil
+	}
+	r := s.recipe
+	r.Steps = steps
+	epochs, err := decide(s, "epochs after "+r.key(len(steps)), func() (float64, error) {
+		g, err := s.apply(ctx, steps)
+		if err != nil {
+			return 0, err
+		}
+		return s.epochs(ctx, g, budget), ctx.Err()
+	})
+	if err != nil || epochs == 0 {
+		return steps, err
+	}
+	steps = append(steps[:len(steps):len(steps)], s.finetuneStep(epochs))
+	_, err = s.apply(ctx, steps)
+	return steps, err
+}
+
+// epochs is how many epochs of fine-tuning g fit into the time, in steps of a
+// hundredth, 0 if it cannot be trained. The speed is measured on a few steps.
+func (s *search) epochs(ctx context.Context, g *graph.Graph, budget time.Duration) float64 {
 	per, err := s.trainingTime(ctx, g)
 	if err != nil {
-		s.warnings = append(s.warnings, fmt.Sprintf("fine-tuning is not possible: %v", err))
-		s.canTrain = false
+		if ctx.Err() == nil {
+			s.warnings = append(s.warnings, fmt.Sprintf("fine-tuning is not possible: %v", err))
+			s.canTrain = false
+		}
 		return 0
 	}
 	e := float64(int(float64(budget)*0.9/float64(per)*100)) / 100

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -50,9 +51,9 @@ func (s *search) finish(ctx context.Context) (*Result, error) {
 	if err := s.retime(ctx); err != nil {
 		return nil, err
 	}
-	best := s.best()
-	if best == nil {
-		return nil, fmt.Errorf("compress: no candidate was found")
+	best, acc, err := s.confirm(ctx)
+	if err != nil {
+		return nil, err
 	}
 	best.Chosen = true
 	j.say("chosen: %s", best.Name)
@@ -63,11 +64,6 @@ func (s *search) finish(ctx context.Context) (*Result, error) {
 	r := &Result{Version: j.Version, Command: j.Command, Model: j.Model, Data: j.Data, Digest: s.recipe.Data, Images: j.Test.Len(),
 		Machine: machine(), Threads: j.Threads, Seed: j.Seed, Budget: j.Budget, Before: s.before, Recipe: string(recipe),
 		Warnings: append([]string{}, s.warnings...), Sensitivity: s.curves}
-	acc, _, err := measure.Accuracy(ctx, g, j.Test, s.pre, measure.Options{Threads: j.Threads,
-		Progress: func(n int) { j.progress("final measurement", n, j.Test.Len()) }})
-	if err != nil {
-		return nil, err
-	}
 	r.After.Top1, r.After.Top5, r.After.Loss = acc.Top1(), acc.Top5(), acc.Loss()
 	if err := r.After.Cost(g); err != nil {
 		return nil, err
@@ -115,6 +111,45 @@ func (s *search) finish(ctx context.Context) (*Result, error) {
 		(b.Bytes == 0 || r.After.FileBytes <= b.Bytes) && (b.MACs == 0 || r.After.MACs <= b.MACs)
 	r.Outputs = []string{path, filepath.Join(j.Dir, RecipeFile), filepath.Join(j.Dir, JSONFile), filepath.Join(j.Dir, HTMLFile)}
 	return r, nil
+}
+
+// mostConfirmed is the number of candidates that may be measured on all test
+// images before the first is handed over after all.
+const mostConfirmed = 5
+
+// confirm measures the best candidate on all test images. If it loses more
+// there than the budget allows, the next best takes its place, as long as it
+// met the budget on the images of the search.
+func (s *search) confirm(ctx context.Context) (*candidate, *metrics.Classification, error) {
+	j := s.job
+	list := s.ranked()
+	if len(list) == 0 {
+		return nil, nil, errors.New("compress: no candidate was found")
+	}
+	var first *metrics.Classification
+	for i, c := range list[:min(len(list), mostConfirmed)] {
+		if i > 0 && !s.meets(&c.Trial) {
+			break
+		}
+		g, err := s.apply(ctx, c.steps)
+		if err != nil {
+			return nil, nil, err
+		}
+		acc, _, err := measure.Accuracy(ctx, g, j.Test, s.pre, measure.Options{Threads: j.Threads,
+			Progress: func(n int) { j.progress("final measurement", n, j.Test.Len()) }})
+		if err != nil {
+			return nil, nil, err
+		}
+		if drop := s.before.Top1 - acc.Top1(); drop <= j.Budget.MaxDrop+1e-9 {
+			return c, acc, nil
+		} else {
+			j.say("%s: loses %.2f points on all test images", c.Name, drop)
+		}
+		if i == 0 {
+			first = acc
+		}
+	}
+	return list[0], first, nil
 }
 
 // unseen compares the two models on the test images that the search did not

@@ -67,7 +67,8 @@ type Feasible struct {
 type Trial struct {
 	Name     string  `json:"name"`
 	Key      string  `json:"key"`
-	Top1     float64 `json:"top1"` // on the images that the search selects by
+	Top1     float64 `json:"top1"`   // on the images that the search selects by
+	Images   int     `json:"images"` // how many those are
 	Ms       float64 `json:"median_ms"`
 	Bytes    int64   `json:"weight_bytes"`
 	File     int64   `json:"file_bytes"`
@@ -90,7 +91,8 @@ type Curve struct {
 type Point struct {
 	Keep int     `json:"keep"`
 	Top1 float64 `json:"top1"`
-	MACs int64   `json:"macs"` // of the whole model then
+	MACs int64   `json:"macs"`         // of the whole model then
+	Ms   float64 `json:"ms,omitempty"` // of the whole model in 8-bit integers; 0 if not measured
 }
 
 // Layer compares one layer before and after.

@@ -11,7 +11,8 @@ import (
 // retime measures the latencies of the original and of all candidates anew, in
 // turn. The search measures each one when it is made, minutes apart, and a
 // machine that has other work to do is not equally fast at all times: numbers
-// that choose one candidate over another must come from the same moment.
+// that choose one candidate over another must come from the same moment. They
+// are the shortest times, in proportion to the original's.
 func (s *search) retime(ctx context.Context) error {
 	var models []*graph.Graph
 	var trials []*candidate
@@ -28,12 +29,12 @@ func (s *search) retime(ctx context.Context) error {
 		}
 		models, trials = append(models, g), append(trials, t)
 	}
-	times, err := measure.Latency(ctx, s.job.Threads, models...)
+	times, err := measure.Fastest(ctx, s.job.Threads, models...)
 	if err != nil {
 		return err
 	}
 	for i, t := range trials {
-		t.Ms = float64(times[i].Nanoseconds()) / 1e6
+		t.Ms = s.before.MedianMs * float64(times[i]) / float64(times[0])
 	}
 	return nil
 }

@@ -1,15 +1,14 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/drawknife/drawknife/data"
@@ -22,11 +21,12 @@ import (
 
 // Sizes of the samples that the search works with.
 const (
-	selectImages = 2000 // to choose between candidates
-	scanImages   = 500  // for each point of the sensitivity scan
-	calibImages  = 256  // to calibrate on
-	provenance   = 4096 // bytes of the recipe that the final file holds besides
-	normImages   = 2048 // to measure batch normalisation's statistics on
+	leastImages = 1000 // to choose between candidates, if there are twice as many
+	mostImages  = 5000
+	scanImages  = 500  // for each point of the sensitivity scan
+	calibImages = 256  // to calibrate on
+	provenance  = 4096 // bytes of the recipe that the final file holds besides
+	normImages  = 2048 // to measure batch normalisation's statistics on
 )
 
 // search is a job in progress.
@@ -47,7 +47,7 @@ type search struct {
 	trials    []*candidate
 	warnings  []string
 	canTrain  bool
-	epoch     time.Duration // how long one epoch of fine-tuning takes
+	reduce    bool // weights of 7 bits are faster here
 	journal   journal
 }
 
@@ -74,12 +74,6 @@ func newSearch(ctx context.Context, j *Job) (*search, error) {
 		return nil, fmt.Errorf("compress: training images: %w", err)
 	}
 	s.recipe = Recipe{Version: 1, Model: j.Model, Digest: digest(model), Data: train, Seed: j.Seed}
-	// Half of the test images at most choose: the others tell whether the
-	// choice holds on images that played no part in it.
-	for n, i := min(selectImages, max(j.Test.Len()/2, min(j.Test.Len(), 200))), 0; i < n; i++ {
-		s.chosen = append(s.chosen, i*j.Test.Len()/n)
-	}
-	s.selection = data.Subset(j.Test, s.chosen)
 	labelled := 0
 	for i := range min(j.Train.Len(), 100) {
 		if j.Train.Label(i) >= 0 {
@@ -99,12 +93,7 @@ func (s *search) run(ctx context.Context) error {
 		return err
 	}
 	s.job.say("original: %.2f %% top-1, %.3f ms", s.before.Top1, s.before.MedianMs)
-	steps := []Step{s.quantizeStep(nil)}
-	quant, err := s.try(ctx, "int8", steps)
-	if err != nil {
-		return err
-	}
-	if _, err := s.mixed(ctx, "int8", steps, s.trials[0], quant); err != nil {
+	if err := s.integers(ctx); err != nil {
 		return err
 	}
 	groups, frozen, err := prune.Candidates(s.inferred(), prune.Options{})
@@ -120,6 +109,36 @@ func (s *search) run(ctx context.Context) error {
 		return err
 	}
 	return s.descend(ctx)
+}
+
+// integers tries the original in 8 bits, with weights of 8 and of 7 bits.
+func (s *search) integers(ctx context.Context) error {
+	steps := []Step{s.quantizeStep(nil)}
+	quant, err := s.try(ctx, "int8", steps)
+	if err != nil {
+		return err
+	}
+	if _, err := s.mixed(ctx, "int8", steps, s.trials[0], quant); err != nil {
+		return err
+	}
+	narrow := s.quantizeStep(nil)
+	narrow.Quantize.ReduceRange = true
+	if _, err := s.try(ctx, "int8, 7-bit weights", []Step{narrow}); err != nil {
+		return err
+	}
+	s.reduce, err = decide(s, "7-bit weights", func() (bool, error) {
+		wide, err := s.apply(ctx, steps)
+		if err != nil {
+			return false, err
+		}
+		seven, err := s.apply(ctx, []Step{narrow})
+		if err != nil {
+			return false, err
+		}
+		ms, err := measure.Fastest(ctx, s.job.Threads, wide, seven)
+		return err == nil && float64(ms[1]) < 0.97*float64(ms[0]), err
+	})
+	return err
 }
 
 // inferred is a copy of the original with all shapes known.
@@ -149,11 +168,34 @@ func (s *search) measureOriginal(ctx context.Context) error {
 		return err
 	}
 	s.before.MedianMs = float64(ms[0].Nanoseconds()) / 1e6
+	if err := s.choose(ms[0]); err != nil {
+		return err
+	}
 	if s.baseline, err = s.accuracy(ctx, j.Graph, s.selection); err != nil {
 		return err
 	}
-	s.trials = append(s.trials, &candidate{Trial: Trial{Name: "original", Key: "original", Top1: s.baseline, Ms: s.before.MedianMs,
+	s.trials = append(s.trials, &candidate{Trial: Trial{Name: "original", Key: "original", Top1: s.baseline, Images: len(s.chosen), Ms: s.before.MedianMs,
 		Bytes: s.before.WeightBytes, File: s.before.FileBytes, MACs: s.before.MACs, Params: s.before.Params, Original: true}})
+	return nil
+}
+
+// choose picks the test images that choose between candidates: half of all at
+// most, so that the others tell whether the choice holds on images that played
+// no part in it, and no more than a two-hundredth of the time can evaluate.
+func (s *search) choose(perImage time.Duration) error {
+	all := s.job.Test.Len()
+	n, err := decide(s, "images to choose by", func() (int, error) {
+		affordable := int(s.job.Time / 200 / max(perImage, 1))
+		return min(max(affordable, leastImages), mostImages, max(all/2, min(all, 200))), nil
+	})
+	if err != nil {
+		return err
+	}
+	n = min(max(n, 1), all)
+	for i := range n {
+		s.chosen = append(s.chosen, i*all/n)
+	}
+	s.selection = data.Subset(s.job.Test, s.chosen)
 	return nil
 }
 
@@ -166,7 +208,7 @@ func (s *search) accuracy(ctx context.Context, g *graph.Graph, ds data.Dataset) 
 }
 
 func (s *search) quantizeStep(float []string) Step {
-	return Step{Quantize: &QuantizeStep{Calibrator: "mse", Images: min(calibImages, s.job.Train.Len()), Target: "ort", BiasCorrection: true, Float: float}}
+	return Step{Quantize: &QuantizeStep{Calibrator: "mse", Images: min(calibImages, s.job.Train.Len()), Target: "ort", ReduceRange: s.reduce, BiasCorrection: true, Float: float}}
 }
 
 // try builds a candidate, measures it and adds it to the trials. What was
@@ -182,7 +224,7 @@ func (s *search) try(ctx context.Context, name string, steps []Step) (*candidate
 	}
 	c := &candidate{steps: steps}
 	note := filepath.Join(s.job.Dir, workDir, key+".json")
-	if b, err := os.ReadFile(note); err == nil && json.Unmarshal(b, &c.Trial) == nil && c.Key == key {
+	if b, err := os.ReadFile(note); err == nil && json.Unmarshal(b, &c.Trial) == nil && c.Key == key && c.Images == len(s.chosen) {
 		s.trials = append(s.trials, c)
 		s.job.say("%s: %.2f %% top-1, %.3f ms (from the last run)", c.Name, c.Top1, c.Ms)
 		return c, nil
@@ -196,12 +238,12 @@ func (s *search) try(ctx context.Context, name string, steps []Step) (*candidate
 		return nil, err
 	}
 	// Timed beside the original: a machine that is slower now slows both.
-	ms, err := measure.Latency(ctx, s.job.Threads, s.job.Graph, g)
+	ms, err := measure.Fastest(ctx, s.job.Threads, s.job.Graph, g)
 	if err != nil {
 		return nil, err
 	}
 	cost := g.Cost()
-	c.Trial = Trial{Name: name, Key: key, Top1: top1, Ms: s.before.MedianMs * float64(ms[1]) / float64(ms[0]), Bytes: cost.WeightBytes, MACs: cost.MACs, Params: cost.Params}
+	c.Trial = Trial{Name: name, Key: key, Top1: top1, Images: len(s.chosen), Ms: s.before.MedianMs * float64(ms[1]) / float64(ms[0]), Bytes: cost.WeightBytes, MACs: cost.MACs, Params: cost.Params}
 	if st, err := os.Stat(s.file(key)); err == nil {
 		c.File = st.Size()
 	}
@@ -236,164 +278,23 @@ func (s *search) excess(t *Trial) float64 {
 	return max(s.baseline-t.Top1-b.MaxDrop-1e-9, 0)/10 + over(t.Ms, b.LatencyMs) + over(float64(t.File+provenance), float64(b.Bytes)) + over(float64(t.MACs), float64(b.MACs))
 }
 
-// best is the candidate to hand over: among those that meet the budget the
-// fastest or, if a latency was asked for, the most accurate; else the one
-// nearest to the budget. Nil if there is none but the original.
-func (s *search) best() *candidate {
-	var best *candidate
-	better := func(a, b *candidate) bool {
-		ea, eb := s.excess(&a.Trial), s.excess(&b.Trial)
-		switch {
-		case ea != eb:
-			return ea < eb
-		case s.job.Budget.LatencyMs > 0 && a.Top1 != b.Top1:
-			return a.Top1 > b.Top1
-		case a.Ms != b.Ms:
-			return a.Ms < b.Ms
-		}
-		return a.Bytes < b.Bytes
-	}
+// ranked lists the candidates, the one to hand over first: among those that
+// meet the budget the fastest or, if a latency was asked for, the most
+// accurate; then the others, the nearest to the budget first. It is empty if
+// there is none but the original.
+func (s *search) ranked() []*candidate {
+	var list []*candidate
 	for _, t := range s.trials {
-		if !t.Original && (best == nil || better(t, best)) {
-			best = t
+		if !t.Original {
+			list = append(list, t)
 		}
 	}
-	return best
-}
-
-// levels lists the numbers of channels to try for a group, descending, all of
-// them multiples of 8 where the group is large enough.
-func levels(size int) []int {
-	unit := 8
-	if size <= 32 {
-		unit = 4
-	}
-	if size <= 8 {
-		unit = 2
-	}
-	var out []int
-	for _, f := range []float64{0.875, 0.75, 0.625, 0.5, 0.375, 0.25} {
-		k := max(unit, (int(f*float64(size))+unit-1)/unit*unit)
-		if k < size && !slices.Contains(out, k) {
-			out = append(out, k)
+	slices.SortStableFunc(list, func(a, b *candidate) int {
+		order := []int{cmp.Compare(s.excess(&a.Trial), s.excess(&b.Trial)), 0, cmp.Compare(a.Ms, b.Ms), cmp.Compare(a.Bytes, b.Bytes)}
+		if s.job.Budget.LatencyMs > 0 {
+			order[1] = cmp.Compare(b.Top1, a.Top1)
 		}
-	}
-	return out
-}
-
-// scan measures how accuracy falls when one group alone loses channels,
-// within a sixth of the time allowed.
-func (s *search) scan(ctx context.Context) error {
-	j := s.job
-	file := filepath.Join(j.Dir, workDir, "sensitivity.json")
-	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &s.curves) == nil && len(s.curves) == len(s.groups) {
-		return nil
-	}
-	s.curves = nil
-	ds := data.Spread(j.Test, min(scanImages, j.Test.Len()))
-	// Points that the time allows: the first measured tells how long one takes.
-	deadline := time.Now().Add(j.Time / 6)
-	fractions := 3
-	j.say("measuring how sensitive %d groups of channels are", len(s.groups))
-	base, err := s.accuracy(ctx, j.Graph, ds)
-	if err != nil {
-		return err
-	}
-	fullMACs := s.before.MACs
-	for i, c := range s.groups {
-		all := levels(c.Group.Size)
-		curve := Curve{Group: c.Group.Name, Channels: c.Group.Size, Points: []Point{{c.Group.Size, base, fullMACs}}}
-		pick := all
-		if len(all) > fractions {
-			pick = []int{all[0], all[len(all)/2], all[len(all)-1]}
-		}
-		if time.Now().After(deadline) && len(pick) > 0 {
-			pick = pick[len(pick)/2 : len(pick)/2+1]
-		}
-		for _, keep := range pick {
-			g, _, err := prune.To(j.Graph, "l1", map[string]int{c.Group.Name: keep})
-			if err != nil {
-				return err
-			}
-			top1, err := s.accuracy(ctx, g, ds)
-			if err != nil {
-				return err
-			}
-			curve.Points = append(curve.Points, Point{keep, top1, g.Cost().MACs})
-		}
-		s.curves = append(s.curves, curve)
-		j.progress("sensitivity", i+1, len(s.groups))
-	}
-	for _, r := range s.frozen {
-		if strings.Contains(r.Reason, "is an output of the graph") {
-			continue // as in every model
-		}
-		s.warnings = append(s.warnings, fmt.Sprintf("channels of %s cannot be pruned: %s", r.Group, r.Reason))
-	}
-	b, err := json.Marshal(s.curves)
-	if err != nil {
-		return err
-	}
-	return writeFile(file, b)
-}
-
-// drop estimates the points of top-1 that keeping k channels of a group costs,
-// by the lines between the measured points; never negative.
-func (c *Curve) drop(k int) float64 {
-	p := c.Points
-	for i := 1; i < len(p); i++ {
-		if k >= p[i].Keep {
-			t := float64(p[i-1].Keep-k) / float64(p[i-1].Keep-p[i].Keep)
-			return max(0, p[0].Top1-(p[i-1].Top1+t*(p[i].Top1-p[i-1].Top1)))
-		}
-	}
-	return max(0, p[0].Top1-p[len(p)-1].Top1) + 1e-3*float64(p[len(p)-1].Keep-k)
-}
-
-// shares returns, for a share of the MACs to keep, the channels of each group:
-// starting from all of them, always the cut that costs least accuracy for the
-// operations it saves.
-func (s *search) shares(target float64) (map[string]int, error) {
-	type state struct {
-		levels []int
-		at     int // -1: all channels
-	}
-	st := make([]state, len(s.groups))
-	keep := map[string]int{}
-	for i, c := range s.groups {
-		st[i] = state{levels(c.Group.Size), -1}
-	}
-	size := func(i, at int) int {
-		if at < 0 {
-			return s.groups[i].Group.Size
-		}
-		return st[i].levels[at]
-	}
-	macs := s.before.MACs
-	for float64(macs) > target*float64(s.before.MACs) {
-		best, gain := -1, 0.0
-		for i := range st {
-			if st[i].at+1 >= len(st[i].levels) {
-				continue
-			}
-			now, next := size(i, st[i].at), size(i, st[i].at+1)
-			cost := s.curves[i].drop(next) - s.curves[i].drop(now)
-			last := s.curves[i].Points[len(s.curves[i].Points)-1]
-			perChannel := float64(s.before.MACs-last.MACs) / float64(s.groups[i].Group.Size-last.Keep)
-			if g := perChannel * float64(now-next) / (max(cost, 0) + 0.05); best < 0 || g > gain {
-				best, gain = i, g
-			}
-		}
-		if best < 0 {
-			break
-		}
-		st[best].at++
-		keep[s.groups[best].Group.Name] = size(best, st[best].at)
-		g, _, err := prune.To(s.job.Graph, "l1", keep)
-		if err != nil {
-			return nil, err
-		}
-		macs = g.Cost().MACs
-	}
-	return maps.Clone(keep), nil
+		return cmp.Or(order...)
+	})
+	return list
 }

@@ -96,6 +96,36 @@ const measured = 400 * time.Millisecond
 // number of threads (0: all), after warm-up, on random inputs. Several models
 // are timed in turn, a few runs each, so that all see the same machine.
 func Latency(ctx context.Context, threads int, models ...*graph.Graph) ([]time.Duration, error) {
+	times, err := race(ctx, threads, models)
+	if err != nil {
+		return nil, err
+	}
+	return ranked(times, 0.5), nil
+}
+
+// Fastest is the shortest time of many runs of each model, timed as by
+// Latency. Other work on the machine only ever makes a run longer, so it tells
+// two models of nearly the same speed apart where medians cannot.
+func Fastest(ctx context.Context, threads int, models ...*graph.Graph) ([]time.Duration, error) {
+	times, err := race(ctx, threads, models)
+	if err != nil {
+		return nil, err
+	}
+	return ranked(times, 0), nil
+}
+
+// ranked sorts each list and picks the element at a share of it.
+func ranked(times [][]time.Duration, share float64) []time.Duration {
+	out := make([]time.Duration, len(times))
+	for i, d := range times {
+		slices.Sort(d)
+		out[i] = d[int(share*float64(len(d)))]
+	}
+	return out
+}
+
+// race times models in turn, a few runs each.
+func race(ctx context.Context, threads int, models []*graph.Graph) ([][]time.Duration, error) {
 	timers := make([]*timer, len(models))
 	times := make([][]time.Duration, len(models))
 	slowest := time.Microsecond
@@ -121,12 +151,7 @@ func Latency(ctx context.Context, threads int, models ...*graph.Graph) ([]time.D
 			times[i] = append(times[i], d...)
 		}
 	}
-	medians := make([]time.Duration, len(models))
-	for i, d := range times {
-		slices.Sort(d)
-		medians[i] = d[len(d)/2]
-	}
-	return medians, nil
+	return times, nil
 }
 
 // Latencies fills in the latencies of two models, on all threads and on one.
