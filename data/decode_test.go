@@ -115,19 +115,27 @@ func TestDecodeSubsampledJPEG(t *testing.T) {
 	}
 }
 
-// The triangle filter on planes whose result is known.
-func TestUpsampler(t *testing.T) {
-	m := image.NewYCbCr(image.Rect(0, 0, 7, 3), image.YCbCrSubsampleRatio420)
-	copy(m.Cb, []uint8{0, 16, 32, 64, 100, 100, 100, 100})
-	var u upsampler
-	u.init(m)
-	for y, want := range [][]uint8{
-		{0, 4, 12, 20, 28, 40, 56},   // far row = near row above the first
-		{25, 28, 34, 40, 46, 55, 67}, // 3/4 of the first row and 1/4 of the second
-		{75, 76, 78, 80, 82, 85, 89}, // 1/4 and 3/4
-	} {
-		if cb, _ := u.row(y); !slices.Equal(cb[:7], want) {
-			t.Errorf("row %d: %v, want %v", y, cb[:7], want)
+// Planes of YCbCr, as lossy WebP has them, wherever they begin.
+func TestFromYCbCr(t *testing.T) {
+	m := image.NewYCbCr(image.Rect(0, 0, 6, 4), image.YCbCrSubsampleRatio444)
+	for i := range m.Y {
+		m.Y[i], m.Cb[i], m.Cr[i] = uint8(40+i*7), uint8(100+i*2), uint8(150-i*3)
+	}
+	for _, r := range []image.Rectangle{m.Rect, image.Rect(3, 1, 6, 4)} {
+		sub := m.SubImage(r).(*image.YCbCr)
+		var s Sample
+		FromImage(sub, &s)
+		if s.H != r.Dy() || s.W != r.Dx() || s.C != 3 {
+			t.Fatalf("%v: %dx%dx%d", r, s.H, s.W, s.C)
+		}
+		for i := range s.H * s.W {
+			c := sub.YCbCrAt(r.Min.X+i%s.W, r.Min.Y+i/s.W)
+			red, green, blue := color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
+			for k, v := range []uint8{red, green, blue} {
+				if d := int(v) - int(s.Pix[3*i+k]); d < -1 || d > 1 {
+					t.Errorf("%v: pixel %d, channel %d: %d, want %d", r, i, k, s.Pix[3*i+k], v)
+				}
+			}
 		}
 	}
 }
@@ -149,7 +157,19 @@ func TestDecodeBad(t *testing.T) {
 	good := pngOf(t, 4, 4, 1, 2, 3)
 	bomb := slices.Clone(good)
 	copy(bomb[16:], []byte{0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff})
-	for name, raw := range map[string][]byte{"empty": nil, "text": []byte("no picture"), "cut": good[:50], "bomb": bomb} {
+	var photo bytes.Buffer
+	if err := jpeg.Encode(&photo, image.NewGray(image.Rect(0, 0, 8, 8)), nil); err != nil {
+		t.Fatal(err)
+	}
+	large := bytes.Clone(photo.Bytes())
+	frame := bytes.Index(large, []byte{0xff, 0xc0, 0, 11, 8})
+	copy(large[frame+5:], []byte{0x7f, 0xff, 0x7f, 0xff})
+	// So many bytes could hold all those pixels, but they are more than allowed.
+	padded := append(bytes.Clone(large[:frame+13]), make([]byte, 5<<20)...)
+	for name, raw := range map[string][]byte{
+		"empty": nil, "text": []byte("no picture"), "cut": good[:50], "bomb": bomb,
+		"cut JPEG": photo.Bytes()[:photo.Len()-2], "JPEG bomb": large, "large JPEG": padded,
+	} {
 		if err := Decode(raw, &s); err == nil {
 			t.Errorf("%s decodes", name)
 		}

@@ -2,6 +2,8 @@ package data
 
 import (
 	"bytes"
+	"image"
+	"image/jpeg"
 	"strings"
 	"testing"
 )
@@ -101,6 +103,11 @@ func FuzzLabels(f *testing.F) {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(pngOf(f, 3, 4, 1, 2, 3))
+	var photo bytes.Buffer
+	if err := jpeg.Encode(&photo, image.NewRGBA(image.Rect(0, 0, 5, 3)), nil); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(photo.Bytes())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var s Sample
 		if err := Decode(raw, &s); err == nil && (len(s.Pix) != s.H*s.W*s.C || len(s.Pix) == 0) {
