@@ -27,8 +27,7 @@ type Pool struct {
 	// bit open set while a worker may still join. Workers that the operating
 	// system is not running at the moment therefore delay nobody.
 	state    atomic.Uint64
-	next     atomic.Int64 // next chunk to hand out
-	chunks   int64
+	shares   []share // of the chunks, one for each worker
 	n, size  int
 	body     func(worker, lo, hi int)
 	panicked atomic.Pointer[any]
@@ -37,6 +36,15 @@ type Pool struct {
 	wake    *sync.Cond
 	asleep  atomic.Int32
 	closed  atomic.Bool
+}
+
+// share is a range of consecutive chunks. A worker begins with its own, so that
+// the same worker has the same part of the data in one loop after the other,
+// in a cache of its own; then it helps the others.
+type share struct {
+	next atomic.Int64 // next chunk to hand out
+	end  int64
+	_    [112]byte // two cache lines: neighbours are fetched in pairs
 }
 
 const (
@@ -50,7 +58,7 @@ func New(n int) *Pool {
 	if n < 1 {
 		n = runtime.GOMAXPROCS(0)
 	}
-	p := &Pool{workers: n}
+	p := &Pool{workers: n, shares: make([]share, n)}
 	p.wake = sync.NewCond(&p.sleepMu)
 	for w := 1; w < n; w++ {
 		go p.work(w)
@@ -80,8 +88,11 @@ func (p *Pool) For(n, grain int, body func(worker, lo, hi int)) {
 	// A few chunks a worker even out their speeds without many hand-outs.
 	per := max(1, chunks/(4*p.workers))
 	p.n, p.size, p.body = n, per*grain, body
-	p.chunks = int64((n + p.size - 1) / p.size)
-	p.next.Store(0)
+	handed := (n + p.size - 1) / p.size
+	for w := range p.shares {
+		p.shares[w].next.Store(int64(w * handed / p.workers))
+		p.shares[w].end = int64((w + 1) * handed / p.workers)
+	}
 	p.state.Store((p.state.Load()>>32+1)<<32 | open)
 	if p.asleep.Load() > 0 {
 		p.sleepMu.Lock()
@@ -113,16 +124,21 @@ func (p *Pool) loop(worker int) {
 		if v := recover(); v != nil {
 			boxed := any(v) // so that only a panic allocates
 			p.panicked.Store(&boxed)
-			p.next.Store(p.chunks) // hand out no more
+			for w := range p.shares { // hand out no more
+				p.shares[w].next.Store(p.shares[w].end)
+			}
 		}
 	}()
-	for {
-		c := p.next.Add(1) - 1
-		if c >= p.chunks {
-			return
+	for i := range p.workers {
+		s := &p.shares[(worker+i)%p.workers]
+		for {
+			c := s.next.Add(1) - 1
+			if c >= s.end {
+				break
+			}
+			lo := int(c) * p.size
+			p.body(worker, lo, min(lo+p.size, p.n))
 		}
-		lo := int(c) * p.size
-		p.body(worker, lo, min(lo+p.size, p.n))
 	}
 }
 
