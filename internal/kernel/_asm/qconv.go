@@ -52,6 +52,7 @@ func emitQconv() {
 			qtile{rows: rows, vecs: vecs, vnni: true}.emit()
 		}
 	}
+	reorder()
 	for _, d := range []dwtile{
 		{3, 3, 1, 8}, {3, 3, 1, 4}, {3, 3, 2, 4}, {3, 3, 1, 1},
 		{5, 5, 1, 4}, {5, 5, 2, 4}, {5, 5, 1, 1},
@@ -376,4 +377,38 @@ func (t qtile) storeVNNI(a Register, dst, stride, p GPVirtual) {
 		}
 	})
 	Label(name + "_stored")
+}
+
+// reorder emits the function that fills two further copies of a strip, with
+// each four values in the orders 0, 2, 1, 3 and 0, 3, 1, 2.
+func reorder() {
+	const name = "reorderAVX2"
+	var masks [2]Mem
+	for m, order := range []uint32{0x03010200, 0x02010300} {
+		quads := make([]uint32, 8)
+		for i := range quads {
+			quads[i] = order + uint32(i%4)*0x04040404
+		}
+		masks[m] = dwords(fmt.Sprintf("order%d", m+1), quads...)
+	}
+	TEXT(name, NOSPLIT, "func(copies *uint8, n int)")
+	Pragma("noescape")
+	Doc(name + " fills the second and third of three copies of n bytes, a multiple of 32, from the first.")
+	at := Load(Param("copies"), GP64())
+	n := Load(Param("n"), GP64())
+	k := GP64()
+	MOVQ(n, k)
+	VMOVDQU(masks[0], ymm(0))
+	VMOVDQU(masks[1], ymm(1))
+	Label(name + "_loop")
+	VMOVDQU(Mem{Base: at}, ymm(2))
+	VPSHUFB(ymm(0), ymm(2), ymm(3))
+	VPSHUFB(ymm(1), ymm(2), ymm(2))
+	VMOVDQU(ymm(3), Mem{Base: at, Index: n, Scale: 1})
+	VMOVDQU(ymm(2), Mem{Base: at, Index: n, Scale: 2})
+	ADDQ(Imm(32), at)
+	SUBQ(Imm(32), k)
+	JNE(LabelRef(name + "_loop"))
+	VZEROUPPER()
+	RET()
 }

@@ -51,7 +51,7 @@ func newDepthwise(c *Conv) *depthwise {
 	if d.single.pixels == 0 {
 		return nil
 	}
-	d.g = newStrip(*s, s.C, dwStripBytes)
+	d.g = newStrip(*s, s.C, 1, dwStripBytes)
 	d.padding = bytes.Repeat([]byte{c.p.SrcZero}, d.g.cols*d.g.pitch)
 	d.args = newArgs(&c.p)
 	d.pack()

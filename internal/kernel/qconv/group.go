@@ -6,9 +6,9 @@ import "slices"
 // neighbouring uint8 values with int8 weights to an int16, and sum the results
 // of a group of steps before they widen them. No such sum leaves an int16 if
 // its positive weights sum to at most 128 and its negative ones to at least
-// -128, whatever the input; the code here keeps to 127. It shares the weights
-// of steps that exceed the bound between several, and finds steps that may
-// form a group.
+// -128, whatever the input; the code here keeps to 127. A step that exceeds
+// the bound may keep it with its four values in another order, which a strip
+// of several copies provides; otherwise it is the sum of several steps.
 
 const (
 	groupSteps  = 4  // most steps of a group
@@ -16,13 +16,17 @@ const (
 	groupPixels = 3  // fewest pixels for which groups are worth finding
 )
 
+// orders are the orders of the four values of a step in the copies of a strip.
+// Each makes other values neighbours.
+var orders = [...][4]int{{0, 1, 2, 3}, {0, 2, 1, 3}, {0, 3, 1, 2}}
+
 // load holds the sums of the positive and of the negative weights of each of
 // the 16 int16 sums of a step or group, as 32 bytes below 128.
 type load [stepWeights / 8]uint64
 
 const tops = 0x8080808080808080 // the top bit of each byte
 
-// plus is the load of a group of both.
+// plus is the load of a group of both. At least one must be in bounds.
 func (l *load) plus(o *load) (sum load, fits bool) {
 	over := uint64(0)
 	for i := range sum {
@@ -42,29 +46,35 @@ func (l *load) total() int {
 	return int(sum * 0x0001000100010001 >> 48)
 }
 
-// loadOf is the load of a step, and whether it is in bounds.
-func loadOf(w *[stepWeights]int16) (l load, fits bool) {
-	fits = true
-	for i := 0; i < stepWeights; i += 2 {
-		a, b := int(w[i]), int(w[i+1])
-		up := max(a, 0) + max(b, 0)
-		down := up - a - b
-		fits = fits && max(up, down) < 128
-		l[i/16] |= uint64(up&127) << (i / 2 % 8 * 8)
-		l[2+i/16] |= uint64(down&127) << (i / 2 % 8 * 8)
+// loadOf is the load of a step in one of the orders. Sums beyond the bound
+// are 128 in it.
+func loadOf(w *[stepWeights]int16, order int) (l load, fits bool) {
+	p := &orders[order]
+	over := uint64(0)
+	for half := range 2 {
+		for i := range 8 { // int16 sums
+			a, b := int(w[16*half+i/2*4+p[i%2*2]]), int(w[16*half+i/2*4+p[i%2*2+1]])
+			up := max(a, 0) + max(b, 0)
+			u, d := uint64(min(up, 128)), uint64(min(up-a-b, 128))
+			over |= u | d
+			l[half] |= u << (8 * i)
+			l[2+half] |= d << (8 * i)
+		}
 	}
-	return l, fits
+	return l, over < 128
 }
 
 // packer collects the steps of a panel and forms groups of them.
 type packer struct {
-	steps []packedStep
-	loads []load
+	orders int // in the strip
+	steps  []packedStep
+	loads  []load // [step][order]
+	list   []group
 }
 
 type packedStep struct {
 	offset int32
-	w      [stepWeights]byte // int8
+	w      [stepWeights]int8
 }
 
 // group is a set of steps summed as int16.
@@ -72,34 +82,62 @@ type group struct {
 	load  load
 	total int // of the load
 	n     int // number of steps, 0 for what became a part of another group
-	steps [groupSteps]int32
+	steps [groupSteps]member
 }
+
+// member is a step of a group, in one of the orders.
+type member struct {
+	step  int32
+	order int32
+}
+
+func (p *packer) reset() { p.steps, p.loads, p.list = p.steps[:0], p.loads[:0], p.list[:0] }
 
 // add adds the steps for some weights of four values at an offset.
 func (p *packer) add(offset int32, w *[stepWeights]int16) {
 	if *w == [stepWeights]int16{} {
 		return
 	}
-	if l, fits := loadOf(w); fits {
-		p.append(offset, w, l)
+	if p.append(offset, w) {
 		return
 	}
-	parts := make([][stepWeights]int16, 0, 8)
+	var parts [8][stepWeights]int16 // enough for weights of nine bits
 	for n := 2; ; n++ {
-		parts = shares(w, parts[:n])
-		if !slices.ContainsFunc(parts, func(w [stepWeights]int16) bool { _, fits := loadOf(&w); return !fits }) {
-			break
+		shares(w, parts[:n])
+		at, fit := len(p.steps), true
+		for i := 0; i < n && fit; i++ {
+			fit = p.append(offset, &parts[i])
 		}
+		if fit {
+			return
+		}
+		p.steps, p.loads = p.steps[:at], p.loads[:at*p.orders]
 	}
-	for i := range parts {
-		l, _ := loadOf(&parts[i])
-		p.append(offset, &parts[i], l)
+}
+
+// append adds a step if it is in bounds in any order.
+func (p *packer) append(offset int32, w *[stepWeights]int16) bool {
+	any, at := false, len(p.loads)
+	for order := range p.orders {
+		l, fits := loadOf(w, order)
+		p.loads = append(p.loads, l)
+		any = any || fits
 	}
+	if !any {
+		p.loads = p.loads[:at]
+		return false
+	}
+	s := packedStep{offset: offset}
+	for i, v := range w {
+		s.w[i] = int8(v)
+	}
+	p.steps = append(p.steps, s)
+	return true
 }
 
 // shares splits weights into equal parts. What rounding moves to the later
 // parts of one weight, it moves to the earlier ones of its neighbour.
-func shares(w *[stepWeights]int16, parts [][stepWeights]int16) [][stepWeights]int16 {
+func shares(w *[stepWeights]int16, parts [][stepWeights]int16) {
 	n := len(parts)
 	for i := range parts {
 		for k, v := range w {
@@ -110,65 +148,75 @@ func shares(w *[stepWeights]int16, parts [][stepWeights]int16) [][stepWeights]in
 			parts[i][k] = int16(int(v)*(j+1)/n - int(v)*j/n)
 		}
 	}
-	return parts
-}
-
-func (p *packer) append(offset int32, w *[stepWeights]int16, l load) {
-	s := packedStep{offset: offset}
-	for i, v := range w {
-		s.w[i] = byte(v)
-	}
-	p.steps = append(p.steps, s)
-	p.loads = append(p.loads, l)
 }
 
 // group divides the steps into groups, each of one step unless several are
 // wanted.
 func (p *packer) group(several bool) []group {
 	const chunk = 256 // steps among which to search
-	list := make([]group, len(p.steps))
-	for i := range list {
-		list[i] = group{load: p.loads[i], total: p.loads[i].total(), n: 1, steps: [groupSteps]int32{int32(i)}}
+	for i := range p.steps {
+		g := group{n: 1}
+		for order, l := range p.loads[i*p.orders : (i+1)*p.orders] {
+			if over := (l[0] | l[1] | l[2] | l[3]) & tops; over == 0 {
+				g.load, g.total = l, l.total()
+				g.steps[0] = member{int32(i), int32(order)}
+				break
+			}
+		}
+		p.list = append(p.list, g)
 	}
-	if !several {
-		return list
+	for lo := 0; several && lo < len(p.list); lo += chunk {
+		part := p.list[lo:min(lo+chunk, len(p.list))]
+		p.join(part, 1, 1)
+		p.join(part, 2, 2)
+		p.join(part, 2, 1)
 	}
-	for lo := 0; lo < len(list); lo += chunk {
-		part := list[lo:min(lo+chunk, len(list))]
-		join(part, 1, 1)
-		join(part, 2, 2)
-		join(part, 2, 1)
-	}
-	return list
+	return p.list
 }
 
 // join makes groups of n+m steps out of such of n and m, the heaviest that fit.
-func join(list []group, n, m int) {
+func (p *packer) join(list []group, n, m int) {
 	const tries = 32
 	slices.SortFunc(list, func(a, b group) int {
 		if a.total != b.total {
 			return b.total - a.total
 		}
-		return int(a.steps[0] - b.steps[0])
+		return int(a.steps[0].step - b.steps[0].step)
 	})
 	for i := range list {
 		g := &list[i]
-		want := n + m - g.n
 		if g.n != n && g.n != m {
 			continue
 		}
-		left := tries
+		want, left := n+m-g.n, tries
 		for j := i + 1; j < len(list) && left > 0; j++ {
-			o := &list[j]
-			if o.n != want {
-				continue
-			}
-			left--
-			if sum, fits := g.load.plus(&o.load); fits {
-				copy(g.steps[g.n:], o.steps[:o.n])
-				g.load, g.total, g.n, o.n = sum, g.total+o.total, n+m, 0
-				break
+			if list[j].n == want {
+				if left--; p.absorb(g, &list[j]) {
+					break
+				}
 			}
 		}
 	}
+}
+
+// absorb makes o a part of g if both fit into a group. A single step may
+// change its order.
+func (p *packer) absorb(g, o *group) bool {
+	loads := []load{o.load}
+	if o.n == 1 {
+		step := int(o.steps[0].step)
+		loads = p.loads[step*p.orders : (step+1)*p.orders]
+	}
+	for order := range loads {
+		if sum, fits := g.load.plus(&loads[order]); fits {
+			copy(g.steps[g.n:], o.steps[:o.n])
+			if o.n == 1 {
+				g.steps[g.n].order = int32(order)
+			}
+			g.load, g.total = sum, g.total+o.total
+			g.n, o.n = g.n+o.n, 0
+			return true
+		}
+	}
+	return false
 }

@@ -124,6 +124,11 @@ func qtileVNNI2x16(a *byte)
 //go:noescape
 func qtileVNNI1x16(a *byte)
 
+// reorderAVX2 fills the second and third of three copies of n bytes, a multiple of 32, from the first.
+//
+//go:noescape
+func reorderAVX2(copies *uint8, n int)
+
 // dwtileAVX23x3s1p8 computes tiles of 8 pixels, all channels; a is a *tileArgs.
 //
 //go:noescape

@@ -5588,6 +5588,47 @@ qtileVNNI1x16_stored:
 	VZEROUPPER
 	RET
 
+DATA order1<>+0(SB)/4, $0x03010200
+DATA order1<>+4(SB)/4, $0x07050604
+DATA order1<>+8(SB)/4, $0x0b090a08
+DATA order1<>+12(SB)/4, $0x0f0d0e0c
+DATA order1<>+16(SB)/4, $0x03010200
+DATA order1<>+20(SB)/4, $0x07050604
+DATA order1<>+24(SB)/4, $0x0b090a08
+DATA order1<>+28(SB)/4, $0x0f0d0e0c
+GLOBL order1<>(SB), RODATA|NOPTR, $32
+
+DATA order2<>+0(SB)/4, $0x02010300
+DATA order2<>+4(SB)/4, $0x06050704
+DATA order2<>+8(SB)/4, $0x0a090b08
+DATA order2<>+12(SB)/4, $0x0e0d0f0c
+DATA order2<>+16(SB)/4, $0x02010300
+DATA order2<>+20(SB)/4, $0x06050704
+DATA order2<>+24(SB)/4, $0x0a090b08
+DATA order2<>+28(SB)/4, $0x0e0d0f0c
+GLOBL order2<>(SB), RODATA|NOPTR, $32
+
+// func reorderAVX2(copies *uint8, n int)
+// Requires: AVX, AVX2
+TEXT ·reorderAVX2(SB), NOSPLIT, $0-16
+	MOVQ    copies+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    CX, DX
+	VMOVDQU order1<>+0(SB), Y0
+	VMOVDQU order2<>+0(SB), Y1
+
+reorderAVX2_loop:
+	VMOVDQU (AX), Y2
+	VPSHUFB Y0, Y2, Y3
+	VPSHUFB Y1, Y2, Y2
+	VMOVDQU Y3, (AX)(CX*1)
+	VMOVDQU Y2, (AX)(CX*2)
+	ADDQ    $0x20, AX
+	SUBQ    $0x20, DX
+	JNE     reorderAVX2_loop
+	VZEROUPPER
+	RET
+
 // func dwtileAVX23x3s1p8(a *byte)
 // Requires: AVX, AVX2, CMOV
 TEXT ·dwtileAVX23x3s1p8(SB), NOSPLIT, $0-8

@@ -2,6 +2,7 @@ package qconv
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 )
 
@@ -90,24 +91,31 @@ func nonzero(v int16) bool { return v != 0 }
 // packGroups lays out groups of steps of int16 sums, larger ones first: for
 // each the offsets of its steps, and for each step [channel][4] int8.
 func (t *tiled) packGroups(p *panel, dense []int16, runs []int32, quads int) {
-	pk := packer{}
+	pk := &t.packer
+	pk.reset()
 	for i := range len(runs) * quads {
 		pk.add(runs[i/quads]+int32(i%quads*4), (*[stepWeights]int16)(dense[i*stepWeights:]))
 	}
 	list := pk.group(pixels(&t.c.shape) >= groupPixels)
 	for n := groupSteps; n >= 1; n-- {
 		for i := range list {
-			if list[i].n != n {
-				continue
+			if list[i].n == n {
+				p.groups[n-1]++
+				t.packGroup(list[i].steps[:n])
 			}
-			p.groups[n-1]++
-			members := list[i].steps[:n]
-			for _, m := range members {
-				t.weights = binary.LittleEndian.AppendUint32(t.weights, uint32(pk.steps[m].offset))
-			}
-			for _, m := range members {
-				t.weights = append(t.weights, pk.steps[m].w[:]...)
-			}
+		}
+	}
+}
+
+func (t *tiled) packGroup(members []member) {
+	for _, m := range members {
+		offset := t.packer.steps[m.step].offset + m.order*int32(t.g.size)
+		t.weights = binary.LittleEndian.AppendUint32(t.weights, uint32(offset))
+	}
+	for _, m := range members {
+		w, order := &t.packer.steps[m.step].w, &orders[m.order]
+		for i := 0; i < stepWeights; i += 4 {
+			t.weights = append(t.weights, byte(w[i+order[0]]), byte(w[i+order[1]]), byte(w[i+order[2]]), byte(w[i+order[3]]))
 		}
 	}
 }
@@ -138,4 +146,34 @@ func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
 		t.scale = append(t.scale, 0)
 	}
 	return w
+}
+
+// copies is the number of copies of the strip, one for each of the orders,
+// that is worth making: several where many steps would exceed the bounds of a
+// group in the order of the input, as a sample of the weights tells, and each
+// value is multiplied often enough.
+func (c *Conv) copies(perGroup int) int {
+	const sample, least = 1 << 14, 1.5
+	s := &c.shape
+	if perGroup%4 != 0 || pixels(s) < groupPixels {
+		return 1
+	}
+	cg, ntaps := s.C/s.Groups, taps(s)
+	pairs, over := 0, 0
+	for k := 0; k < s.K; k += 1 + len(c.w)/sample/2 {
+		for i := range cg / 2 * ntaps {
+			at := (k*cg+i/ntaps*2)*ntaps + i%ntaps
+			a, b := c.w[at], c.w[at+ntaps]
+			pairs++
+			if max(a, 0)+max(b, 0) > 127 || min(a, 0)+min(b, 0) < -127 {
+				over++
+			}
+		}
+	}
+	share := 1 - math.Pow(1-float64(over)/float64(max(pairs, 1)), stepWeights/2)
+	uses := float64(s.K/s.Groups) / 8 * float64(ntaps) / float64(s.StrideH*s.StrideW)
+	if share*uses < least {
+		return 1
+	}
+	return len(orders)
 }

@@ -18,6 +18,7 @@ type strip struct {
 	rowLines, cellCols  int   // strip lines and columns between output pixels
 	bands, columns      int   // blocks of a plane, down and across
 	blocks              int
+	copies, size        int // of the strip, each with its own order of values; bytes of a copy
 }
 
 // stripBytes is the size of a strip to aim at: half of a first-level cache.
@@ -29,16 +30,16 @@ const (
 
 // newStrip plans the blocks of a shape. Kernels read whole groups of four of
 // the perGroup channels of a group; where that is more, only a strip has room
-// after its last pixel. A strip has budget bytes or few pixels.
-func newStrip(s Shape, perGroup, budget int) *strip {
+// after its last pixel. A copy of a strip has budget bytes or few pixels.
+func newStrip(s Shape, perGroup, copies, budget int) *strip {
 	direct := false
 	if pointwise(&s) {
 		s.W *= s.N * s.D * s.H
 		s.Q *= s.N * s.OD * s.P
 		s.N, s.D, s.H, s.OD, s.P = 1, 1, 1, 1, 1
-		direct = perGroup%4 == 0
+		direct = perGroup%4 == 0 && copies == 1
 	}
-	g := &strip{s: s, direct: direct, pitch: s.C, lineStep: 1, colStep: 1, rowLines: s.StrideH, cellCols: s.StrideW}
+	g := &strip{s: s, direct: direct, pitch: s.C, lineStep: 1, colStep: 1, rowLines: s.StrideH, cellCols: s.StrideW, copies: copies}
 	if s.R == 1 {
 		g.lineStep, g.rowLines = s.StrideH, 1
 	}
@@ -53,6 +54,9 @@ func newStrip(s Shape, perGroup, budget int) *strip {
 		g.pitch = s.SrcStride
 	}
 	g.split(budget)
+	if !direct {
+		g.size = (g.planes*g.s.T*g.lines*g.cols*g.pitch + 127) &^ 63
+	}
 	return g
 }
 
@@ -109,14 +113,9 @@ func (g *strip) share(s *Shape) {
 	}
 }
 
-// bytes is the size of a strip, rounded up to cache lines, with room for
-// reads past its end.
-func (g *strip) bytes() int {
-	if g.direct {
-		return 0
-	}
-	return (g.planes*g.s.T*g.lines*g.cols*g.pitch + 127) &^ 63
-}
+// bytes is the size of all copies of a strip, each rounded up to cache lines,
+// with room for reads past its end.
+func (g *strip) bytes() int { return g.copies * g.size }
 
 // pixelOffsets are the offsets in bytes of the pixels of a block, in order.
 func (g *strip) pixelOffsets() []int32 {

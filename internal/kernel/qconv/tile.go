@@ -24,6 +24,7 @@ type tiled struct {
 	scale   []float32 // [panel][width]
 	padding []byte    // a strip line of zero points
 	args    tileArgs  // the fields that never change
+	packer  packer    // while packing
 	jobs    jobs
 }
 
@@ -55,9 +56,15 @@ func newTiled(c *Conv, i *isa) *tiled {
 	s := c.shape
 	merge := mergeGroups(&s, i.lanes)
 	groups := s.Groups / merge
-	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, stripBytes)}
+	copies := 1
+	if !i.vnni {
+		copies = c.copies(s.C / groups)
+	}
+	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, copies, stripBytes)}
 	t.offs = t.g.pixelOffsets()
+	t.packer.orders = copies
 	t.pack(groups, merge)
+	t.packer = packer{}
 	t.padding = bytes.Repeat([]byte{c.p.SrcZero}, t.g.cols*t.g.pitch)
 	t.args = newArgs(&c.p)
 	return t
@@ -108,6 +115,9 @@ func (t *tiled) tasks(j *job, worker, lo, hi int) {
 		b := t.g.block(task / j.parts)
 		if filled != task/j.parts && !t.g.direct {
 			t.g.fill(&b, copier{strip: mine, src: j.src, padding: t.padding})
+			if t.g.copies > 1 {
+				reorder(mine[:t.g.bytes()])
+			}
 			filled = task / j.parts
 		}
 		part := task % j.parts

@@ -42,6 +42,12 @@ func (i *isa) run(args *tileArgs, rows, vecs int) {
 	}
 }
 
+// reorder makes the second and third of three copies of a strip from the first.
+func reorder(copies []byte) {
+	n := len(copies) / len(orders)
+	reorderAVX2(unsafe.SliceData(copies), n)
+}
+
 func avx2x8(a *byte, rows int) {
 	switch rows {
 	case 1:
