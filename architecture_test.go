@@ -19,7 +19,7 @@ var floors = map[string]int{
 	"tensor": 0, "internal/cpu": 0, "internal/parallel": 0, "internal/kernel": 0, "internal/atomicfile": 0, "internal/jpeg": 0, "internal/testdata": 0,
 	"graph":   1,
 	"rewrite": 2, "eval": 2, "onnx": 2, "autodiff": 2, "ort": 2,
-	"engine": 3, "data": 3, "zoo": 3, "method": 3,
+	"engine": 3, "data": 3, "zoo": 3, "method": 3, "hardware": 3,
 	"train": 4, "measure": 4,
 	"prune": 5, "quantize": 5,
 	"compress": 6,
