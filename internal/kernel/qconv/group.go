@@ -11,9 +11,10 @@ import "slices"
 // of several copies provides; otherwise it is the sum of several steps.
 
 const (
-	groupSteps  = 4  // most steps of a group
-	stepWeights = 32 // weights of a step: eight channels by four values
-	groupPixels = 3  // fewest pixels for which groups are worth finding
+	groupSteps  = 4    // most steps of a group
+	stepWeights = 32   // weights of a step: eight channels by four values
+	groupPixels = 3    // fewest pixels for which groups are worth finding
+	likelyTotal = 2150 // most a load that fits may have in all, but for rare ones
 )
 
 // orders are the orders of the four values of a step in the copies of a strip.
@@ -26,14 +27,9 @@ type load [stepWeights / 8]uint64
 
 const tops = 0x8080808080808080 // the top bit of each byte
 
-// plus is the load of a group of both. At least one must be in bounds.
-func (l *load) plus(o *load) (sum load, fits bool) {
-	over := uint64(0)
-	for i := range sum {
-		sum[i] = l[i] + o[i]
-		over |= sum[i]
-	}
-	return sum, over&tops == 0
+// fits reports whether both fit into a group. At least one must be in bounds.
+func (l *load) fits(o *load) bool {
+	return (l[0]+o[0])&tops == 0 && (l[1]+o[1])&tops == 0 && (l[2]+o[2])&tops == 0 && (l[3]+o[3])&tops == 0
 }
 
 // total is the sum of all bytes.
@@ -50,16 +46,20 @@ func (l *load) total() int {
 // are 128 in it.
 func loadOf(w *[stepWeights]int16, order int) (l load, fits bool) {
 	p := &orders[order]
-	over := uint64(0)
+	over := 0
 	for half := range 2 {
-		for i := range 8 { // int16 sums
-			a, b := int(w[16*half+i/2*4+p[i%2*2]]), int(w[16*half+i/2*4+p[i%2*2+1]])
-			up := max(a, 0) + max(b, 0)
-			u, d := uint64(min(up, 128)), uint64(min(up-a-b, 128))
-			over |= u | d
-			l[half] |= u << (8 * i)
-			l[2+half] |= d << (8 * i)
+		up, down := uint64(0), uint64(0)
+		for i := 12; i >= 0; i -= 4 { // four channels of two int16 sums
+			q := (*[4]int16)(w[16*half+i:])
+			for j := 2; j >= 0; j -= 2 {
+				a, b := int(q[p[j]&3]), int(q[p[j+1]&3])
+				u := max(a, 0) + max(b, 0)
+				d := u - a - b
+				over |= u | d
+				up, down = up<<8|uint64(min(u, 128)), down<<8|uint64(min(d, 128))
+			}
 		}
+		l[half], l[2+half] = up, down
 	}
 	return l, over < 128
 }
@@ -70,6 +70,7 @@ type packer struct {
 	steps  []packedStep
 	loads  []load // [step][order]
 	list   []group
+	dense  []int16 // weights of a panel
 }
 
 type packedStep struct {
@@ -174,49 +175,80 @@ func (p *packer) group(several bool) []group {
 	return p.list
 }
 
-// join makes groups of n+m steps out of such of n and m, the heaviest that fit.
+// join makes groups of n+m steps out of such of n and m. The heaviest choose
+// first, each the heaviest that fits among a few.
 func (p *packer) join(list []group, n, m int) {
 	const tries = 32
-	slices.SortFunc(list, func(a, b group) int {
-		if a.total != b.total {
-			return b.total - a.total
+	open := p.sorted(list, m)
+	heads := slices.Clone(open)
+	if n != m {
+		heads = p.sorted(list, n)
+	}
+	for _, h := range heads {
+		g := &list[h.index]
+		if g.n != n {
+			continue // it is a part of another
 		}
-		return int(a.steps[0].step - b.steps[0].step)
-	})
-	for i := range list {
-		g := &list[i]
-		if g.n != n && g.n != m {
-			continue
+		if n == m {
+			open = open[1:] // g itself
 		}
-		want, left := n+m-g.n, tries
-		for j := i + 1; j < len(list) && left > 0; j++ {
-			if list[j].n == want {
-				if left--; p.absorb(g, &list[j]) {
-					break
-				}
+		// Groups that are too heavy in sum cannot fit.
+		at, _ := slices.BinarySearchFunc(open, likelyTotal-g.total, func(e entry, most int) int { return most - e.total })
+		for i := at; i < min(at+tries, len(open)); i++ {
+			if p.absorb(g, &list[open[i].index]) {
+				open = slices.Delete(open, i, i+1)
+				break
 			}
 		}
 	}
 }
 
+// entry is a group in a list sorted by descending totals.
+type entry struct{ total, index int }
+
+func (p *packer) sorted(list []group, n int) []entry {
+	entries := make([]entry, 0, len(list))
+	for i := range list {
+		if list[i].n == n {
+			entries = append(entries, entry{list[i].total, i})
+		}
+	}
+	slices.SortFunc(entries, func(a, b entry) int {
+		if a.total != b.total {
+			return b.total - a.total
+		}
+		return a.index - b.index
+	})
+	return entries
+}
+
 // absorb makes o a part of g if both fit into a group. A single step may
 // change its order.
 func (p *packer) absorb(g, o *group) bool {
-	loads := []load{o.load}
-	if o.n == 1 {
-		step := int(o.steps[0].step)
-		loads = p.loads[step*p.orders : (step+1)*p.orders]
+	if o.n > 1 {
+		if !g.load.fits(&o.load) {
+			return false
+		}
+		g.take(o, &o.load)
+		return true
 	}
-	for order := range loads {
-		if sum, fits := g.load.plus(&loads[order]); fits {
-			copy(g.steps[g.n:], o.steps[:o.n])
-			if o.n == 1 {
-				g.steps[g.n].order = int32(order)
-			}
-			g.load, g.total = sum, g.total+o.total
-			g.n, o.n = g.n+o.n, 0
+	step := int(o.steps[0].step)
+	for order := range p.orders {
+		if l := &p.loads[step*p.orders+order]; g.load.fits(l) {
+			o.steps[0].order = int32(order)
+			g.take(o, l)
 			return true
 		}
 	}
 	return false
+}
+
+// take makes o, of the load l, a part of g.
+func (g *group) take(o *group, l *load) {
+	for i, v := range l {
+		g.load[i] += v
+	}
+	copy(g.steps[g.n:], o.steps[:o.n])
+	g.total += o.total
+	g.n, o.n = g.n+o.n, 0
 }

@@ -11,6 +11,7 @@ func (t *tiled) pack(groups, merge int) {
 	s := &t.c.shape
 	kg := s.K / groups
 	runs, length := t.g.runOffsets(s.C / groups)
+	t.weights = make([]byte, 0, len(t.c.w)+len(t.c.w)/2)
 	for g := range groups {
 		for _, p := range splitChannels(kg, t.isa.lanes, t.isa.wide) {
 			p.group, p.k0 = g, p.k0+g*kg
@@ -125,7 +126,9 @@ func (t *tiled) packGroup(members []member) {
 func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
 	s := &t.c.shape
 	width := p.vecs * t.isa.lanes
-	w := make([]int16, runs*length*width)
+	w := slices.Grow(t.packer.dense[:0], runs*length*width)[:runs*length*width]
+	clear(w)
+	t.packer.dense = w
 	cm, cg, kg, ntaps := s.C/groups, s.C/s.Groups, s.K/s.Groups, taps(s)
 	perRun := ntaps / runs
 	for j := range p.n {
@@ -134,10 +137,10 @@ func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
 		t.scale = append(t.scale, t.c.scale[k])
 		inner := k / kg % merge // the true group within the merged one
 		for tap := range ntaps {
+			from, x := t.c.w[k*cg*ntaps+tap:], tap%perRun*cm+inner*cg // within the run
+			to := w[tap/perRun*length*width+j*4:]
 			for c := range cg {
-				x := tap%perRun*cm + inner*cg + c // within the run
-				at := (tap/perRun*length/4+x/4)*width*4 + j*4 + x%4
-				w[at] = t.c.w[(k*cg+c)*ntaps+tap]
+				to[(x+c)/4*4*width+(x+c)%4] = from[c*ntaps]
 			}
 		}
 	}
