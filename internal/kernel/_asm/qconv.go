@@ -215,26 +215,38 @@ func (t qtile) groups(a Register, rows []GPVirtual, off, k, w GPVirtual) {
 }
 
 // group adds a group of steps, pixel by pixel, with the weights in registers.
+// The sum of a pixel is widened while the next one is multiplied.
 func (t qtile) group(rows, offs []GPVirtual, w GPVirtual) {
-	const weights, x, sum, ones = 8, 13, 14, 15
+	const weights, sums, x, ones = 8, 12, 14, 15
 	n := len(offs)
 	for s, off := range offs {
 		MOVLQSX(Mem{Base: w, Disp: 4 * s}, off)
 		VMOVDQU(Mem{Base: w, Disp: 4*n + 32*s}, ymm(weights+s))
 	}
+	sum := func(i int) VecPhysical { return ymm(sums + i%2) }
+	widen := func(i int) { VPMADDWD(ymm(ones), sum(i), sum(i)) }
+	add := func(i int) { VPADDD(sum(i), t.acc(i, 0), t.acc(i, 0)) }
+	last := len(rows) - 1
 	for i := range rows {
-		for s, off := range offs {
-			VPBROADCASTD(Mem{Base: rows[i], Index: off, Scale: 1}, ymm(x))
-			if s == 0 {
-				VPMADDUBSW(ymm(weights), ymm(x), ymm(sum))
-				continue
-			}
-			VPMADDUBSW(ymm(weights+s), ymm(x), ymm(x))
-			VPADDW(ymm(x), ymm(sum), ymm(sum))
+		VPBROADCASTD(Mem{Base: rows[i], Index: offs[0], Scale: 1}, ymm(x))
+		VPMADDUBSW(ymm(weights), ymm(x), sum(i))
+		if i > 0 {
+			widen(i - 1)
 		}
-		VPMADDWD(ymm(ones), ymm(sum), ymm(sum))
-		VPADDD(ymm(sum), t.acc(i, 0), t.acc(i, 0))
+		for s := 1; s < n; s++ {
+			VPBROADCASTD(Mem{Base: rows[i], Index: offs[s], Scale: 1}, ymm(x))
+			VPMADDUBSW(ymm(weights+s), ymm(x), ymm(x))
+			VPADDW(ymm(x), sum(i), sum(i))
+			if s == 1 && i > 0 {
+				add(i - 1)
+			}
+		}
+		if n == 1 && i > 0 {
+			add(i - 1)
+		}
 	}
+	widen(last)
+	add(last)
 }
 
 // load readies what the stores read.
