@@ -4,9 +4,10 @@
 // The JPEG standard (ITU-T T.81) leaves the rounding of the inverse cosine
 // transform, the interpolation of subsampled chroma and the conversion of
 // colours to the decoder. Networks are trained and their accuracies recorded
-// on the output of libjpeg; another choice moves about one pixel in ten by one
-// level, enough to change the class of one photograph in a thousand. This
-// package makes libjpeg's choices:
+// on the output of libjpeg. Another rounding of the transform alone changes
+// three values in a hundred of a photograph by a level, enough to change the
+// class of one photograph in a thousand. This package makes the choices of
+// libjpeg (libjpeg-turbo 2 and later):
 //
 //   - the "slow integer" inverse transform: the algorithm of C. Loeffler,
 //     A. Ligtenberg and G. Moschytz (ICASSP 1989) with 13-bit constants,
