@@ -39,7 +39,7 @@ func IsJPEG(raw []byte) bool {
 func Decode(raw []byte, alloc func(height, width, channels int) ([]uint8, error)) error {
 	d := decoders.Get().(*decoder)
 	defer func() {
-		d.raw, d.pix, d.bits = nil, nil, bitReader{}
+		d.raw, d.alloc, d.pix, d.bits = nil, nil, nil, bitReader{}
 		if cap(d.planes)+2*cap(d.coefs) <= keepBytes {
 			decoders.Put(d)
 		}
