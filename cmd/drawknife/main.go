@@ -40,6 +40,7 @@ type cli struct {
 	Quantize quantizeCmd `cmd:"" help:"Quantize a model to 8-bit integers."`
 	Prune    pruneCmd    `cmd:"" help:"Remove the least important channels of a model."`
 	Compress compressCmd `cmd:"" help:"Find the best smaller model within a budget: the main job."`
+	Simulate simulateCmd `cmd:"" help:"Estimate a model's time and energy on accelerators of the literature or described in a file."`
 	Methods  methodsCmd  `cmd:"" help:"List the methods, their papers and what they need."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`
 }

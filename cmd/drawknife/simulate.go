@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/drawknife/drawknife/hardware"
+	_ "github.com/drawknife/drawknife/hardware/accel" // the machines
+	"github.com/drawknife/drawknife/internal/atomicfile"
+)
+
+type simulateCmd struct {
+	Model     string   `arg:"" optional:"" help:"Model file or zoo:NAME."`
+	Arch      []string `help:"Machine: a name of --list or an architecture file. Several are compared." placeholder:"NAME"`
+	Batch     int      `help:"Images at a time." default:"1"`
+	Objective string   `help:"What a mapping is chosen for: latency, energy or edp." default:"latency" placeholder:"NAME"`
+	Layer     []string `help:"Only these layers." placeholder:"NAME"`
+	CSV       string   `name:"csv" help:"Also write the layers as CSV." placeholder:"FILE"`
+	List      bool     `help:"List the machines."`
+	Explain   string   `help:"Explain a machine: paper, parameters, formulas, published figures beside ours." placeholder:"NAME"`
+	Figures   bool     `help:"Print every machine's published figures beside ours, as Markdown."`
+}
+
+func (c *simulateCmd) Run(a *app) error {
+	switch {
+	case c.List:
+		return c.list(a)
+	case c.Explain != "":
+		return c.explain(a)
+	case c.Figures:
+		return c.figures(a)
+	case c.Model == "":
+		return usagef("simulate needs a model, or --list, --explain or --figures")
+	case len(c.Arch) == 0:
+		return usagef("simulate needs --arch (see --list)")
+	case c.Batch < 1 || c.Batch > 1<<16:
+		return usagef("--batch %d must be from 1 to 65536", c.Batch)
+	}
+	switch hardware.Objective(c.Objective) {
+	case hardware.Latency, hardware.Energy, hardware.EDP:
+	default:
+		return usagef("--objective %s: there are latency, energy, edp", c.Objective)
+	}
+	w, err := c.workload(a)
+	if err != nil {
+		return err
+	}
+	var reports []*hardware.Report
+	for _, name := range c.Arch {
+		r, err := c.run(a, name, w)
+		if err != nil {
+			return err
+		}
+		reports = append(reports, r)
+	}
+	if err := c.writeCSV(reports); err != nil {
+		return err
+	}
+	if len(reports) > 1 {
+		return a.emit(map[string]any{"reports": reports}, func(out io.Writer) error { return compareReports(out, reports) })
+	}
+	return a.emit(reports[0], func(out io.Writer) error { return printReport(out, reports[0]) })
+}
+
+func (c *simulateCmd) workload(a *app) (*hardware.Workload, error) {
+	g, err := a.load(c.Model)
+	if err != nil {
+		return nil, err
+	}
+	w, err := hardware.FromGraph(g, hardware.Options{Batch: c.Batch})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Model, err)
+	}
+	if len(c.Layer) == 0 {
+		return w, nil
+	}
+	keep := map[*hardware.Layer]bool{}
+	for _, name := range c.Layer {
+		l := w.Layer(name)
+		if l == nil {
+			return nil, usagef("--layer %s: the model has no such layer; it has %s", name, strings.Join(w.Names(), ", "))
+		}
+		keep[l] = true
+	}
+	return w.Only(func(l *hardware.Layer) bool { return keep[l] }), nil
+}
+
+func (c *simulateCmd) run(a *app, name string, w *hardware.Workload) (*hardware.Report, error) {
+	m := hardware.Find(name)
+	if m == nil {
+		return nil, usagef("--arch %s: no such machine; see drawknife simulate --list", name)
+	}
+	return m.Run(w, hardware.RunOptions{Objective: hardware.Objective(c.Objective), Seed: a.Seed})
+}
+
+func (c *simulateCmd) writeCSV(reports []*hardware.Report) error {
+	if c.CSV == "" {
+		return nil
+	}
+	if len(reports) > 1 {
+		return usagef("--csv takes one --arch")
+	}
+	return atomicfile.Write(c.CSV, reports[0].WriteCSV)
+}
+
+func (c *simulateCmd) list(a *app) error {
+	list := hardware.Accelerators()
+	return a.emit(map[string]any{"machines": list}, func(w io.Writer) error {
+		rows := [][]string{{"name ", "kind ", "year", "figures", "what and where "}}
+		for _, m := range list {
+			rows = append(rows, []string{m.Name, string(m.Kind), fmt.Sprint(m.Year), fmt.Sprint(len(m.Figures)), m.Summary + " (" + m.Paper + ")"})
+		}
+		return table(w, rows)
+	})
+}
+
+func (c *simulateCmd) explain(a *app) error {
+	m := hardware.Find(c.Explain)
+	if m == nil {
+		return usagef("--explain %s: no such machine; see drawknife simulate --list", c.Explain)
+	}
+	text, err := m.Explain()
+	if err != nil {
+		return err
+	}
+	return a.emit(m, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+}
+
+func (c *simulateCmd) figures(a *app) error {
+	rows, err := hardware.Compare(hardware.Accelerators())
+	if err != nil {
+		return err
+	}
+	return a.emit(map[string]any{"figures": rows}, func(w io.Writer) error { return hardware.WriteMarkdown(w, rows) })
+}
+
+// printReport prints one machine's layers and totals.
+func printReport(w io.Writer, r *hardware.Report) error {
+	energy := r.Energy > 0
+	rows := [][]string{{"layer ", "operator ", "MACs", "cycles", "utilization", "DRAM", "energy", "bound "}}
+	for _, c := range r.Layers {
+		rows = append(rows, []string{c.Layer, c.Op, count(c.MACs), count(int64(c.Cycles)), fmt.Sprintf("%.1f%%", 100*c.Utilization),
+			optional(c.DRAMBytes > 0, size(int64(c.DRAMBytes))), optional(energy, joules(c.Energy)), c.Bound})
+	}
+	if err := table(w, rows); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	kv := []string{"machine", r.Machine, "network", fmt.Sprintf("%s, batch %d", r.Network, r.Batch),
+		"cycles", fmt.Sprintf("%s at %g MHz", count(int64(r.Cycles)), r.ClockMHz),
+		"time", fmt.Sprintf("%.4g ms, %.4g images/s", 1e3*r.Seconds, r.FramesPerSecond),
+		"throughput", fmt.Sprintf("%.4g TOPS, %.1f%% of the peak", r.TOPS, 100*r.Utilization), "bound", r.Bound}
+	if r.DRAMBytes > 0 {
+		kv = append(kv, "DRAM", size(int64(r.DRAMBytes)))
+	}
+	if energy {
+		kv = append(kv, "energy", fmt.Sprintf("%s, %.4g W, %.4g TOPS/W", joules(r.Energy), r.PowerW, r.TOPSPerW))
+	}
+	if r.AreaMM2 > 0 {
+		kv = append(kv, "area", fmt.Sprintf("%.4g mm²", r.AreaMM2))
+	}
+	for _, n := range r.Notes {
+		kv = append(kv, "note", n)
+	}
+	return pairs(w, kv...)
+}
+
+func compareReports(w io.Writer, list []*hardware.Report) error {
+	rows := [][]string{{"machine ", "images/s", "ms", "TOPS", "utilization", "DRAM", "energy", "TOPS/W", "bound "}}
+	for _, r := range list {
+		rows = append(rows, []string{r.Machine, fmt.Sprintf("%.4g", r.FramesPerSecond), fmt.Sprintf("%.4g", 1e3*r.Seconds), fmt.Sprintf("%.4g", r.TOPS),
+			fmt.Sprintf("%.1f%%", 100*r.Utilization), optional(r.DRAMBytes > 0, size(int64(r.DRAMBytes))),
+			optional(r.Energy > 0, joules(r.Energy)), optional(r.Energy > 0, fmt.Sprintf("%.4g", r.TOPSPerW)), r.Bound})
+	}
+	return table(w, rows)
+}
+
+func optional(known bool, s string) string {
+	if !known {
+		return "-"
+	}
+	return s
+}
+
+// joules prints an energy given in pJ.
+func joules(pj float64) string {
+	for _, u := range []struct {
+		scale float64
+		name  string
+	}{{1e12, "J"}, {1e9, "mJ"}, {1e6, "µJ"}, {1e3, "nJ"}} {
+		if pj >= u.scale {
+			return fmt.Sprintf("%.3g %s", pj/u.scale, u.name)
+		}
+	}
+	return fmt.Sprintf("%.3g pJ", pj)
+}
