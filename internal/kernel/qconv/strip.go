@@ -21,16 +21,18 @@ type strip struct {
 	copies, size        int // of the strip, each with its own order of values; bytes of a copy
 }
 
-// stripBytes is the size of a strip to aim at: half of a first-level cache.
+// stripBytes is the size to aim at of all copies of a strip: a small part of a
+// second-level cache.
 // blockPixels is the least number of pixels that repays reading the weights.
 const (
-	stripBytes  = 40 << 10
+	stripBytes  = 64 << 10
 	blockPixels = 48
 )
 
 // newStrip plans the blocks of a shape. Kernels read whole groups of four of
 // the perGroup channels of a group; where that is more, only a strip has room
-// after its last pixel. A copy of a strip has budget bytes or few pixels.
+// after its last pixel. All copies of a strip together have budget bytes or
+// few pixels.
 func newStrip(s Shape, perGroup, copies, budget int) *strip {
 	direct := false
 	if pointwise(&s) {
@@ -73,7 +75,7 @@ func (g *strip) split(budget int) {
 		return s.T * ((rows-1)*g.rowLines + (s.R-1)*s.DilH + 1) * ((cells-1)*g.cellCols + (s.S-1)*s.DilW + 1) * g.pitch
 	}
 	fits := func(rows, cells int) bool {
-		return rows*cells <= blockPixels || size(rows, cells) <= budget
+		return rows*cells <= blockPixels || g.copies*size(rows, cells) <= budget
 	}
 	g.rows, g.cells, g.planes = s.P, s.Q, 1
 	for g.rows > 1 && !fits(g.rows, g.cells) {
