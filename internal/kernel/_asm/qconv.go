@@ -53,6 +53,7 @@ func emitQconv() {
 		}
 	}
 	reorder()
+	qvector()
 	for _, d := range []dwtile{
 		{3, 3, 1, 8}, {3, 3, 1, 4}, {3, 3, 2, 4}, {3, 3, 1, 1},
 		{5, 5, 1, 4}, {5, 5, 2, 4}, {5, 5, 1, 1},
@@ -421,6 +422,56 @@ func reorder() {
 	ADDQ(Imm(32), at)
 	SUBQ(Imm(32), k)
 	JNE(LabelRef(name + "_loop"))
+	VZEROUPPER()
+	RET()
+}
+
+// qvector emits the product of one pixel and octets of output channels. Even
+// and odd weights are multiplied apart, so that no sum can leave an int16.
+func qvector() {
+	const name = "vectorAVX2"
+	const even, ones = 14, 15
+	TEXT(name, NOSPLIT, "func(a *byte)")
+	Pragma("noescape")
+	Doc(name + " computes octets of channels of a single pixel; a is a *tileArgs.")
+	a := Load(Param("a"), GP64())
+	x, w, k, scale, dst := GP64(), GP64(), GP64(), GP64(), GP64()
+	MOVQ(Mem{Base: a, Disp: qW}, w)
+	MOVQ(Mem{Base: a, Disp: qDst}, dst)
+	Label(name + "_octet")
+	MOVQ(Mem{Base: a, Disp: qBase}, x)
+	MOVQ(Mem{Base: a, Disp: qBias}, scale)
+	VMOVDQU(Mem{Base: scale}, ymm(0))
+	VPXOR(ymm(1), ymm(1), ymm(1))
+	VPCMPEQW(ymm(ones), ymm(ones), ymm(ones))
+	VPSRLW(Imm(8), ymm(ones), ymm(even))
+	VPSRLW(Imm(15), ymm(ones), ymm(ones))
+	MOVQ(Mem{Base: a, Disp: qCount}, k)
+	unrolled(name, k, 4, func(n int) {
+		for u := 0; u < n; u++ {
+			VPBROADCASTD(Mem{Base: x, Disp: 4 * u}, ymm(2))
+			VMOVDQU(Mem{Base: w, Disp: 32 * u}, ymm(4))
+			VPAND(ymm(4), ymm(even), ymm(3))
+			VPMADDUBSW(ymm(3), ymm(2), ymm(3))
+			VPMADDWD(ymm(ones), ymm(3), ymm(3))
+			VPADDD(ymm(3), ymm(0), ymm(0))
+			VPSRLW(Imm(8), ymm(2), ymm(2))
+			VPSRAW(Imm(8), ymm(4), ymm(4))
+			VPMADDWD(ymm(4), ymm(2), ymm(4))
+			VPADDD(ymm(4), ymm(1), ymm(1))
+		}
+		ADDQ(U32(uint32(4*n)), x)
+		ADDQ(U32(uint32(32*n)), w)
+	})
+	VPADDD(ymm(1), ymm(0), ymm(0))
+	ADDQ(Imm(32), Mem{Base: a, Disp: qBias})
+	MOVQ(Mem{Base: a, Disp: qElem}, k)
+	SHLQ(Imm(3), k) // octets lie side by side
+	MOVQ(Mem{Base: a, Disp: qScale}, scale)
+	qtile{rows: 1, vecs: 1}.storeAs(name, a, dst, k, Mem{Base: scale})
+	ADDQ(Imm(32), Mem{Base: a, Disp: qScale})
+	DECQ(Mem{Base: a, Disp: qTiles})
+	JNE(LabelRef(name + "_octet"))
 	VZEROUPPER()
 	RET()
 }

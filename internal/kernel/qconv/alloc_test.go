@@ -17,7 +17,7 @@ func TestRunAllocatesNothing(t *testing.T) {
 	defer pool.Close()
 	rng := rand.New(rand.NewPCG(1, 9))
 	for _, s := range []Shape{
-		same(8, 16, 24, 3, 1, 1), same(8, 16, 16, 3, 1, 16), same(8, 5, 5, 1, 1, 1),
+		same(8, 16, 24, 3, 1, 1), same(8, 16, 16, 3, 1, 16), same(8, 5, 5, 1, 1, 1), {C: 64, K: 20},
 	} {
 		pr := newProblem(rng, s)
 		c := newAt(cpu.AVX2, pr.s, pr.p)

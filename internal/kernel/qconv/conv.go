@@ -121,6 +121,11 @@ func (c *Conv) choose(level cpu.Level) runner {
 	if d := newDepthwise(c); d != nil {
 		return d
 	}
+	if !i.vnni {
+		if v := newVector(c); v != nil {
+			return v
+		}
+	}
 	return newTiled(c, i)
 }
 

@@ -261,6 +261,39 @@ func TestSaturation(t *testing.T) {
 	}
 }
 
+// TestVector checks fully connected layers of one pixel, whose weights are
+// used as they are.
+func TestVector(t *testing.T) {
+	if !cpu.Has(cpu.AVX2) {
+		t.Skip("this CPU has no vector path")
+	}
+	rng := rand.New(rand.NewPCG(7, 8))
+	one, three := parallel.New(1), parallel.New(3)
+	defer one.Close()
+	defer three.Close()
+	for _, s := range []Shape{{C: 4, K: 8}, {C: 12, K: 9}, {C: 100, K: 23}, {C: 64, K: 130}, {C: 36, K: 512}} {
+		for _, extreme := range []bool{false, true} {
+			pr := newProblem(rng, s)
+			pr.p.WeightZero = nil
+			if extreme {
+				for i := range pr.p.Weights {
+					pr.p.Weights[i] = []int8{-128, 127}[rng.IntN(2)]
+				}
+				for i := range pr.src {
+					pr.src[i] = 255
+				}
+			}
+			c := newAt(cpu.AVX2, pr.s, pr.p)
+			if c.Kernel() != "avx2 vector" {
+				t.Errorf("%+v takes %s", s, c.Kernel())
+			}
+			for _, pool := range []*parallel.Pool{one, three} {
+				pr.compare(t, c, pool, naive(pr.s, pr.p, pr.src))
+			}
+		}
+	}
+}
+
 // TestHugeScale takes products beyond an int32, which must saturate.
 func TestHugeScale(t *testing.T) {
 	pool := parallel.New(1)

@@ -129,6 +129,11 @@ func qtileVNNI1x16(a *byte)
 //go:noescape
 func reorderAVX2(copies *uint8, n int)
 
+// vectorAVX2 computes octets of channels of a single pixel; a is a *tileArgs.
+//
+//go:noescape
+func vectorAVX2(a *byte)
+
 // dwtileAVX23x3s1p8 computes tiles of 8 pixels, all channels; a is a *tileArgs.
 //
 //go:noescape

@@ -5629,6 +5629,129 @@ reorderAVX2_loop:
 	VZEROUPPER
 	RET
 
+// func vectorAVX2(a *byte)
+// Requires: AVX, AVX2
+TEXT ·vectorAVX2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 32(AX), DX
+	MOVQ 56(AX), DI
+
+vectorAVX2_octet:
+	MOVQ     (AX), CX
+	MOVQ     40(AX), SI
+	VMOVDQU  (SI), Y0
+	VPXOR    Y1, Y1, Y1
+	VPCMPEQW Y15, Y15, Y15
+	VPSRLW   $0x08, Y15, Y14
+	VPSRLW   $0x0f, Y15, Y15
+	MOVQ     24(AX), BX
+	SUBQ     $0x00000004, BX
+	JLT      vectorAVX2_tail
+
+vectorAVX2_loop:
+	VPBROADCASTD (CX), Y2
+	VMOVDQU      (DX), Y4
+	VPAND        Y4, Y14, Y3
+	VPMADDUBSW   Y3, Y2, Y3
+	VPMADDWD     Y15, Y3, Y3
+	VPADDD       Y3, Y0, Y0
+	VPSRLW       $0x08, Y2, Y2
+	VPSRAW       $0x08, Y4, Y4
+	VPMADDWD     Y4, Y2, Y4
+	VPADDD       Y4, Y1, Y1
+	VPBROADCASTD 4(CX), Y2
+	VMOVDQU      32(DX), Y4
+	VPAND        Y4, Y14, Y3
+	VPMADDUBSW   Y3, Y2, Y3
+	VPMADDWD     Y15, Y3, Y3
+	VPADDD       Y3, Y0, Y0
+	VPSRLW       $0x08, Y2, Y2
+	VPSRAW       $0x08, Y4, Y4
+	VPMADDWD     Y4, Y2, Y4
+	VPADDD       Y4, Y1, Y1
+	VPBROADCASTD 8(CX), Y2
+	VMOVDQU      64(DX), Y4
+	VPAND        Y4, Y14, Y3
+	VPMADDUBSW   Y3, Y2, Y3
+	VPMADDWD     Y15, Y3, Y3
+	VPADDD       Y3, Y0, Y0
+	VPSRLW       $0x08, Y2, Y2
+	VPSRAW       $0x08, Y4, Y4
+	VPMADDWD     Y4, Y2, Y4
+	VPADDD       Y4, Y1, Y1
+	VPBROADCASTD 12(CX), Y2
+	VMOVDQU      96(DX), Y4
+	VPAND        Y4, Y14, Y3
+	VPMADDUBSW   Y3, Y2, Y3
+	VPMADDWD     Y15, Y3, Y3
+	VPADDD       Y3, Y0, Y0
+	VPSRLW       $0x08, Y2, Y2
+	VPSRAW       $0x08, Y4, Y4
+	VPMADDWD     Y4, Y2, Y4
+	VPADDD       Y4, Y1, Y1
+	ADDQ         $0x00000010, CX
+	ADDQ         $0x00000080, DX
+	SUBQ         $0x00000004, BX
+	JGE          vectorAVX2_loop
+
+vectorAVX2_tail:
+	ADDQ $0x00000004, BX
+	JEQ  vectorAVX2_done
+
+vectorAVX2_one:
+	VPBROADCASTD (CX), Y2
+	VMOVDQU      (DX), Y4
+	VPAND        Y4, Y14, Y3
+	VPMADDUBSW   Y3, Y2, Y3
+	VPMADDWD     Y15, Y3, Y3
+	VPADDD       Y3, Y0, Y0
+	VPSRLW       $0x08, Y2, Y2
+	VPSRAW       $0x08, Y4, Y4
+	VPMADDWD     Y4, Y2, Y4
+	VPADDD       Y4, Y1, Y1
+	ADDQ         $0x00000004, CX
+	ADDQ         $0x00000020, DX
+	DECQ         BX
+	JNE          vectorAVX2_one
+
+vectorAVX2_done:
+	VPADDD    Y1, Y0, Y0
+	ADDQ      $0x20, 40(AX)
+	MOVQ      480(AX), BX
+	SHLQ      $0x03, BX
+	MOVQ      48(AX), SI
+	CMPQ      80(AX), $0x01
+	JEQ       vectorAVX2_int32
+	VCVTDQ2PS Y0, Y0
+	VMULPS    (SI), Y0, Y0
+	JA        vectorAVX2_float
+	VCVTPS2DQ Y0, Y0
+	VMOVDQU   344(AX), Y15
+	VPACKSSDW Y0, Y0, Y0
+	VPADDSW   120(AX), Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   152(AX), Y0, Y0
+	VPMINUB   184(AX), Y0, Y0
+	VPERMD    Y0, Y15, Y0
+	VMOVQ     X0, (DI)
+	ADDQ      BX, DI
+	JMP       vectorAVX2_stored
+
+vectorAVX2_float:
+	VMAXPS 216(AX), Y0, Y0
+	VMINPS 280(AX), Y0, Y0
+
+vectorAVX2_int32:
+	VMOVDQU Y0, (DI)
+	ADDQ    BX, DI
+
+vectorAVX2_stored:
+	ADDQ $0x20, 48(AX)
+	DECQ 72(AX)
+	JNE  vectorAVX2_octet
+	VZEROUPPER
+	RET
+
 // func dwtileAVX23x3s1p8(a *byte)
 // Requires: AVX, AVX2, CMOV
 TEXT ·dwtileAVX23x3s1p8(SB), NOSPLIT, $0-8

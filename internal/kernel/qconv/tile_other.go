@@ -11,6 +11,8 @@ func (i *isa) run(*tileArgs, int, int) {}
 
 func reorder([]byte) {}
 
+func multiplyVector(*tileArgs) {}
+
 var dwKernels []dwKernel
 
 func (k dwKernel) run(*tileArgs) {}
