@@ -106,7 +106,7 @@ func (g *strip) split(budget int) {
 // as long as each keeps a useful number of pixels. Pointwise convolutions are
 // one row and shared out by channels, which reads the weights only once.
 func (g *strip) share(s *Shape) {
-	const least, pixels = 4, 64 // blocks, and pixels of one
+	const least, pixels = 4, 32 // blocks, and pixels of one
 	if s.N*s.OD > 1 {
 		return
 	}

@@ -101,8 +101,8 @@ func (t *tiled) narrowBytes() int {
 func (t *tiled) exec(pool *parallel.Pool, src []uint8, o output, scratch []byte) {
 	// Blocks are the tasks; where they are too few, so are ranges of channels.
 	parts := 1
-	if w := pool.Workers(); w > 1 && t.g.blocks < 3*w {
-		parts = min(len(t.units), (3*w+t.g.blocks-1)/t.g.blocks)
+	if w := pool.Workers(); w > 1 && t.g.blocks < w {
+		parts = min(len(t.units), (w+t.g.blocks-1)/t.g.blocks)
 	}
 	t.jobs.run(pool, t, job{src: src, o: o, scratch: align(scratch), parts: parts}, t.g.blocks*parts)
 }
