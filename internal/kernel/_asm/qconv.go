@@ -140,9 +140,10 @@ func (t qtile) emit() {
 // begin points rows at the pixels of the next tile and sets sums to the bias.
 func (t qtile) begin(a Register, rows []GPVirtual, offs, bias GPVirtual) {
 	MOVQ(Mem{Base: a, Disp: qOffsAt}, offs)
+	MOVQ(Mem{Base: a, Disp: qBase}, bias)
 	for i := range rows {
 		MOVLQSX(Mem{Base: offs, Disp: 4 * i}, rows[i])
-		ADDQ(Mem{Base: a, Disp: qBase}, rows[i])
+		ADDQ(bias, rows[i])
 	}
 	ADDQ(Imm(uint64(4*t.rows)), Mem{Base: a, Disp: qOffsAt})
 	MOVQ(Mem{Base: a, Disp: qBias}, bias)
@@ -262,85 +263,79 @@ func (t qtile) store(a Register, dst, stride, scale GPVirtual) {
 	t.storeAs(t.name(), a, dst, stride, Mem{Base: scale})
 }
 
+// storeAs is store for one vector of channels, with the labels of a function.
 func (t qtile) storeAs(name string, a Register, dst, stride GPVirtual, scale Mem) {
+	factor := ymm(t.rows)
+	if t.rows > 15 {
+		panic("qtile: no register is left")
+	}
 	CMPQ(Mem{Base: a, Disp: qMode}, Imm(1))
 	JEQ(LabelRef(name + "_int32"))
+	VMOVUPS(scale, factor)
 	for i := 0; i < t.rows; i++ {
-		for j := 0; j < t.vecs; j++ {
-			VCVTDQ2PS(t.acc(i, j), t.acc(i, j))
-			VMULPS(scale.Offset(t.bytes()*j), t.acc(i, j), t.acc(i, j))
-		}
+		VCVTDQ2PS(t.acc(i, 0), t.acc(i, 0))
+		VMULPS(factor, t.acc(i, 0), t.acc(i, 0))
 	}
 	JA(LabelRef(name + "_float")) // flags are those of the comparison
 	for i := 0; i < t.rows; i++ {
-		for j := 0; j < t.vecs; j++ {
-			VCVTPS2DQ(t.acc(i, j), t.acc(i, j))
-		}
+		VCVTPS2DQ(t.acc(i, 0), t.acc(i, 0))
 	}
 	t.storeBytes(a, dst, stride)
 	JMP(LabelRef(name + "_stored"))
 	Label(name + "_float")
 	for i := 0; i < t.rows; i++ {
-		for j := 0; j < t.vecs; j++ {
-			VMAXPS(Mem{Base: a, Disp: qFLo}, t.acc(i, j), t.acc(i, j))
-			VMINPS(Mem{Base: a, Disp: qFHi}, t.acc(i, j), t.acc(i, j))
-		}
+		VMAXPS(Mem{Base: a, Disp: qFLo}, t.acc(i, 0), t.acc(i, 0))
+		VMINPS(Mem{Base: a, Disp: qFHi}, t.acc(i, 0), t.acc(i, 0))
 	}
 	Label(name + "_int32")
 	for i := 0; i < t.rows; i++ {
-		for j := 0; j < t.vecs; j++ {
-			VMOVDQU(t.acc(i, j), Mem{Base: dst, Disp: t.bytes() * j})
-		}
+		VMOVDQU(t.acc(i, 0), Mem{Base: dst})
 		ADDQ(stride, dst)
 	}
 	Label(name + "_stored")
 }
 
-// storeBytes packs the rounded sums to uint8 and leaves dst past the tile.
+// storeBytes packs the rounded sums to uint8, four pixels at a time, and
+// leaves dst past the tile.
 func (t qtile) storeBytes(a Register, dst, stride GPVirtual) {
-	per := 2 // rows that fill a register of bytes
-	if t.vecs == 1 {
-		per = 4
-	}
-	lane := ymm(15)
+	lane, zero := ymm(15), ymm(14)
 	VMOVDQU(Mem{Base: a, Disp: qLane}, lane)
-	for i := 0; i < t.rows; i += per {
-		n := min(per, t.rows-i)
-		// words(q) packs the q-th pair of vectors of this group.
-		words := func(q int) VecPhysical {
-			lo, hi := t.acc(i+q, 0), t.acc(i+q, t.vecs-1)
-			if t.vecs == 1 {
-				lo, hi = t.acc(i+min(2*q, n-1), 0), t.acc(i+min(2*q+1, n-1), 0)
-			}
+	VMOVDQU(Mem{Base: a, Disp: qZero}, zero)
+	for i := 0; i < t.rows; i += 4 {
+		n := min(4, t.rows-i)
+		words := func(p, q int) VecPhysical {
+			lo, hi := t.acc(i+min(p, n-1), 0), t.acc(i+min(q, n-1), 0)
 			VPACKSSDW(hi, lo, lo)
-			VPADDSW(Mem{Base: a, Disp: qZero}, lo, lo)
+			VPADDSW(zero, lo, lo)
 			return lo
 		}
-		x := words(0)
+		x := words(0, 1)
 		y := x
-		if n > per/2 {
-			y = words(1)
+		if n > 2 {
+			y = words(2, 3)
 		}
 		VPACKUSWB(y, x, x)
 		VPMAXUB(Mem{Base: a, Disp: qLo}, x, x)
 		VPMINUB(Mem{Base: a, Disp: qHi}, x, x)
 		VPERMD(x, lane, x)
 		for r := 0; r < n; r++ {
-			if t.vecs == 1 {
-				if r == 2 {
-					VEXTRACTI128(Imm(1), x, x.AsX())
-				}
-				if r%2 == 0 {
-					VMOVQ(x.AsX(), Mem{Base: dst})
-				} else {
-					VMOVHPS(x.AsX(), Mem{Base: dst})
-				}
-			} else if r == 0 {
-				VMOVDQU(x.AsX(), Mem{Base: dst})
-			} else {
-				VEXTRACTI128(Imm(1), x, Mem{Base: dst})
+			switch r {
+			case 0:
+				VMOVQ(x.AsX(), Mem{Base: dst})
+			case 1:
+				VMOVHPS(x.AsX(), Mem{Base: dst, Index: stride, Scale: 1})
+			case 2:
+				LEAQ(Mem{Base: dst, Index: stride, Scale: 2}, dst)
+				VEXTRACTI128(Imm(1), x, x.AsX())
+				VMOVQ(x.AsX(), Mem{Base: dst})
+			case 3:
+				VMOVHPS(x.AsX(), Mem{Base: dst, Index: stride, Scale: 1})
 			}
+		}
+		if n%2 == 1 {
 			ADDQ(stride, dst)
+		} else {
+			LEAQ(Mem{Base: dst, Index: stride, Scale: 2}, dst)
 		}
 	}
 }

@@ -15,22 +15,23 @@ TEXT ·qtileAVX2x8x8(SB), NOSPLIT, $8-8
 
 qtileAVX2x8x8_tile:
 	MOVQ     376(AX), R11
+	MOVQ     (AX), R13
 	MOVLQSX  (R11), CX
-	ADDQ     (AX), CX
+	ADDQ     R13, CX
 	MOVLQSX  4(R11), DX
-	ADDQ     (AX), DX
+	ADDQ     R13, DX
 	MOVLQSX  8(R11), BX
-	ADDQ     (AX), BX
+	ADDQ     R13, BX
 	MOVLQSX  12(R11), SI
-	ADDQ     (AX), SI
+	ADDQ     R13, SI
 	MOVLQSX  16(R11), DI
-	ADDQ     (AX), DI
+	ADDQ     R13, DI
 	MOVLQSX  20(R11), R8
-	ADDQ     (AX), R8
+	ADDQ     R13, R8
 	MOVLQSX  24(R11), R9
-	ADDQ     (AX), R9
+	ADDQ     R13, R9
 	MOVLQSX  28(R11), R10
-	ADDQ     (AX), R10
+	ADDQ     R13, R10
 	ADDQ     $0x20, 376(AX)
 	MOVQ     40(AX), R13
 	VMOVDQU  (R13), Y0
@@ -381,22 +382,23 @@ qtileAVX2x8x8_groups1_done:
 	MOVQ         48(AX), R12
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x8x8_int32
+	VMOVUPS      (R12), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R12), Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       (R12), Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       (R12), Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       (R12), Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       (R12), Y4, Y4
+	VMULPS       Y8, Y4, Y4
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       (R12), Y5, Y5
+	VMULPS       Y8, Y5, Y5
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       (R12), Y6, Y6
+	VMULPS       Y8, Y6, Y6
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       (R12), Y7, Y7
+	VMULPS       Y8, Y7, Y7
 	JA           qtileAVX2x8x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
@@ -407,40 +409,37 @@ qtileAVX2x8x8_groups1_done:
 	VCVTPS2DQ    Y6, Y6
 	VCVTPS2DQ    Y7, Y7
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (R11)
-	ADDQ         R13, R11
-	VMOVHPS      X0, (R11)
-	ADDQ         R13, R11
+	VMOVHPS      X0, (R11)(R13*1)
+	LEAQ         (R11)(R13*2), R11
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R11)
-	ADDQ         R13, R11
-	VMOVHPS      X0, (R11)
-	ADDQ         R13, R11
+	VMOVHPS      X0, (R11)(R13*1)
+	LEAQ         (R11)(R13*2), R11
 	VPACKSSDW    Y5, Y4, Y4
-	VPADDSW      120(AX), Y4, Y4
+	VPADDSW      Y14, Y4, Y4
 	VPACKSSDW    Y7, Y6, Y6
-	VPADDSW      120(AX), Y6, Y6
+	VPADDSW      Y14, Y6, Y6
 	VPACKUSWB    Y6, Y4, Y4
 	VPMAXUB      152(AX), Y4, Y4
 	VPMINUB      184(AX), Y4, Y4
 	VPERMD       Y4, Y15, Y4
 	VMOVQ        X4, (R11)
-	ADDQ         R13, R11
-	VMOVHPS      X4, (R11)
-	ADDQ         R13, R11
+	VMOVHPS      X4, (R11)(R13*1)
+	LEAQ         (R11)(R13*2), R11
 	VEXTRACTI128 $0x01, Y4, X4
 	VMOVQ        X4, (R11)
-	ADDQ         R13, R11
-	VMOVHPS      X4, (R11)
-	ADDQ         R13, R11
+	VMOVHPS      X4, (R11)(R13*1)
+	LEAQ         (R11)(R13*2), R11
 	JMP          qtileAVX2x8x8_stored
 
 qtileAVX2x8x8_float:
@@ -497,20 +496,21 @@ TEXT ·qtileAVX2x7x8(SB), NOSPLIT, $0-8
 
 qtileAVX2x7x8_tile:
 	MOVQ     376(AX), R10
+	MOVQ     (AX), R12
 	MOVLQSX  (R10), CX
-	ADDQ     (AX), CX
+	ADDQ     R12, CX
 	MOVLQSX  4(R10), DX
-	ADDQ     (AX), DX
+	ADDQ     R12, DX
 	MOVLQSX  8(R10), BX
-	ADDQ     (AX), BX
+	ADDQ     R12, BX
 	MOVLQSX  12(R10), SI
-	ADDQ     (AX), SI
+	ADDQ     R12, SI
 	MOVLQSX  16(R10), DI
-	ADDQ     (AX), DI
+	ADDQ     R12, DI
 	MOVLQSX  20(R10), R8
-	ADDQ     (AX), R8
+	ADDQ     R12, R8
 	MOVLQSX  24(R10), R9
-	ADDQ     (AX), R9
+	ADDQ     R12, R9
 	ADDQ     $0x1c, 376(AX)
 	MOVQ     40(AX), R12
 	VMOVDQU  (R12), Y0
@@ -826,20 +826,21 @@ qtileAVX2x7x8_groups1_done:
 	MOVQ         48(AX), R11
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x7x8_int32
+	VMOVUPS      (R11), Y7
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R11), Y0, Y0
+	VMULPS       Y7, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       (R11), Y1, Y1
+	VMULPS       Y7, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       (R11), Y2, Y2
+	VMULPS       Y7, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       (R11), Y3, Y3
+	VMULPS       Y7, Y3, Y3
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       (R11), Y4, Y4
+	VMULPS       Y7, Y4, Y4
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       (R11), Y5, Y5
+	VMULPS       Y7, Y5, Y5
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       (R11), Y6, Y6
+	VMULPS       Y7, Y6, Y6
 	JA           qtileAVX2x7x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
@@ -849,35 +850,33 @@ qtileAVX2x7x8_groups1_done:
 	VCVTPS2DQ    Y5, Y5
 	VCVTPS2DQ    Y6, Y6
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (R10)
-	ADDQ         R12, R10
-	VMOVHPS      X0, (R10)
-	ADDQ         R12, R10
+	VMOVHPS      X0, (R10)(R12*1)
+	LEAQ         (R10)(R12*2), R10
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R10)
-	ADDQ         R12, R10
-	VMOVHPS      X0, (R10)
-	ADDQ         R12, R10
+	VMOVHPS      X0, (R10)(R12*1)
+	LEAQ         (R10)(R12*2), R10
 	VPACKSSDW    Y5, Y4, Y4
-	VPADDSW      120(AX), Y4, Y4
+	VPADDSW      Y14, Y4, Y4
 	VPACKSSDW    Y6, Y6, Y6
-	VPADDSW      120(AX), Y6, Y6
+	VPADDSW      Y14, Y6, Y6
 	VPACKUSWB    Y6, Y4, Y4
 	VPMAXUB      152(AX), Y4, Y4
 	VPMINUB      184(AX), Y4, Y4
 	VPERMD       Y4, Y15, Y4
 	VMOVQ        X4, (R10)
-	ADDQ         R12, R10
-	VMOVHPS      X4, (R10)
-	ADDQ         R12, R10
+	VMOVHPS      X4, (R10)(R12*1)
+	LEAQ         (R10)(R12*2), R10
 	VEXTRACTI128 $0x01, Y4, X4
 	VMOVQ        X4, (R10)
 	ADDQ         R12, R10
@@ -933,18 +932,19 @@ TEXT ·qtileAVX2x6x8(SB), NOSPLIT, $0-8
 
 qtileAVX2x6x8_tile:
 	MOVQ     376(AX), R9
+	MOVQ     (AX), R11
 	MOVLQSX  (R9), CX
-	ADDQ     (AX), CX
+	ADDQ     R11, CX
 	MOVLQSX  4(R9), DX
-	ADDQ     (AX), DX
+	ADDQ     R11, DX
 	MOVLQSX  8(R9), BX
-	ADDQ     (AX), BX
+	ADDQ     R11, BX
 	MOVLQSX  12(R9), SI
-	ADDQ     (AX), SI
+	ADDQ     R11, SI
 	MOVLQSX  16(R9), DI
-	ADDQ     (AX), DI
+	ADDQ     R11, DI
 	MOVLQSX  20(R9), R8
-	ADDQ     (AX), R8
+	ADDQ     R11, R8
 	ADDQ     $0x18, 376(AX)
 	MOVQ     40(AX), R11
 	VMOVDQU  (R11), Y0
@@ -1225,18 +1225,19 @@ qtileAVX2x6x8_groups1_done:
 	MOVQ         48(AX), R10
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x6x8_int32
+	VMOVUPS      (R10), Y6
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R10), Y0, Y0
+	VMULPS       Y6, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       (R10), Y1, Y1
+	VMULPS       Y6, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       (R10), Y2, Y2
+	VMULPS       Y6, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       (R10), Y3, Y3
+	VMULPS       Y6, Y3, Y3
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       (R10), Y4, Y4
+	VMULPS       Y6, Y4, Y4
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       (R10), Y5, Y5
+	VMULPS       Y6, Y5, Y5
 	JA           qtileAVX2x6x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
@@ -1245,33 +1246,31 @@ qtileAVX2x6x8_groups1_done:
 	VCVTPS2DQ    Y4, Y4
 	VCVTPS2DQ    Y5, Y5
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (R9)
-	ADDQ         R11, R9
-	VMOVHPS      X0, (R9)
-	ADDQ         R11, R9
+	VMOVHPS      X0, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R9)
-	ADDQ         R11, R9
-	VMOVHPS      X0, (R9)
-	ADDQ         R11, R9
+	VMOVHPS      X0, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
 	VPACKSSDW    Y5, Y4, Y4
-	VPADDSW      120(AX), Y4, Y4
+	VPADDSW      Y14, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
 	VPMAXUB      152(AX), Y4, Y4
 	VPMINUB      184(AX), Y4, Y4
 	VPERMD       Y4, Y15, Y4
 	VMOVQ        X4, (R9)
-	ADDQ         R11, R9
-	VMOVHPS      X4, (R9)
-	ADDQ         R11, R9
+	VMOVHPS      X4, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
 	JMP          qtileAVX2x6x8_stored
 
 qtileAVX2x6x8_float:
@@ -1320,16 +1319,17 @@ TEXT ·qtileAVX2x5x8(SB), NOSPLIT, $0-8
 
 qtileAVX2x5x8_tile:
 	MOVQ     376(AX), R8
+	MOVQ     (AX), R10
 	MOVLQSX  (R8), CX
-	ADDQ     (AX), CX
+	ADDQ     R10, CX
 	MOVLQSX  4(R8), DX
-	ADDQ     (AX), DX
+	ADDQ     R10, DX
 	MOVLQSX  8(R8), BX
-	ADDQ     (AX), BX
+	ADDQ     R10, BX
 	MOVLQSX  12(R8), SI
-	ADDQ     (AX), SI
+	ADDQ     R10, SI
 	MOVLQSX  16(R8), DI
-	ADDQ     (AX), DI
+	ADDQ     R10, DI
 	ADDQ     $0x14, 376(AX)
 	MOVQ     40(AX), R10
 	VMOVDQU  (R10), Y0
@@ -1575,16 +1575,17 @@ qtileAVX2x5x8_groups1_done:
 	MOVQ         48(AX), R9
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x5x8_int32
+	VMOVUPS      (R9), Y5
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R9), Y0, Y0
+	VMULPS       Y5, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       (R9), Y1, Y1
+	VMULPS       Y5, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       (R9), Y2, Y2
+	VMULPS       Y5, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       (R9), Y3, Y3
+	VMULPS       Y5, Y3, Y3
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       (R9), Y4, Y4
+	VMULPS       Y5, Y4, Y4
 	JA           qtileAVX2x5x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
@@ -1592,25 +1593,24 @@ qtileAVX2x5x8_groups1_done:
 	VCVTPS2DQ    Y3, Y3
 	VCVTPS2DQ    Y4, Y4
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (R8)
-	ADDQ         R10, R8
-	VMOVHPS      X0, (R8)
-	ADDQ         R10, R8
+	VMOVHPS      X0, (R8)(R10*1)
+	LEAQ         (R8)(R10*2), R8
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R8)
-	ADDQ         R10, R8
-	VMOVHPS      X0, (R8)
-	ADDQ         R10, R8
+	VMOVHPS      X0, (R8)(R10*1)
+	LEAQ         (R8)(R10*2), R8
 	VPACKSSDW    Y4, Y4, Y4
-	VPADDSW      120(AX), Y4, Y4
+	VPADDSW      Y14, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
 	VPMAXUB      152(AX), Y4, Y4
 	VPMINUB      184(AX), Y4, Y4
@@ -1661,14 +1661,15 @@ TEXT ·qtileAVX2x4x8(SB), NOSPLIT, $0-8
 
 qtileAVX2x4x8_tile:
 	MOVQ     376(AX), DI
+	MOVQ     (AX), R9
 	MOVLQSX  (DI), CX
-	ADDQ     (AX), CX
+	ADDQ     R9, CX
 	MOVLQSX  4(DI), DX
-	ADDQ     (AX), DX
+	ADDQ     R9, DX
 	MOVLQSX  8(DI), BX
-	ADDQ     (AX), BX
+	ADDQ     R9, BX
 	MOVLQSX  12(DI), SI
-	ADDQ     (AX), SI
+	ADDQ     R9, SI
 	ADDQ     $0x10, 376(AX)
 	MOVQ     40(AX), R9
 	VMOVDQU  (R9), Y0
@@ -1879,37 +1880,37 @@ qtileAVX2x4x8_groups1_done:
 	MOVQ         48(AX), R8
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x4x8_int32
+	VMOVUPS      (R8), Y4
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       (R8), Y0, Y0
+	VMULPS       Y4, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       (R8), Y1, Y1
+	VMULPS       Y4, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       (R8), Y2, Y2
+	VMULPS       Y4, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       (R8), Y3, Y3
+	VMULPS       Y4, Y3, Y3
 	JA           qtileAVX2x4x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (DI)
-	ADDQ         R9, DI
-	VMOVHPS      X0, (DI)
-	ADDQ         R9, DI
+	VMOVHPS      X0, (DI)(R9*1)
+	LEAQ         (DI)(R9*2), DI
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (DI)
-	ADDQ         R9, DI
-	VMOVHPS      X0, (DI)
-	ADDQ         R9, DI
+	VMOVHPS      X0, (DI)(R9*1)
+	LEAQ         (DI)(R9*2), DI
 	JMP          qtileAVX2x4x8_stored
 
 qtileAVX2x4x8_float:
@@ -1950,12 +1951,13 @@ TEXT ·qtileAVX2x3x8(SB), NOSPLIT, $0-8
 
 qtileAVX2x3x8_tile:
 	MOVQ     376(AX), SI
+	MOVQ     (AX), R8
 	MOVLQSX  (SI), CX
-	ADDQ     (AX), CX
+	ADDQ     R8, CX
 	MOVLQSX  4(SI), DX
-	ADDQ     (AX), DX
+	ADDQ     R8, DX
 	MOVLQSX  8(SI), BX
-	ADDQ     (AX), BX
+	ADDQ     R8, BX
 	ADDQ     $0x0c, 376(AX)
 	MOVQ     40(AX), R8
 	VMOVDQU  (R8), Y0
@@ -2131,29 +2133,30 @@ qtileAVX2x3x8_groups1_done:
 	MOVQ         48(AX), DI
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x3x8_int32
+	VMOVUPS      (DI), Y3
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       (DI), Y0, Y0
+	VMULPS       Y3, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       (DI), Y1, Y1
+	VMULPS       Y3, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       (DI), Y2, Y2
+	VMULPS       Y3, Y2, Y2
 	JA           qtileAVX2x3x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y2, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (SI)
-	ADDQ         R8, SI
-	VMOVHPS      X0, (SI)
-	ADDQ         R8, SI
+	VMOVHPS      X0, (SI)(R8*1)
+	LEAQ         (SI)(R8*2), SI
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (SI)
 	ADDQ         R8, SI
@@ -2193,10 +2196,11 @@ TEXT ·qtileAVX2x2x8(SB), NOSPLIT, $0-8
 
 qtileAVX2x2x8_tile:
 	MOVQ     376(AX), BX
+	MOVQ     (AX), DI
 	MOVLQSX  (BX), CX
-	ADDQ     (AX), CX
+	ADDQ     DI, CX
 	MOVLQSX  4(BX), DX
-	ADDQ     (AX), DX
+	ADDQ     DI, DX
 	ADDQ     $0x08, 376(AX)
 	MOVQ     40(AX), DI
 	VMOVDQU  (DI), Y0
@@ -2337,24 +2341,25 @@ qtileAVX2x2x8_groups1_done:
 	MOVQ      48(AX), SI
 	CMPQ      80(AX), $0x01
 	JEQ       qtileAVX2x2x8_int32
+	VMOVUPS   (SI), Y2
 	VCVTDQ2PS Y0, Y0
-	VMULPS    (SI), Y0, Y0
+	VMULPS    Y2, Y0, Y0
 	VCVTDQ2PS Y1, Y1
-	VMULPS    (SI), Y1, Y1
+	VMULPS    Y2, Y1, Y1
 	JA        qtileAVX2x2x8_float
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
 	VMOVDQU   344(AX), Y15
+	VMOVDQU   120(AX), Y14
 	VPACKSSDW Y1, Y0, Y0
-	VPADDSW   120(AX), Y0, Y0
+	VPADDSW   Y14, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
 	VPMAXUB   152(AX), Y0, Y0
 	VPMINUB   184(AX), Y0, Y0
 	VPERMD    Y0, Y15, Y0
 	VMOVQ     X0, (BX)
-	ADDQ      DI, BX
-	VMOVHPS   X0, (BX)
-	ADDQ      DI, BX
+	VMOVHPS   X0, (BX)(DI*1)
+	LEAQ      (BX)(DI*2), BX
 	JMP       qtileAVX2x2x8_stored
 
 qtileAVX2x2x8_float:
@@ -2387,8 +2392,9 @@ TEXT ·qtileAVX2x1x8(SB), NOSPLIT, $0-8
 
 qtileAVX2x1x8_tile:
 	MOVQ     376(AX), DX
+	MOVQ     (AX), SI
 	MOVLQSX  (DX), CX
-	ADDQ     (AX), CX
+	ADDQ     SI, CX
 	ADDQ     $0x04, 376(AX)
 	MOVQ     40(AX), SI
 	VMOVDQU  (SI), Y0
@@ -2494,13 +2500,15 @@ qtileAVX2x1x8_groups1_done:
 	MOVQ      48(AX), BX
 	CMPQ      80(AX), $0x01
 	JEQ       qtileAVX2x1x8_int32
+	VMOVUPS   (BX), Y1
 	VCVTDQ2PS Y0, Y0
-	VMULPS    (BX), Y0, Y0
+	VMULPS    Y1, Y0, Y0
 	JA        qtileAVX2x1x8_float
 	VCVTPS2DQ Y0, Y0
 	VMOVDQU   344(AX), Y15
+	VMOVDQU   120(AX), Y14
 	VPACKSSDW Y0, Y0, Y0
-	VPADDSW   120(AX), Y0, Y0
+	VPADDSW   Y14, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
 	VPMAXUB   152(AX), Y0, Y0
 	VPMINUB   184(AX), Y0, Y0
@@ -2535,22 +2543,23 @@ TEXT ·qtileVNNI8x32(SB), NOSPLIT, $0-8
 
 qtileVNNI8x32_tile:
 	MOVQ      376(AX), R11
+	MOVQ      (AX), R13
 	MOVLQSX   (R11), CX
-	ADDQ      (AX), CX
+	ADDQ      R13, CX
 	MOVLQSX   4(R11), DX
-	ADDQ      (AX), DX
+	ADDQ      R13, DX
 	MOVLQSX   8(R11), BX
-	ADDQ      (AX), BX
+	ADDQ      R13, BX
 	MOVLQSX   12(R11), SI
-	ADDQ      (AX), SI
+	ADDQ      R13, SI
 	MOVLQSX   16(R11), DI
-	ADDQ      (AX), DI
+	ADDQ      R13, DI
 	MOVLQSX   20(R11), R8
-	ADDQ      (AX), R8
+	ADDQ      R13, R8
 	MOVLQSX   24(R11), R9
-	ADDQ      (AX), R9
+	ADDQ      R13, R9
 	MOVLQSX   28(R11), R10
-	ADDQ      (AX), R10
+	ADDQ      R13, R10
 	ADDQ      $0x20, 376(AX)
 	MOVQ      40(AX), R13
 	VMOVDQU32 (R13), Z0
@@ -2882,20 +2891,21 @@ TEXT ·qtileVNNI7x32(SB), NOSPLIT, $0-8
 
 qtileVNNI7x32_tile:
 	MOVQ      376(AX), R10
+	MOVQ      (AX), R12
 	MOVLQSX   (R10), CX
-	ADDQ      (AX), CX
+	ADDQ      R12, CX
 	MOVLQSX   4(R10), DX
-	ADDQ      (AX), DX
+	ADDQ      R12, DX
 	MOVLQSX   8(R10), BX
-	ADDQ      (AX), BX
+	ADDQ      R12, BX
 	MOVLQSX   12(R10), SI
-	ADDQ      (AX), SI
+	ADDQ      R12, SI
 	MOVLQSX   16(R10), DI
-	ADDQ      (AX), DI
+	ADDQ      R12, DI
 	MOVLQSX   20(R10), R8
-	ADDQ      (AX), R8
+	ADDQ      R12, R8
 	MOVLQSX   24(R10), R9
-	ADDQ      (AX), R9
+	ADDQ      R12, R9
 	ADDQ      $0x1c, 376(AX)
 	MOVQ      40(AX), R12
 	VMOVDQU32 (R12), Z0
@@ -3194,18 +3204,19 @@ TEXT ·qtileVNNI6x32(SB), NOSPLIT, $0-8
 
 qtileVNNI6x32_tile:
 	MOVQ      376(AX), R9
+	MOVQ      (AX), R11
 	MOVLQSX   (R9), CX
-	ADDQ      (AX), CX
+	ADDQ      R11, CX
 	MOVLQSX   4(R9), DX
-	ADDQ      (AX), DX
+	ADDQ      R11, DX
 	MOVLQSX   8(R9), BX
-	ADDQ      (AX), BX
+	ADDQ      R11, BX
 	MOVLQSX   12(R9), SI
-	ADDQ      (AX), SI
+	ADDQ      R11, SI
 	MOVLQSX   16(R9), DI
-	ADDQ      (AX), DI
+	ADDQ      R11, DI
 	MOVLQSX   20(R9), R8
-	ADDQ      (AX), R8
+	ADDQ      R11, R8
 	ADDQ      $0x18, 376(AX)
 	MOVQ      40(AX), R11
 	VMOVDQU32 (R11), Z0
@@ -3471,16 +3482,17 @@ TEXT ·qtileVNNI5x32(SB), NOSPLIT, $0-8
 
 qtileVNNI5x32_tile:
 	MOVQ      376(AX), R8
+	MOVQ      (AX), R10
 	MOVLQSX   (R8), CX
-	ADDQ      (AX), CX
+	ADDQ      R10, CX
 	MOVLQSX   4(R8), DX
-	ADDQ      (AX), DX
+	ADDQ      R10, DX
 	MOVLQSX   8(R8), BX
-	ADDQ      (AX), BX
+	ADDQ      R10, BX
 	MOVLQSX   12(R8), SI
-	ADDQ      (AX), SI
+	ADDQ      R10, SI
 	MOVLQSX   16(R8), DI
-	ADDQ      (AX), DI
+	ADDQ      R10, DI
 	ADDQ      $0x14, 376(AX)
 	MOVQ      40(AX), R10
 	VMOVDQU32 (R10), Z0
@@ -3713,14 +3725,15 @@ TEXT ·qtileVNNI4x32(SB), NOSPLIT, $0-8
 
 qtileVNNI4x32_tile:
 	MOVQ      376(AX), DI
+	MOVQ      (AX), R9
 	MOVLQSX   (DI), CX
-	ADDQ      (AX), CX
+	ADDQ      R9, CX
 	MOVLQSX   4(DI), DX
-	ADDQ      (AX), DX
+	ADDQ      R9, DX
 	MOVLQSX   8(DI), BX
-	ADDQ      (AX), BX
+	ADDQ      R9, BX
 	MOVLQSX   12(DI), SI
-	ADDQ      (AX), SI
+	ADDQ      R9, SI
 	ADDQ      $0x10, 376(AX)
 	MOVQ      40(AX), R9
 	VMOVDQU32 (R9), Z0
@@ -3920,12 +3933,13 @@ TEXT ·qtileVNNI3x32(SB), NOSPLIT, $0-8
 
 qtileVNNI3x32_tile:
 	MOVQ      376(AX), SI
+	MOVQ      (AX), R8
 	MOVLQSX   (SI), CX
-	ADDQ      (AX), CX
+	ADDQ      R8, CX
 	MOVLQSX   4(SI), DX
-	ADDQ      (AX), DX
+	ADDQ      R8, DX
 	MOVLQSX   8(SI), BX
-	ADDQ      (AX), BX
+	ADDQ      R8, BX
 	ADDQ      $0x0c, 376(AX)
 	MOVQ      40(AX), R8
 	VMOVDQU32 (R8), Z0
@@ -4092,10 +4106,11 @@ TEXT ·qtileVNNI2x32(SB), NOSPLIT, $0-8
 
 qtileVNNI2x32_tile:
 	MOVQ      376(AX), BX
+	MOVQ      (AX), DI
 	MOVLQSX   (BX), CX
-	ADDQ      (AX), CX
+	ADDQ      DI, CX
 	MOVLQSX   4(BX), DX
-	ADDQ      (AX), DX
+	ADDQ      DI, DX
 	ADDQ      $0x08, 376(AX)
 	MOVQ      40(AX), DI
 	VMOVDQU32 (DI), Z0
@@ -4229,8 +4244,9 @@ TEXT ·qtileVNNI1x32(SB), NOSPLIT, $0-8
 
 qtileVNNI1x32_tile:
 	MOVQ      376(AX), DX
+	MOVQ      (AX), SI
 	MOVLQSX   (DX), CX
-	ADDQ      (AX), CX
+	ADDQ      SI, CX
 	ADDQ      $0x04, 376(AX)
 	MOVQ      40(AX), SI
 	VMOVDQU32 (SI), Z0
@@ -4331,22 +4347,23 @@ TEXT ·qtileVNNI8x16(SB), NOSPLIT, $0-8
 
 qtileVNNI8x16_tile:
 	MOVQ      376(AX), R11
+	MOVQ      (AX), R13
 	MOVLQSX   (R11), CX
-	ADDQ      (AX), CX
+	ADDQ      R13, CX
 	MOVLQSX   4(R11), DX
-	ADDQ      (AX), DX
+	ADDQ      R13, DX
 	MOVLQSX   8(R11), BX
-	ADDQ      (AX), BX
+	ADDQ      R13, BX
 	MOVLQSX   12(R11), SI
-	ADDQ      (AX), SI
+	ADDQ      R13, SI
 	MOVLQSX   16(R11), DI
-	ADDQ      (AX), DI
+	ADDQ      R13, DI
 	MOVLQSX   20(R11), R8
-	ADDQ      (AX), R8
+	ADDQ      R13, R8
 	MOVLQSX   24(R11), R9
-	ADDQ      (AX), R9
+	ADDQ      R13, R9
 	MOVLQSX   28(R11), R10
-	ADDQ      (AX), R10
+	ADDQ      R13, R10
 	ADDQ      $0x20, 376(AX)
 	MOVQ      40(AX), R13
 	VMOVDQU32 (R13), Z0
@@ -4563,20 +4580,21 @@ TEXT ·qtileVNNI7x16(SB), NOSPLIT, $0-8
 
 qtileVNNI7x16_tile:
 	MOVQ      376(AX), R10
+	MOVQ      (AX), R12
 	MOVLQSX   (R10), CX
-	ADDQ      (AX), CX
+	ADDQ      R12, CX
 	MOVLQSX   4(R10), DX
-	ADDQ      (AX), DX
+	ADDQ      R12, DX
 	MOVLQSX   8(R10), BX
-	ADDQ      (AX), BX
+	ADDQ      R12, BX
 	MOVLQSX   12(R10), SI
-	ADDQ      (AX), SI
+	ADDQ      R12, SI
 	MOVLQSX   16(R10), DI
-	ADDQ      (AX), DI
+	ADDQ      R12, DI
 	MOVLQSX   20(R10), R8
-	ADDQ      (AX), R8
+	ADDQ      R12, R8
 	MOVLQSX   24(R10), R9
-	ADDQ      (AX), R9
+	ADDQ      R12, R9
 	ADDQ      $0x1c, 376(AX)
 	MOVQ      40(AX), R12
 	VMOVDQU32 (R12), Z0
@@ -4774,18 +4792,19 @@ TEXT ·qtileVNNI6x16(SB), NOSPLIT, $0-8
 
 qtileVNNI6x16_tile:
 	MOVQ      376(AX), R9
+	MOVQ      (AX), R11
 	MOVLQSX   (R9), CX
-	ADDQ      (AX), CX
+	ADDQ      R11, CX
 	MOVLQSX   4(R9), DX
-	ADDQ      (AX), DX
+	ADDQ      R11, DX
 	MOVLQSX   8(R9), BX
-	ADDQ      (AX), BX
+	ADDQ      R11, BX
 	MOVLQSX   12(R9), SI
-	ADDQ      (AX), SI
+	ADDQ      R11, SI
 	MOVLQSX   16(R9), DI
-	ADDQ      (AX), DI
+	ADDQ      R11, DI
 	MOVLQSX   20(R9), R8
-	ADDQ      (AX), R8
+	ADDQ      R11, R8
 	ADDQ      $0x18, 376(AX)
 	MOVQ      40(AX), R11
 	VMOVDQU32 (R11), Z0
@@ -4964,16 +4983,17 @@ TEXT ·qtileVNNI5x16(SB), NOSPLIT, $0-8
 
 qtileVNNI5x16_tile:
 	MOVQ      376(AX), R8
+	MOVQ      (AX), R10
 	MOVLQSX   (R8), CX
-	ADDQ      (AX), CX
+	ADDQ      R10, CX
 	MOVLQSX   4(R8), DX
-	ADDQ      (AX), DX
+	ADDQ      R10, DX
 	MOVLQSX   8(R8), BX
-	ADDQ      (AX), BX
+	ADDQ      R10, BX
 	MOVLQSX   12(R8), SI
-	ADDQ      (AX), SI
+	ADDQ      R10, SI
 	MOVLQSX   16(R8), DI
-	ADDQ      (AX), DI
+	ADDQ      R10, DI
 	ADDQ      $0x14, 376(AX)
 	MOVQ      40(AX), R10
 	VMOVDQU32 (R10), Z0
@@ -5133,14 +5153,15 @@ TEXT ·qtileVNNI4x16(SB), NOSPLIT, $0-8
 
 qtileVNNI4x16_tile:
 	MOVQ      376(AX), DI
+	MOVQ      (AX), R9
 	MOVLQSX   (DI), CX
-	ADDQ      (AX), CX
+	ADDQ      R9, CX
 	MOVLQSX   4(DI), DX
-	ADDQ      (AX), DX
+	ADDQ      R9, DX
 	MOVLQSX   8(DI), BX
-	ADDQ      (AX), BX
+	ADDQ      R9, BX
 	MOVLQSX   12(DI), SI
-	ADDQ      (AX), SI
+	ADDQ      R9, SI
 	ADDQ      $0x10, 376(AX)
 	MOVQ      40(AX), R9
 	VMOVDQU32 (R9), Z0
@@ -5281,12 +5302,13 @@ TEXT ·qtileVNNI3x16(SB), NOSPLIT, $0-8
 
 qtileVNNI3x16_tile:
 	MOVQ      376(AX), SI
+	MOVQ      (AX), R8
 	MOVLQSX   (SI), CX
-	ADDQ      (AX), CX
+	ADDQ      R8, CX
 	MOVLQSX   4(SI), DX
-	ADDQ      (AX), DX
+	ADDQ      R8, DX
 	MOVLQSX   8(SI), BX
-	ADDQ      (AX), BX
+	ADDQ      R8, BX
 	ADDQ      $0x0c, 376(AX)
 	MOVQ      40(AX), R8
 	VMOVDQU32 (R8), Z0
@@ -5408,10 +5430,11 @@ TEXT ·qtileVNNI2x16(SB), NOSPLIT, $0-8
 
 qtileVNNI2x16_tile:
 	MOVQ      376(AX), BX
+	MOVQ      (AX), DI
 	MOVLQSX   (BX), CX
-	ADDQ      (AX), CX
+	ADDQ      DI, CX
 	MOVLQSX   4(BX), DX
-	ADDQ      (AX), DX
+	ADDQ      DI, DX
 	ADDQ      $0x08, 376(AX)
 	MOVQ      40(AX), DI
 	VMOVDQU32 (DI), Z0
@@ -5514,8 +5537,9 @@ TEXT ·qtileVNNI1x16(SB), NOSPLIT, $0-8
 
 qtileVNNI1x16_tile:
 	MOVQ      376(AX), DX
+	MOVQ      (AX), SI
 	MOVLQSX   (DX), CX
-	ADDQ      (AX), CX
+	ADDQ      SI, CX
 	ADDQ      $0x04, 376(AX)
 	MOVQ      40(AX), SI
 	VMOVDQU32 (SI), Z0
@@ -5722,13 +5746,15 @@ vectorAVX2_done:
 	MOVQ      48(AX), SI
 	CMPQ      80(AX), $0x01
 	JEQ       vectorAVX2_int32
+	VMOVUPS   (SI), Y1
 	VCVTDQ2PS Y0, Y0
-	VMULPS    (SI), Y0, Y0
+	VMULPS    Y1, Y0, Y0
 	JA        vectorAVX2_float
 	VCVTPS2DQ Y0, Y0
 	VMOVDQU   344(AX), Y15
+	VMOVDQU   120(AX), Y14
 	VPACKSSDW Y0, Y0, Y0
-	VPADDSW   120(AX), Y0, Y0
+	VPADDSW   Y14, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
 	VPMAXUB   152(AX), Y0, Y0
 	VPMINUB   184(AX), Y0, Y0
@@ -5951,22 +5977,23 @@ dwtileAVX23x3s1p8_chunk:
 	MOVQ         64(AX), R13
 	CMPQ         80(AX), $0x01
 	JEQ          dwtileAVX23x3s1p8_int32
+	VMOVUPS      192(R11), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       192(R11), Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       192(R11), Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       192(R11), Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       192(R11), Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       192(R11), Y4, Y4
+	VMULPS       Y8, Y4, Y4
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       192(R11), Y5, Y5
+	VMULPS       Y8, Y5, Y5
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       192(R11), Y6, Y6
+	VMULPS       Y8, Y6, Y6
 	VCVTDQ2PS    Y7, Y7
-	VMULPS       192(R11), Y7, Y7
+	VMULPS       Y8, Y7, Y7
 	JA           dwtileAVX23x3s1p8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
@@ -5977,40 +6004,37 @@ dwtileAVX23x3s1p8_chunk:
 	VCVTPS2DQ    Y6, Y6
 	VCVTPS2DQ    Y7, Y7
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (R12)
-	ADDQ         R13, R12
-	VMOVHPS      X0, (R12)
-	ADDQ         R13, R12
+	VMOVHPS      X0, (R12)(R13*1)
+	LEAQ         (R12)(R13*2), R12
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R12)
-	ADDQ         R13, R12
-	VMOVHPS      X0, (R12)
-	ADDQ         R13, R12
+	VMOVHPS      X0, (R12)(R13*1)
+	LEAQ         (R12)(R13*2), R12
 	VPACKSSDW    Y5, Y4, Y4
-	VPADDSW      120(AX), Y4, Y4
+	VPADDSW      Y14, Y4, Y4
 	VPACKSSDW    Y7, Y6, Y6
-	VPADDSW      120(AX), Y6, Y6
+	VPADDSW      Y14, Y6, Y6
 	VPACKUSWB    Y6, Y4, Y4
 	VPMAXUB      152(AX), Y4, Y4
 	VPMINUB      184(AX), Y4, Y4
 	VPERMD       Y4, Y15, Y4
 	VMOVQ        X4, (R12)
-	ADDQ         R13, R12
-	VMOVHPS      X4, (R12)
-	ADDQ         R13, R12
+	VMOVHPS      X4, (R12)(R13*1)
+	LEAQ         (R12)(R13*2), R12
 	VEXTRACTI128 $0x01, Y4, X4
 	VMOVQ        X4, (R12)
-	ADDQ         R13, R12
-	VMOVHPS      X4, (R12)
-	ADDQ         R13, R12
+	VMOVHPS      X4, (R12)(R13*1)
+	LEAQ         (R12)(R13*2), R12
 	JMP          dwtileAVX23x3s1p8_stored
 
 dwtileAVX23x3s1p8_float:
@@ -6196,37 +6220,37 @@ dwtileAVX23x3s1p4_chunk:
 	MOVQ         64(AX), R11
 	CMPQ         80(AX), $0x01
 	JEQ          dwtileAVX23x3s1p4_int32
+	VMOVUPS      192(R9), Y4
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       192(R9), Y0, Y0
+	VMULPS       Y4, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       192(R9), Y1, Y1
+	VMULPS       Y4, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       192(R9), Y2, Y2
+	VMULPS       Y4, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       192(R9), Y3, Y3
+	VMULPS       Y4, Y3, Y3
 	JA           dwtileAVX23x3s1p4_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (R10)
-	ADDQ         R11, R10
-	VMOVHPS      X0, (R10)
-	ADDQ         R11, R10
+	VMOVHPS      X0, (R10)(R11*1)
+	LEAQ         (R10)(R11*2), R10
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R10)
-	ADDQ         R11, R10
-	VMOVHPS      X0, (R10)
-	ADDQ         R11, R10
+	VMOVHPS      X0, (R10)(R11*1)
+	LEAQ         (R10)(R11*2), R10
 	JMP          dwtileAVX23x3s1p4_stored
 
 dwtileAVX23x3s1p4_float:
@@ -6405,37 +6429,37 @@ dwtileAVX23x3s2p4_chunk:
 	MOVQ         64(AX), R12
 	CMPQ         80(AX), $0x01
 	JEQ          dwtileAVX23x3s2p4_int32
+	VMOVUPS      192(R10), Y4
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       192(R10), Y0, Y0
+	VMULPS       Y4, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       192(R10), Y1, Y1
+	VMULPS       Y4, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       192(R10), Y2, Y2
+	VMULPS       Y4, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       192(R10), Y3, Y3
+	VMULPS       Y4, Y3, Y3
 	JA           dwtileAVX23x3s2p4_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (R11)
-	ADDQ         R12, R11
-	VMOVHPS      X0, (R11)
-	ADDQ         R12, R11
+	VMOVHPS      X0, (R11)(R12*1)
+	LEAQ         (R11)(R12*2), R11
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R11)
-	ADDQ         R12, R11
-	VMOVHPS      X0, (R11)
-	ADDQ         R12, R11
+	VMOVHPS      X0, (R11)(R12*1)
+	LEAQ         (R11)(R12*2), R11
 	JMP          dwtileAVX23x3s2p4_stored
 
 dwtileAVX23x3s2p4_float:
@@ -6545,13 +6569,15 @@ dwtileAVX23x3s1p1_chunk:
 	MOVQ       64(AX), R9
 	CMPQ       80(AX), $0x01
 	JEQ        dwtileAVX23x3s1p1_int32
+	VMOVUPS    192(DI), Y1
 	VCVTDQ2PS  Y0, Y0
-	VMULPS     192(DI), Y0, Y0
+	VMULPS     Y1, Y0, Y0
 	JA         dwtileAVX23x3s1p1_float
 	VCVTPS2DQ  Y0, Y0
 	VMOVDQU    344(AX), Y15
+	VMOVDQU    120(AX), Y14
 	VPACKSSDW  Y0, Y0, Y0
-	VPADDSW    120(AX), Y0, Y0
+	VPADDSW    Y14, Y0, Y0
 	VPACKUSWB  Y0, Y0, Y0
 	VPMAXUB    152(AX), Y0, Y0
 	VPMINUB    184(AX), Y0, Y0
@@ -6827,37 +6853,37 @@ dwtileAVX25x5s1p4_chunk:
 	MOVQ         64(AX), R14
 	CMPQ         80(AX), $0x01
 	JEQ          dwtileAVX25x5s1p4_int32
+	VMOVUPS      448(R12), Y4
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       448(R12), Y0, Y0
+	VMULPS       Y4, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       448(R12), Y1, Y1
+	VMULPS       Y4, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       448(R12), Y2, Y2
+	VMULPS       Y4, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       448(R12), Y3, Y3
+	VMULPS       Y4, Y3, Y3
 	JA           dwtileAVX25x5s1p4_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (R13)
-	ADDQ         R14, R13
-	VMOVHPS      X0, (R13)
-	ADDQ         R14, R13
+	VMOVHPS      X0, (R13)(R14*1)
+	LEAQ         (R13)(R14*2), R13
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R13)
-	ADDQ         R14, R13
-	VMOVHPS      X0, (R13)
-	ADDQ         R14, R13
+	VMOVHPS      X0, (R13)(R14*1)
+	LEAQ         (R13)(R14*2), R13
 	JMP          dwtileAVX25x5s1p4_stored
 
 dwtileAVX25x5s1p4_float:
@@ -7158,37 +7184,37 @@ dwtileAVX25x5s2p4_chunk:
 	MOVQ         64(AX), R15
 	CMPQ         80(AX), $0x01
 	JEQ          dwtileAVX25x5s2p4_int32
+	VMOVUPS      448(R13), Y4
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       448(R13), Y0, Y0
+	VMULPS       Y4, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       448(R13), Y1, Y1
+	VMULPS       Y4, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       448(R13), Y2, Y2
+	VMULPS       Y4, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       448(R13), Y3, Y3
+	VMULPS       Y4, Y3, Y3
 	JA           dwtileAVX25x5s2p4_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
 	VMOVDQU      344(AX), Y15
+	VMOVDQU      120(AX), Y14
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      120(AX), Y0, Y0
+	VPADDSW      Y14, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      120(AX), Y2, Y2
+	VPADDSW      Y14, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
 	VPMAXUB      152(AX), Y0, Y0
 	VPMINUB      184(AX), Y0, Y0
 	VPERMD       Y0, Y15, Y0
 	VMOVQ        X0, (R14)
-	ADDQ         R15, R14
-	VMOVHPS      X0, (R14)
-	ADDQ         R15, R14
+	VMOVHPS      X0, (R14)(R15*1)
+	LEAQ         (R14)(R15*2), R14
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R14)
-	ADDQ         R15, R14
-	VMOVHPS      X0, (R14)
-	ADDQ         R15, R14
+	VMOVHPS      X0, (R14)(R15*1)
+	LEAQ         (R14)(R15*2), R14
 	JMP          dwtileAVX25x5s2p4_stored
 
 dwtileAVX25x5s2p4_float:
@@ -7348,13 +7374,15 @@ dwtileAVX25x5s1p1_chunk:
 	MOVQ       64(AX), R12
 	CMPQ       80(AX), $0x01
 	JEQ        dwtileAVX25x5s1p1_int32
+	VMOVUPS    448(R10), Y1
 	VCVTDQ2PS  Y0, Y0
-	VMULPS     448(R10), Y0, Y0
+	VMULPS     Y1, Y0, Y0
 	JA         dwtileAVX25x5s1p1_float
 	VCVTPS2DQ  Y0, Y0
 	VMOVDQU    344(AX), Y15
+	VMOVDQU    120(AX), Y14
 	VPACKSSDW  Y0, Y0, Y0
-	VPADDSW    120(AX), Y0, Y0
+	VPADDSW    Y14, Y0, Y0
 	VPACKUSWB  Y0, Y0, Y0
 	VPMAXUB    152(AX), Y0, Y0
 	VPMINUB    184(AX), Y0, Y0
@@ -7664,24 +7692,25 @@ dwtileAVX27x7s1p2_chunk:
 	MOVQ       64(AX), BP
 	CMPQ       80(AX), $0x01
 	JEQ        dwtileAVX27x7s1p2_int32
+	VMOVUPS    832(R14), Y2
 	VCVTDQ2PS  Y0, Y0
-	VMULPS     832(R14), Y0, Y0
+	VMULPS     Y2, Y0, Y0
 	VCVTDQ2PS  Y1, Y1
-	VMULPS     832(R14), Y1, Y1
+	VMULPS     Y2, Y1, Y1
 	JA         dwtileAVX27x7s1p2_float
 	VCVTPS2DQ  Y0, Y0
 	VCVTPS2DQ  Y1, Y1
 	VMOVDQU    344(AX), Y15
+	VMOVDQU    120(AX), Y14
 	VPACKSSDW  Y1, Y0, Y0
-	VPADDSW    120(AX), Y0, Y0
+	VPADDSW    Y14, Y0, Y0
 	VPACKUSWB  Y0, Y0, Y0
 	VPMAXUB    152(AX), Y0, Y0
 	VPMINUB    184(AX), Y0, Y0
 	VPERMD     Y0, Y15, Y0
 	VMOVQ      X0, (R15)
-	ADDQ       BP, R15
-	VMOVHPS    X0, (R15)
-	ADDQ       BP, R15
+	VMOVHPS    X0, (R15)(BP*1)
+	LEAQ       (R15)(BP*2), R15
 	JMP        dwtileAVX27x7s1p2_stored
 
 dwtileAVX27x7s1p2_float:
@@ -7912,13 +7941,15 @@ dwtileAVX27x7s1p1_chunk:
 	MOVQ       64(AX), R15
 	CMPQ       80(AX), $0x01
 	JEQ        dwtileAVX27x7s1p1_int32
+	VMOVUPS    832(R13), Y1
 	VCVTDQ2PS  Y0, Y0
-	VMULPS     832(R13), Y0, Y0
+	VMULPS     Y1, Y0, Y0
 	JA         dwtileAVX27x7s1p1_float
 	VCVTPS2DQ  Y0, Y0
 	VMOVDQU    344(AX), Y15
+	VMOVDQU    120(AX), Y14
 	VPACKSSDW  Y0, Y0, Y0
-	VPADDSW    120(AX), Y0, Y0
+	VPADDSW    Y14, Y0, Y0
 	VPACKUSWB  Y0, Y0, Y0
 	VPMAXUB    152(AX), Y0, Y0
 	VPMINUB    184(AX), Y0, Y0
