@@ -20,6 +20,14 @@
 // The term SrcZero*sum(w) is folded into the bias when the plan is made. The
 // vector paths are indirect matrix products: a block of output rows is
 // computed from a strip of padded input lines in the worker's scratch memory,
-// as tiles of a few pixels by 16 or 32 output channels; see tile.go.
-// Depthwise convolutions have kernels of their own, with channels in lanes.
+// as tiles of a few pixels by 8, 16 or 32 output channels; see tile.go.
+//
+// AVX2 multiplies bytes into sums of int16. Which of them may be summed
+// further before they become int32 depends on the weights and is decided when
+// they are packed; see group.go. Weights that leave a bit unused, of
+// magnitudes up to 63, nearly always allow sums of four; weights of full range
+// mostly allow sums of two, for which the strip is copied in several orders.
+//
+// Depthwise convolutions have kernels of their own, with channels in lanes, and
+// so have fully connected layers of a single pixel.
 package qconv

@@ -176,9 +176,8 @@ func (p *packer) group(several bool) []group {
 }
 
 // join makes groups of n+m steps out of such of n and m. The heaviest choose
-// first, each the heaviest that fits among a few.
+// first, each the heaviest that fits.
 func (p *packer) join(list []group, n, m int) {
-	const tries = 32
 	open := p.sorted(list, m)
 	heads := slices.Clone(open)
 	if n != m {
@@ -194,7 +193,7 @@ func (p *packer) join(list []group, n, m int) {
 		}
 		// Groups that are too heavy in sum cannot fit.
 		at, _ := slices.BinarySearchFunc(open, likelyTotal-g.total, func(e entry, most int) int { return most - e.total })
-		for i := at; i < min(at+tries, len(open)); i++ {
+		for i := at; i < len(open); i++ {
 			if p.absorb(g, &list[open[i].index]) {
 				open = slices.Delete(open, i, i+1)
 				break
