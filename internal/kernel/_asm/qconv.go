@@ -23,24 +23,33 @@ const (
 	qDstStride = 64
 	qTiles     = 72
 	qMode      = 80
-	qGroups    = 88  // [4]int, of one step to four
-	qZero      = 120 // [16]int16
-	qLo        = 152 // [32]uint8
-	qHi        = 184 // [32]uint8
-	qFLo       = 216 // [16]float32
-	qFHi       = 280 // [16]float32
-	qLane      = 344 // [8]int32, the dword order that undoes lane-wise packing
-	qOffsAt    = 376 // uintptr, the next tile's offsets
-	qDstAt     = 384 // uintptr, the next tile's output
+	qElem      = 88
+	qChunks    = 96
+	qZero      = 104 // [16]int16
+	qLo        = 136 // [32]uint8
+	qHi        = 168 // [32]uint8
+	qFLo       = 200 // [16]float32
+	qFHi       = 264 // [16]float32
+	qLane      = 328 // [8]int32, the dword order that undoes lane-wise packing
+	qOffsAt    = 360 // uintptr, the next tile's offsets
+	qDstAt     = 368 // uintptr, the next tile's output
+	qHeadAt    = 376 // uintptr, the panel's header
+	qLeft      = 384 // int, chunks left
 	qLines     = 392 // [7]unsafe.Pointer, depthwise from here on
 	qPixel     = 448
 	qTileStep  = 456
-	qChunks    = 464
-	qLastStep  = 472
-	qElem      = 480
-	qSrcAt     = 488 // uintptr, offset of the tile in its lines
-	qChunkAt   = 496 // uintptr, output of the chunk
-	qLeft      = 504 // int, chunks left
+	qLastStep  = 464
+	qSrcAt     = 472 // uintptr, offset of the tile in its lines
+	qChunkAt   = 480 // uintptr, output of the chunk
+)
+
+// The layout of the header of a panel of AVX2 tiles, before its groups.
+const (
+	hCounts  = 0  // [4]int32: numbers of groups of one step to four
+	hChannel = 16 // int32: offset of the output
+	hBias    = 32 // [8]int32
+	hScale   = 64 // [8]float32
+	hSize    = 96
 )
 
 func emitQconv() {
@@ -118,55 +127,48 @@ func (t qtile) emit() {
 	MOVQ(off, Mem{Base: a, Disp: qOffsAt})
 	MOVQ(Mem{Base: a, Disp: qDst}, off)
 	MOVQ(off, Mem{Base: a, Disp: qDstAt})
+	if !t.vnni {
+		VPCMPEQW(ymm(qones), ymm(qones), ymm(qones))
+		VPSRLW(Imm(15), ymm(qones), ymm(qones))
+	}
 	Label(name + "_tile")
-	t.begin(a, rows, off, w)
+	t.point(a, rows, off, w)
 	MOVQ(Mem{Base: a, Disp: qW}, w)
 	if t.vnni {
 		t.dots(a, rows, off, k, w)
 		t.load(a, off, w, k)
 		t.storeVNNI(a, off, w, k)
+		MOVQ(off, Mem{Base: a, Disp: qDstAt})
 	} else {
-		t.groups(a, rows, off, k, w)
-		t.load(a, off, w, k)
-		t.store(a, off, w, k)
+		t.panels(a, rows, off, k, w)
 	}
-	MOVQ(off, Mem{Base: a, Disp: qDstAt})
 	DECQ(Mem{Base: a, Disp: qTiles})
 	JNE(LabelRef(name + "_tile"))
 	VZEROUPPER()
 	RET()
 }
 
-// begin points rows at the pixels of the next tile and sets sums to the bias.
-func (t qtile) begin(a Register, rows []GPVirtual, offs, bias GPVirtual) {
+// point points rows at the pixels of the next tile.
+func (t qtile) point(a Register, rows []GPVirtual, offs, base GPVirtual) {
 	MOVQ(Mem{Base: a, Disp: qOffsAt}, offs)
-	MOVQ(Mem{Base: a, Disp: qBase}, bias)
+	MOVQ(Mem{Base: a, Disp: qBase}, base)
 	for i := range rows {
 		MOVLQSX(Mem{Base: offs, Disp: 4 * i}, rows[i])
-		ADDQ(bias, rows[i])
+		ADDQ(base, rows[i])
 	}
 	ADDQ(Imm(uint64(4*t.rows)), Mem{Base: a, Disp: qOffsAt})
-	MOVQ(Mem{Base: a, Disp: qBias}, bias)
-	for j := 0; j < t.vecs; j++ {
-		m := Mem{Base: bias, Disp: t.bytes() * j}
-		if t.vnni {
-			VMOVDQU32(m, t.acc(0, j))
-		} else {
-			VMOVDQU(m, t.acc(0, j))
-		}
-		for i := 1; i < t.rows; i++ {
-			if t.vnni {
-				VMOVDQA32(t.acc(0, j), t.acc(i, j))
-			} else {
-				VMOVDQA(t.acc(0, j), t.acc(i, j))
-			}
-		}
-	}
 }
 
-// dots adds the steps by VPDPBUSD.
+// dots sums the bias and the steps by VPDPBUSD.
 func (t qtile) dots(a Register, rows []GPVirtual, off, k, w GPVirtual) {
 	steps := GP64()
+	MOVQ(Mem{Base: a, Disp: qBias}, steps)
+	for j := 0; j < t.vecs; j++ {
+		VMOVDQU32(Mem{Base: steps, Disp: 64 * j}, t.acc(0, j))
+		for i := 1; i < t.rows; i++ {
+			VMOVDQA32(t.acc(0, j), t.acc(i, j))
+		}
+	}
 	MOVQ(Mem{Base: a, Disp: qSteps}, steps)
 	MOVQ(Mem{Base: a, Disp: qCount}, k)
 	size := t.bytes() * t.vecs
@@ -195,16 +197,28 @@ func (t qtile) dot(rows []GPVirtual, off, w GPVirtual, disp int) {
 	}
 }
 
-// groups adds the groups of steps, larger ones first. A group of n lies in
-// memory as n offsets and n vectors of weights.
-func (t qtile) groups(a Register, rows []GPVirtual, off, k, w GPVirtual) {
-	ones := ymm(15)
-	VPCMPEQW(ones, ones, ones)
-	VPSRLW(Imm(15), ones, ones)
+// qones is the register of ones.
+const qones = 15
+
+// panels computes a tile of each of the panels of eight channels, whose
+// headers and groups follow each other in memory. A group of n steps lies there
+// as n offsets and n vectors of weights, larger groups first.
+func (t qtile) panels(a Register, rows []GPVirtual, off, k, w GPVirtual) {
+	name := t.name()
 	offs := []GPVirtual{off, GP64(), GP64(), GP64()}
+	MOVQ(Mem{Base: a, Disp: qChunks}, k)
+	MOVQ(k, Mem{Base: a, Disp: qLeft})
+	Label(name + "_panel")
+	MOVQ(w, Mem{Base: a, Disp: qHeadAt})
+	VMOVDQU(Mem{Base: w, Disp: hBias}, t.acc(0, 0))
+	for i := 1; i < t.rows; i++ {
+		VMOVDQA(t.acc(0, 0), t.acc(i, 0))
+	}
+	ADDQ(Imm(hSize), w)
 	for n := qgroup; n >= 1; n-- {
-		label := fmt.Sprintf("%s_groups%d", t.name(), n)
-		MOVQ(Mem{Base: a, Disp: qGroups + 8*(n-1)}, k)
+		label := fmt.Sprintf("%s_groups%d", name, n)
+		MOVQ(Mem{Base: a, Disp: qHeadAt}, off)
+		MOVLQSX(Mem{Base: off, Disp: hCounts + 4*(n-1)}, k)
 		TESTQ(k, k)
 		JE(LabelRef(label + "_done"))
 		Label(label)
@@ -214,19 +228,31 @@ func (t qtile) groups(a Register, rows []GPVirtual, off, k, w GPVirtual) {
 		JNE(LabelRef(label))
 		Label(label + "_done")
 	}
+	dst, stride, head := off, offs[1], k
+	MOVQ(Mem{Base: a, Disp: qHeadAt}, head)
+	MOVLQSX(Mem{Base: head, Disp: hChannel}, dst)
+	IMULQ(Mem{Base: a, Disp: qElem}, dst)
+	ADDQ(Mem{Base: a, Disp: qDstAt}, dst)
+	MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
+	t.storeAs(name, a, dst, stride, Mem{Base: head, Disp: hScale})
+	DECQ(Mem{Base: a, Disp: qLeft})
+	JNE(LabelRef(name + "_panel"))
+	MOVQ(Mem{Base: a, Disp: qDstStride}, off)
+	IMUL3Q(Imm(uint64(t.rows)), off, off)
+	ADDQ(off, Mem{Base: a, Disp: qDstAt})
 }
 
 // group adds a group of steps, pixel by pixel, with the weights in registers.
 // The sum of a pixel is widened while the next one is multiplied.
 func (t qtile) group(rows, offs []GPVirtual, w GPVirtual) {
-	const weights, sums, x, ones = 8, 12, 14, 15
+	const weights, sums, x = 8, 12, 14
 	n := len(offs)
 	for s, off := range offs {
 		MOVLQSX(Mem{Base: w, Disp: 4 * s}, off)
 		VMOVDQU(Mem{Base: w, Disp: 4*n + 32*s}, ymm(weights+s))
 	}
 	sum := func(i int) VecPhysical { return ymm(sums + i%2) }
-	widen := func(i int) { VPMADDWD(ymm(ones), sum(i), sum(i)) }
+	widen := func(i int) { VPMADDWD(ymm(qones), sum(i), sum(i)) }
 	add := func(i int) { VPADDD(sum(i), t.acc(i, 0), t.acc(i, 0)) }
 	last := len(rows) - 1
 	for i := range rows {
@@ -251,24 +277,17 @@ func (t qtile) group(rows, offs []GPVirtual, w GPVirtual) {
 	add(last)
 }
 
-// load readies what the stores read.
+// load readies what storeVNNI reads.
 func (t qtile) load(a Register, dst, stride, scale GPVirtual) {
 	MOVQ(Mem{Base: a, Disp: qDstAt}, dst)
 	MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
 	MOVQ(Mem{Base: a, Disp: qScale}, scale)
 }
 
-// store writes the tile in the form that the mode says and moves dst past it.
-func (t qtile) store(a Register, dst, stride, scale GPVirtual) {
-	t.storeAs(t.name(), a, dst, stride, Mem{Base: scale})
-}
-
-// storeAs is store for one vector of channels, with the labels of a function.
+// storeAs writes the tile of a vector of channels in the form that the mode
+// says and moves dst past it; name starts the labels.
 func (t qtile) storeAs(name string, a Register, dst, stride GPVirtual, scale Mem) {
-	factor := ymm(t.rows)
-	if t.rows > 15 {
-		panic("qtile: no register is left")
-	}
+	factor := ymm(8)
 	CMPQ(Mem{Base: a, Disp: qMode}, Imm(1))
 	JEQ(LabelRef(name + "_int32"))
 	VMOVUPS(scale, factor)
@@ -298,7 +317,7 @@ func (t qtile) storeAs(name string, a Register, dst, stride GPVirtual, scale Mem
 // storeBytes packs the rounded sums to uint8, four pixels at a time, and
 // leaves dst past the tile.
 func (t qtile) storeBytes(a Register, dst, stride GPVirtual) {
-	lane, zero := ymm(15), ymm(14)
+	lane, zero := ymm(9), ymm(10)
 	VMOVDQU(Mem{Base: a, Disp: qLane}, lane)
 	VMOVDQU(Mem{Base: a, Disp: qZero}, zero)
 	for i := 0; i < t.rows; i += 4 {
@@ -340,7 +359,7 @@ func (t qtile) storeBytes(a Register, dst, stride GPVirtual) {
 	}
 }
 
-// storeVNNI is store for 512-bit registers.
+// storeVNNI is storeAs for 512-bit registers.
 func (t qtile) storeVNNI(a Register, dst, stride, p GPVirtual) {
 	name := t.name()
 	each := func(do func(i, j int, r VecPhysical)) {

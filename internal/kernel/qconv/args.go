@@ -4,35 +4,34 @@ import "unsafe"
 
 // tileArgs is what the assembly reads; its layout is fixed (TestTileArgs).
 type tileArgs struct {
-	base      unsafe.Pointer // the strip at the first channel of the group
+	base      unsafe.Pointer // the strip
 	offs      unsafe.Pointer // offset of each pixel from base
-	steps     unsafe.Pointer // offset of each step from a pixel
+	steps     unsafe.Pointer // with vnni, offset of each step from a pixel
 	count     int            // number of steps
 	w         unsafe.Pointer
 	bias      unsafe.Pointer
 	scale     unsafe.Pointer
-	dst       unsafe.Pointer  // of the first pixel
-	dstStride int             // bytes between pixels
-	tiles     int             // tiles to compute; the kernel counts it down
-	mode      int             // form of the output: one of the modes
-	groups    [groupSteps]int // number of groups of one step, of two, … in w
-	zero      [16]int16       // zero point of the output
-	lo, hi    [32]uint8       // clamp of bytes
-	flo, fhi  [16]float32     // clamp of floats
-	lane      [8]int32        // order of dwords that undoes lane-wise packing
+	dst       unsafe.Pointer // of the first pixel
+	dstStride int            // bytes between pixels
+	tiles     int            // tiles to compute; the kernel counts it down
+	mode      int            // form of the output: one of the modes
+	elem      int            // bytes of an output element
+	chunks    int            // groups of eight channels
+	zero      [16]int16      // zero point of the output
+	lo, hi    [32]uint8      // clamp of bytes
+	flo, fhi  [16]float32    // clamp of floats
+	lane      [8]int32       // order of dwords that undoes lane-wise packing
 
-	offsAt, dstAt uintptr // of the assembly
+	offsAt, dstAt, headAt uintptr // of the assembly
+	left                  int
 
 	// Depthwise kernels only.
 	lines    [7]unsafe.Pointer // the line of each row of taps, at the first tile's first column
 	pixel    int               // bytes between columns of taps
 	tileStep int               // bytes between the first columns of tiles
-	chunks   int               // groups of eight channels
 	lastStep int               // channels from the last chunk but one to the last
-	elem     int               // bytes of an output element
 
 	srcAt, chunkAt uintptr // of the assembly
-	left           int
 }
 
 const (

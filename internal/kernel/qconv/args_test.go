@@ -19,7 +19,7 @@ func TestTileArgs(t *testing.T) {
 		"DstStride": unsafe.Offsetof(a.dstStride), "Tiles": unsafe.Offsetof(a.tiles), "Mode": unsafe.Offsetof(a.mode),
 		"Zero": unsafe.Offsetof(a.zero), "Lo": unsafe.Offsetof(a.lo), "Hi": unsafe.Offsetof(a.hi),
 		"FLo": unsafe.Offsetof(a.flo), "FHi": unsafe.Offsetof(a.fhi), "Lane": unsafe.Offsetof(a.lane),
-		"Groups": unsafe.Offsetof(a.groups), "OffsAt": unsafe.Offsetof(a.offsAt), "DstAt": unsafe.Offsetof(a.dstAt),
+		"HeadAt": unsafe.Offsetof(a.headAt), "OffsAt": unsafe.Offsetof(a.offsAt), "DstAt": unsafe.Offsetof(a.dstAt),
 		"Lines": unsafe.Offsetof(a.lines), "Pixel": unsafe.Offsetof(a.pixel), "TileStep": unsafe.Offsetof(a.tileStep),
 		"Chunks": unsafe.Offsetof(a.chunks), "LastStep": unsafe.Offsetof(a.lastStep), "Elem": unsafe.Offsetof(a.elem),
 		"SrcAt": unsafe.Offsetof(a.srcAt), "ChunkAt": unsafe.Offsetof(a.chunkAt), "Left": unsafe.Offsetof(a.left),

@@ -7,47 +7,53 @@
 // func qtileAVX2x8x8(a *byte)
 // Requires: AVX, AVX2
 TEXT ·qtileAVX2x8x8(SB), NOSPLIT, $8-8
-	MOVQ a+0(FP), AX
-	MOVQ 8(AX), R11
-	MOVQ R11, 376(AX)
-	MOVQ 56(AX), R11
-	MOVQ R11, 384(AX)
-
-qtileAVX2x8x8_tile:
-	MOVQ     376(AX), R11
-	MOVQ     (AX), R13
-	MOVLQSX  (R11), CX
-	ADDQ     R13, CX
-	MOVLQSX  4(R11), DX
-	ADDQ     R13, DX
-	MOVLQSX  8(R11), BX
-	ADDQ     R13, BX
-	MOVLQSX  12(R11), SI
-	ADDQ     R13, SI
-	MOVLQSX  16(R11), DI
-	ADDQ     R13, DI
-	MOVLQSX  20(R11), R8
-	ADDQ     R13, R8
-	MOVLQSX  24(R11), R9
-	ADDQ     R13, R9
-	MOVLQSX  28(R11), R10
-	ADDQ     R13, R10
-	ADDQ     $0x20, 376(AX)
-	MOVQ     40(AX), R13
-	VMOVDQU  (R13), Y0
-	VMOVDQA  Y0, Y1
-	VMOVDQA  Y0, Y2
-	VMOVDQA  Y0, Y3
-	VMOVDQA  Y0, Y4
-	VMOVDQA  Y0, Y5
-	VMOVDQA  Y0, Y6
-	VMOVDQA  Y0, Y7
-	MOVQ     32(AX), R13
+	MOVQ     a+0(FP), AX
+	MOVQ     8(AX), R11
+	MOVQ     R11, 360(AX)
+	MOVQ     56(AX), R11
+	MOVQ     R11, 368(AX)
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW   $0x0f, Y15, Y15
-	MOVQ     112(AX), R12
-	TESTQ    R12, R12
-	JE       qtileAVX2x8x8_groups4_done
+
+qtileAVX2x8x8_tile:
+	MOVQ    360(AX), R11
+	MOVQ    (AX), R13
+	MOVLQSX (R11), CX
+	ADDQ    R13, CX
+	MOVLQSX 4(R11), DX
+	ADDQ    R13, DX
+	MOVLQSX 8(R11), BX
+	ADDQ    R13, BX
+	MOVLQSX 12(R11), SI
+	ADDQ    R13, SI
+	MOVLQSX 16(R11), DI
+	ADDQ    R13, DI
+	MOVLQSX 20(R11), R8
+	ADDQ    R13, R8
+	MOVLQSX 24(R11), R9
+	ADDQ    R13, R9
+	MOVLQSX 28(R11), R10
+	ADDQ    R13, R10
+	ADDQ    $0x20, 360(AX)
+	MOVQ    32(AX), R13
+	MOVQ    96(AX), R12
+	MOVQ    R12, 384(AX)
+
+qtileAVX2x8x8_panel:
+	MOVQ    R13, 376(AX)
+	VMOVDQU 32(R13), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	VMOVDQA Y0, Y4
+	VMOVDQA Y0, Y5
+	VMOVDQA Y0, Y6
+	VMOVDQA Y0, Y7
+	ADDQ    $0x60, R13
+	MOVQ    376(AX), R11
+	MOVLQSX 12(R11), R12
+	TESTQ   R12, R12
+	JE      qtileAVX2x8x8_groups4_done
 
 qtileAVX2x8x8_groups4:
 	MOVLQSX      (R13), R11
@@ -167,9 +173,10 @@ qtileAVX2x8x8_groups4:
 	JNE          qtileAVX2x8x8_groups4
 
 qtileAVX2x8x8_groups4_done:
-	MOVQ  104(AX), R12
-	TESTQ R12, R12
-	JE    qtileAVX2x8x8_groups3_done
+	MOVQ    376(AX), R11
+	MOVLQSX 8(R11), R12
+	TESTQ   R12, R12
+	JE      qtileAVX2x8x8_groups3_done
 
 qtileAVX2x8x8_groups3:
 	MOVLQSX      (R13), R11
@@ -263,9 +270,10 @@ qtileAVX2x8x8_groups3:
 	JNE          qtileAVX2x8x8_groups3
 
 qtileAVX2x8x8_groups3_done:
-	MOVQ  96(AX), R12
-	TESTQ R12, R12
-	JE    qtileAVX2x8x8_groups2_done
+	MOVQ    376(AX), R11
+	MOVLQSX 4(R11), R12
+	TESTQ   R12, R12
+	JE      qtileAVX2x8x8_groups2_done
 
 qtileAVX2x8x8_groups2:
 	MOVLQSX      (R13), R11
@@ -333,9 +341,10 @@ qtileAVX2x8x8_groups2:
 	JNE          qtileAVX2x8x8_groups2
 
 qtileAVX2x8x8_groups2_done:
-	MOVQ  88(AX), R12
-	TESTQ R12, R12
-	JE    qtileAVX2x8x8_groups1_done
+	MOVQ    376(AX), R11
+	MOVLQSX (R11), R12
+	TESTQ   R12, R12
+	JE      qtileAVX2x8x8_groups1_done
 
 qtileAVX2x8x8_groups1:
 	MOVLQSX      (R13), R11
@@ -377,12 +386,14 @@ qtileAVX2x8x8_groups1:
 	JNE          qtileAVX2x8x8_groups1
 
 qtileAVX2x8x8_groups1_done:
-	MOVQ         384(AX), R11
-	MOVQ         64(AX), R13
-	MOVQ         48(AX), R12
+	MOVQ         376(AX), R12
+	MOVLQSX      16(R12), R11
+	IMULQ        88(AX), R11
+	ADDQ         368(AX), R11
+	MOVQ         64(AX), R14
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x8x8_int32
-	VMOVUPS      (R12), Y8
+	VMOVUPS      64(R12), Y8
 	VCVTDQ2PS    Y0, Y0
 	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
@@ -408,124 +419,134 @@ qtileAVX2x8x8_groups1_done:
 	VCVTPS2DQ    Y5, Y5
 	VCVTPS2DQ    Y6, Y6
 	VCVTPS2DQ    Y7, Y7
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (R11)
-	VMOVHPS      X0, (R11)(R13*1)
-	LEAQ         (R11)(R13*2), R11
+	VMOVHPS      X0, (R11)(R14*1)
+	LEAQ         (R11)(R14*2), R11
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R11)
-	VMOVHPS      X0, (R11)(R13*1)
-	LEAQ         (R11)(R13*2), R11
+	VMOVHPS      X0, (R11)(R14*1)
+	LEAQ         (R11)(R14*2), R11
 	VPACKSSDW    Y5, Y4, Y4
-	VPADDSW      Y14, Y4, Y4
+	VPADDSW      Y10, Y4, Y4
 	VPACKSSDW    Y7, Y6, Y6
-	VPADDSW      Y14, Y6, Y6
+	VPADDSW      Y10, Y6, Y6
 	VPACKUSWB    Y6, Y4, Y4
-	VPMAXUB      152(AX), Y4, Y4
-	VPMINUB      184(AX), Y4, Y4
-	VPERMD       Y4, Y15, Y4
+	VPMAXUB      136(AX), Y4, Y4
+	VPMINUB      168(AX), Y4, Y4
+	VPERMD       Y4, Y9, Y4
 	VMOVQ        X4, (R11)
-	VMOVHPS      X4, (R11)(R13*1)
-	LEAQ         (R11)(R13*2), R11
+	VMOVHPS      X4, (R11)(R14*1)
+	LEAQ         (R11)(R14*2), R11
 	VEXTRACTI128 $0x01, Y4, X4
 	VMOVQ        X4, (R11)
-	VMOVHPS      X4, (R11)(R13*1)
-	LEAQ         (R11)(R13*2), R11
+	VMOVHPS      X4, (R11)(R14*1)
+	LEAQ         (R11)(R14*2), R11
 	JMP          qtileAVX2x8x8_stored
 
 qtileAVX2x8x8_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
-	VMAXPS 216(AX), Y3, Y3
-	VMINPS 280(AX), Y3, Y3
-	VMAXPS 216(AX), Y4, Y4
-	VMINPS 280(AX), Y4, Y4
-	VMAXPS 216(AX), Y5, Y5
-	VMINPS 280(AX), Y5, Y5
-	VMAXPS 216(AX), Y6, Y6
-	VMINPS 280(AX), Y6, Y6
-	VMAXPS 216(AX), Y7, Y7
-	VMINPS 280(AX), Y7, Y7
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
+	VMAXPS 200(AX), Y5, Y5
+	VMINPS 264(AX), Y5, Y5
+	VMAXPS 200(AX), Y6, Y6
+	VMINPS 264(AX), Y6, Y6
+	VMAXPS 200(AX), Y7, Y7
+	VMINPS 264(AX), Y7, Y7
 
 qtileAVX2x8x8_int32:
 	VMOVDQU Y0, (R11)
-	ADDQ    R13, R11
+	ADDQ    R14, R11
 	VMOVDQU Y1, (R11)
-	ADDQ    R13, R11
+	ADDQ    R14, R11
 	VMOVDQU Y2, (R11)
-	ADDQ    R13, R11
+	ADDQ    R14, R11
 	VMOVDQU Y3, (R11)
-	ADDQ    R13, R11
+	ADDQ    R14, R11
 	VMOVDQU Y4, (R11)
-	ADDQ    R13, R11
+	ADDQ    R14, R11
 	VMOVDQU Y5, (R11)
-	ADDQ    R13, R11
+	ADDQ    R14, R11
 	VMOVDQU Y6, (R11)
-	ADDQ    R13, R11
+	ADDQ    R14, R11
 	VMOVDQU Y7, (R11)
-	ADDQ    R13, R11
+	ADDQ    R14, R11
 
 qtileAVX2x8x8_stored:
-	MOVQ R11, 384(AX)
-	DECQ 72(AX)
-	JNE  qtileAVX2x8x8_tile
+	DECQ   384(AX)
+	JNE    qtileAVX2x8x8_panel
+	MOVQ   64(AX), R11
+	IMUL3Q $0x08, R11, R11
+	ADDQ   R11, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVX2x8x8_tile
 	VZEROUPPER
 	RET
 
 // func qtileAVX2x7x8(a *byte)
 // Requires: AVX, AVX2
 TEXT ·qtileAVX2x7x8(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 8(AX), R10
-	MOVQ R10, 376(AX)
-	MOVQ 56(AX), R10
-	MOVQ R10, 384(AX)
-
-qtileAVX2x7x8_tile:
-	MOVQ     376(AX), R10
-	MOVQ     (AX), R12
-	MOVLQSX  (R10), CX
-	ADDQ     R12, CX
-	MOVLQSX  4(R10), DX
-	ADDQ     R12, DX
-	MOVLQSX  8(R10), BX
-	ADDQ     R12, BX
-	MOVLQSX  12(R10), SI
-	ADDQ     R12, SI
-	MOVLQSX  16(R10), DI
-	ADDQ     R12, DI
-	MOVLQSX  20(R10), R8
-	ADDQ     R12, R8
-	MOVLQSX  24(R10), R9
-	ADDQ     R12, R9
-	ADDQ     $0x1c, 376(AX)
-	MOVQ     40(AX), R12
-	VMOVDQU  (R12), Y0
-	VMOVDQA  Y0, Y1
-	VMOVDQA  Y0, Y2
-	VMOVDQA  Y0, Y3
-	VMOVDQA  Y0, Y4
-	VMOVDQA  Y0, Y5
-	VMOVDQA  Y0, Y6
-	MOVQ     32(AX), R12
+	MOVQ     a+0(FP), AX
+	MOVQ     8(AX), R10
+	MOVQ     R10, 360(AX)
+	MOVQ     56(AX), R10
+	MOVQ     R10, 368(AX)
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW   $0x0f, Y15, Y15
-	MOVQ     112(AX), R11
-	TESTQ    R11, R11
-	JE       qtileAVX2x7x8_groups4_done
+
+qtileAVX2x7x8_tile:
+	MOVQ    360(AX), R10
+	MOVQ    (AX), R12
+	MOVLQSX (R10), CX
+	ADDQ    R12, CX
+	MOVLQSX 4(R10), DX
+	ADDQ    R12, DX
+	MOVLQSX 8(R10), BX
+	ADDQ    R12, BX
+	MOVLQSX 12(R10), SI
+	ADDQ    R12, SI
+	MOVLQSX 16(R10), DI
+	ADDQ    R12, DI
+	MOVLQSX 20(R10), R8
+	ADDQ    R12, R8
+	MOVLQSX 24(R10), R9
+	ADDQ    R12, R9
+	ADDQ    $0x1c, 360(AX)
+	MOVQ    32(AX), R12
+	MOVQ    96(AX), R11
+	MOVQ    R11, 384(AX)
+
+qtileAVX2x7x8_panel:
+	MOVQ    R12, 376(AX)
+	VMOVDQU 32(R12), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	VMOVDQA Y0, Y4
+	VMOVDQA Y0, Y5
+	VMOVDQA Y0, Y6
+	ADDQ    $0x60, R12
+	MOVQ    376(AX), R10
+	MOVLQSX 12(R10), R11
+	TESTQ   R11, R11
+	JE      qtileAVX2x7x8_groups4_done
 
 qtileAVX2x7x8_groups4:
 	MOVLQSX      (R12), R10
@@ -632,9 +653,10 @@ qtileAVX2x7x8_groups4:
 	JNE          qtileAVX2x7x8_groups4
 
 qtileAVX2x7x8_groups4_done:
-	MOVQ  104(AX), R11
-	TESTQ R11, R11
-	JE    qtileAVX2x7x8_groups3_done
+	MOVQ    376(AX), R10
+	MOVLQSX 8(R10), R11
+	TESTQ   R11, R11
+	JE      qtileAVX2x7x8_groups3_done
 
 qtileAVX2x7x8_groups3:
 	MOVLQSX      (R12), R10
@@ -718,9 +740,10 @@ qtileAVX2x7x8_groups3:
 	JNE          qtileAVX2x7x8_groups3
 
 qtileAVX2x7x8_groups3_done:
-	MOVQ  96(AX), R11
-	TESTQ R11, R11
-	JE    qtileAVX2x7x8_groups2_done
+	MOVQ    376(AX), R10
+	MOVLQSX 4(R10), R11
+	TESTQ   R11, R11
+	JE      qtileAVX2x7x8_groups2_done
 
 qtileAVX2x7x8_groups2:
 	MOVLQSX      (R12), R10
@@ -781,9 +804,10 @@ qtileAVX2x7x8_groups2:
 	JNE          qtileAVX2x7x8_groups2
 
 qtileAVX2x7x8_groups2_done:
-	MOVQ  88(AX), R11
-	TESTQ R11, R11
-	JE    qtileAVX2x7x8_groups1_done
+	MOVQ    376(AX), R10
+	MOVLQSX (R10), R11
+	TESTQ   R11, R11
+	JE      qtileAVX2x7x8_groups1_done
 
 qtileAVX2x7x8_groups1:
 	MOVLQSX      (R12), R10
@@ -821,26 +845,28 @@ qtileAVX2x7x8_groups1:
 	JNE          qtileAVX2x7x8_groups1
 
 qtileAVX2x7x8_groups1_done:
-	MOVQ         384(AX), R10
-	MOVQ         64(AX), R12
-	MOVQ         48(AX), R11
+	MOVQ         376(AX), R11
+	MOVLQSX      16(R11), R10
+	IMULQ        88(AX), R10
+	ADDQ         368(AX), R10
+	MOVQ         64(AX), R13
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x7x8_int32
-	VMOVUPS      (R11), Y7
+	VMOVUPS      64(R11), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y7, Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y7, Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y7, Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y7, Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y7, Y4, Y4
+	VMULPS       Y8, Y4, Y4
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y7, Y5, Y5
+	VMULPS       Y8, Y5, Y5
 	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y7, Y6, Y6
+	VMULPS       Y8, Y6, Y6
 	JA           qtileAVX2x7x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
@@ -849,116 +875,126 @@ qtileAVX2x7x8_groups1_done:
 	VCVTPS2DQ    Y4, Y4
 	VCVTPS2DQ    Y5, Y5
 	VCVTPS2DQ    Y6, Y6
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (R10)
-	VMOVHPS      X0, (R10)(R12*1)
-	LEAQ         (R10)(R12*2), R10
+	VMOVHPS      X0, (R10)(R13*1)
+	LEAQ         (R10)(R13*2), R10
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R10)
-	VMOVHPS      X0, (R10)(R12*1)
-	LEAQ         (R10)(R12*2), R10
+	VMOVHPS      X0, (R10)(R13*1)
+	LEAQ         (R10)(R13*2), R10
 	VPACKSSDW    Y5, Y4, Y4
-	VPADDSW      Y14, Y4, Y4
+	VPADDSW      Y10, Y4, Y4
 	VPACKSSDW    Y6, Y6, Y6
-	VPADDSW      Y14, Y6, Y6
+	VPADDSW      Y10, Y6, Y6
 	VPACKUSWB    Y6, Y4, Y4
-	VPMAXUB      152(AX), Y4, Y4
-	VPMINUB      184(AX), Y4, Y4
-	VPERMD       Y4, Y15, Y4
+	VPMAXUB      136(AX), Y4, Y4
+	VPMINUB      168(AX), Y4, Y4
+	VPERMD       Y4, Y9, Y4
 	VMOVQ        X4, (R10)
-	VMOVHPS      X4, (R10)(R12*1)
-	LEAQ         (R10)(R12*2), R10
+	VMOVHPS      X4, (R10)(R13*1)
+	LEAQ         (R10)(R13*2), R10
 	VEXTRACTI128 $0x01, Y4, X4
 	VMOVQ        X4, (R10)
-	ADDQ         R12, R10
+	ADDQ         R13, R10
 	JMP          qtileAVX2x7x8_stored
 
 qtileAVX2x7x8_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
-	VMAXPS 216(AX), Y3, Y3
-	VMINPS 280(AX), Y3, Y3
-	VMAXPS 216(AX), Y4, Y4
-	VMINPS 280(AX), Y4, Y4
-	VMAXPS 216(AX), Y5, Y5
-	VMINPS 280(AX), Y5, Y5
-	VMAXPS 216(AX), Y6, Y6
-	VMINPS 280(AX), Y6, Y6
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
+	VMAXPS 200(AX), Y5, Y5
+	VMINPS 264(AX), Y5, Y5
+	VMAXPS 200(AX), Y6, Y6
+	VMINPS 264(AX), Y6, Y6
 
 qtileAVX2x7x8_int32:
 	VMOVDQU Y0, (R10)
-	ADDQ    R12, R10
+	ADDQ    R13, R10
 	VMOVDQU Y1, (R10)
-	ADDQ    R12, R10
+	ADDQ    R13, R10
 	VMOVDQU Y2, (R10)
-	ADDQ    R12, R10
+	ADDQ    R13, R10
 	VMOVDQU Y3, (R10)
-	ADDQ    R12, R10
+	ADDQ    R13, R10
 	VMOVDQU Y4, (R10)
-	ADDQ    R12, R10
+	ADDQ    R13, R10
 	VMOVDQU Y5, (R10)
-	ADDQ    R12, R10
+	ADDQ    R13, R10
 	VMOVDQU Y6, (R10)
-	ADDQ    R12, R10
+	ADDQ    R13, R10
 
 qtileAVX2x7x8_stored:
-	MOVQ R10, 384(AX)
-	DECQ 72(AX)
-	JNE  qtileAVX2x7x8_tile
+	DECQ   384(AX)
+	JNE    qtileAVX2x7x8_panel
+	MOVQ   64(AX), R10
+	IMUL3Q $0x07, R10, R10
+	ADDQ   R10, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVX2x7x8_tile
 	VZEROUPPER
 	RET
 
 // func qtileAVX2x6x8(a *byte)
 // Requires: AVX, AVX2
 TEXT ·qtileAVX2x6x8(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 8(AX), R9
-	MOVQ R9, 376(AX)
-	MOVQ 56(AX), R9
-	MOVQ R9, 384(AX)
-
-qtileAVX2x6x8_tile:
-	MOVQ     376(AX), R9
-	MOVQ     (AX), R11
-	MOVLQSX  (R9), CX
-	ADDQ     R11, CX
-	MOVLQSX  4(R9), DX
-	ADDQ     R11, DX
-	MOVLQSX  8(R9), BX
-	ADDQ     R11, BX
-	MOVLQSX  12(R9), SI
-	ADDQ     R11, SI
-	MOVLQSX  16(R9), DI
-	ADDQ     R11, DI
-	MOVLQSX  20(R9), R8
-	ADDQ     R11, R8
-	ADDQ     $0x18, 376(AX)
-	MOVQ     40(AX), R11
-	VMOVDQU  (R11), Y0
-	VMOVDQA  Y0, Y1
-	VMOVDQA  Y0, Y2
-	VMOVDQA  Y0, Y3
-	VMOVDQA  Y0, Y4
-	VMOVDQA  Y0, Y5
-	MOVQ     32(AX), R11
+	MOVQ     a+0(FP), AX
+	MOVQ     8(AX), R9
+	MOVQ     R9, 360(AX)
+	MOVQ     56(AX), R9
+	MOVQ     R9, 368(AX)
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW   $0x0f, Y15, Y15
-	MOVQ     112(AX), R10
-	TESTQ    R10, R10
-	JE       qtileAVX2x6x8_groups4_done
+
+qtileAVX2x6x8_tile:
+	MOVQ    360(AX), R9
+	MOVQ    (AX), R11
+	MOVLQSX (R9), CX
+	ADDQ    R11, CX
+	MOVLQSX 4(R9), DX
+	ADDQ    R11, DX
+	MOVLQSX 8(R9), BX
+	ADDQ    R11, BX
+	MOVLQSX 12(R9), SI
+	ADDQ    R11, SI
+	MOVLQSX 16(R9), DI
+	ADDQ    R11, DI
+	MOVLQSX 20(R9), R8
+	ADDQ    R11, R8
+	ADDQ    $0x18, 360(AX)
+	MOVQ    32(AX), R11
+	MOVQ    96(AX), R10
+	MOVQ    R10, 384(AX)
+
+qtileAVX2x6x8_panel:
+	MOVQ    R11, 376(AX)
+	VMOVDQU 32(R11), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	VMOVDQA Y0, Y4
+	VMOVDQA Y0, Y5
+	ADDQ    $0x60, R11
+	MOVQ    376(AX), R9
+	MOVLQSX 12(R9), R10
+	TESTQ   R10, R10
+	JE      qtileAVX2x6x8_groups4_done
 
 qtileAVX2x6x8_groups4:
 	MOVLQSX      (R11), R9
@@ -1052,9 +1088,10 @@ qtileAVX2x6x8_groups4:
 	JNE          qtileAVX2x6x8_groups4
 
 qtileAVX2x6x8_groups4_done:
-	MOVQ  104(AX), R10
-	TESTQ R10, R10
-	JE    qtileAVX2x6x8_groups3_done
+	MOVQ    376(AX), R9
+	MOVLQSX 8(R9), R10
+	TESTQ   R10, R10
+	JE      qtileAVX2x6x8_groups3_done
 
 qtileAVX2x6x8_groups3:
 	MOVLQSX      (R11), R9
@@ -1128,9 +1165,10 @@ qtileAVX2x6x8_groups3:
 	JNE          qtileAVX2x6x8_groups3
 
 qtileAVX2x6x8_groups3_done:
-	MOVQ  96(AX), R10
-	TESTQ R10, R10
-	JE    qtileAVX2x6x8_groups2_done
+	MOVQ    376(AX), R9
+	MOVLQSX 4(R9), R10
+	TESTQ   R10, R10
+	JE      qtileAVX2x6x8_groups2_done
 
 qtileAVX2x6x8_groups2:
 	MOVLQSX      (R11), R9
@@ -1184,9 +1222,10 @@ qtileAVX2x6x8_groups2:
 	JNE          qtileAVX2x6x8_groups2
 
 qtileAVX2x6x8_groups2_done:
-	MOVQ  88(AX), R10
-	TESTQ R10, R10
-	JE    qtileAVX2x6x8_groups1_done
+	MOVQ    376(AX), R9
+	MOVLQSX (R9), R10
+	TESTQ   R10, R10
+	JE      qtileAVX2x6x8_groups1_done
 
 qtileAVX2x6x8_groups1:
 	MOVLQSX      (R11), R9
@@ -1220,24 +1259,26 @@ qtileAVX2x6x8_groups1:
 	JNE          qtileAVX2x6x8_groups1
 
 qtileAVX2x6x8_groups1_done:
-	MOVQ         384(AX), R9
-	MOVQ         64(AX), R11
-	MOVQ         48(AX), R10
+	MOVQ         376(AX), R10
+	MOVLQSX      16(R10), R9
+	IMULQ        88(AX), R9
+	ADDQ         368(AX), R9
+	MOVQ         64(AX), R12
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x6x8_int32
-	VMOVUPS      (R10), Y6
+	VMOVUPS      64(R10), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y6, Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y6, Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y6, Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y6, Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y6, Y4, Y4
+	VMULPS       Y8, Y4, Y4
 	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y6, Y5, Y5
+	VMULPS       Y8, Y5, Y5
 	JA           qtileAVX2x6x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
@@ -1245,104 +1286,114 @@ qtileAVX2x6x8_groups1_done:
 	VCVTPS2DQ    Y3, Y3
 	VCVTPS2DQ    Y4, Y4
 	VCVTPS2DQ    Y5, Y5
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (R9)
-	VMOVHPS      X0, (R9)(R11*1)
-	LEAQ         (R9)(R11*2), R9
+	VMOVHPS      X0, (R9)(R12*1)
+	LEAQ         (R9)(R12*2), R9
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R9)
-	VMOVHPS      X0, (R9)(R11*1)
-	LEAQ         (R9)(R11*2), R9
+	VMOVHPS      X0, (R9)(R12*1)
+	LEAQ         (R9)(R12*2), R9
 	VPACKSSDW    Y5, Y4, Y4
-	VPADDSW      Y14, Y4, Y4
+	VPADDSW      Y10, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      152(AX), Y4, Y4
-	VPMINUB      184(AX), Y4, Y4
-	VPERMD       Y4, Y15, Y4
+	VPMAXUB      136(AX), Y4, Y4
+	VPMINUB      168(AX), Y4, Y4
+	VPERMD       Y4, Y9, Y4
 	VMOVQ        X4, (R9)
-	VMOVHPS      X4, (R9)(R11*1)
-	LEAQ         (R9)(R11*2), R9
+	VMOVHPS      X4, (R9)(R12*1)
+	LEAQ         (R9)(R12*2), R9
 	JMP          qtileAVX2x6x8_stored
 
 qtileAVX2x6x8_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
-	VMAXPS 216(AX), Y3, Y3
-	VMINPS 280(AX), Y3, Y3
-	VMAXPS 216(AX), Y4, Y4
-	VMINPS 280(AX), Y4, Y4
-	VMAXPS 216(AX), Y5, Y5
-	VMINPS 280(AX), Y5, Y5
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
+	VMAXPS 200(AX), Y5, Y5
+	VMINPS 264(AX), Y5, Y5
 
 qtileAVX2x6x8_int32:
 	VMOVDQU Y0, (R9)
-	ADDQ    R11, R9
+	ADDQ    R12, R9
 	VMOVDQU Y1, (R9)
-	ADDQ    R11, R9
+	ADDQ    R12, R9
 	VMOVDQU Y2, (R9)
-	ADDQ    R11, R9
+	ADDQ    R12, R9
 	VMOVDQU Y3, (R9)
-	ADDQ    R11, R9
+	ADDQ    R12, R9
 	VMOVDQU Y4, (R9)
-	ADDQ    R11, R9
+	ADDQ    R12, R9
 	VMOVDQU Y5, (R9)
-	ADDQ    R11, R9
+	ADDQ    R12, R9
 
 qtileAVX2x6x8_stored:
-	MOVQ R9, 384(AX)
-	DECQ 72(AX)
-	JNE  qtileAVX2x6x8_tile
+	DECQ   384(AX)
+	JNE    qtileAVX2x6x8_panel
+	MOVQ   64(AX), R9
+	IMUL3Q $0x06, R9, R9
+	ADDQ   R9, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVX2x6x8_tile
 	VZEROUPPER
 	RET
 
 // func qtileAVX2x5x8(a *byte)
 // Requires: AVX, AVX2
 TEXT ·qtileAVX2x5x8(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 8(AX), R8
-	MOVQ R8, 376(AX)
-	MOVQ 56(AX), R8
-	MOVQ R8, 384(AX)
-
-qtileAVX2x5x8_tile:
-	MOVQ     376(AX), R8
-	MOVQ     (AX), R10
-	MOVLQSX  (R8), CX
-	ADDQ     R10, CX
-	MOVLQSX  4(R8), DX
-	ADDQ     R10, DX
-	MOVLQSX  8(R8), BX
-	ADDQ     R10, BX
-	MOVLQSX  12(R8), SI
-	ADDQ     R10, SI
-	MOVLQSX  16(R8), DI
-	ADDQ     R10, DI
-	ADDQ     $0x14, 376(AX)
-	MOVQ     40(AX), R10
-	VMOVDQU  (R10), Y0
-	VMOVDQA  Y0, Y1
-	VMOVDQA  Y0, Y2
-	VMOVDQA  Y0, Y3
-	VMOVDQA  Y0, Y4
-	MOVQ     32(AX), R10
+	MOVQ     a+0(FP), AX
+	MOVQ     8(AX), R8
+	MOVQ     R8, 360(AX)
+	MOVQ     56(AX), R8
+	MOVQ     R8, 368(AX)
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW   $0x0f, Y15, Y15
-	MOVQ     112(AX), R9
-	TESTQ    R9, R9
-	JE       qtileAVX2x5x8_groups4_done
+
+qtileAVX2x5x8_tile:
+	MOVQ    360(AX), R8
+	MOVQ    (AX), R10
+	MOVLQSX (R8), CX
+	ADDQ    R10, CX
+	MOVLQSX 4(R8), DX
+	ADDQ    R10, DX
+	MOVLQSX 8(R8), BX
+	ADDQ    R10, BX
+	MOVLQSX 12(R8), SI
+	ADDQ    R10, SI
+	MOVLQSX 16(R8), DI
+	ADDQ    R10, DI
+	ADDQ    $0x14, 360(AX)
+	MOVQ    32(AX), R10
+	MOVQ    96(AX), R9
+	MOVQ    R9, 384(AX)
+
+qtileAVX2x5x8_panel:
+	MOVQ    R10, 376(AX)
+	VMOVDQU 32(R10), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	VMOVDQA Y0, Y4
+	ADDQ    $0x60, R10
+	MOVQ    376(AX), R8
+	MOVLQSX 12(R8), R9
+	TESTQ   R9, R9
+	JE      qtileAVX2x5x8_groups4_done
 
 qtileAVX2x5x8_groups4:
 	MOVLQSX      (R10), R8
@@ -1423,9 +1474,10 @@ qtileAVX2x5x8_groups4:
 	JNE          qtileAVX2x5x8_groups4
 
 qtileAVX2x5x8_groups4_done:
-	MOVQ  104(AX), R9
-	TESTQ R9, R9
-	JE    qtileAVX2x5x8_groups3_done
+	MOVQ    376(AX), R8
+	MOVLQSX 8(R8), R9
+	TESTQ   R9, R9
+	JE      qtileAVX2x5x8_groups3_done
 
 qtileAVX2x5x8_groups3:
 	MOVLQSX      (R10), R8
@@ -1489,9 +1541,10 @@ qtileAVX2x5x8_groups3:
 	JNE          qtileAVX2x5x8_groups3
 
 qtileAVX2x5x8_groups3_done:
-	MOVQ  96(AX), R9
-	TESTQ R9, R9
-	JE    qtileAVX2x5x8_groups2_done
+	MOVQ    376(AX), R8
+	MOVLQSX 4(R8), R9
+	TESTQ   R9, R9
+	JE      qtileAVX2x5x8_groups2_done
 
 qtileAVX2x5x8_groups2:
 	MOVLQSX      (R10), R8
@@ -1538,9 +1591,10 @@ qtileAVX2x5x8_groups2:
 	JNE          qtileAVX2x5x8_groups2
 
 qtileAVX2x5x8_groups2_done:
-	MOVQ  88(AX), R9
-	TESTQ R9, R9
-	JE    qtileAVX2x5x8_groups1_done
+	MOVQ    376(AX), R8
+	MOVLQSX (R8), R9
+	TESTQ   R9, R9
+	JE      qtileAVX2x5x8_groups1_done
 
 qtileAVX2x5x8_groups1:
 	MOVLQSX      (R10), R8
@@ -1570,118 +1624,130 @@ qtileAVX2x5x8_groups1:
 	JNE          qtileAVX2x5x8_groups1
 
 qtileAVX2x5x8_groups1_done:
-	MOVQ         384(AX), R8
-	MOVQ         64(AX), R10
-	MOVQ         48(AX), R9
+	MOVQ         376(AX), R9
+	MOVLQSX      16(R9), R8
+	IMULQ        88(AX), R8
+	ADDQ         368(AX), R8
+	MOVQ         64(AX), R11
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x5x8_int32
-	VMOVUPS      (R9), Y5
+	VMOVUPS      64(R9), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y5, Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y5, Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y5, Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y5, Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y5, Y4, Y4
+	VMULPS       Y8, Y4, Y4
 	JA           qtileAVX2x5x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
 	VCVTPS2DQ    Y4, Y4
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (R8)
-	VMOVHPS      X0, (R8)(R10*1)
-	LEAQ         (R8)(R10*2), R8
+	VMOVHPS      X0, (R8)(R11*1)
+	LEAQ         (R8)(R11*2), R8
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (R8)
-	VMOVHPS      X0, (R8)(R10*1)
-	LEAQ         (R8)(R10*2), R8
+	VMOVHPS      X0, (R8)(R11*1)
+	LEAQ         (R8)(R11*2), R8
 	VPACKSSDW    Y4, Y4, Y4
-	VPADDSW      Y14, Y4, Y4
+	VPADDSW      Y10, Y4, Y4
 	VPACKUSWB    Y4, Y4, Y4
-	VPMAXUB      152(AX), Y4, Y4
-	VPMINUB      184(AX), Y4, Y4
-	VPERMD       Y4, Y15, Y4
+	VPMAXUB      136(AX), Y4, Y4
+	VPMINUB      168(AX), Y4, Y4
+	VPERMD       Y4, Y9, Y4
 	VMOVQ        X4, (R8)
-	ADDQ         R10, R8
+	ADDQ         R11, R8
 	JMP          qtileAVX2x5x8_stored
 
 qtileAVX2x5x8_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
-	VMAXPS 216(AX), Y3, Y3
-	VMINPS 280(AX), Y3, Y3
-	VMAXPS 216(AX), Y4, Y4
-	VMINPS 280(AX), Y4, Y4
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
 
 qtileAVX2x5x8_int32:
 	VMOVDQU Y0, (R8)
-	ADDQ    R10, R8
+	ADDQ    R11, R8
 	VMOVDQU Y1, (R8)
-	ADDQ    R10, R8
+	ADDQ    R11, R8
 	VMOVDQU Y2, (R8)
-	ADDQ    R10, R8
+	ADDQ    R11, R8
 	VMOVDQU Y3, (R8)
-	ADDQ    R10, R8
+	ADDQ    R11, R8
 	VMOVDQU Y4, (R8)
-	ADDQ    R10, R8
+	ADDQ    R11, R8
 
 qtileAVX2x5x8_stored:
-	MOVQ R8, 384(AX)
-	DECQ 72(AX)
-	JNE  qtileAVX2x5x8_tile
+	DECQ   384(AX)
+	JNE    qtileAVX2x5x8_panel
+	MOVQ   64(AX), R8
+	IMUL3Q $0x05, R8, R8
+	ADDQ   R8, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVX2x5x8_tile
 	VZEROUPPER
 	RET
 
 // func qtileAVX2x4x8(a *byte)
 // Requires: AVX, AVX2
 TEXT ·qtileAVX2x4x8(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 8(AX), DI
-	MOVQ DI, 376(AX)
-	MOVQ 56(AX), DI
-	MOVQ DI, 384(AX)
-
-qtileAVX2x4x8_tile:
-	MOVQ     376(AX), DI
-	MOVQ     (AX), R9
-	MOVLQSX  (DI), CX
-	ADDQ     R9, CX
-	MOVLQSX  4(DI), DX
-	ADDQ     R9, DX
-	MOVLQSX  8(DI), BX
-	ADDQ     R9, BX
-	MOVLQSX  12(DI), SI
-	ADDQ     R9, SI
-	ADDQ     $0x10, 376(AX)
-	MOVQ     40(AX), R9
-	VMOVDQU  (R9), Y0
-	VMOVDQA  Y0, Y1
-	VMOVDQA  Y0, Y2
-	VMOVDQA  Y0, Y3
-	MOVQ     32(AX), R9
+	MOVQ     a+0(FP), AX
+	MOVQ     8(AX), DI
+	MOVQ     DI, 360(AX)
+	MOVQ     56(AX), DI
+	MOVQ     DI, 368(AX)
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW   $0x0f, Y15, Y15
-	MOVQ     112(AX), R8
-	TESTQ    R8, R8
-	JE       qtileAVX2x4x8_groups4_done
+
+qtileAVX2x4x8_tile:
+	MOVQ    360(AX), DI
+	MOVQ    (AX), R9
+	MOVLQSX (DI), CX
+	ADDQ    R9, CX
+	MOVLQSX 4(DI), DX
+	ADDQ    R9, DX
+	MOVLQSX 8(DI), BX
+	ADDQ    R9, BX
+	MOVLQSX 12(DI), SI
+	ADDQ    R9, SI
+	ADDQ    $0x10, 360(AX)
+	MOVQ    32(AX), R9
+	MOVQ    96(AX), R8
+	MOVQ    R8, 384(AX)
+
+qtileAVX2x4x8_panel:
+	MOVQ    R9, 376(AX)
+	VMOVDQU 32(R9), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	ADDQ    $0x60, R9
+	MOVQ    376(AX), DI
+	MOVLQSX 12(DI), R8
+	TESTQ   R8, R8
+	JE      qtileAVX2x4x8_groups4_done
 
 qtileAVX2x4x8_groups4:
 	MOVLQSX      (R9), DI
@@ -1749,9 +1815,10 @@ qtileAVX2x4x8_groups4:
 	JNE          qtileAVX2x4x8_groups4
 
 qtileAVX2x4x8_groups4_done:
-	MOVQ  104(AX), R8
-	TESTQ R8, R8
-	JE    qtileAVX2x4x8_groups3_done
+	MOVQ    376(AX), DI
+	MOVLQSX 8(DI), R8
+	TESTQ   R8, R8
+	JE      qtileAVX2x4x8_groups3_done
 
 qtileAVX2x4x8_groups3:
 	MOVLQSX      (R9), DI
@@ -1805,9 +1872,10 @@ qtileAVX2x4x8_groups3:
 	JNE          qtileAVX2x4x8_groups3
 
 qtileAVX2x4x8_groups3_done:
-	MOVQ  96(AX), R8
-	TESTQ R8, R8
-	JE    qtileAVX2x4x8_groups2_done
+	MOVQ    376(AX), DI
+	MOVLQSX 4(DI), R8
+	TESTQ   R8, R8
+	JE      qtileAVX2x4x8_groups2_done
 
 qtileAVX2x4x8_groups2:
 	MOVLQSX      (R9), DI
@@ -1847,9 +1915,10 @@ qtileAVX2x4x8_groups2:
 	JNE          qtileAVX2x4x8_groups2
 
 qtileAVX2x4x8_groups2_done:
-	MOVQ  88(AX), R8
-	TESTQ R8, R8
-	JE    qtileAVX2x4x8_groups1_done
+	MOVQ    376(AX), DI
+	MOVLQSX (DI), R8
+	TESTQ   R8, R8
+	JE      qtileAVX2x4x8_groups1_done
 
 qtileAVX2x4x8_groups1:
 	MOVLQSX      (R9), DI
@@ -1875,100 +1944,112 @@ qtileAVX2x4x8_groups1:
 	JNE          qtileAVX2x4x8_groups1
 
 qtileAVX2x4x8_groups1_done:
-	MOVQ         384(AX), DI
-	MOVQ         64(AX), R9
-	MOVQ         48(AX), R8
+	MOVQ         376(AX), R8
+	MOVLQSX      16(R8), DI
+	IMULQ        88(AX), DI
+	ADDQ         368(AX), DI
+	MOVQ         64(AX), R10
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x4x8_int32
-	VMOVUPS      (R8), Y4
+	VMOVUPS      64(R8), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y4, Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y4, Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y4, Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y4, Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	JA           qtileAVX2x4x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (DI)
-	VMOVHPS      X0, (DI)(R9*1)
-	LEAQ         (DI)(R9*2), DI
+	VMOVHPS      X0, (DI)(R10*1)
+	LEAQ         (DI)(R10*2), DI
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (DI)
-	VMOVHPS      X0, (DI)(R9*1)
-	LEAQ         (DI)(R9*2), DI
+	VMOVHPS      X0, (DI)(R10*1)
+	LEAQ         (DI)(R10*2), DI
 	JMP          qtileAVX2x4x8_stored
 
 qtileAVX2x4x8_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
-	VMAXPS 216(AX), Y3, Y3
-	VMINPS 280(AX), Y3, Y3
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
 
 qtileAVX2x4x8_int32:
 	VMOVDQU Y0, (DI)
-	ADDQ    R9, DI
+	ADDQ    R10, DI
 	VMOVDQU Y1, (DI)
-	ADDQ    R9, DI
+	ADDQ    R10, DI
 	VMOVDQU Y2, (DI)
-	ADDQ    R9, DI
+	ADDQ    R10, DI
 	VMOVDQU Y3, (DI)
-	ADDQ    R9, DI
+	ADDQ    R10, DI
 
 qtileAVX2x4x8_stored:
-	MOVQ DI, 384(AX)
-	DECQ 72(AX)
-	JNE  qtileAVX2x4x8_tile
+	DECQ   384(AX)
+	JNE    qtileAVX2x4x8_panel
+	MOVQ   64(AX), DI
+	IMUL3Q $0x04, DI, DI
+	ADDQ   DI, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVX2x4x8_tile
 	VZEROUPPER
 	RET
 
 // func qtileAVX2x3x8(a *byte)
 // Requires: AVX, AVX2
 TEXT ·qtileAVX2x3x8(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 8(AX), SI
-	MOVQ SI, 376(AX)
-	MOVQ 56(AX), SI
-	MOVQ SI, 384(AX)
-
-qtileAVX2x3x8_tile:
-	MOVQ     376(AX), SI
-	MOVQ     (AX), R8
-	MOVLQSX  (SI), CX
-	ADDQ     R8, CX
-	MOVLQSX  4(SI), DX
-	ADDQ     R8, DX
-	MOVLQSX  8(SI), BX
-	ADDQ     R8, BX
-	ADDQ     $0x0c, 376(AX)
-	MOVQ     40(AX), R8
-	VMOVDQU  (R8), Y0
-	VMOVDQA  Y0, Y1
-	VMOVDQA  Y0, Y2
-	MOVQ     32(AX), R8
+	MOVQ     a+0(FP), AX
+	MOVQ     8(AX), SI
+	MOVQ     SI, 360(AX)
+	MOVQ     56(AX), SI
+	MOVQ     SI, 368(AX)
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW   $0x0f, Y15, Y15
-	MOVQ     112(AX), DI
-	TESTQ    DI, DI
-	JE       qtileAVX2x3x8_groups4_done
+
+qtileAVX2x3x8_tile:
+	MOVQ    360(AX), SI
+	MOVQ    (AX), R8
+	MOVLQSX (SI), CX
+	ADDQ    R8, CX
+	MOVLQSX 4(SI), DX
+	ADDQ    R8, DX
+	MOVLQSX 8(SI), BX
+	ADDQ    R8, BX
+	ADDQ    $0x0c, 360(AX)
+	MOVQ    32(AX), R8
+	MOVQ    96(AX), DI
+	MOVQ    DI, 384(AX)
+
+qtileAVX2x3x8_panel:
+	MOVQ    R8, 376(AX)
+	VMOVDQU 32(R8), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	ADDQ    $0x60, R8
+	MOVQ    376(AX), SI
+	MOVLQSX 12(SI), DI
+	TESTQ   DI, DI
+	JE      qtileAVX2x3x8_groups4_done
 
 qtileAVX2x3x8_groups4:
 	MOVLQSX      (R8), SI
@@ -2023,9 +2104,10 @@ qtileAVX2x3x8_groups4:
 	JNE          qtileAVX2x3x8_groups4
 
 qtileAVX2x3x8_groups4_done:
-	MOVQ  104(AX), DI
-	TESTQ DI, DI
-	JE    qtileAVX2x3x8_groups3_done
+	MOVQ    376(AX), SI
+	MOVLQSX 8(SI), DI
+	TESTQ   DI, DI
+	JE      qtileAVX2x3x8_groups3_done
 
 qtileAVX2x3x8_groups3:
 	MOVLQSX      (R8), SI
@@ -2069,9 +2151,10 @@ qtileAVX2x3x8_groups3:
 	JNE          qtileAVX2x3x8_groups3
 
 qtileAVX2x3x8_groups3_done:
-	MOVQ  96(AX), DI
-	TESTQ DI, DI
-	JE    qtileAVX2x3x8_groups2_done
+	MOVQ    376(AX), SI
+	MOVLQSX 4(SI), DI
+	TESTQ   DI, DI
+	JE      qtileAVX2x3x8_groups2_done
 
 qtileAVX2x3x8_groups2:
 	MOVLQSX      (R8), SI
@@ -2104,9 +2187,10 @@ qtileAVX2x3x8_groups2:
 	JNE          qtileAVX2x3x8_groups2
 
 qtileAVX2x3x8_groups2_done:
-	MOVQ  88(AX), DI
-	TESTQ DI, DI
-	JE    qtileAVX2x3x8_groups1_done
+	MOVQ    376(AX), SI
+	MOVLQSX (SI), DI
+	TESTQ   DI, DI
+	JE      qtileAVX2x3x8_groups1_done
 
 qtileAVX2x3x8_groups1:
 	MOVLQSX      (R8), SI
@@ -2128,89 +2212,101 @@ qtileAVX2x3x8_groups1:
 	JNE          qtileAVX2x3x8_groups1
 
 qtileAVX2x3x8_groups1_done:
-	MOVQ         384(AX), SI
-	MOVQ         64(AX), R8
-	MOVQ         48(AX), DI
+	MOVQ         376(AX), DI
+	MOVLQSX      16(DI), SI
+	IMULQ        88(AX), SI
+	ADDQ         368(AX), SI
+	MOVQ         64(AX), R9
 	CMPQ         80(AX), $0x01
 	JEQ          qtileAVX2x3x8_int32
-	VMOVUPS      (DI), Y3
+	VMOVUPS      64(DI), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y3, Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y3, Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y3, Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	JA           qtileAVX2x3x8_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y2, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (SI)
-	VMOVHPS      X0, (SI)(R8*1)
-	LEAQ         (SI)(R8*2), SI
+	VMOVHPS      X0, (SI)(R9*1)
+	LEAQ         (SI)(R9*2), SI
 	VEXTRACTI128 $0x01, Y0, X0
 	VMOVQ        X0, (SI)
-	ADDQ         R8, SI
+	ADDQ         R9, SI
 	JMP          qtileAVX2x3x8_stored
 
 qtileAVX2x3x8_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
 
 qtileAVX2x3x8_int32:
 	VMOVDQU Y0, (SI)
-	ADDQ    R8, SI
+	ADDQ    R9, SI
 	VMOVDQU Y1, (SI)
-	ADDQ    R8, SI
+	ADDQ    R9, SI
 	VMOVDQU Y2, (SI)
-	ADDQ    R8, SI
+	ADDQ    R9, SI
 
 qtileAVX2x3x8_stored:
-	MOVQ SI, 384(AX)
-	DECQ 72(AX)
-	JNE  qtileAVX2x3x8_tile
+	DECQ   384(AX)
+	JNE    qtileAVX2x3x8_panel
+	MOVQ   64(AX), SI
+	IMUL3Q $0x03, SI, SI
+	ADDQ   SI, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVX2x3x8_tile
 	VZEROUPPER
 	RET
 
 // func qtileAVX2x2x8(a *byte)
 // Requires: AVX, AVX2
 TEXT ·qtileAVX2x2x8(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 8(AX), BX
-	MOVQ BX, 376(AX)
-	MOVQ 56(AX), BX
-	MOVQ BX, 384(AX)
-
-qtileAVX2x2x8_tile:
-	MOVQ     376(AX), BX
-	MOVQ     (AX), DI
-	MOVLQSX  (BX), CX
-	ADDQ     DI, CX
-	MOVLQSX  4(BX), DX
-	ADDQ     DI, DX
-	ADDQ     $0x08, 376(AX)
-	MOVQ     40(AX), DI
-	VMOVDQU  (DI), Y0
-	VMOVDQA  Y0, Y1
-	MOVQ     32(AX), DI
+	MOVQ     a+0(FP), AX
+	MOVQ     8(AX), BX
+	MOVQ     BX, 360(AX)
+	MOVQ     56(AX), BX
+	MOVQ     BX, 368(AX)
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW   $0x0f, Y15, Y15
-	MOVQ     112(AX), SI
-	TESTQ    SI, SI
-	JE       qtileAVX2x2x8_groups4_done
+
+qtileAVX2x2x8_tile:
+	MOVQ    360(AX), BX
+	MOVQ    (AX), DI
+	MOVLQSX (BX), CX
+	ADDQ    DI, CX
+	MOVLQSX 4(BX), DX
+	ADDQ    DI, DX
+	ADDQ    $0x08, 360(AX)
+	MOVQ    32(AX), DI
+	MOVQ    96(AX), SI
+	MOVQ    SI, 384(AX)
+
+qtileAVX2x2x8_panel:
+	MOVQ    DI, 376(AX)
+	VMOVDQU 32(DI), Y0
+	VMOVDQA Y0, Y1
+	ADDQ    $0x60, DI
+	MOVQ    376(AX), BX
+	MOVLQSX 12(BX), SI
+	TESTQ   SI, SI
+	JE      qtileAVX2x2x8_groups4_done
 
 qtileAVX2x2x8_groups4:
 	MOVLQSX      (DI), BX
@@ -2252,9 +2348,10 @@ qtileAVX2x2x8_groups4:
 	JNE          qtileAVX2x2x8_groups4
 
 qtileAVX2x2x8_groups4_done:
-	MOVQ  104(AX), SI
-	TESTQ SI, SI
-	JE    qtileAVX2x2x8_groups3_done
+	MOVQ    376(AX), BX
+	MOVLQSX 8(BX), SI
+	TESTQ   SI, SI
+	JE      qtileAVX2x2x8_groups3_done
 
 qtileAVX2x2x8_groups3:
 	MOVLQSX      (DI), BX
@@ -2288,9 +2385,10 @@ qtileAVX2x2x8_groups3:
 	JNE          qtileAVX2x2x8_groups3
 
 qtileAVX2x2x8_groups3_done:
-	MOVQ  96(AX), SI
-	TESTQ SI, SI
-	JE    qtileAVX2x2x8_groups2_done
+	MOVQ    376(AX), BX
+	MOVLQSX 4(BX), SI
+	TESTQ   SI, SI
+	JE      qtileAVX2x2x8_groups2_done
 
 qtileAVX2x2x8_groups2:
 	MOVLQSX      (DI), BX
@@ -2316,9 +2414,10 @@ qtileAVX2x2x8_groups2:
 	JNE          qtileAVX2x2x8_groups2
 
 qtileAVX2x2x8_groups2_done:
-	MOVQ  88(AX), SI
-	TESTQ SI, SI
-	JE    qtileAVX2x2x8_groups1_done
+	MOVQ    376(AX), BX
+	MOVLQSX (BX), SI
+	TESTQ   SI, SI
+	JE      qtileAVX2x2x8_groups1_done
 
 qtileAVX2x2x8_groups1:
 	MOVLQSX      (DI), BX
@@ -2336,74 +2435,86 @@ qtileAVX2x2x8_groups1:
 	JNE          qtileAVX2x2x8_groups1
 
 qtileAVX2x2x8_groups1_done:
-	MOVQ      384(AX), BX
-	MOVQ      64(AX), DI
-	MOVQ      48(AX), SI
+	MOVQ      376(AX), SI
+	MOVLQSX   16(SI), BX
+	IMULQ     88(AX), BX
+	ADDQ      368(AX), BX
+	MOVQ      64(AX), R8
 	CMPQ      80(AX), $0x01
 	JEQ       qtileAVX2x2x8_int32
-	VMOVUPS   (SI), Y2
+	VMOVUPS   64(SI), Y8
 	VCVTDQ2PS Y0, Y0
-	VMULPS    Y2, Y0, Y0
+	VMULPS    Y8, Y0, Y0
 	VCVTDQ2PS Y1, Y1
-	VMULPS    Y2, Y1, Y1
+	VMULPS    Y8, Y1, Y1
 	JA        qtileAVX2x2x8_float
 	VCVTPS2DQ Y0, Y0
 	VCVTPS2DQ Y1, Y1
-	VMOVDQU   344(AX), Y15
-	VMOVDQU   120(AX), Y14
+	VMOVDQU   328(AX), Y9
+	VMOVDQU   104(AX), Y10
 	VPACKSSDW Y1, Y0, Y0
-	VPADDSW   Y14, Y0, Y0
+	VPADDSW   Y10, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
-	VPMAXUB   152(AX), Y0, Y0
-	VPMINUB   184(AX), Y0, Y0
-	VPERMD    Y0, Y15, Y0
+	VPMAXUB   136(AX), Y0, Y0
+	VPMINUB   168(AX), Y0, Y0
+	VPERMD    Y0, Y9, Y0
 	VMOVQ     X0, (BX)
-	VMOVHPS   X0, (BX)(DI*1)
-	LEAQ      (BX)(DI*2), BX
+	VMOVHPS   X0, (BX)(R8*1)
+	LEAQ      (BX)(R8*2), BX
 	JMP       qtileAVX2x2x8_stored
 
 qtileAVX2x2x8_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
 
 qtileAVX2x2x8_int32:
 	VMOVDQU Y0, (BX)
-	ADDQ    DI, BX
+	ADDQ    R8, BX
 	VMOVDQU Y1, (BX)
-	ADDQ    DI, BX
+	ADDQ    R8, BX
 
 qtileAVX2x2x8_stored:
-	MOVQ BX, 384(AX)
-	DECQ 72(AX)
-	JNE  qtileAVX2x2x8_tile
+	DECQ   384(AX)
+	JNE    qtileAVX2x2x8_panel
+	MOVQ   64(AX), BX
+	IMUL3Q $0x02, BX, BX
+	ADDQ   BX, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVX2x2x8_tile
 	VZEROUPPER
 	RET
 
 // func qtileAVX2x1x8(a *byte)
 // Requires: AVX, AVX2
 TEXT ·qtileAVX2x1x8(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 8(AX), DX
-	MOVQ DX, 376(AX)
-	MOVQ 56(AX), DX
-	MOVQ DX, 384(AX)
-
-qtileAVX2x1x8_tile:
-	MOVQ     376(AX), DX
-	MOVQ     (AX), SI
-	MOVLQSX  (DX), CX
-	ADDQ     SI, CX
-	ADDQ     $0x04, 376(AX)
-	MOVQ     40(AX), SI
-	VMOVDQU  (SI), Y0
-	MOVQ     32(AX), SI
+	MOVQ     a+0(FP), AX
+	MOVQ     8(AX), DX
+	MOVQ     DX, 360(AX)
+	MOVQ     56(AX), DX
+	MOVQ     DX, 368(AX)
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW   $0x0f, Y15, Y15
-	MOVQ     112(AX), BX
-	TESTQ    BX, BX
-	JE       qtileAVX2x1x8_groups4_done
+
+qtileAVX2x1x8_tile:
+	MOVQ    360(AX), DX
+	MOVQ    (AX), SI
+	MOVLQSX (DX), CX
+	ADDQ    SI, CX
+	ADDQ    $0x04, 360(AX)
+	MOVQ    32(AX), SI
+	MOVQ    96(AX), BX
+	MOVQ    BX, 384(AX)
+
+qtileAVX2x1x8_panel:
+	MOVQ    SI, 376(AX)
+	VMOVDQU 32(SI), Y0
+	ADDQ    $0x60, SI
+	MOVQ    376(AX), DX
+	MOVLQSX 12(DX), BX
+	TESTQ   BX, BX
+	JE      qtileAVX2x1x8_groups4_done
 
 qtileAVX2x1x8_groups4:
 	MOVLQSX      (SI), DX
@@ -2432,9 +2543,10 @@ qtileAVX2x1x8_groups4:
 	JNE          qtileAVX2x1x8_groups4
 
 qtileAVX2x1x8_groups4_done:
-	MOVQ  104(AX), BX
-	TESTQ BX, BX
-	JE    qtileAVX2x1x8_groups3_done
+	MOVQ    376(AX), DX
+	MOVLQSX 8(DX), BX
+	TESTQ   BX, BX
+	JE      qtileAVX2x1x8_groups3_done
 
 qtileAVX2x1x8_groups3:
 	MOVLQSX      (SI), DX
@@ -2458,9 +2570,10 @@ qtileAVX2x1x8_groups3:
 	JNE          qtileAVX2x1x8_groups3
 
 qtileAVX2x1x8_groups3_done:
-	MOVQ  96(AX), BX
-	TESTQ BX, BX
-	JE    qtileAVX2x1x8_groups2_done
+	MOVQ    376(AX), DX
+	MOVLQSX 4(DX), BX
+	TESTQ   BX, BX
+	JE      qtileAVX2x1x8_groups2_done
 
 qtileAVX2x1x8_groups2:
 	MOVLQSX      (SI), DX
@@ -2479,9 +2592,10 @@ qtileAVX2x1x8_groups2:
 	JNE          qtileAVX2x1x8_groups2
 
 qtileAVX2x1x8_groups2_done:
-	MOVQ  88(AX), BX
-	TESTQ BX, BX
-	JE    qtileAVX2x1x8_groups1_done
+	MOVQ    376(AX), DX
+	MOVLQSX (DX), BX
+	TESTQ   BX, BX
+	JE      qtileAVX2x1x8_groups1_done
 
 qtileAVX2x1x8_groups1:
 	MOVLQSX      (SI), DX
@@ -2495,40 +2609,46 @@ qtileAVX2x1x8_groups1:
 	JNE          qtileAVX2x1x8_groups1
 
 qtileAVX2x1x8_groups1_done:
-	MOVQ      384(AX), DX
-	MOVQ      64(AX), SI
-	MOVQ      48(AX), BX
+	MOVQ      376(AX), BX
+	MOVLQSX   16(BX), DX
+	IMULQ     88(AX), DX
+	ADDQ      368(AX), DX
+	MOVQ      64(AX), DI
 	CMPQ      80(AX), $0x01
 	JEQ       qtileAVX2x1x8_int32
-	VMOVUPS   (BX), Y1
+	VMOVUPS   64(BX), Y8
 	VCVTDQ2PS Y0, Y0
-	VMULPS    Y1, Y0, Y0
+	VMULPS    Y8, Y0, Y0
 	JA        qtileAVX2x1x8_float
 	VCVTPS2DQ Y0, Y0
-	VMOVDQU   344(AX), Y15
-	VMOVDQU   120(AX), Y14
+	VMOVDQU   328(AX), Y9
+	VMOVDQU   104(AX), Y10
 	VPACKSSDW Y0, Y0, Y0
-	VPADDSW   Y14, Y0, Y0
+	VPADDSW   Y10, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
-	VPMAXUB   152(AX), Y0, Y0
-	VPMINUB   184(AX), Y0, Y0
-	VPERMD    Y0, Y15, Y0
+	VPMAXUB   136(AX), Y0, Y0
+	VPMINUB   168(AX), Y0, Y0
+	VPERMD    Y0, Y9, Y0
 	VMOVQ     X0, (DX)
-	ADDQ      SI, DX
+	ADDQ      DI, DX
 	JMP       qtileAVX2x1x8_stored
 
 qtileAVX2x1x8_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
 
 qtileAVX2x1x8_int32:
 	VMOVDQU Y0, (DX)
-	ADDQ    SI, DX
+	ADDQ    DI, DX
 
 qtileAVX2x1x8_stored:
-	MOVQ DX, 384(AX)
-	DECQ 72(AX)
-	JNE  qtileAVX2x1x8_tile
+	DECQ   384(AX)
+	JNE    qtileAVX2x1x8_panel
+	MOVQ   64(AX), DX
+	IMUL3Q $0x01, DX, DX
+	ADDQ   DX, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVX2x1x8_tile
 	VZEROUPPER
 	RET
 
@@ -2537,12 +2657,12 @@ qtileAVX2x1x8_stored:
 TEXT ·qtileVNNI8x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R11
-	MOVQ R11, 376(AX)
+	MOVQ R11, 360(AX)
 	MOVQ 56(AX), R11
-	MOVQ R11, 384(AX)
+	MOVQ R11, 368(AX)
 
 qtileVNNI8x32_tile:
-	MOVQ      376(AX), R11
+	MOVQ      360(AX), R11
 	MOVQ      (AX), R13
 	MOVLQSX   (R11), CX
 	ADDQ      R13, CX
@@ -2560,9 +2680,10 @@ qtileVNNI8x32_tile:
 	ADDQ      R13, R9
 	MOVLQSX   28(R11), R10
 	ADDQ      R13, R10
-	ADDQ      $0x20, 376(AX)
-	MOVQ      40(AX), R13
-	VMOVDQU32 (R13), Z0
+	ADDQ      $0x20, 360(AX)
+	MOVQ      32(AX), R13
+	MOVQ      40(AX), R14
+	VMOVDQU32 (R14), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z6
@@ -2570,7 +2691,7 @@ qtileVNNI8x32_tile:
 	VMOVDQA32 Z0, Z10
 	VMOVDQA32 Z0, Z12
 	VMOVDQA32 Z0, Z14
-	VMOVDQU32 64(R13), Z1
+	VMOVDQU32 64(R14), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
 	VMOVDQA32 Z1, Z7
@@ -2578,7 +2699,6 @@ qtileVNNI8x32_tile:
 	VMOVDQA32 Z1, Z11
 	VMOVDQA32 Z1, Z13
 	VMOVDQA32 Z1, Z15
-	MOVQ      32(AX), R13
 	MOVQ      16(AX), R14
 	MOVQ      24(AX), R12
 	SUBQ      $0x00000002, R12
@@ -2682,7 +2802,7 @@ qtileVNNI8x32_one:
 	JNE          qtileVNNI8x32_one
 
 qtileVNNI8x32_done:
-	MOVQ      384(AX), R11
+	MOVQ      368(AX), R11
 	MOVQ      64(AX), R13
 	MOVQ      48(AX), R12
 	CMPQ      80(AX), $0x01
@@ -2720,9 +2840,9 @@ qtileVNNI8x32_done:
 	VCVTDQ2PS Z15, Z15
 	VMULPS    64(R12), Z15, Z15
 	JA        qtileVNNI8x32_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -2814,38 +2934,38 @@ qtileVNNI8x32_done:
 	JMP       qtileVNNI8x32_stored
 
 qtileVNNI8x32_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
-	VMAXPS 216(AX), Z4, Z4
-	VMINPS 280(AX), Z4, Z4
-	VMAXPS 216(AX), Z5, Z5
-	VMINPS 280(AX), Z5, Z5
-	VMAXPS 216(AX), Z6, Z6
-	VMINPS 280(AX), Z6, Z6
-	VMAXPS 216(AX), Z7, Z7
-	VMINPS 280(AX), Z7, Z7
-	VMAXPS 216(AX), Z8, Z8
-	VMINPS 280(AX), Z8, Z8
-	VMAXPS 216(AX), Z9, Z9
-	VMINPS 280(AX), Z9, Z9
-	VMAXPS 216(AX), Z10, Z10
-	VMINPS 280(AX), Z10, Z10
-	VMAXPS 216(AX), Z11, Z11
-	VMINPS 280(AX), Z11, Z11
-	VMAXPS 216(AX), Z12, Z12
-	VMINPS 280(AX), Z12, Z12
-	VMAXPS 216(AX), Z13, Z13
-	VMINPS 280(AX), Z13, Z13
-	VMAXPS 216(AX), Z14, Z14
-	VMINPS 280(AX), Z14, Z14
-	VMAXPS 216(AX), Z15, Z15
-	VMINPS 280(AX), Z15, Z15
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
+	VMAXPS 200(AX), Z4, Z4
+	VMINPS 264(AX), Z4, Z4
+	VMAXPS 200(AX), Z5, Z5
+	VMINPS 264(AX), Z5, Z5
+	VMAXPS 200(AX), Z6, Z6
+	VMINPS 264(AX), Z6, Z6
+	VMAXPS 200(AX), Z7, Z7
+	VMINPS 264(AX), Z7, Z7
+	VMAXPS 200(AX), Z8, Z8
+	VMINPS 264(AX), Z8, Z8
+	VMAXPS 200(AX), Z9, Z9
+	VMINPS 264(AX), Z9, Z9
+	VMAXPS 200(AX), Z10, Z10
+	VMINPS 264(AX), Z10, Z10
+	VMAXPS 200(AX), Z11, Z11
+	VMINPS 264(AX), Z11, Z11
+	VMAXPS 200(AX), Z12, Z12
+	VMINPS 264(AX), Z12, Z12
+	VMAXPS 200(AX), Z13, Z13
+	VMINPS 264(AX), Z13, Z13
+	VMAXPS 200(AX), Z14, Z14
+	VMINPS 264(AX), Z14, Z14
+	VMAXPS 200(AX), Z15, Z15
+	VMINPS 264(AX), Z15, Z15
 
 qtileVNNI8x32_int32:
 	VMOVDQU32 Z0, (R11)
@@ -2874,7 +2994,7 @@ qtileVNNI8x32_int32:
 	ADDQ      R13, R11
 
 qtileVNNI8x32_stored:
-	MOVQ R11, 384(AX)
+	MOVQ R11, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI8x32_tile
 	VZEROUPPER
@@ -2885,12 +3005,12 @@ qtileVNNI8x32_stored:
 TEXT ·qtileVNNI7x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R10
-	MOVQ R10, 376(AX)
+	MOVQ R10, 360(AX)
 	MOVQ 56(AX), R10
-	MOVQ R10, 384(AX)
+	MOVQ R10, 368(AX)
 
 qtileVNNI7x32_tile:
-	MOVQ      376(AX), R10
+	MOVQ      360(AX), R10
 	MOVQ      (AX), R12
 	MOVLQSX   (R10), CX
 	ADDQ      R12, CX
@@ -2906,23 +3026,23 @@ qtileVNNI7x32_tile:
 	ADDQ      R12, R8
 	MOVLQSX   24(R10), R9
 	ADDQ      R12, R9
-	ADDQ      $0x1c, 376(AX)
-	MOVQ      40(AX), R12
-	VMOVDQU32 (R12), Z0
+	ADDQ      $0x1c, 360(AX)
+	MOVQ      32(AX), R12
+	MOVQ      40(AX), R13
+	VMOVDQU32 (R13), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z6
 	VMOVDQA32 Z0, Z8
 	VMOVDQA32 Z0, Z10
 	VMOVDQA32 Z0, Z12
-	VMOVDQU32 64(R12), Z1
+	VMOVDQU32 64(R13), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
 	VMOVDQA32 Z1, Z7
 	VMOVDQA32 Z1, Z9
 	VMOVDQA32 Z1, Z11
 	VMOVDQA32 Z1, Z13
-	MOVQ      32(AX), R12
 	MOVQ      16(AX), R13
 	MOVQ      24(AX), R11
 	SUBQ      $0x00000002, R11
@@ -3017,7 +3137,7 @@ qtileVNNI7x32_one:
 	JNE          qtileVNNI7x32_one
 
 qtileVNNI7x32_done:
-	MOVQ      384(AX), R10
+	MOVQ      368(AX), R10
 	MOVQ      64(AX), R12
 	MOVQ      48(AX), R11
 	CMPQ      80(AX), $0x01
@@ -3051,9 +3171,9 @@ qtileVNNI7x32_done:
 	VCVTDQ2PS Z13, Z13
 	VMULPS    64(R11), Z13, Z13
 	JA        qtileVNNI7x32_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -3134,34 +3254,34 @@ qtileVNNI7x32_done:
 	JMP       qtileVNNI7x32_stored
 
 qtileVNNI7x32_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
-	VMAXPS 216(AX), Z4, Z4
-	VMINPS 280(AX), Z4, Z4
-	VMAXPS 216(AX), Z5, Z5
-	VMINPS 280(AX), Z5, Z5
-	VMAXPS 216(AX), Z6, Z6
-	VMINPS 280(AX), Z6, Z6
-	VMAXPS 216(AX), Z7, Z7
-	VMINPS 280(AX), Z7, Z7
-	VMAXPS 216(AX), Z8, Z8
-	VMINPS 280(AX), Z8, Z8
-	VMAXPS 216(AX), Z9, Z9
-	VMINPS 280(AX), Z9, Z9
-	VMAXPS 216(AX), Z10, Z10
-	VMINPS 280(AX), Z10, Z10
-	VMAXPS 216(AX), Z11, Z11
-	VMINPS 280(AX), Z11, Z11
-	VMAXPS 216(AX), Z12, Z12
-	VMINPS 280(AX), Z12, Z12
-	VMAXPS 216(AX), Z13, Z13
-	VMINPS 280(AX), Z13, Z13
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
+	VMAXPS 200(AX), Z4, Z4
+	VMINPS 264(AX), Z4, Z4
+	VMAXPS 200(AX), Z5, Z5
+	VMINPS 264(AX), Z5, Z5
+	VMAXPS 200(AX), Z6, Z6
+	VMINPS 264(AX), Z6, Z6
+	VMAXPS 200(AX), Z7, Z7
+	VMINPS 264(AX), Z7, Z7
+	VMAXPS 200(AX), Z8, Z8
+	VMINPS 264(AX), Z8, Z8
+	VMAXPS 200(AX), Z9, Z9
+	VMINPS 264(AX), Z9, Z9
+	VMAXPS 200(AX), Z10, Z10
+	VMINPS 264(AX), Z10, Z10
+	VMAXPS 200(AX), Z11, Z11
+	VMINPS 264(AX), Z11, Z11
+	VMAXPS 200(AX), Z12, Z12
+	VMINPS 264(AX), Z12, Z12
+	VMAXPS 200(AX), Z13, Z13
+	VMINPS 264(AX), Z13, Z13
 
 qtileVNNI7x32_int32:
 	VMOVDQU32 Z0, (R10)
@@ -3187,7 +3307,7 @@ qtileVNNI7x32_int32:
 	ADDQ      R12, R10
 
 qtileVNNI7x32_stored:
-	MOVQ R10, 384(AX)
+	MOVQ R10, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI7x32_tile
 	VZEROUPPER
@@ -3198,12 +3318,12 @@ qtileVNNI7x32_stored:
 TEXT ·qtileVNNI6x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R9
-	MOVQ R9, 376(AX)
+	MOVQ R9, 360(AX)
 	MOVQ 56(AX), R9
-	MOVQ R9, 384(AX)
+	MOVQ R9, 368(AX)
 
 qtileVNNI6x32_tile:
-	MOVQ      376(AX), R9
+	MOVQ      360(AX), R9
 	MOVQ      (AX), R11
 	MOVLQSX   (R9), CX
 	ADDQ      R11, CX
@@ -3217,21 +3337,21 @@ qtileVNNI6x32_tile:
 	ADDQ      R11, DI
 	MOVLQSX   20(R9), R8
 	ADDQ      R11, R8
-	ADDQ      $0x18, 376(AX)
-	MOVQ      40(AX), R11
-	VMOVDQU32 (R11), Z0
+	ADDQ      $0x18, 360(AX)
+	MOVQ      32(AX), R11
+	MOVQ      40(AX), R12
+	VMOVDQU32 (R12), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z6
 	VMOVDQA32 Z0, Z8
 	VMOVDQA32 Z0, Z10
-	VMOVDQU32 64(R11), Z1
+	VMOVDQU32 64(R12), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
 	VMOVDQA32 Z1, Z7
 	VMOVDQA32 Z1, Z9
 	VMOVDQA32 Z1, Z11
-	MOVQ      32(AX), R11
 	MOVQ      16(AX), R12
 	MOVQ      24(AX), R10
 	SUBQ      $0x00000002, R10
@@ -3317,7 +3437,7 @@ qtileVNNI6x32_one:
 	JNE          qtileVNNI6x32_one
 
 qtileVNNI6x32_done:
-	MOVQ      384(AX), R9
+	MOVQ      368(AX), R9
 	MOVQ      64(AX), R11
 	MOVQ      48(AX), R10
 	CMPQ      80(AX), $0x01
@@ -3347,9 +3467,9 @@ qtileVNNI6x32_done:
 	VCVTDQ2PS Z11, Z11
 	VMULPS    64(R10), Z11, Z11
 	JA        qtileVNNI6x32_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -3419,30 +3539,30 @@ qtileVNNI6x32_done:
 	JMP       qtileVNNI6x32_stored
 
 qtileVNNI6x32_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
-	VMAXPS 216(AX), Z4, Z4
-	VMINPS 280(AX), Z4, Z4
-	VMAXPS 216(AX), Z5, Z5
-	VMINPS 280(AX), Z5, Z5
-	VMAXPS 216(AX), Z6, Z6
-	VMINPS 280(AX), Z6, Z6
-	VMAXPS 216(AX), Z7, Z7
-	VMINPS 280(AX), Z7, Z7
-	VMAXPS 216(AX), Z8, Z8
-	VMINPS 280(AX), Z8, Z8
-	VMAXPS 216(AX), Z9, Z9
-	VMINPS 280(AX), Z9, Z9
-	VMAXPS 216(AX), Z10, Z10
-	VMINPS 280(AX), Z10, Z10
-	VMAXPS 216(AX), Z11, Z11
-	VMINPS 280(AX), Z11, Z11
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
+	VMAXPS 200(AX), Z4, Z4
+	VMINPS 264(AX), Z4, Z4
+	VMAXPS 200(AX), Z5, Z5
+	VMINPS 264(AX), Z5, Z5
+	VMAXPS 200(AX), Z6, Z6
+	VMINPS 264(AX), Z6, Z6
+	VMAXPS 200(AX), Z7, Z7
+	VMINPS 264(AX), Z7, Z7
+	VMAXPS 200(AX), Z8, Z8
+	VMINPS 264(AX), Z8, Z8
+	VMAXPS 200(AX), Z9, Z9
+	VMINPS 264(AX), Z9, Z9
+	VMAXPS 200(AX), Z10, Z10
+	VMINPS 264(AX), Z10, Z10
+	VMAXPS 200(AX), Z11, Z11
+	VMINPS 264(AX), Z11, Z11
 
 qtileVNNI6x32_int32:
 	VMOVDQU32 Z0, (R9)
@@ -3465,7 +3585,7 @@ qtileVNNI6x32_int32:
 	ADDQ      R11, R9
 
 qtileVNNI6x32_stored:
-	MOVQ R9, 384(AX)
+	MOVQ R9, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI6x32_tile
 	VZEROUPPER
@@ -3476,12 +3596,12 @@ qtileVNNI6x32_stored:
 TEXT ·qtileVNNI5x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R8
-	MOVQ R8, 376(AX)
+	MOVQ R8, 360(AX)
 	MOVQ 56(AX), R8
-	MOVQ R8, 384(AX)
+	MOVQ R8, 368(AX)
 
 qtileVNNI5x32_tile:
-	MOVQ      376(AX), R8
+	MOVQ      360(AX), R8
 	MOVQ      (AX), R10
 	MOVLQSX   (R8), CX
 	ADDQ      R10, CX
@@ -3493,19 +3613,19 @@ qtileVNNI5x32_tile:
 	ADDQ      R10, SI
 	MOVLQSX   16(R8), DI
 	ADDQ      R10, DI
-	ADDQ      $0x14, 376(AX)
-	MOVQ      40(AX), R10
-	VMOVDQU32 (R10), Z0
+	ADDQ      $0x14, 360(AX)
+	MOVQ      32(AX), R10
+	MOVQ      40(AX), R11
+	VMOVDQU32 (R11), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z6
 	VMOVDQA32 Z0, Z8
-	VMOVDQU32 64(R10), Z1
+	VMOVDQU32 64(R11), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
 	VMOVDQA32 Z1, Z7
 	VMOVDQA32 Z1, Z9
-	MOVQ      32(AX), R10
 	MOVQ      16(AX), R11
 	MOVQ      24(AX), R9
 	SUBQ      $0x00000002, R9
@@ -3582,7 +3702,7 @@ qtileVNNI5x32_one:
 	JNE          qtileVNNI5x32_one
 
 qtileVNNI5x32_done:
-	MOVQ      384(AX), R8
+	MOVQ      368(AX), R8
 	MOVQ      64(AX), R10
 	MOVQ      48(AX), R9
 	CMPQ      80(AX), $0x01
@@ -3608,9 +3728,9 @@ qtileVNNI5x32_done:
 	VCVTDQ2PS Z9, Z9
 	VMULPS    64(R9), Z9, Z9
 	JA        qtileVNNI5x32_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -3669,26 +3789,26 @@ qtileVNNI5x32_done:
 	JMP       qtileVNNI5x32_stored
 
 qtileVNNI5x32_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
-	VMAXPS 216(AX), Z4, Z4
-	VMINPS 280(AX), Z4, Z4
-	VMAXPS 216(AX), Z5, Z5
-	VMINPS 280(AX), Z5, Z5
-	VMAXPS 216(AX), Z6, Z6
-	VMINPS 280(AX), Z6, Z6
-	VMAXPS 216(AX), Z7, Z7
-	VMINPS 280(AX), Z7, Z7
-	VMAXPS 216(AX), Z8, Z8
-	VMINPS 280(AX), Z8, Z8
-	VMAXPS 216(AX), Z9, Z9
-	VMINPS 280(AX), Z9, Z9
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
+	VMAXPS 200(AX), Z4, Z4
+	VMINPS 264(AX), Z4, Z4
+	VMAXPS 200(AX), Z5, Z5
+	VMINPS 264(AX), Z5, Z5
+	VMAXPS 200(AX), Z6, Z6
+	VMINPS 264(AX), Z6, Z6
+	VMAXPS 200(AX), Z7, Z7
+	VMINPS 264(AX), Z7, Z7
+	VMAXPS 200(AX), Z8, Z8
+	VMINPS 264(AX), Z8, Z8
+	VMAXPS 200(AX), Z9, Z9
+	VMINPS 264(AX), Z9, Z9
 
 qtileVNNI5x32_int32:
 	VMOVDQU32 Z0, (R8)
@@ -3708,7 +3828,7 @@ qtileVNNI5x32_int32:
 	ADDQ      R10, R8
 
 qtileVNNI5x32_stored:
-	MOVQ R8, 384(AX)
+	MOVQ R8, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI5x32_tile
 	VZEROUPPER
@@ -3719,12 +3839,12 @@ qtileVNNI5x32_stored:
 TEXT ·qtileVNNI4x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), DI
-	MOVQ DI, 376(AX)
+	MOVQ DI, 360(AX)
 	MOVQ 56(AX), DI
-	MOVQ DI, 384(AX)
+	MOVQ DI, 368(AX)
 
 qtileVNNI4x32_tile:
-	MOVQ      376(AX), DI
+	MOVQ      360(AX), DI
 	MOVQ      (AX), R9
 	MOVLQSX   (DI), CX
 	ADDQ      R9, CX
@@ -3734,17 +3854,17 @@ qtileVNNI4x32_tile:
 	ADDQ      R9, BX
 	MOVLQSX   12(DI), SI
 	ADDQ      R9, SI
-	ADDQ      $0x10, 376(AX)
-	MOVQ      40(AX), R9
-	VMOVDQU32 (R9), Z0
+	ADDQ      $0x10, 360(AX)
+	MOVQ      32(AX), R9
+	MOVQ      40(AX), R10
+	VMOVDQU32 (R10), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z6
-	VMOVDQU32 64(R9), Z1
+	VMOVDQU32 64(R10), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
 	VMOVDQA32 Z1, Z7
-	MOVQ      32(AX), R9
 	MOVQ      16(AX), R10
 	MOVQ      24(AX), R8
 	SUBQ      $0x00000002, R8
@@ -3812,7 +3932,7 @@ qtileVNNI4x32_one:
 	JNE          qtileVNNI4x32_one
 
 qtileVNNI4x32_done:
-	MOVQ      384(AX), DI
+	MOVQ      368(AX), DI
 	MOVQ      64(AX), R9
 	MOVQ      48(AX), R8
 	CMPQ      80(AX), $0x01
@@ -3834,9 +3954,9 @@ qtileVNNI4x32_done:
 	VCVTDQ2PS Z7, Z7
 	VMULPS    64(R8), Z7, Z7
 	JA        qtileVNNI4x32_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -3884,22 +4004,22 @@ qtileVNNI4x32_done:
 	JMP       qtileVNNI4x32_stored
 
 qtileVNNI4x32_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
-	VMAXPS 216(AX), Z4, Z4
-	VMINPS 280(AX), Z4, Z4
-	VMAXPS 216(AX), Z5, Z5
-	VMINPS 280(AX), Z5, Z5
-	VMAXPS 216(AX), Z6, Z6
-	VMINPS 280(AX), Z6, Z6
-	VMAXPS 216(AX), Z7, Z7
-	VMINPS 280(AX), Z7, Z7
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
+	VMAXPS 200(AX), Z4, Z4
+	VMINPS 264(AX), Z4, Z4
+	VMAXPS 200(AX), Z5, Z5
+	VMINPS 264(AX), Z5, Z5
+	VMAXPS 200(AX), Z6, Z6
+	VMINPS 264(AX), Z6, Z6
+	VMAXPS 200(AX), Z7, Z7
+	VMINPS 264(AX), Z7, Z7
 
 qtileVNNI4x32_int32:
 	VMOVDQU32 Z0, (DI)
@@ -3916,7 +4036,7 @@ qtileVNNI4x32_int32:
 	ADDQ      R9, DI
 
 qtileVNNI4x32_stored:
-	MOVQ DI, 384(AX)
+	MOVQ DI, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI4x32_tile
 	VZEROUPPER
@@ -3927,12 +4047,12 @@ qtileVNNI4x32_stored:
 TEXT ·qtileVNNI3x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), SI
-	MOVQ SI, 376(AX)
+	MOVQ SI, 360(AX)
 	MOVQ 56(AX), SI
-	MOVQ SI, 384(AX)
+	MOVQ SI, 368(AX)
 
 qtileVNNI3x32_tile:
-	MOVQ      376(AX), SI
+	MOVQ      360(AX), SI
 	MOVQ      (AX), R8
 	MOVLQSX   (SI), CX
 	ADDQ      R8, CX
@@ -3940,15 +4060,15 @@ qtileVNNI3x32_tile:
 	ADDQ      R8, DX
 	MOVLQSX   8(SI), BX
 	ADDQ      R8, BX
-	ADDQ      $0x0c, 376(AX)
-	MOVQ      40(AX), R8
-	VMOVDQU32 (R8), Z0
+	ADDQ      $0x0c, 360(AX)
+	MOVQ      32(AX), R8
+	MOVQ      40(AX), R9
+	VMOVDQU32 (R9), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
-	VMOVDQU32 64(R8), Z1
+	VMOVDQU32 64(R9), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
-	MOVQ      32(AX), R8
 	MOVQ      16(AX), R9
 	MOVQ      24(AX), DI
 	SUBQ      $0x00000002, DI
@@ -4007,7 +4127,7 @@ qtileVNNI3x32_one:
 	JNE          qtileVNNI3x32_one
 
 qtileVNNI3x32_done:
-	MOVQ      384(AX), SI
+	MOVQ      368(AX), SI
 	MOVQ      64(AX), R8
 	MOVQ      48(AX), DI
 	CMPQ      80(AX), $0x01
@@ -4025,9 +4145,9 @@ qtileVNNI3x32_done:
 	VCVTDQ2PS Z5, Z5
 	VMULPS    64(DI), Z5, Z5
 	JA        qtileVNNI3x32_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -4064,18 +4184,18 @@ qtileVNNI3x32_done:
 	JMP       qtileVNNI3x32_stored
 
 qtileVNNI3x32_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
-	VMAXPS 216(AX), Z4, Z4
-	VMINPS 280(AX), Z4, Z4
-	VMAXPS 216(AX), Z5, Z5
-	VMINPS 280(AX), Z5, Z5
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
+	VMAXPS 200(AX), Z4, Z4
+	VMINPS 264(AX), Z4, Z4
+	VMAXPS 200(AX), Z5, Z5
+	VMINPS 264(AX), Z5, Z5
 
 qtileVNNI3x32_int32:
 	VMOVDQU32 Z0, (SI)
@@ -4089,7 +4209,7 @@ qtileVNNI3x32_int32:
 	ADDQ      R8, SI
 
 qtileVNNI3x32_stored:
-	MOVQ SI, 384(AX)
+	MOVQ SI, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI3x32_tile
 	VZEROUPPER
@@ -4100,24 +4220,24 @@ qtileVNNI3x32_stored:
 TEXT ·qtileVNNI2x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), BX
-	MOVQ BX, 376(AX)
+	MOVQ BX, 360(AX)
 	MOVQ 56(AX), BX
-	MOVQ BX, 384(AX)
+	MOVQ BX, 368(AX)
 
 qtileVNNI2x32_tile:
-	MOVQ      376(AX), BX
+	MOVQ      360(AX), BX
 	MOVQ      (AX), DI
 	MOVLQSX   (BX), CX
 	ADDQ      DI, CX
 	MOVLQSX   4(BX), DX
 	ADDQ      DI, DX
-	ADDQ      $0x08, 376(AX)
-	MOVQ      40(AX), DI
-	VMOVDQU32 (DI), Z0
-	VMOVDQA32 Z0, Z2
-	VMOVDQU32 64(DI), Z1
-	VMOVDQA32 Z1, Z3
+	ADDQ      $0x08, 360(AX)
 	MOVQ      32(AX), DI
+	MOVQ      40(AX), R8
+	VMOVDQU32 (R8), Z0
+	VMOVDQA32 Z0, Z2
+	VMOVDQU32 64(R8), Z1
+	VMOVDQA32 Z1, Z3
 	MOVQ      16(AX), R8
 	MOVQ      24(AX), SI
 	SUBQ      $0x00000002, SI
@@ -4167,7 +4287,7 @@ qtileVNNI2x32_one:
 	JNE          qtileVNNI2x32_one
 
 qtileVNNI2x32_done:
-	MOVQ      384(AX), BX
+	MOVQ      368(AX), BX
 	MOVQ      64(AX), DI
 	MOVQ      48(AX), SI
 	CMPQ      80(AX), $0x01
@@ -4181,9 +4301,9 @@ qtileVNNI2x32_done:
 	VCVTDQ2PS Z3, Z3
 	VMULPS    64(SI), Z3, Z3
 	JA        qtileVNNI2x32_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -4209,14 +4329,14 @@ qtileVNNI2x32_done:
 	JMP       qtileVNNI2x32_stored
 
 qtileVNNI2x32_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
 
 qtileVNNI2x32_int32:
 	VMOVDQU32 Z0, (BX)
@@ -4227,7 +4347,7 @@ qtileVNNI2x32_int32:
 	ADDQ      DI, BX
 
 qtileVNNI2x32_stored:
-	MOVQ BX, 384(AX)
+	MOVQ BX, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI2x32_tile
 	VZEROUPPER
@@ -4238,20 +4358,20 @@ qtileVNNI2x32_stored:
 TEXT ·qtileVNNI1x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), DX
-	MOVQ DX, 376(AX)
+	MOVQ DX, 360(AX)
 	MOVQ 56(AX), DX
-	MOVQ DX, 384(AX)
+	MOVQ DX, 368(AX)
 
 qtileVNNI1x32_tile:
-	MOVQ      376(AX), DX
+	MOVQ      360(AX), DX
 	MOVQ      (AX), SI
 	MOVLQSX   (DX), CX
 	ADDQ      SI, CX
-	ADDQ      $0x04, 376(AX)
-	MOVQ      40(AX), SI
-	VMOVDQU32 (SI), Z0
-	VMOVDQU32 64(SI), Z1
+	ADDQ      $0x04, 360(AX)
 	MOVQ      32(AX), SI
+	MOVQ      40(AX), DI
+	VMOVDQU32 (DI), Z0
+	VMOVDQU32 64(DI), Z1
 	MOVQ      16(AX), DI
 	MOVQ      24(AX), BX
 	SUBQ      $0x00000002, BX
@@ -4292,7 +4412,7 @@ qtileVNNI1x32_one:
 	JNE          qtileVNNI1x32_one
 
 qtileVNNI1x32_done:
-	MOVQ      384(AX), DX
+	MOVQ      368(AX), DX
 	MOVQ      64(AX), SI
 	MOVQ      48(AX), BX
 	CMPQ      80(AX), $0x01
@@ -4302,9 +4422,9 @@ qtileVNNI1x32_done:
 	VCVTDQ2PS Z1, Z1
 	VMULPS    64(BX), Z1, Z1
 	JA        qtileVNNI1x32_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -4319,10 +4439,10 @@ qtileVNNI1x32_done:
 	JMP       qtileVNNI1x32_stored
 
 qtileVNNI1x32_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
 
 qtileVNNI1x32_int32:
 	VMOVDQU32 Z0, (DX)
@@ -4330,7 +4450,7 @@ qtileVNNI1x32_int32:
 	ADDQ      SI, DX
 
 qtileVNNI1x32_stored:
-	MOVQ DX, 384(AX)
+	MOVQ DX, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI1x32_tile
 	VZEROUPPER
@@ -4341,12 +4461,12 @@ qtileVNNI1x32_stored:
 TEXT ·qtileVNNI8x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R11
-	MOVQ R11, 376(AX)
+	MOVQ R11, 360(AX)
 	MOVQ 56(AX), R11
-	MOVQ R11, 384(AX)
+	MOVQ R11, 368(AX)
 
 qtileVNNI8x16_tile:
-	MOVQ      376(AX), R11
+	MOVQ      360(AX), R11
 	MOVQ      (AX), R13
 	MOVLQSX   (R11), CX
 	ADDQ      R13, CX
@@ -4364,9 +4484,10 @@ qtileVNNI8x16_tile:
 	ADDQ      R13, R9
 	MOVLQSX   28(R11), R10
 	ADDQ      R13, R10
-	ADDQ      $0x20, 376(AX)
-	MOVQ      40(AX), R13
-	VMOVDQU32 (R13), Z0
+	ADDQ      $0x20, 360(AX)
+	MOVQ      32(AX), R13
+	MOVQ      40(AX), R14
+	VMOVDQU32 (R14), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z3
@@ -4374,7 +4495,6 @@ qtileVNNI8x16_tile:
 	VMOVDQA32 Z0, Z5
 	VMOVDQA32 Z0, Z6
 	VMOVDQA32 Z0, Z7
-	MOVQ      32(AX), R13
 	MOVQ      16(AX), R14
 	MOVQ      24(AX), R12
 	SUBQ      $0x00000002, R12
@@ -4451,7 +4571,7 @@ qtileVNNI8x16_one:
 	JNE          qtileVNNI8x16_one
 
 qtileVNNI8x16_done:
-	MOVQ      384(AX), R11
+	MOVQ      368(AX), R11
 	MOVQ      64(AX), R13
 	MOVQ      48(AX), R12
 	CMPQ      80(AX), $0x01
@@ -4473,9 +4593,9 @@ qtileVNNI8x16_done:
 	VCVTDQ2PS Z7, Z7
 	VMULPS    (R12), Z7, Z7
 	JA        qtileVNNI8x16_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -4527,22 +4647,22 @@ qtileVNNI8x16_done:
 	JMP       qtileVNNI8x16_stored
 
 qtileVNNI8x16_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
-	VMAXPS 216(AX), Z4, Z4
-	VMINPS 280(AX), Z4, Z4
-	VMAXPS 216(AX), Z5, Z5
-	VMINPS 280(AX), Z5, Z5
-	VMAXPS 216(AX), Z6, Z6
-	VMINPS 280(AX), Z6, Z6
-	VMAXPS 216(AX), Z7, Z7
-	VMINPS 280(AX), Z7, Z7
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
+	VMAXPS 200(AX), Z4, Z4
+	VMINPS 264(AX), Z4, Z4
+	VMAXPS 200(AX), Z5, Z5
+	VMINPS 264(AX), Z5, Z5
+	VMAXPS 200(AX), Z6, Z6
+	VMINPS 264(AX), Z6, Z6
+	VMAXPS 200(AX), Z7, Z7
+	VMINPS 264(AX), Z7, Z7
 
 qtileVNNI8x16_int32:
 	VMOVDQU32 Z0, (R11)
@@ -4563,7 +4683,7 @@ qtileVNNI8x16_int32:
 	ADDQ      R13, R11
 
 qtileVNNI8x16_stored:
-	MOVQ R11, 384(AX)
+	MOVQ R11, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI8x16_tile
 	VZEROUPPER
@@ -4574,12 +4694,12 @@ qtileVNNI8x16_stored:
 TEXT ·qtileVNNI7x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R10
-	MOVQ R10, 376(AX)
+	MOVQ R10, 360(AX)
 	MOVQ 56(AX), R10
-	MOVQ R10, 384(AX)
+	MOVQ R10, 368(AX)
 
 qtileVNNI7x16_tile:
-	MOVQ      376(AX), R10
+	MOVQ      360(AX), R10
 	MOVQ      (AX), R12
 	MOVLQSX   (R10), CX
 	ADDQ      R12, CX
@@ -4595,16 +4715,16 @@ qtileVNNI7x16_tile:
 	ADDQ      R12, R8
 	MOVLQSX   24(R10), R9
 	ADDQ      R12, R9
-	ADDQ      $0x1c, 376(AX)
-	MOVQ      40(AX), R12
-	VMOVDQU32 (R12), Z0
+	ADDQ      $0x1c, 360(AX)
+	MOVQ      32(AX), R12
+	MOVQ      40(AX), R13
+	VMOVDQU32 (R13), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z3
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z5
 	VMOVDQA32 Z0, Z6
-	MOVQ      32(AX), R12
 	MOVQ      16(AX), R13
 	MOVQ      24(AX), R11
 	SUBQ      $0x00000002, R11
@@ -4675,7 +4795,7 @@ qtileVNNI7x16_one:
 	JNE          qtileVNNI7x16_one
 
 qtileVNNI7x16_done:
-	MOVQ      384(AX), R10
+	MOVQ      368(AX), R10
 	MOVQ      64(AX), R12
 	MOVQ      48(AX), R11
 	CMPQ      80(AX), $0x01
@@ -4695,9 +4815,9 @@ qtileVNNI7x16_done:
 	VCVTDQ2PS Z6, Z6
 	VMULPS    (R11), Z6, Z6
 	JA        qtileVNNI7x16_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -4743,20 +4863,20 @@ qtileVNNI7x16_done:
 	JMP       qtileVNNI7x16_stored
 
 qtileVNNI7x16_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
-	VMAXPS 216(AX), Z4, Z4
-	VMINPS 280(AX), Z4, Z4
-	VMAXPS 216(AX), Z5, Z5
-	VMINPS 280(AX), Z5, Z5
-	VMAXPS 216(AX), Z6, Z6
-	VMINPS 280(AX), Z6, Z6
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
+	VMAXPS 200(AX), Z4, Z4
+	VMINPS 264(AX), Z4, Z4
+	VMAXPS 200(AX), Z5, Z5
+	VMINPS 264(AX), Z5, Z5
+	VMAXPS 200(AX), Z6, Z6
+	VMINPS 264(AX), Z6, Z6
 
 qtileVNNI7x16_int32:
 	VMOVDQU32 Z0, (R10)
@@ -4775,7 +4895,7 @@ qtileVNNI7x16_int32:
 	ADDQ      R12, R10
 
 qtileVNNI7x16_stored:
-	MOVQ R10, 384(AX)
+	MOVQ R10, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI7x16_tile
 	VZEROUPPER
@@ -4786,12 +4906,12 @@ qtileVNNI7x16_stored:
 TEXT ·qtileVNNI6x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R9
-	MOVQ R9, 376(AX)
+	MOVQ R9, 360(AX)
 	MOVQ 56(AX), R9
-	MOVQ R9, 384(AX)
+	MOVQ R9, 368(AX)
 
 qtileVNNI6x16_tile:
-	MOVQ      376(AX), R9
+	MOVQ      360(AX), R9
 	MOVQ      (AX), R11
 	MOVLQSX   (R9), CX
 	ADDQ      R11, CX
@@ -4805,15 +4925,15 @@ qtileVNNI6x16_tile:
 	ADDQ      R11, DI
 	MOVLQSX   20(R9), R8
 	ADDQ      R11, R8
-	ADDQ      $0x18, 376(AX)
-	MOVQ      40(AX), R11
-	VMOVDQU32 (R11), Z0
+	ADDQ      $0x18, 360(AX)
+	MOVQ      32(AX), R11
+	MOVQ      40(AX), R12
+	VMOVDQU32 (R12), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z3
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z5
-	MOVQ      32(AX), R11
 	MOVQ      16(AX), R12
 	MOVQ      24(AX), R10
 	SUBQ      $0x00000002, R10
@@ -4878,7 +4998,7 @@ qtileVNNI6x16_one:
 	JNE          qtileVNNI6x16_one
 
 qtileVNNI6x16_done:
-	MOVQ      384(AX), R9
+	MOVQ      368(AX), R9
 	MOVQ      64(AX), R11
 	MOVQ      48(AX), R10
 	CMPQ      80(AX), $0x01
@@ -4896,9 +5016,9 @@ qtileVNNI6x16_done:
 	VCVTDQ2PS Z5, Z5
 	VMULPS    (R10), Z5, Z5
 	JA        qtileVNNI6x16_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -4938,18 +5058,18 @@ qtileVNNI6x16_done:
 	JMP       qtileVNNI6x16_stored
 
 qtileVNNI6x16_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
-	VMAXPS 216(AX), Z4, Z4
-	VMINPS 280(AX), Z4, Z4
-	VMAXPS 216(AX), Z5, Z5
-	VMINPS 280(AX), Z5, Z5
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
+	VMAXPS 200(AX), Z4, Z4
+	VMINPS 264(AX), Z4, Z4
+	VMAXPS 200(AX), Z5, Z5
+	VMINPS 264(AX), Z5, Z5
 
 qtileVNNI6x16_int32:
 	VMOVDQU32 Z0, (R9)
@@ -4966,7 +5086,7 @@ qtileVNNI6x16_int32:
 	ADDQ      R11, R9
 
 qtileVNNI6x16_stored:
-	MOVQ R9, 384(AX)
+	MOVQ R9, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI6x16_tile
 	VZEROUPPER
@@ -4977,12 +5097,12 @@ qtileVNNI6x16_stored:
 TEXT ·qtileVNNI5x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R8
-	MOVQ R8, 376(AX)
+	MOVQ R8, 360(AX)
 	MOVQ 56(AX), R8
-	MOVQ R8, 384(AX)
+	MOVQ R8, 368(AX)
 
 qtileVNNI5x16_tile:
-	MOVQ      376(AX), R8
+	MOVQ      360(AX), R8
 	MOVQ      (AX), R10
 	MOVLQSX   (R8), CX
 	ADDQ      R10, CX
@@ -4994,14 +5114,14 @@ qtileVNNI5x16_tile:
 	ADDQ      R10, SI
 	MOVLQSX   16(R8), DI
 	ADDQ      R10, DI
-	ADDQ      $0x14, 376(AX)
-	MOVQ      40(AX), R10
-	VMOVDQU32 (R10), Z0
+	ADDQ      $0x14, 360(AX)
+	MOVQ      32(AX), R10
+	MOVQ      40(AX), R11
+	VMOVDQU32 (R11), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z3
 	VMOVDQA32 Z0, Z4
-	MOVQ      32(AX), R10
 	MOVQ      16(AX), R11
 	MOVQ      24(AX), R9
 	SUBQ      $0x00000002, R9
@@ -5060,7 +5180,7 @@ qtileVNNI5x16_one:
 	JNE          qtileVNNI5x16_one
 
 qtileVNNI5x16_done:
-	MOVQ      384(AX), R8
+	MOVQ      368(AX), R8
 	MOVQ      64(AX), R10
 	MOVQ      48(AX), R9
 	CMPQ      80(AX), $0x01
@@ -5076,9 +5196,9 @@ qtileVNNI5x16_done:
 	VCVTDQ2PS Z4, Z4
 	VMULPS    (R9), Z4, Z4
 	JA        qtileVNNI5x16_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -5112,16 +5232,16 @@ qtileVNNI5x16_done:
 	JMP       qtileVNNI5x16_stored
 
 qtileVNNI5x16_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
-	VMAXPS 216(AX), Z4, Z4
-	VMINPS 280(AX), Z4, Z4
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
+	VMAXPS 200(AX), Z4, Z4
+	VMINPS 264(AX), Z4, Z4
 
 qtileVNNI5x16_int32:
 	VMOVDQU32 Z0, (R8)
@@ -5136,7 +5256,7 @@ qtileVNNI5x16_int32:
 	ADDQ      R10, R8
 
 qtileVNNI5x16_stored:
-	MOVQ R8, 384(AX)
+	MOVQ R8, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI5x16_tile
 	VZEROUPPER
@@ -5147,12 +5267,12 @@ qtileVNNI5x16_stored:
 TEXT ·qtileVNNI4x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), DI
-	MOVQ DI, 376(AX)
+	MOVQ DI, 360(AX)
 	MOVQ 56(AX), DI
-	MOVQ DI, 384(AX)
+	MOVQ DI, 368(AX)
 
 qtileVNNI4x16_tile:
-	MOVQ      376(AX), DI
+	MOVQ      360(AX), DI
 	MOVQ      (AX), R9
 	MOVLQSX   (DI), CX
 	ADDQ      R9, CX
@@ -5162,13 +5282,13 @@ qtileVNNI4x16_tile:
 	ADDQ      R9, BX
 	MOVLQSX   12(DI), SI
 	ADDQ      R9, SI
-	ADDQ      $0x10, 376(AX)
-	MOVQ      40(AX), R9
-	VMOVDQU32 (R9), Z0
+	ADDQ      $0x10, 360(AX)
+	MOVQ      32(AX), R9
+	MOVQ      40(AX), R10
+	VMOVDQU32 (R10), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z3
-	MOVQ      32(AX), R9
 	MOVQ      16(AX), R10
 	MOVQ      24(AX), R8
 	SUBQ      $0x00000002, R8
@@ -5221,7 +5341,7 @@ qtileVNNI4x16_one:
 	JNE          qtileVNNI4x16_one
 
 qtileVNNI4x16_done:
-	MOVQ      384(AX), DI
+	MOVQ      368(AX), DI
 	MOVQ      64(AX), R9
 	MOVQ      48(AX), R8
 	CMPQ      80(AX), $0x01
@@ -5235,9 +5355,9 @@ qtileVNNI4x16_done:
 	VCVTDQ2PS Z3, Z3
 	VMULPS    (R8), Z3, Z3
 	JA        qtileVNNI4x16_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -5265,14 +5385,14 @@ qtileVNNI4x16_done:
 	JMP       qtileVNNI4x16_stored
 
 qtileVNNI4x16_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
-	VMAXPS 216(AX), Z3, Z3
-	VMINPS 280(AX), Z3, Z3
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
+	VMAXPS 200(AX), Z3, Z3
+	VMINPS 264(AX), Z3, Z3
 
 qtileVNNI4x16_int32:
 	VMOVDQU32 Z0, (DI)
@@ -5285,7 +5405,7 @@ qtileVNNI4x16_int32:
 	ADDQ      R9, DI
 
 qtileVNNI4x16_stored:
-	MOVQ DI, 384(AX)
+	MOVQ DI, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI4x16_tile
 	VZEROUPPER
@@ -5296,12 +5416,12 @@ qtileVNNI4x16_stored:
 TEXT ·qtileVNNI3x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), SI
-	MOVQ SI, 376(AX)
+	MOVQ SI, 360(AX)
 	MOVQ 56(AX), SI
-	MOVQ SI, 384(AX)
+	MOVQ SI, 368(AX)
 
 qtileVNNI3x16_tile:
-	MOVQ      376(AX), SI
+	MOVQ      360(AX), SI
 	MOVQ      (AX), R8
 	MOVLQSX   (SI), CX
 	ADDQ      R8, CX
@@ -5309,12 +5429,12 @@ qtileVNNI3x16_tile:
 	ADDQ      R8, DX
 	MOVLQSX   8(SI), BX
 	ADDQ      R8, BX
-	ADDQ      $0x0c, 376(AX)
-	MOVQ      40(AX), R8
-	VMOVDQU32 (R8), Z0
+	ADDQ      $0x0c, 360(AX)
+	MOVQ      32(AX), R8
+	MOVQ      40(AX), R9
+	VMOVDQU32 (R9), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
-	MOVQ      32(AX), R8
 	MOVQ      16(AX), R9
 	MOVQ      24(AX), DI
 	SUBQ      $0x00000002, DI
@@ -5361,7 +5481,7 @@ qtileVNNI3x16_one:
 	JNE          qtileVNNI3x16_one
 
 qtileVNNI3x16_done:
-	MOVQ      384(AX), SI
+	MOVQ      368(AX), SI
 	MOVQ      64(AX), R8
 	MOVQ      48(AX), DI
 	CMPQ      80(AX), $0x01
@@ -5373,9 +5493,9 @@ qtileVNNI3x16_done:
 	VCVTDQ2PS Z2, Z2
 	VMULPS    (DI), Z2, Z2
 	JA        qtileVNNI3x16_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -5397,12 +5517,12 @@ qtileVNNI3x16_done:
 	JMP       qtileVNNI3x16_stored
 
 qtileVNNI3x16_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
-	VMAXPS 216(AX), Z2, Z2
-	VMINPS 280(AX), Z2, Z2
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
+	VMAXPS 200(AX), Z2, Z2
+	VMINPS 264(AX), Z2, Z2
 
 qtileVNNI3x16_int32:
 	VMOVDQU32 Z0, (SI)
@@ -5413,7 +5533,7 @@ qtileVNNI3x16_int32:
 	ADDQ      R8, SI
 
 qtileVNNI3x16_stored:
-	MOVQ SI, 384(AX)
+	MOVQ SI, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI3x16_tile
 	VZEROUPPER
@@ -5424,22 +5544,22 @@ qtileVNNI3x16_stored:
 TEXT ·qtileVNNI2x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), BX
-	MOVQ BX, 376(AX)
+	MOVQ BX, 360(AX)
 	MOVQ 56(AX), BX
-	MOVQ BX, 384(AX)
+	MOVQ BX, 368(AX)
 
 qtileVNNI2x16_tile:
-	MOVQ      376(AX), BX
+	MOVQ      360(AX), BX
 	MOVQ      (AX), DI
 	MOVLQSX   (BX), CX
 	ADDQ      DI, CX
 	MOVLQSX   4(BX), DX
 	ADDQ      DI, DX
-	ADDQ      $0x08, 376(AX)
-	MOVQ      40(AX), DI
-	VMOVDQU32 (DI), Z0
-	VMOVDQA32 Z0, Z1
+	ADDQ      $0x08, 360(AX)
 	MOVQ      32(AX), DI
+	MOVQ      40(AX), R8
+	VMOVDQU32 (R8), Z0
+	VMOVDQA32 Z0, Z1
 	MOVQ      16(AX), R8
 	MOVQ      24(AX), SI
 	SUBQ      $0x00000002, SI
@@ -5480,7 +5600,7 @@ qtileVNNI2x16_one:
 	JNE          qtileVNNI2x16_one
 
 qtileVNNI2x16_done:
-	MOVQ      384(AX), BX
+	MOVQ      368(AX), BX
 	MOVQ      64(AX), DI
 	MOVQ      48(AX), SI
 	CMPQ      80(AX), $0x01
@@ -5490,9 +5610,9 @@ qtileVNNI2x16_done:
 	VCVTDQ2PS Z1, Z1
 	VMULPS    (SI), Z1, Z1
 	JA        qtileVNNI2x16_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -5508,10 +5628,10 @@ qtileVNNI2x16_done:
 	JMP       qtileVNNI2x16_stored
 
 qtileVNNI2x16_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
-	VMAXPS 216(AX), Z1, Z1
-	VMINPS 280(AX), Z1, Z1
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
+	VMAXPS 200(AX), Z1, Z1
+	VMINPS 264(AX), Z1, Z1
 
 qtileVNNI2x16_int32:
 	VMOVDQU32 Z0, (BX)
@@ -5520,7 +5640,7 @@ qtileVNNI2x16_int32:
 	ADDQ      DI, BX
 
 qtileVNNI2x16_stored:
-	MOVQ BX, 384(AX)
+	MOVQ BX, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI2x16_tile
 	VZEROUPPER
@@ -5531,19 +5651,19 @@ qtileVNNI2x16_stored:
 TEXT ·qtileVNNI1x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), DX
-	MOVQ DX, 376(AX)
+	MOVQ DX, 360(AX)
 	MOVQ 56(AX), DX
-	MOVQ DX, 384(AX)
+	MOVQ DX, 368(AX)
 
 qtileVNNI1x16_tile:
-	MOVQ      376(AX), DX
+	MOVQ      360(AX), DX
 	MOVQ      (AX), SI
 	MOVLQSX   (DX), CX
 	ADDQ      SI, CX
-	ADDQ      $0x04, 376(AX)
-	MOVQ      40(AX), SI
-	VMOVDQU32 (SI), Z0
+	ADDQ      $0x04, 360(AX)
 	MOVQ      32(AX), SI
+	MOVQ      40(AX), DI
+	VMOVDQU32 (DI), Z0
 	MOVQ      16(AX), DI
 	MOVQ      24(AX), BX
 	SUBQ      $0x00000002, BX
@@ -5578,7 +5698,7 @@ qtileVNNI1x16_one:
 	JNE          qtileVNNI1x16_one
 
 qtileVNNI1x16_done:
-	MOVQ      384(AX), DX
+	MOVQ      368(AX), DX
 	MOVQ      64(AX), SI
 	MOVQ      48(AX), BX
 	CMPQ      80(AX), $0x01
@@ -5586,9 +5706,9 @@ qtileVNNI1x16_done:
 	VCVTDQ2PS Z0, Z0
 	VMULPS    (BX), Z0, Z0
 	JA        qtileVNNI1x16_float
-	VPMOVZXWD 120(AX), Z31
-	VPMOVZXBD 152(AX), Z30
-	VPMOVZXBD 184(AX), Z29
+	VPMOVZXWD 104(AX), Z31
+	VPMOVZXBD 136(AX), Z30
+	VPMOVZXBD 168(AX), Z29
 	VCVTPS2DQ Z0, Z0
 	VPADDD    Z31, Z0, Z0
 	VPMAXSD   Z30, Z0, Z0
@@ -5598,15 +5718,15 @@ qtileVNNI1x16_done:
 	JMP       qtileVNNI1x16_stored
 
 qtileVNNI1x16_float:
-	VMAXPS 216(AX), Z0, Z0
-	VMINPS 280(AX), Z0, Z0
+	VMAXPS 200(AX), Z0, Z0
+	VMINPS 264(AX), Z0, Z0
 
 qtileVNNI1x16_int32:
 	VMOVDQU32 Z0, (DX)
 	ADDQ      SI, DX
 
 qtileVNNI1x16_stored:
-	MOVQ DX, 384(AX)
+	MOVQ DX, 368(AX)
 	DECQ 72(AX)
 	JNE  qtileVNNI1x16_tile
 	VZEROUPPER
@@ -5741,31 +5861,31 @@ vectorAVX2_one:
 vectorAVX2_done:
 	VPADDD    Y1, Y0, Y0
 	ADDQ      $0x20, 40(AX)
-	MOVQ      480(AX), BX
+	MOVQ      88(AX), BX
 	SHLQ      $0x03, BX
 	MOVQ      48(AX), SI
 	CMPQ      80(AX), $0x01
 	JEQ       vectorAVX2_int32
-	VMOVUPS   (SI), Y1
+	VMOVUPS   (SI), Y8
 	VCVTDQ2PS Y0, Y0
-	VMULPS    Y1, Y0, Y0
+	VMULPS    Y8, Y0, Y0
 	JA        vectorAVX2_float
 	VCVTPS2DQ Y0, Y0
-	VMOVDQU   344(AX), Y15
-	VMOVDQU   120(AX), Y14
+	VMOVDQU   328(AX), Y9
+	VMOVDQU   104(AX), Y10
 	VPACKSSDW Y0, Y0, Y0
-	VPADDSW   Y14, Y0, Y0
+	VPADDSW   Y10, Y0, Y0
 	VPACKUSWB Y0, Y0, Y0
-	VPMAXUB   152(AX), Y0, Y0
-	VPMINUB   184(AX), Y0, Y0
-	VPERMD    Y0, Y15, Y0
+	VPMAXUB   136(AX), Y0, Y0
+	VPMINUB   168(AX), Y0, Y0
+	VPERMD    Y0, Y9, Y0
 	VMOVQ     X0, (DI)
 	ADDQ      BX, DI
 	JMP       vectorAVX2_stored
 
 vectorAVX2_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
 
 vectorAVX2_int32:
 	VMOVDQU Y0, (DI)
@@ -5787,24 +5907,24 @@ TEXT ·dwtileAVX23x3s1p8(SB), NOSPLIT, $0-8
 	LEAQ (DI)(SI*2), R8
 	LEAQ (R8)(SI*2), R9
 	LEAQ (R9)(SI*2), R10
-	MOVQ $0x00000000, 488(AX)
+	MOVQ $0x00000000, 472(AX)
 	MOVQ 56(AX), R12
-	MOVQ R12, 384(AX)
+	MOVQ R12, 368(AX)
 
 dwtileAVX23x3s1p8_tile:
 	MOVQ 392(AX), CX
-	ADDQ 488(AX), CX
+	ADDQ 472(AX), CX
 	MOVQ 400(AX), DX
-	ADDQ 488(AX), DX
+	ADDQ 472(AX), DX
 	MOVQ 408(AX), BX
-	ADDQ 488(AX), BX
+	ADDQ 472(AX), BX
 	MOVQ 456(AX), R12
-	ADDQ R12, 488(AX)
-	MOVQ 384(AX), R12
-	MOVQ R12, 496(AX)
+	ADDQ R12, 472(AX)
+	MOVQ 368(AX), R12
+	MOVQ R12, 480(AX)
 	MOVQ 32(AX), R11
-	MOVQ 464(AX), R12
-	MOVQ R12, 504(AX)
+	MOVQ 96(AX), R12
+	MOVQ R12, 384(AX)
 
 dwtileAVX23x3s1p8_chunk:
 	VMOVDQU      (R11), Y8
@@ -5973,7 +6093,7 @@ dwtileAVX23x3s1p8_chunk:
 	VPADDD       Y14, Y5, Y5
 	VPADDD       Y14, Y6, Y6
 	VPADDD       Y14, Y7, Y7
-	MOVQ         496(AX), R12
+	MOVQ         480(AX), R12
 	MOVQ         64(AX), R13
 	CMPQ         80(AX), $0x01
 	JEQ          dwtileAVX23x3s1p8_int32
@@ -6003,16 +6123,16 @@ dwtileAVX23x3s1p8_chunk:
 	VCVTPS2DQ    Y5, Y5
 	VCVTPS2DQ    Y6, Y6
 	VCVTPS2DQ    Y7, Y7
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (R12)
 	VMOVHPS      X0, (R12)(R13*1)
 	LEAQ         (R12)(R13*2), R12
@@ -6021,13 +6141,13 @@ dwtileAVX23x3s1p8_chunk:
 	VMOVHPS      X0, (R12)(R13*1)
 	LEAQ         (R12)(R13*2), R12
 	VPACKSSDW    Y5, Y4, Y4
-	VPADDSW      Y14, Y4, Y4
+	VPADDSW      Y10, Y4, Y4
 	VPACKSSDW    Y7, Y6, Y6
-	VPADDSW      Y14, Y6, Y6
+	VPADDSW      Y10, Y6, Y6
 	VPACKUSWB    Y6, Y4, Y4
-	VPMAXUB      152(AX), Y4, Y4
-	VPMINUB      184(AX), Y4, Y4
-	VPERMD       Y4, Y15, Y4
+	VPMAXUB      136(AX), Y4, Y4
+	VPMINUB      168(AX), Y4, Y4
+	VPERMD       Y4, Y9, Y4
 	VMOVQ        X4, (R12)
 	VMOVHPS      X4, (R12)(R13*1)
 	LEAQ         (R12)(R13*2), R12
@@ -6038,22 +6158,22 @@ dwtileAVX23x3s1p8_chunk:
 	JMP          dwtileAVX23x3s1p8_stored
 
 dwtileAVX23x3s1p8_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
-	VMAXPS 216(AX), Y3, Y3
-	VMINPS 280(AX), Y3, Y3
-	VMAXPS 216(AX), Y4, Y4
-	VMINPS 280(AX), Y4, Y4
-	VMAXPS 216(AX), Y5, Y5
-	VMINPS 280(AX), Y5, Y5
-	VMAXPS 216(AX), Y6, Y6
-	VMINPS 280(AX), Y6, Y6
-	VMAXPS 216(AX), Y7, Y7
-	VMINPS 280(AX), Y7, Y7
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
+	VMAXPS 200(AX), Y5, Y5
+	VMINPS 264(AX), Y5, Y5
+	VMAXPS 200(AX), Y6, Y6
+	VMINPS 264(AX), Y6, Y6
+	VMAXPS 200(AX), Y7, Y7
+	VMINPS 264(AX), Y7, Y7
 
 dwtileAVX23x3s1p8_int32:
 	VMOVDQU Y0, (R12)
@@ -6076,20 +6196,20 @@ dwtileAVX23x3s1p8_int32:
 dwtileAVX23x3s1p8_stored:
 	ADDQ    $0x000000e0, R11
 	MOVQ    $0x00000008, R12
-	DECQ    504(AX)
+	DECQ    384(AX)
 	JEQ     dwtileAVX23x3s1p8_row
-	CMPQ    504(AX), $0x01
-	CMOVQEQ 472(AX), R12
+	CMPQ    384(AX), $0x01
+	CMOVQEQ 464(AX), R12
 	ADDQ    R12, CX
 	ADDQ    R12, DX
 	ADDQ    R12, BX
-	IMULQ   480(AX), R12
-	ADDQ    R12, 496(AX)
+	IMULQ   88(AX), R12
+	ADDQ    R12, 480(AX)
 	JMP     dwtileAVX23x3s1p8_chunk
 
 dwtileAVX23x3s1p8_row:
 	IMUL3Q $0x00000008, R13, R13
-	ADDQ   R13, 384(AX)
+	ADDQ   R13, 368(AX)
 	DECQ   72(AX)
 	JNE    dwtileAVX23x3s1p8_tile
 	VZEROUPPER
@@ -6102,24 +6222,24 @@ TEXT ·dwtileAVX23x3s1p4(SB), NOSPLIT, $0-8
 	MOVQ 448(AX), SI
 	LEAQ (SI)(SI*2), DI
 	LEAQ (DI)(SI*2), R8
-	MOVQ $0x00000000, 488(AX)
+	MOVQ $0x00000000, 472(AX)
 	MOVQ 56(AX), R10
-	MOVQ R10, 384(AX)
+	MOVQ R10, 368(AX)
 
 dwtileAVX23x3s1p4_tile:
 	MOVQ 392(AX), CX
-	ADDQ 488(AX), CX
+	ADDQ 472(AX), CX
 	MOVQ 400(AX), DX
-	ADDQ 488(AX), DX
+	ADDQ 472(AX), DX
 	MOVQ 408(AX), BX
-	ADDQ 488(AX), BX
+	ADDQ 472(AX), BX
 	MOVQ 456(AX), R10
-	ADDQ R10, 488(AX)
-	MOVQ 384(AX), R10
-	MOVQ R10, 496(AX)
+	ADDQ R10, 472(AX)
+	MOVQ 368(AX), R10
+	MOVQ R10, 480(AX)
 	MOVQ 32(AX), R9
-	MOVQ 464(AX), R10
-	MOVQ R10, 504(AX)
+	MOVQ 96(AX), R10
+	MOVQ R10, 384(AX)
 
 dwtileAVX23x3s1p4_chunk:
 	VMOVDQU      (R9), Y4
@@ -6216,34 +6336,34 @@ dwtileAVX23x3s1p4_chunk:
 	VPADDD       Y14, Y1, Y1
 	VPADDD       Y14, Y2, Y2
 	VPADDD       Y14, Y3, Y3
-	MOVQ         496(AX), R10
+	MOVQ         480(AX), R10
 	MOVQ         64(AX), R11
 	CMPQ         80(AX), $0x01
 	JEQ          dwtileAVX23x3s1p4_int32
-	VMOVUPS      192(R9), Y4
+	VMOVUPS      192(R9), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y4, Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y4, Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y4, Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y4, Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	JA           dwtileAVX23x3s1p4_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (R10)
 	VMOVHPS      X0, (R10)(R11*1)
 	LEAQ         (R10)(R11*2), R10
@@ -6254,14 +6374,14 @@ dwtileAVX23x3s1p4_chunk:
 	JMP          dwtileAVX23x3s1p4_stored
 
 dwtileAVX23x3s1p4_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
-	VMAXPS 216(AX), Y3, Y3
-	VMINPS 280(AX), Y3, Y3
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
 
 dwtileAVX23x3s1p4_int32:
 	VMOVDQU Y0, (R10)
@@ -6276,20 +6396,20 @@ dwtileAVX23x3s1p4_int32:
 dwtileAVX23x3s1p4_stored:
 	ADDQ    $0x000000e0, R9
 	MOVQ    $0x00000008, R10
-	DECQ    504(AX)
+	DECQ    384(AX)
 	JEQ     dwtileAVX23x3s1p4_row
-	CMPQ    504(AX), $0x01
-	CMOVQEQ 472(AX), R10
+	CMPQ    384(AX), $0x01
+	CMOVQEQ 464(AX), R10
 	ADDQ    R10, CX
 	ADDQ    R10, DX
 	ADDQ    R10, BX
-	IMULQ   480(AX), R10
-	ADDQ    R10, 496(AX)
+	IMULQ   88(AX), R10
+	ADDQ    R10, 480(AX)
 	JMP     dwtileAVX23x3s1p4_chunk
 
 dwtileAVX23x3s1p4_row:
 	IMUL3Q $0x00000004, R11, R11
-	ADDQ   R11, 384(AX)
+	ADDQ   R11, 368(AX)
 	DECQ   72(AX)
 	JNE    dwtileAVX23x3s1p4_tile
 	VZEROUPPER
@@ -6303,24 +6423,24 @@ TEXT ·dwtileAVX23x3s2p4(SB), NOSPLIT, $0-8
 	LEAQ (SI)(SI*2), DI
 	LEAQ (DI)(SI*2), R8
 	LEAQ (R8)(SI*2), R9
-	MOVQ $0x00000000, 488(AX)
+	MOVQ $0x00000000, 472(AX)
 	MOVQ 56(AX), R11
-	MOVQ R11, 384(AX)
+	MOVQ R11, 368(AX)
 
 dwtileAVX23x3s2p4_tile:
 	MOVQ 392(AX), CX
-	ADDQ 488(AX), CX
+	ADDQ 472(AX), CX
 	MOVQ 400(AX), DX
-	ADDQ 488(AX), DX
+	ADDQ 472(AX), DX
 	MOVQ 408(AX), BX
-	ADDQ 488(AX), BX
+	ADDQ 472(AX), BX
 	MOVQ 456(AX), R11
-	ADDQ R11, 488(AX)
-	MOVQ 384(AX), R11
-	MOVQ R11, 496(AX)
+	ADDQ R11, 472(AX)
+	MOVQ 368(AX), R11
+	MOVQ R11, 480(AX)
 	MOVQ 32(AX), R10
-	MOVQ 464(AX), R11
-	MOVQ R11, 504(AX)
+	MOVQ 96(AX), R11
+	MOVQ R11, 384(AX)
 
 dwtileAVX23x3s2p4_chunk:
 	VMOVDQU      (R10), Y4
@@ -6425,34 +6545,34 @@ dwtileAVX23x3s2p4_chunk:
 	VPADDD       Y14, Y1, Y1
 	VPADDD       Y14, Y2, Y2
 	VPADDD       Y14, Y3, Y3
-	MOVQ         496(AX), R11
+	MOVQ         480(AX), R11
 	MOVQ         64(AX), R12
 	CMPQ         80(AX), $0x01
 	JEQ          dwtileAVX23x3s2p4_int32
-	VMOVUPS      192(R10), Y4
+	VMOVUPS      192(R10), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y4, Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y4, Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y4, Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y4, Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	JA           dwtileAVX23x3s2p4_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (R11)
 	VMOVHPS      X0, (R11)(R12*1)
 	LEAQ         (R11)(R12*2), R11
@@ -6463,14 +6583,14 @@ dwtileAVX23x3s2p4_chunk:
 	JMP          dwtileAVX23x3s2p4_stored
 
 dwtileAVX23x3s2p4_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
-	VMAXPS 216(AX), Y3, Y3
-	VMINPS 280(AX), Y3, Y3
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
 
 dwtileAVX23x3s2p4_int32:
 	VMOVDQU Y0, (R11)
@@ -6485,20 +6605,20 @@ dwtileAVX23x3s2p4_int32:
 dwtileAVX23x3s2p4_stored:
 	ADDQ    $0x000000e0, R10
 	MOVQ    $0x00000008, R11
-	DECQ    504(AX)
+	DECQ    384(AX)
 	JEQ     dwtileAVX23x3s2p4_row
-	CMPQ    504(AX), $0x01
-	CMOVQEQ 472(AX), R11
+	CMPQ    384(AX), $0x01
+	CMOVQEQ 464(AX), R11
 	ADDQ    R11, CX
 	ADDQ    R11, DX
 	ADDQ    R11, BX
-	IMULQ   480(AX), R11
-	ADDQ    R11, 496(AX)
+	IMULQ   88(AX), R11
+	ADDQ    R11, 480(AX)
 	JMP     dwtileAVX23x3s2p4_chunk
 
 dwtileAVX23x3s2p4_row:
 	IMUL3Q $0x00000004, R12, R12
-	ADDQ   R12, 384(AX)
+	ADDQ   R12, 368(AX)
 	DECQ   72(AX)
 	JNE    dwtileAVX23x3s2p4_tile
 	VZEROUPPER
@@ -6509,24 +6629,24 @@ dwtileAVX23x3s2p4_row:
 TEXT ·dwtileAVX23x3s1p1(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 448(AX), SI
-	MOVQ $0x00000000, 488(AX)
+	MOVQ $0x00000000, 472(AX)
 	MOVQ 56(AX), R8
-	MOVQ R8, 384(AX)
+	MOVQ R8, 368(AX)
 
 dwtileAVX23x3s1p1_tile:
 	MOVQ 392(AX), CX
-	ADDQ 488(AX), CX
+	ADDQ 472(AX), CX
 	MOVQ 400(AX), DX
-	ADDQ 488(AX), DX
+	ADDQ 472(AX), DX
 	MOVQ 408(AX), BX
-	ADDQ 488(AX), BX
+	ADDQ 472(AX), BX
 	MOVQ 456(AX), R8
-	ADDQ R8, 488(AX)
-	MOVQ 384(AX), R8
-	MOVQ R8, 496(AX)
+	ADDQ R8, 472(AX)
+	MOVQ 368(AX), R8
+	MOVQ R8, 480(AX)
 	MOVQ 32(AX), DI
-	MOVQ 464(AX), R8
-	MOVQ R8, 504(AX)
+	MOVQ 96(AX), R8
+	MOVQ R8, 384(AX)
 
 dwtileAVX23x3s1p1_chunk:
 	VMOVDQU    (DI), Y1
@@ -6565,30 +6685,30 @@ dwtileAVX23x3s1p1_chunk:
 	VPADDD     Y14, Y0, Y0
 	VMOVDQU    160(DI), Y14
 	VPADDD     Y14, Y0, Y0
-	MOVQ       496(AX), R8
+	MOVQ       480(AX), R8
 	MOVQ       64(AX), R9
 	CMPQ       80(AX), $0x01
 	JEQ        dwtileAVX23x3s1p1_int32
-	VMOVUPS    192(DI), Y1
+	VMOVUPS    192(DI), Y8
 	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y1, Y0, Y0
+	VMULPS     Y8, Y0, Y0
 	JA         dwtileAVX23x3s1p1_float
 	VCVTPS2DQ  Y0, Y0
-	VMOVDQU    344(AX), Y15
-	VMOVDQU    120(AX), Y14
+	VMOVDQU    328(AX), Y9
+	VMOVDQU    104(AX), Y10
 	VPACKSSDW  Y0, Y0, Y0
-	VPADDSW    Y14, Y0, Y0
+	VPADDSW    Y10, Y0, Y0
 	VPACKUSWB  Y0, Y0, Y0
-	VPMAXUB    152(AX), Y0, Y0
-	VPMINUB    184(AX), Y0, Y0
-	VPERMD     Y0, Y15, Y0
+	VPMAXUB    136(AX), Y0, Y0
+	VPMINUB    168(AX), Y0, Y0
+	VPERMD     Y0, Y9, Y0
 	VMOVQ      X0, (R8)
 	ADDQ       R9, R8
 	JMP        dwtileAVX23x3s1p1_stored
 
 dwtileAVX23x3s1p1_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
 
 dwtileAVX23x3s1p1_int32:
 	VMOVDQU Y0, (R8)
@@ -6597,20 +6717,20 @@ dwtileAVX23x3s1p1_int32:
 dwtileAVX23x3s1p1_stored:
 	ADDQ    $0x000000e0, DI
 	MOVQ    $0x00000008, R8
-	DECQ    504(AX)
+	DECQ    384(AX)
 	JEQ     dwtileAVX23x3s1p1_row
-	CMPQ    504(AX), $0x01
-	CMOVQEQ 472(AX), R8
+	CMPQ    384(AX), $0x01
+	CMOVQEQ 464(AX), R8
 	ADDQ    R8, CX
 	ADDQ    R8, DX
 	ADDQ    R8, BX
-	IMULQ   480(AX), R8
-	ADDQ    R8, 496(AX)
+	IMULQ   88(AX), R8
+	ADDQ    R8, 480(AX)
 	JMP     dwtileAVX23x3s1p1_chunk
 
 dwtileAVX23x3s1p1_row:
 	IMUL3Q $0x00000001, R9, R9
-	ADDQ   R9, 384(AX)
+	ADDQ   R9, 368(AX)
 	DECQ   72(AX)
 	JNE    dwtileAVX23x3s1p1_tile
 	VZEROUPPER
@@ -6624,28 +6744,28 @@ TEXT ·dwtileAVX25x5s1p4(SB), NOSPLIT, $0-8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R9)(R8*2), R10
 	LEAQ (R10)(R8*2), R11
-	MOVQ $0x00000000, 488(AX)
+	MOVQ $0x00000000, 472(AX)
 	MOVQ 56(AX), R13
-	MOVQ R13, 384(AX)
+	MOVQ R13, 368(AX)
 
 dwtileAVX25x5s1p4_tile:
 	MOVQ 392(AX), CX
-	ADDQ 488(AX), CX
+	ADDQ 472(AX), CX
 	MOVQ 400(AX), DX
-	ADDQ 488(AX), DX
+	ADDQ 472(AX), DX
 	MOVQ 408(AX), BX
-	ADDQ 488(AX), BX
+	ADDQ 472(AX), BX
 	MOVQ 416(AX), SI
-	ADDQ 488(AX), SI
+	ADDQ 472(AX), SI
 	MOVQ 424(AX), DI
-	ADDQ 488(AX), DI
+	ADDQ 472(AX), DI
 	MOVQ 456(AX), R13
-	ADDQ R13, 488(AX)
-	MOVQ 384(AX), R13
-	MOVQ R13, 496(AX)
+	ADDQ R13, 472(AX)
+	MOVQ 368(AX), R13
+	MOVQ R13, 480(AX)
 	MOVQ 32(AX), R12
-	MOVQ 464(AX), R13
-	MOVQ R13, 504(AX)
+	MOVQ 96(AX), R13
+	MOVQ R13, 384(AX)
 
 dwtileAVX25x5s1p4_chunk:
 	VMOVQ        (CX), X15
@@ -6849,34 +6969,34 @@ dwtileAVX25x5s1p4_chunk:
 	VPADDD       Y14, Y1, Y1
 	VPADDD       Y14, Y2, Y2
 	VPADDD       Y14, Y3, Y3
-	MOVQ         496(AX), R13
+	MOVQ         480(AX), R13
 	MOVQ         64(AX), R14
 	CMPQ         80(AX), $0x01
 	JEQ          dwtileAVX25x5s1p4_int32
-	VMOVUPS      448(R12), Y4
+	VMOVUPS      448(R12), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y4, Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y4, Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y4, Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y4, Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	JA           dwtileAVX25x5s1p4_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (R13)
 	VMOVHPS      X0, (R13)(R14*1)
 	LEAQ         (R13)(R14*2), R13
@@ -6887,14 +7007,14 @@ dwtileAVX25x5s1p4_chunk:
 	JMP          dwtileAVX25x5s1p4_stored
 
 dwtileAVX25x5s1p4_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
-	VMAXPS 216(AX), Y3, Y3
-	VMINPS 280(AX), Y3, Y3
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
 
 dwtileAVX25x5s1p4_int32:
 	VMOVDQU Y0, (R13)
@@ -6909,22 +7029,22 @@ dwtileAVX25x5s1p4_int32:
 dwtileAVX25x5s1p4_stored:
 	ADDQ    $0x000001e0, R12
 	MOVQ    $0x00000008, R13
-	DECQ    504(AX)
+	DECQ    384(AX)
 	JEQ     dwtileAVX25x5s1p4_row
-	CMPQ    504(AX), $0x01
-	CMOVQEQ 472(AX), R13
+	CMPQ    384(AX), $0x01
+	CMOVQEQ 464(AX), R13
 	ADDQ    R13, CX
 	ADDQ    R13, DX
 	ADDQ    R13, BX
 	ADDQ    R13, SI
 	ADDQ    R13, DI
-	IMULQ   480(AX), R13
-	ADDQ    R13, 496(AX)
+	IMULQ   88(AX), R13
+	ADDQ    R13, 480(AX)
 	JMP     dwtileAVX25x5s1p4_chunk
 
 dwtileAVX25x5s1p4_row:
 	IMUL3Q $0x00000004, R14, R14
-	ADDQ   R14, 384(AX)
+	ADDQ   R14, 368(AX)
 	DECQ   72(AX)
 	JNE    dwtileAVX25x5s1p4_tile
 	VZEROUPPER
@@ -6939,28 +7059,28 @@ TEXT ·dwtileAVX25x5s2p4(SB), NOSPLIT, $0-8
 	LEAQ (R9)(R8*2), R10
 	LEAQ (R10)(R8*2), R11
 	LEAQ (R11)(R8*2), R12
-	MOVQ $0x00000000, 488(AX)
+	MOVQ $0x00000000, 472(AX)
 	MOVQ 56(AX), R14
-	MOVQ R14, 384(AX)
+	MOVQ R14, 368(AX)
 
 dwtileAVX25x5s2p4_tile:
 	MOVQ 392(AX), CX
-	ADDQ 488(AX), CX
+	ADDQ 472(AX), CX
 	MOVQ 400(AX), DX
-	ADDQ 488(AX), DX
+	ADDQ 472(AX), DX
 	MOVQ 408(AX), BX
-	ADDQ 488(AX), BX
+	ADDQ 472(AX), BX
 	MOVQ 416(AX), SI
-	ADDQ 488(AX), SI
+	ADDQ 472(AX), SI
 	MOVQ 424(AX), DI
-	ADDQ 488(AX), DI
+	ADDQ 472(AX), DI
 	MOVQ 456(AX), R14
-	ADDQ R14, 488(AX)
-	MOVQ 384(AX), R14
-	MOVQ R14, 496(AX)
+	ADDQ R14, 472(AX)
+	MOVQ 368(AX), R14
+	MOVQ R14, 480(AX)
 	MOVQ 32(AX), R13
-	MOVQ 464(AX), R14
-	MOVQ R14, 504(AX)
+	MOVQ 96(AX), R14
+	MOVQ R14, 384(AX)
 
 dwtileAVX25x5s2p4_chunk:
 	VMOVQ        (CX), X15
@@ -7180,34 +7300,34 @@ dwtileAVX25x5s2p4_chunk:
 	VPADDD       Y14, Y1, Y1
 	VPADDD       Y14, Y2, Y2
 	VPADDD       Y14, Y3, Y3
-	MOVQ         496(AX), R14
+	MOVQ         480(AX), R14
 	MOVQ         64(AX), R15
 	CMPQ         80(AX), $0x01
 	JEQ          dwtileAVX25x5s2p4_int32
-	VMOVUPS      448(R13), Y4
+	VMOVUPS      448(R13), Y8
 	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y4, Y0, Y0
+	VMULPS       Y8, Y0, Y0
 	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y4, Y1, Y1
+	VMULPS       Y8, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y4, Y2, Y2
+	VMULPS       Y8, Y2, Y2
 	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y4, Y3, Y3
+	VMULPS       Y8, Y3, Y3
 	JA           dwtileAVX25x5s2p4_float
 	VCVTPS2DQ    Y0, Y0
 	VCVTPS2DQ    Y1, Y1
 	VCVTPS2DQ    Y2, Y2
 	VCVTPS2DQ    Y3, Y3
-	VMOVDQU      344(AX), Y15
-	VMOVDQU      120(AX), Y14
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
 	VPACKSSDW    Y1, Y0, Y0
-	VPADDSW      Y14, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
 	VPACKSSDW    Y3, Y2, Y2
-	VPADDSW      Y14, Y2, Y2
+	VPADDSW      Y10, Y2, Y2
 	VPACKUSWB    Y2, Y0, Y0
-	VPMAXUB      152(AX), Y0, Y0
-	VPMINUB      184(AX), Y0, Y0
-	VPERMD       Y0, Y15, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
 	VMOVQ        X0, (R14)
 	VMOVHPS      X0, (R14)(R15*1)
 	LEAQ         (R14)(R15*2), R14
@@ -7218,14 +7338,14 @@ dwtileAVX25x5s2p4_chunk:
 	JMP          dwtileAVX25x5s2p4_stored
 
 dwtileAVX25x5s2p4_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
-	VMAXPS 216(AX), Y2, Y2
-	VMINPS 280(AX), Y2, Y2
-	VMAXPS 216(AX), Y3, Y3
-	VMINPS 280(AX), Y3, Y3
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
 
 dwtileAVX25x5s2p4_int32:
 	VMOVDQU Y0, (R14)
@@ -7240,22 +7360,22 @@ dwtileAVX25x5s2p4_int32:
 dwtileAVX25x5s2p4_stored:
 	ADDQ    $0x000001e0, R13
 	MOVQ    $0x00000008, R14
-	DECQ    504(AX)
+	DECQ    384(AX)
 	JEQ     dwtileAVX25x5s2p4_row
-	CMPQ    504(AX), $0x01
-	CMOVQEQ 472(AX), R14
+	CMPQ    384(AX), $0x01
+	CMOVQEQ 464(AX), R14
 	ADDQ    R14, CX
 	ADDQ    R14, DX
 	ADDQ    R14, BX
 	ADDQ    R14, SI
 	ADDQ    R14, DI
-	IMULQ   480(AX), R14
-	ADDQ    R14, 496(AX)
+	IMULQ   88(AX), R14
+	ADDQ    R14, 480(AX)
 	JMP     dwtileAVX25x5s2p4_chunk
 
 dwtileAVX25x5s2p4_row:
 	IMUL3Q $0x00000004, R15, R15
-	ADDQ   R15, 384(AX)
+	ADDQ   R15, 368(AX)
 	DECQ   72(AX)
 	JNE    dwtileAVX25x5s2p4_tile
 	VZEROUPPER
@@ -7267,28 +7387,28 @@ TEXT ·dwtileAVX25x5s1p1(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 448(AX), R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ $0x00000000, 488(AX)
+	MOVQ $0x00000000, 472(AX)
 	MOVQ 56(AX), R11
-	MOVQ R11, 384(AX)
+	MOVQ R11, 368(AX)
 
 dwtileAVX25x5s1p1_tile:
 	MOVQ 392(AX), CX
-	ADDQ 488(AX), CX
+	ADDQ 472(AX), CX
 	MOVQ 400(AX), DX
-	ADDQ 488(AX), DX
+	ADDQ 472(AX), DX
 	MOVQ 408(AX), BX
-	ADDQ 488(AX), BX
+	ADDQ 472(AX), BX
 	MOVQ 416(AX), SI
-	ADDQ 488(AX), SI
+	ADDQ 472(AX), SI
 	MOVQ 424(AX), DI
-	ADDQ 488(AX), DI
+	ADDQ 472(AX), DI
 	MOVQ 456(AX), R11
-	ADDQ R11, 488(AX)
-	MOVQ 384(AX), R11
-	MOVQ R11, 496(AX)
+	ADDQ R11, 472(AX)
+	MOVQ 368(AX), R11
+	MOVQ R11, 480(AX)
 	MOVQ 32(AX), R10
-	MOVQ 464(AX), R11
-	MOVQ R11, 504(AX)
+	MOVQ 96(AX), R11
+	MOVQ R11, 384(AX)
 
 dwtileAVX25x5s1p1_chunk:
 	VMOVQ      (CX), X15
@@ -7370,30 +7490,30 @@ dwtileAVX25x5s1p1_chunk:
 	VPADDD     Y14, Y0, Y0
 	VMOVDQU    416(R10), Y14
 	VPADDD     Y14, Y0, Y0
-	MOVQ       496(AX), R11
+	MOVQ       480(AX), R11
 	MOVQ       64(AX), R12
 	CMPQ       80(AX), $0x01
 	JEQ        dwtileAVX25x5s1p1_int32
-	VMOVUPS    448(R10), Y1
+	VMOVUPS    448(R10), Y8
 	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y1, Y0, Y0
+	VMULPS     Y8, Y0, Y0
 	JA         dwtileAVX25x5s1p1_float
 	VCVTPS2DQ  Y0, Y0
-	VMOVDQU    344(AX), Y15
-	VMOVDQU    120(AX), Y14
+	VMOVDQU    328(AX), Y9
+	VMOVDQU    104(AX), Y10
 	VPACKSSDW  Y0, Y0, Y0
-	VPADDSW    Y14, Y0, Y0
+	VPADDSW    Y10, Y0, Y0
 	VPACKUSWB  Y0, Y0, Y0
-	VPMAXUB    152(AX), Y0, Y0
-	VPMINUB    184(AX), Y0, Y0
-	VPERMD     Y0, Y15, Y0
+	VPMAXUB    136(AX), Y0, Y0
+	VPMINUB    168(AX), Y0, Y0
+	VPERMD     Y0, Y9, Y0
 	VMOVQ      X0, (R11)
 	ADDQ       R12, R11
 	JMP        dwtileAVX25x5s1p1_stored
 
 dwtileAVX25x5s1p1_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
 
 dwtileAVX25x5s1p1_int32:
 	VMOVDQU Y0, (R11)
@@ -7402,22 +7522,22 @@ dwtileAVX25x5s1p1_int32:
 dwtileAVX25x5s1p1_stored:
 	ADDQ    $0x000001e0, R10
 	MOVQ    $0x00000008, R11
-	DECQ    504(AX)
+	DECQ    384(AX)
 	JEQ     dwtileAVX25x5s1p1_row
-	CMPQ    504(AX), $0x01
-	CMOVQEQ 472(AX), R11
+	CMPQ    384(AX), $0x01
+	CMOVQEQ 464(AX), R11
 	ADDQ    R11, CX
 	ADDQ    R11, DX
 	ADDQ    R11, BX
 	ADDQ    R11, SI
 	ADDQ    R11, DI
-	IMULQ   480(AX), R11
-	ADDQ    R11, 496(AX)
+	IMULQ   88(AX), R11
+	ADDQ    R11, 480(AX)
 	JMP     dwtileAVX25x5s1p1_chunk
 
 dwtileAVX25x5s1p1_row:
 	IMUL3Q $0x00000001, R12, R12
-	ADDQ   R12, 384(AX)
+	ADDQ   R12, 368(AX)
 	DECQ   72(AX)
 	JNE    dwtileAVX25x5s1p1_tile
 	VZEROUPPER
@@ -7431,32 +7551,32 @@ TEXT ·dwtileAVX27x7s1p2(SB), NOSPLIT, $8-8
 	LEAQ (R10)(R10*2), R11
 	LEAQ (R11)(R10*2), R12
 	LEAQ (R12)(R10*2), R13
-	MOVQ $0x00000000, 488(AX)
+	MOVQ $0x00000000, 472(AX)
 	MOVQ 56(AX), R15
-	MOVQ R15, 384(AX)
+	MOVQ R15, 368(AX)
 
 dwtileAVX27x7s1p2_tile:
 	MOVQ 392(AX), CX
-	ADDQ 488(AX), CX
+	ADDQ 472(AX), CX
 	MOVQ 400(AX), DX
-	ADDQ 488(AX), DX
+	ADDQ 472(AX), DX
 	MOVQ 408(AX), BX
-	ADDQ 488(AX), BX
+	ADDQ 472(AX), BX
 	MOVQ 416(AX), SI
-	ADDQ 488(AX), SI
+	ADDQ 472(AX), SI
 	MOVQ 424(AX), DI
-	ADDQ 488(AX), DI
+	ADDQ 472(AX), DI
 	MOVQ 432(AX), R8
-	ADDQ 488(AX), R8
+	ADDQ 472(AX), R8
 	MOVQ 440(AX), R9
-	ADDQ 488(AX), R9
+	ADDQ 472(AX), R9
 	MOVQ 456(AX), R15
-	ADDQ R15, 488(AX)
-	MOVQ 384(AX), R15
-	MOVQ R15, 496(AX)
+	ADDQ R15, 472(AX)
+	MOVQ 368(AX), R15
+	MOVQ R15, 480(AX)
 	MOVQ 32(AX), R14
-	MOVQ 464(AX), R15
-	MOVQ R15, 504(AX)
+	MOVQ 96(AX), R15
+	MOVQ R15, 384(AX)
 
 dwtileAVX27x7s1p2_chunk:
 	VMOVQ      (CX), X15
@@ -7688,36 +7808,36 @@ dwtileAVX27x7s1p2_chunk:
 	VMOVDQU    800(R14), Y14
 	VPADDD     Y14, Y0, Y0
 	VPADDD     Y14, Y1, Y1
-	MOVQ       496(AX), R15
+	MOVQ       480(AX), R15
 	MOVQ       64(AX), BP
 	CMPQ       80(AX), $0x01
 	JEQ        dwtileAVX27x7s1p2_int32
-	VMOVUPS    832(R14), Y2
+	VMOVUPS    832(R14), Y8
 	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y2, Y0, Y0
+	VMULPS     Y8, Y0, Y0
 	VCVTDQ2PS  Y1, Y1
-	VMULPS     Y2, Y1, Y1
+	VMULPS     Y8, Y1, Y1
 	JA         dwtileAVX27x7s1p2_float
 	VCVTPS2DQ  Y0, Y0
 	VCVTPS2DQ  Y1, Y1
-	VMOVDQU    344(AX), Y15
-	VMOVDQU    120(AX), Y14
+	VMOVDQU    328(AX), Y9
+	VMOVDQU    104(AX), Y10
 	VPACKSSDW  Y1, Y0, Y0
-	VPADDSW    Y14, Y0, Y0
+	VPADDSW    Y10, Y0, Y0
 	VPACKUSWB  Y0, Y0, Y0
-	VPMAXUB    152(AX), Y0, Y0
-	VPMINUB    184(AX), Y0, Y0
-	VPERMD     Y0, Y15, Y0
+	VPMAXUB    136(AX), Y0, Y0
+	VPMINUB    168(AX), Y0, Y0
+	VPERMD     Y0, Y9, Y0
 	VMOVQ      X0, (R15)
 	VMOVHPS    X0, (R15)(BP*1)
 	LEAQ       (R15)(BP*2), R15
 	JMP        dwtileAVX27x7s1p2_stored
 
 dwtileAVX27x7s1p2_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
-	VMAXPS 216(AX), Y1, Y1
-	VMINPS 280(AX), Y1, Y1
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
 
 dwtileAVX27x7s1p2_int32:
 	VMOVDQU Y0, (R15)
@@ -7728,10 +7848,10 @@ dwtileAVX27x7s1p2_int32:
 dwtileAVX27x7s1p2_stored:
 	ADDQ    $0x00000360, R14
 	MOVQ    $0x00000008, R15
-	DECQ    504(AX)
+	DECQ    384(AX)
 	JEQ     dwtileAVX27x7s1p2_row
-	CMPQ    504(AX), $0x01
-	CMOVQEQ 472(AX), R15
+	CMPQ    384(AX), $0x01
+	CMOVQEQ 464(AX), R15
 	ADDQ    R15, CX
 	ADDQ    R15, DX
 	ADDQ    R15, BX
@@ -7739,13 +7859,13 @@ dwtileAVX27x7s1p2_stored:
 	ADDQ    R15, DI
 	ADDQ    R15, R8
 	ADDQ    R15, R9
-	IMULQ   480(AX), R15
-	ADDQ    R15, 496(AX)
+	IMULQ   88(AX), R15
+	ADDQ    R15, 480(AX)
 	JMP     dwtileAVX27x7s1p2_chunk
 
 dwtileAVX27x7s1p2_row:
 	IMUL3Q $0x00000002, BP, BP
-	ADDQ   BP, 384(AX)
+	ADDQ   BP, 368(AX)
 	DECQ   72(AX)
 	JNE    dwtileAVX27x7s1p2_tile
 	VZEROUPPER
@@ -7758,32 +7878,32 @@ TEXT ·dwtileAVX27x7s1p1(SB), NOSPLIT, $0-8
 	MOVQ 448(AX), R10
 	LEAQ (R10)(R10*2), R11
 	LEAQ (R11)(R10*2), R12
-	MOVQ $0x00000000, 488(AX)
+	MOVQ $0x00000000, 472(AX)
 	MOVQ 56(AX), R14
-	MOVQ R14, 384(AX)
+	MOVQ R14, 368(AX)
 
 dwtileAVX27x7s1p1_tile:
 	MOVQ 392(AX), CX
-	ADDQ 488(AX), CX
+	ADDQ 472(AX), CX
 	MOVQ 400(AX), DX
-	ADDQ 488(AX), DX
+	ADDQ 472(AX), DX
 	MOVQ 408(AX), BX
-	ADDQ 488(AX), BX
+	ADDQ 472(AX), BX
 	MOVQ 416(AX), SI
-	ADDQ 488(AX), SI
+	ADDQ 472(AX), SI
 	MOVQ 424(AX), DI
-	ADDQ 488(AX), DI
+	ADDQ 472(AX), DI
 	MOVQ 432(AX), R8
-	ADDQ 488(AX), R8
+	ADDQ 472(AX), R8
 	MOVQ 440(AX), R9
-	ADDQ 488(AX), R9
+	ADDQ 472(AX), R9
 	MOVQ 456(AX), R14
-	ADDQ R14, 488(AX)
-	MOVQ 384(AX), R14
-	MOVQ R14, 496(AX)
+	ADDQ R14, 472(AX)
+	MOVQ 368(AX), R14
+	MOVQ R14, 480(AX)
 	MOVQ 32(AX), R13
-	MOVQ 464(AX), R14
-	MOVQ R14, 504(AX)
+	MOVQ 96(AX), R14
+	MOVQ R14, 384(AX)
 
 dwtileAVX27x7s1p1_chunk:
 	VMOVQ      (CX), X15
@@ -7937,30 +8057,30 @@ dwtileAVX27x7s1p1_chunk:
 	VPADDD     Y14, Y0, Y0
 	VMOVDQU    800(R13), Y14
 	VPADDD     Y14, Y0, Y0
-	MOVQ       496(AX), R14
+	MOVQ       480(AX), R14
 	MOVQ       64(AX), R15
 	CMPQ       80(AX), $0x01
 	JEQ        dwtileAVX27x7s1p1_int32
-	VMOVUPS    832(R13), Y1
+	VMOVUPS    832(R13), Y8
 	VCVTDQ2PS  Y0, Y0
-	VMULPS     Y1, Y0, Y0
+	VMULPS     Y8, Y0, Y0
 	JA         dwtileAVX27x7s1p1_float
 	VCVTPS2DQ  Y0, Y0
-	VMOVDQU    344(AX), Y15
-	VMOVDQU    120(AX), Y14
+	VMOVDQU    328(AX), Y9
+	VMOVDQU    104(AX), Y10
 	VPACKSSDW  Y0, Y0, Y0
-	VPADDSW    Y14, Y0, Y0
+	VPADDSW    Y10, Y0, Y0
 	VPACKUSWB  Y0, Y0, Y0
-	VPMAXUB    152(AX), Y0, Y0
-	VPMINUB    184(AX), Y0, Y0
-	VPERMD     Y0, Y15, Y0
+	VPMAXUB    136(AX), Y0, Y0
+	VPMINUB    168(AX), Y0, Y0
+	VPERMD     Y0, Y9, Y0
 	VMOVQ      X0, (R14)
 	ADDQ       R15, R14
 	JMP        dwtileAVX27x7s1p1_stored
 
 dwtileAVX27x7s1p1_float:
-	VMAXPS 216(AX), Y0, Y0
-	VMINPS 280(AX), Y0, Y0
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
 
 dwtileAVX27x7s1p1_int32:
 	VMOVDQU Y0, (R14)
@@ -7969,10 +8089,10 @@ dwtileAVX27x7s1p1_int32:
 dwtileAVX27x7s1p1_stored:
 	ADDQ    $0x00000360, R13
 	MOVQ    $0x00000008, R14
-	DECQ    504(AX)
+	DECQ    384(AX)
 	JEQ     dwtileAVX27x7s1p1_row
-	CMPQ    504(AX), $0x01
-	CMOVQEQ 472(AX), R14
+	CMPQ    384(AX), $0x01
+	CMOVQEQ 464(AX), R14
 	ADDQ    R14, CX
 	ADDQ    R14, DX
 	ADDQ    R14, BX
@@ -7980,13 +8100,13 @@ dwtileAVX27x7s1p1_stored:
 	ADDQ    R14, DI
 	ADDQ    R14, R8
 	ADDQ    R14, R9
-	IMULQ   480(AX), R14
-	ADDQ    R14, 496(AX)
+	IMULQ   88(AX), R14
+	ADDQ    R14, 480(AX)
 	JMP     dwtileAVX27x7s1p1_chunk
 
 dwtileAVX27x7s1p1_row:
 	IMUL3Q $0x00000001, R15, R15
-	ADDQ   R15, 384(AX)
+	ADDQ   R15, 368(AX)
 	DECQ   72(AX)
 	JNE    dwtileAVX27x7s1p1_tile
 	VZEROUPPER

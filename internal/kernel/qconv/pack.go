@@ -14,7 +14,7 @@ func (t *tiled) pack(groups, merge int) {
 	t.weights = make([]byte, 0, len(t.c.w)+len(t.c.w)/2)
 	for g := range groups {
 		for _, p := range splitChannels(kg, t.isa.lanes, t.isa.wide) {
-			p.group, p.k0 = g, p.k0+g*kg
+			p.base, p.k0 = int32(g*s.C/groups), p.k0+g*kg
 			p.step, p.w, p.at = len(t.steps), len(t.weights), len(t.bias)
 			u := unit{lo: len(t.panels), hi: len(t.panels) + 1, k0: p.k0, k1: p.k0 + p.n}
 			if last := len(t.units) - 1; last >= 0 && t.units[last].k1 > p.k0 {
@@ -61,11 +61,8 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 	} else {
 		t.packGroups(p, dense, runs, quads)
 	}
-	if len(t.weights) == p.w { // nothing but zeros
-		t.weights = append(t.weights, 0)
-	}
-	if len(t.steps) == p.step {
-		t.steps = append(t.steps, 0)
+	if t.isa.vnni && len(t.steps) == p.step { // nothing but zeros
+		t.steps, t.weights = append(t.steps, 0), append(t.weights, 0)
 	}
 }
 
@@ -89,22 +86,48 @@ func (t *tiled) packDots(p *panel, dense []int16, runs []int32, quads int) {
 
 func nonzero(v int16) bool { return v != 0 }
 
-// packGroups lays out groups of steps of int16 sums, larger ones first: for
-// each the offsets of its steps, and for each step [channel][4] int8.
+// packGroups lays out the header of a panel and its groups of steps of int16
+// sums, larger ones first: for each the offsets of its steps, and for each step
+// [channel][4] int8.
 func (t *tiled) packGroups(p *panel, dense []int16, runs []int32, quads int) {
 	pk := &t.packer
 	pk.reset()
 	for i := range len(runs) * quads {
-		pk.add(runs[i/quads]+int32(i%quads*4), (*[stepWeights]int16)(dense[i*stepWeights:]))
+		pk.add(p.base+runs[i/quads]+int32(i%quads*4), (*[stepWeights]int16)(dense[i*stepWeights:]))
 	}
 	list := pk.group(pixels(&t.c.shape) >= groupPixels)
+	t.packHeader(p, list)
 	for n := groupSteps; n >= 1; n-- {
 		for i := range list {
 			if list[i].n == n {
-				p.groups[n-1]++
 				t.packGroup(list[i].steps[:n])
 			}
 		}
+	}
+}
+
+// packHeader lays out what the kernel needs of a panel besides its groups: the
+// numbers of groups of one step, of two, …, the first channel, the bias and the
+// scale.
+func (t *tiled) packHeader(p *panel, list []group) {
+	var head [8]int32
+	for i := range list {
+		if n := list[i].n; n > 0 {
+			head[n-1]++
+		}
+	}
+	if p.n == t.isa.lanes { // else its output lies alone
+		head[groupSteps] = int32(p.k0)
+	}
+	order := binary.LittleEndian
+	for _, v := range head {
+		t.weights = order.AppendUint32(t.weights, uint32(v))
+	}
+	for _, v := range t.bias[p.at:] {
+		t.weights = order.AppendUint32(t.weights, uint32(v))
+	}
+	for _, v := range t.scale[p.at:] {
+		t.weights = order.AppendUint32(t.weights, math.Float32bits(v))
 	}
 }
 

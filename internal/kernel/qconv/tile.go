@@ -12,20 +12,21 @@ import (
 // channels. The strip of a block is filled once; then each panel of weights,
 // which a first-level cache holds, passes over all tiles of the block.
 type tiled struct {
-	c       *Conv
-	isa     *isa
-	g       *strip
-	offs    []int32 // of the pixels of a block, in the strip
-	panels  []panel
-	units   []unit
-	steps   []int32   // with vnni, [panel][step]: offsets from a pixel
-	weights []byte    // [panel], see packDots and packGroups
-	bias    []int32   // [panel][width]
-	scale   []float32 // [panel][width]
-	padding []byte    // a strip line of zero points
-	args    tileArgs  // the fields that never change
-	packer  packer    // while packing
-	jobs    jobs
+	c        *Conv
+	isa      *isa
+	g        *strip
+	offs     []int32 // of the pixels of a block, in the strip
+	panels   []panel
+	units    []unit
+	steps    []int32   // with vnni, [panel][step]: offsets from a pixel
+	weights  []byte    // [panel], see packDots and packGroups
+	bias     []int32   // [panel][width]
+	scale    []float32 // [panel][width]
+	padding  []byte    // a strip line of zero points
+	args     tileArgs  // the fields that never change
+	together int       // panels to compute of each tile before the next tile
+	packer   packer    // while packing
+	jobs     jobs
 }
 
 // isa is what the vector path needs to know of an instruction set.
@@ -41,11 +42,11 @@ type isa struct {
 
 // panel is a range of output channels computed together.
 type panel struct {
-	group, k0, n int // n channels from k0; less than the width only in groups below one vector
-	vecs         int
-	count        int             // with vnni, number of steps
-	groups       [groupSteps]int // else, number of groups of one step, of two, …
-	step, w, at  int             // offsets into steps, weights, and bias and scale
+	base        int32 // offset of the first channel of its group
+	k0, n       int   // n channels from k0; less than the width only in groups below one vector
+	vecs        int
+	count       int // with vnni, number of steps
+	step, w, at int // offsets into steps, weights, and bias and scale
 }
 
 // unit is a range of panels for one worker. Units never share a channel,
@@ -65,6 +66,7 @@ func newTiled(c *Conv, i *isa) *tiled {
 	t.packer.orders = copies
 	t.pack(groups, merge)
 	t.packer = packer{}
+	t.together = t.panelsTogether()
 	t.padding = bytes.Repeat([]byte{c.p.SrcZero}, t.g.cols*t.g.pitch)
 	t.args = newArgs(&c.p)
 	return t
@@ -80,6 +82,16 @@ func mergeGroups(s *Shape, lanes int) int {
 		}
 	}
 	return s.Groups
+}
+
+// panelsTogether is the number of panels that pass over a tile before the next
+// tile: as many as a part of the first-level cache holds.
+func (t *tiled) panelsTogether() int {
+	const part = 12 << 10
+	if t.isa.vnni || t.panels[0].n < t.isa.lanes {
+		return 1
+	}
+	return max(1, part*len(t.panels)/len(t.weights))
 }
 
 func (t *tiled) name() string { return t.isa.name }
@@ -134,22 +146,25 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 		from = src[b.first*s.SrcStride:]
 	}
 	a.aim(o)
-	cg := s.C / (t.panels[len(t.panels)-1].group + 1) // channels of a merged group
-	for _, u := range t.units[lo:hi] {
-		for i := u.lo; i < u.hi; i++ {
-			p := &t.panels[i]
-			a.base = unsafe.Pointer(&from[p.group*cg])
-			a.steps, a.count, a.groups = unsafe.Pointer(&t.steps[p.step]), p.count, p.groups
-			a.w = unsafe.Pointer(&t.weights[p.w])
+	end := t.units[hi-1].hi
+	for i := t.units[lo].lo; i < end; {
+		p := &t.panels[i]
+		a.base = unsafe.Pointer(&from[0])
+		a.w, a.chunks = unsafe.Pointer(&t.weights[p.w]), min(t.together, end-i)
+		at := b.first * s.DstStride
+		if t.isa.vnni {
+			a.base = unsafe.Pointer(&from[p.base])
+			a.steps, a.count = unsafe.Pointer(&t.steps[p.step]), p.count
 			a.bias, a.scale = unsafe.Pointer(&t.bias[p.at]), unsafe.Pointer(&t.scale[p.at])
-			at := b.first*s.DstStride + p.k0
-			if p.n < t.isa.lanes {
-				t.narrow(&a, b, o, mine[t.g.bytes():], at, p.n)
-				continue
-			}
+			at += p.k0
+		}
+		if p.n < t.isa.lanes {
+			t.narrow(&a, b, o, mine[t.g.bytes():], b.first*s.DstStride+p.k0, p.n)
+		} else {
 			a.dst, a.dstStride = o.at(at), s.DstStride*a.elem
 			t.tiles(&a, b.count, p.vecs)
 		}
+		i += a.chunks
 	}
 	if o.add != nil {
 		t.c.addBlock(o, b.first, b.count, t.units[lo].k0, t.units[hi-1].k1)
