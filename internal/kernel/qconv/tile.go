@@ -87,7 +87,7 @@ func mergeGroups(s *Shape, lanes int) int {
 // panelsTogether is the number of panels that pass over a tile before the next
 // tile: as many as a part of the first-level cache holds.
 func (t *tiled) panelsTogether() int {
-	const part = 12 << 10
+	const part = 256 << 10
 	if t.isa.vnni || t.panels[0].n < t.isa.lanes {
 		return 1
 	}
