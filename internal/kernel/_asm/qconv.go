@@ -440,51 +440,64 @@ func reorder() {
 	RET()
 }
 
-// qvector emits the product of one pixel and octets of output channels. Even
-// and odd weights are multiplied apart, so that no sum can leave an int16.
+// qvector emits the product of one pixel and octets of output channels. The
+// steps of an octet are listed; pairs of products of the first ones fit an
+// int16, the others are multiplied as even and odd values apart.
 func qvector() {
 	const name = "vectorAVX2"
-	const even, ones = 14, 15
+	const even = 14
 	TEXT(name, NOSPLIT, "func(a *byte)")
 	Pragma("noescape")
 	Doc(name + " computes octets of channels of a single pixel; a is a *tileArgs.")
 	a := Load(Param("a"), GP64())
-	x, w, k, scale, dst := GP64(), GP64(), GP64(), GP64(), GP64()
-	MOVQ(Mem{Base: a, Disp: qW}, w)
-	MOVQ(Mem{Base: a, Disp: qDst}, dst)
-	Label(name + "_octet")
+	x, w, steps, k, at, head := GP64(), GP64(), GP64(), GP64(), GP64(), GP64()
 	MOVQ(Mem{Base: a, Disp: qBase}, x)
-	MOVQ(Mem{Base: a, Disp: qBias}, scale)
-	VMOVDQU(Mem{Base: scale}, ymm(0))
+	MOVQ(Mem{Base: a, Disp: qW}, w)
+	MOVQ(Mem{Base: a, Disp: qSteps}, steps)
+	VPCMPEQW(ymm(qones), ymm(qones), ymm(qones))
+	VPSRLW(Imm(8), ymm(qones), ymm(even))
+	VPSRLW(Imm(15), ymm(qones), ymm(qones))
+	Label(name + "_octet")
+	MOVQ(w, head)
+	VMOVDQU(Mem{Base: head, Disp: hBias}, ymm(0))
 	VPXOR(ymm(1), ymm(1), ymm(1))
-	VPCMPEQW(ymm(ones), ymm(ones), ymm(ones))
-	VPSRLW(Imm(8), ymm(ones), ymm(even))
-	VPSRLW(Imm(15), ymm(ones), ymm(ones))
-	MOVQ(Mem{Base: a, Disp: qCount}, k)
-	unrolled(name, k, 4, func(n int) {
-		for u := 0; u < n; u++ {
-			VPBROADCASTD(Mem{Base: x, Disp: 4 * u}, ymm(2))
-			VMOVDQU(Mem{Base: w, Disp: 32 * u}, ymm(4))
-			VPAND(ymm(4), ymm(even), ymm(3))
-			VPMADDUBSW(ymm(3), ymm(2), ymm(3))
-			VPMADDWD(ymm(ones), ymm(3), ymm(3))
-			VPADDD(ymm(3), ymm(0), ymm(0))
-			VPSRLW(Imm(8), ymm(2), ymm(2))
-			VPSRAW(Imm(8), ymm(4), ymm(4))
-			VPMADDWD(ymm(4), ymm(2), ymm(4))
-			VPADDD(ymm(4), ymm(1), ymm(1))
-		}
-		ADDQ(U32(uint32(4*n)), x)
-		ADDQ(U32(uint32(32*n)), w)
+	ADDQ(Imm(hSize), w)
+	loop := func(label string, count int, step func(u int)) {
+		MOVLQSX(Mem{Base: head, Disp: hCounts + 4*count}, k)
+		unrolled(label, k, 4, func(n int) {
+			for u := 0; u < n; u++ {
+				MOVWLZX(Mem{Base: steps, Disp: 2 * u}, at.As32())
+				VPBROADCASTD(Mem{Base: x, Index: at, Scale: 4}, ymm(2))
+				step(u)
+			}
+			ADDQ(Imm(uint64(2*n)), steps)
+			ADDQ(U32(uint32(32*n)), w)
+		})
+	}
+	loop(name+"_whole", 0, func(u int) {
+		VPMADDUBSW(Mem{Base: w, Disp: 32 * u}, ymm(2), ymm(3))
+		VPMADDWD(ymm(qones), ymm(3), ymm(3))
+		VPADDD(ymm(3), ymm(u%2), ymm(u%2))
+	})
+	loop(name+"_apart", 1, func(u int) {
+		VMOVDQU(Mem{Base: w, Disp: 32 * u}, ymm(4))
+		VPAND(ymm(4), ymm(even), ymm(3))
+		VPMADDUBSW(ymm(3), ymm(2), ymm(3))
+		VPMADDWD(ymm(qones), ymm(3), ymm(3))
+		VPADDD(ymm(3), ymm(0), ymm(0))
+		VPSRLW(Imm(8), ymm(2), ymm(2))
+		VPSRAW(Imm(8), ymm(4), ymm(4))
+		VPMADDWD(ymm(4), ymm(2), ymm(4))
+		VPADDD(ymm(4), ymm(1), ymm(1))
 	})
 	VPADDD(ymm(1), ymm(0), ymm(0))
-	ADDQ(Imm(32), Mem{Base: a, Disp: qBias})
-	MOVQ(Mem{Base: a, Disp: qElem}, k)
-	SHLQ(Imm(3), k) // octets lie side by side
-	MOVQ(Mem{Base: a, Disp: qScale}, scale)
-	qtile{rows: 1, vecs: 1}.storeAs(name, a, dst, k, Mem{Base: scale})
-	ADDQ(Imm(32), Mem{Base: a, Disp: qScale})
-	DECQ(Mem{Base: a, Disp: qTiles})
+	dst, stride := at, k
+	MOVLQSX(Mem{Base: head, Disp: hChannel}, dst)
+	IMULQ(Mem{Base: a, Disp: qElem}, dst)
+	ADDQ(Mem{Base: a, Disp: qDst}, dst)
+	XORL(stride.As32(), stride.As32())
+	qtile{rows: 1, vecs: 1}.storeAs(name, a, dst, stride, Mem{Base: head, Disp: hScale})
+	DECQ(Mem{Base: a, Disp: qChunks})
 	JNE(LabelRef(name + "_octet"))
 	VZEROUPPER()
 	RET()

@@ -1,6 +1,10 @@
 package qconv
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"math"
+	"unsafe"
+)
 
 // tileArgs is what the assembly reads; its layout is fixed (TestTileArgs).
 type tileArgs struct {
@@ -73,4 +77,27 @@ func (o *output) at(i int) unsafe.Pointer {
 		return unsafe.Pointer(&o.f32[i])
 	}
 	return unsafe.Pointer(&o.u8[i])
+}
+
+// What AVX2 kernels need of eight channels besides their weights comes before
+// these, as a header: numbers of groups or steps, the first channel of the
+// output, the bias and the scale.
+const (
+	headCounts  = 0
+	headChannel = 16
+	headBias    = 32
+	headScale   = 64
+	headSize    = 96
+)
+
+func putHeader(head []byte, counts [groupSteps]int32, channel int, bias []int32, scale []float32) {
+	order := binary.LittleEndian
+	for i, n := range counts {
+		order.PutUint32(head[headCounts+4*i:], uint32(n))
+	}
+	order.PutUint32(head[headChannel:], uint32(channel))
+	for i := range 8 {
+		order.PutUint32(head[headBias+4*i:], uint32(bias[i]))
+		order.PutUint32(head[headScale+4*i:], math.Float32bits(scale[i]))
+	}
 }

@@ -4,11 +4,12 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"unsafe"
 )
 
-// TestTileArgs compares the layout of tileArgs with what the generator of the
+// TestTileArgs compares the layouts of tileArgs and of headers with what the generator of the
 // assembly takes it to be.
 func TestTileArgs(t *testing.T) {
 	var a tileArgs
@@ -28,12 +29,17 @@ func TestTileArgs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`(?m)^\tq(\w+) += (\d+)`).FindAllSubmatch(source, -1)
+	for name, at := range map[string]uintptr{
+		"Counts": headCounts, "Channel": headChannel, "Bias": headBias, "Scale": headScale, "Size": headSize,
+	} {
+		fields["h"+name] = at
+	}
+	found := regexp.MustCompile(`(?m)^\t(q[A-Z]\w*|h[A-Z]\w*) += (\d+)`).FindAllSubmatch(source, -1)
 	if len(found) != len(fields) {
 		t.Errorf("the generator knows %d fields, this test %d", len(found), len(fields))
 	}
 	for _, f := range found {
-		name := string(f[1])
+		name := strings.TrimPrefix(string(f[1]), "q")
 		if at, err := strconv.Atoi(string(f[2])); err != nil || uintptr(at) != fields[name] {
 			t.Errorf("%s is at %d, the generator takes it to be at %s", name, fields[name], f[2])
 		}

@@ -5776,24 +5776,72 @@ reorderAVX2_loop:
 // func vectorAVX2(a *byte)
 // Requires: AVX, AVX2
 TEXT ·vectorAVX2(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 32(AX), DX
-	MOVQ 56(AX), DI
-
-vectorAVX2_octet:
+	MOVQ     a+0(FP), AX
 	MOVQ     (AX), CX
-	MOVQ     40(AX), SI
-	VMOVDQU  (SI), Y0
-	VPXOR    Y1, Y1, Y1
+	MOVQ     32(AX), DX
+	MOVQ     16(AX), BX
 	VPCMPEQW Y15, Y15, Y15
 	VPSRLW   $0x08, Y15, Y14
 	VPSRLW   $0x0f, Y15, Y15
-	MOVQ     24(AX), BX
-	SUBQ     $0x00000004, BX
-	JLT      vectorAVX2_tail
 
-vectorAVX2_loop:
-	VPBROADCASTD (CX), Y2
+vectorAVX2_octet:
+	MOVQ    DX, R8
+	VMOVDQU 32(R8), Y0
+	VPXOR   Y1, Y1, Y1
+	ADDQ    $0x60, DX
+	MOVLQSX (R8), SI
+	SUBQ    $0x00000004, SI
+	JLT     vectorAVX2_whole_tail
+
+vectorAVX2_whole_loop:
+	MOVWLZX      (BX), DI
+	VPBROADCASTD (CX)(DI*4), Y2
+	VPMADDUBSW   (DX), Y2, Y3
+	VPMADDWD     Y15, Y3, Y3
+	VPADDD       Y3, Y0, Y0
+	MOVWLZX      2(BX), DI
+	VPBROADCASTD (CX)(DI*4), Y2
+	VPMADDUBSW   32(DX), Y2, Y3
+	VPMADDWD     Y15, Y3, Y3
+	VPADDD       Y3, Y1, Y1
+	MOVWLZX      4(BX), DI
+	VPBROADCASTD (CX)(DI*4), Y2
+	VPMADDUBSW   64(DX), Y2, Y3
+	VPMADDWD     Y15, Y3, Y3
+	VPADDD       Y3, Y0, Y0
+	MOVWLZX      6(BX), DI
+	VPBROADCASTD (CX)(DI*4), Y2
+	VPMADDUBSW   96(DX), Y2, Y3
+	VPMADDWD     Y15, Y3, Y3
+	VPADDD       Y3, Y1, Y1
+	ADDQ         $0x08, BX
+	ADDQ         $0x00000080, DX
+	SUBQ         $0x00000004, SI
+	JGE          vectorAVX2_whole_loop
+
+vectorAVX2_whole_tail:
+	ADDQ $0x00000004, SI
+	JEQ  vectorAVX2_whole_done
+
+vectorAVX2_whole_one:
+	MOVWLZX      (BX), DI
+	VPBROADCASTD (CX)(DI*4), Y2
+	VPMADDUBSW   (DX), Y2, Y3
+	VPMADDWD     Y15, Y3, Y3
+	VPADDD       Y3, Y0, Y0
+	ADDQ         $0x02, BX
+	ADDQ         $0x00000020, DX
+	DECQ         SI
+	JNE          vectorAVX2_whole_one
+
+vectorAVX2_whole_done:
+	MOVLQSX 4(R8), SI
+	SUBQ    $0x00000004, SI
+	JLT     vectorAVX2_apart_tail
+
+vectorAVX2_apart_loop:
+	MOVWLZX      (BX), DI
+	VPBROADCASTD (CX)(DI*4), Y2
 	VMOVDQU      (DX), Y4
 	VPAND        Y4, Y14, Y3
 	VPMADDUBSW   Y3, Y2, Y3
@@ -5803,7 +5851,8 @@ vectorAVX2_loop:
 	VPSRAW       $0x08, Y4, Y4
 	VPMADDWD     Y4, Y2, Y4
 	VPADDD       Y4, Y1, Y1
-	VPBROADCASTD 4(CX), Y2
+	MOVWLZX      2(BX), DI
+	VPBROADCASTD (CX)(DI*4), Y2
 	VMOVDQU      32(DX), Y4
 	VPAND        Y4, Y14, Y3
 	VPMADDUBSW   Y3, Y2, Y3
@@ -5813,7 +5862,8 @@ vectorAVX2_loop:
 	VPSRAW       $0x08, Y4, Y4
 	VPMADDWD     Y4, Y2, Y4
 	VPADDD       Y4, Y1, Y1
-	VPBROADCASTD 8(CX), Y2
+	MOVWLZX      4(BX), DI
+	VPBROADCASTD (CX)(DI*4), Y2
 	VMOVDQU      64(DX), Y4
 	VPAND        Y4, Y14, Y3
 	VPMADDUBSW   Y3, Y2, Y3
@@ -5823,7 +5873,8 @@ vectorAVX2_loop:
 	VPSRAW       $0x08, Y4, Y4
 	VPMADDWD     Y4, Y2, Y4
 	VPADDD       Y4, Y1, Y1
-	VPBROADCASTD 12(CX), Y2
+	MOVWLZX      6(BX), DI
+	VPBROADCASTD (CX)(DI*4), Y2
 	VMOVDQU      96(DX), Y4
 	VPAND        Y4, Y14, Y3
 	VPMADDUBSW   Y3, Y2, Y3
@@ -5833,17 +5884,18 @@ vectorAVX2_loop:
 	VPSRAW       $0x08, Y4, Y4
 	VPMADDWD     Y4, Y2, Y4
 	VPADDD       Y4, Y1, Y1
-	ADDQ         $0x00000010, CX
+	ADDQ         $0x08, BX
 	ADDQ         $0x00000080, DX
-	SUBQ         $0x00000004, BX
-	JGE          vectorAVX2_loop
+	SUBQ         $0x00000004, SI
+	JGE          vectorAVX2_apart_loop
 
-vectorAVX2_tail:
-	ADDQ $0x00000004, BX
-	JEQ  vectorAVX2_done
+vectorAVX2_apart_tail:
+	ADDQ $0x00000004, SI
+	JEQ  vectorAVX2_apart_done
 
-vectorAVX2_one:
-	VPBROADCASTD (CX), Y2
+vectorAVX2_apart_one:
+	MOVWLZX      (BX), DI
+	VPBROADCASTD (CX)(DI*4), Y2
 	VMOVDQU      (DX), Y4
 	VPAND        Y4, Y14, Y3
 	VPMADDUBSW   Y3, Y2, Y3
@@ -5853,20 +5905,20 @@ vectorAVX2_one:
 	VPSRAW       $0x08, Y4, Y4
 	VPMADDWD     Y4, Y2, Y4
 	VPADDD       Y4, Y1, Y1
-	ADDQ         $0x00000004, CX
+	ADDQ         $0x02, BX
 	ADDQ         $0x00000020, DX
-	DECQ         BX
-	JNE          vectorAVX2_one
+	DECQ         SI
+	JNE          vectorAVX2_apart_one
 
-vectorAVX2_done:
+vectorAVX2_apart_done:
 	VPADDD    Y1, Y0, Y0
-	ADDQ      $0x20, 40(AX)
-	MOVQ      88(AX), BX
-	SHLQ      $0x03, BX
-	MOVQ      48(AX), SI
+	MOVLQSX   16(R8), DI
+	IMULQ     88(AX), DI
+	ADDQ      56(AX), DI
+	XORL      SI, SI
 	CMPQ      80(AX), $0x01
 	JEQ       vectorAVX2_int32
-	VMOVUPS   (SI), Y8
+	VMOVUPS   64(R8), Y8
 	VCVTDQ2PS Y0, Y0
 	VMULPS    Y8, Y0, Y0
 	JA        vectorAVX2_float
@@ -5880,7 +5932,7 @@ vectorAVX2_done:
 	VPMINUB   168(AX), Y0, Y0
 	VPERMD    Y0, Y9, Y0
 	VMOVQ     X0, (DI)
-	ADDQ      BX, DI
+	ADDQ      SI, DI
 	JMP       vectorAVX2_stored
 
 vectorAVX2_float:
@@ -5889,11 +5941,10 @@ vectorAVX2_float:
 
 vectorAVX2_int32:
 	VMOVDQU Y0, (DI)
-	ADDQ    BX, DI
+	ADDQ    SI, DI
 
 vectorAVX2_stored:
-	ADDQ $0x20, 48(AX)
-	DECQ 72(AX)
+	DECQ 96(AX)
 	JNE  vectorAVX2_octet
 	VZEROUPPER
 	RET

@@ -96,38 +96,24 @@ func (t *tiled) packGroups(p *panel, dense []int16, runs []int32, quads int) {
 		pk.add(p.base+runs[i/quads]+int32(i%quads*4), (*[stepWeights]int16)(dense[i*stepWeights:]))
 	}
 	list := pk.group(pixels(&t.c.shape) >= groupPixels)
-	t.packHeader(p, list)
+	var counts [groupSteps]int32
+	for i := range list {
+		if n := list[i].n; n > 0 {
+			counts[n-1]++
+		}
+	}
+	channel := p.k0
+	if p.n < t.isa.lanes {
+		channel = 0 // the output lies alone
+	}
+	t.weights = append(t.weights, make([]byte, headSize)...)
+	putHeader(t.weights[p.w:], counts, channel, t.bias[p.at:], t.scale[p.at:])
 	for n := groupSteps; n >= 1; n-- {
 		for i := range list {
 			if list[i].n == n {
 				t.packGroup(list[i].steps[:n])
 			}
 		}
-	}
-}
-
-// packHeader lays out what the kernel needs of a panel besides its groups: the
-// numbers of groups of one step, of two, …, the first channel, the bias and the
-// scale.
-func (t *tiled) packHeader(p *panel, list []group) {
-	var head [8]int32
-	for i := range list {
-		if n := list[i].n; n > 0 {
-			head[n-1]++
-		}
-	}
-	if p.n == t.isa.lanes { // else its output lies alone
-		head[groupSteps] = int32(p.k0)
-	}
-	order := binary.LittleEndian
-	for _, v := range head {
-		t.weights = order.AppendUint32(t.weights, uint32(v))
-	}
-	for _, v := range t.bias[p.at:] {
-		t.weights = order.AppendUint32(t.weights, uint32(v))
-	}
-	for _, v := range t.scale[p.at:] {
-		t.weights = order.AppendUint32(t.weights, math.Float32bits(v))
 	}
 }
 

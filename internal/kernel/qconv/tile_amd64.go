@@ -48,7 +48,7 @@ func reorder(copies []byte) {
 	reorderAVX2(unsafe.SliceData(copies), n)
 }
 
-// multiplyVector computes a.tiles octets of channels of one pixel.
+// multiplyVector computes a.chunks octets of channels of one pixel.
 func multiplyVector(args *tileArgs) { vectorAVX2((*byte)(unsafe.Pointer(args))) }
 
 func avx2x8(a *byte, rows int) {

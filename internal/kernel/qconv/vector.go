@@ -1,24 +1,32 @@
 package qconv
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
 // vector is the AVX2 path of fully connected layers of a single pixel. The
-// time goes into reading the weights, so they stay the bytes they are.
+// time goes into reading the weights, so each stays one byte: steps whose
+// pairs of products fit an int16 come first, and the kernel takes the others
+// apart into even and odd values.
 type vector struct {
 	c       *Conv
-	weights []byte // [octet][quad][channel][4] int8
+	weights []byte   // [octet]: as for a panel of tiles, but for the groups: [step][channel][4] int8
+	steps   []uint16 // [octet][step], in units of four values
+	octets  []octet
 	args    tileArgs
 	jobs    jobs
 }
 
+// octet is where the weights and steps of eight channels start.
+type octet struct{ k0, w, step int }
+
 // newVector returns nil for shapes and weights it does not cover.
 func newVector(c *Conv) *vector {
 	s := &c.shape
-	if pixels(s) > 1 || !pointwise(s) || s.Groups > 1 || s.K < 8 || s.C%4 != 0 {
+	if pixels(s) > 1 || !pointwise(s) || s.Groups > 1 || s.K < 8 || s.C%4 != 0 || s.C/4 > math.MaxUint16 {
 		return nil
 	}
 	for _, w := range c.w {
@@ -26,18 +34,40 @@ func newVector(c *Conv) *vector {
 			return nil
 		}
 	}
-	v := &vector{c: c, args: newArgs(&c.p), weights: make([]byte, 0, (s.K+7)/8*8*s.C)}
+	v := &vector{c: c, args: newArgs(&c.p)}
+	v.weights = make([]byte, 0, (s.K+7)/8*(8*s.C+headSize))
+	v.steps = make([]uint16, 0, (s.K+7)/8*(s.C/4)+1)
 	for k0 := 0; k0 < s.K; k0 += 8 {
-		k0 := min(k0, s.K-8)
-		for i := 0; i < s.C; i += 4 {
-			for k := k0; k < k0+8; k++ {
-				for _, w := range c.w[k*s.C+i : k*s.C+i+4] {
-					v.weights = append(v.weights, byte(w))
-				}
+		v.pack(min(k0, s.K-8)) // the last octet may overlap the one before
+	}
+	v.steps = append(v.steps, 0) // so that each octet has an address
+	return v
+}
+
+// pack lays out eight channels from k0 on.
+func (v *vector) pack(k0 int) {
+	c := v.c.shape.C
+	o := octet{k0: k0, w: len(v.weights), step: len(v.steps)}
+	v.octets = append(v.octets, o)
+	v.weights = v.weights[:o.w+headSize]
+	var counts [groupSteps]int32
+	for part := range 2 {
+		for i := 0; i < c; i += 4 {
+			var w [stepWeights]int16
+			for k := range 8 {
+				copy(w[4*k:4*k+4], v.c.w[(k0+k)*c+i:])
+			}
+			if _, fits := loadOf(&w, 0); fits != (part == 0) || w == [stepWeights]int16{} {
+				continue
+			}
+			counts[part]++
+			v.steps = append(v.steps, uint16(i/4))
+			for _, x := range w {
+				v.weights = append(v.weights, byte(x))
 			}
 		}
 	}
-	return v
+	putHeader(v.weights[o.w:], counts, k0, v.c.bias[k0:k0+8], v.c.scale[k0:k0+8])
 }
 
 func (v *vector) name() string            { return "avx2 vector" }
@@ -50,32 +80,22 @@ func (v *vector) exec(pool *parallel.Pool, src []uint8, o output, scratch []byte
 	v.jobs.run(pool, v, job{src: src, o: o}, v.parts())
 }
 
-// parts is the number of tasks; a last octet that is not full belongs to the
-// same task as the one before, which it overlaps.
+// parts is the number of tasks. A last octet that overlaps the one before is in
+// the same task.
 func (v *vector) parts() int { return (v.c.shape.K/8 + octetsPerTask - 1) / octetsPerTask }
 
 func (v *vector) tasks(j *job, worker, lo, hi int) {
-	a, k := v.args, v.c.shape.K
-	first, last := lo*octetsPerTask*8, hi*octetsPerTask*8
-	if hi == v.parts() {
-		last = k
+	list := v.octets[lo*octetsPerTask:]
+	if hi < v.parts() {
+		list = list[:(hi-lo)*octetsPerTask]
 	}
+	a := v.args
 	a.base = unsafe.Pointer(&j.src[0])
-	a.count = v.c.shape.C / 4
 	a.aim(&j.o)
-	v.octets(&a, &j.o, first, first, (last-first)/8)
-	if last%8 != 0 {
-		v.octets(&a, &j.o, last/8*8, k-8, 1)
-	}
+	a.w, a.steps = unsafe.Pointer(&v.weights[list[0].w]), unsafe.Pointer(&v.steps[list[0].step])
+	a.dst, a.chunks = j.o.at(0), len(list)
+	multiplyVector(&a)
 	if j.o.add != nil {
-		v.c.addBlock(&j.o, 0, 1, first, last)
+		v.c.addBlock(&j.o, 0, 1, list[0].k0, list[len(list)-1].k0+8)
 	}
-}
-
-// octets computes n octets of channels from k on, packed as from at on.
-func (v *vector) octets(a *tileArgs, o *output, at, k, n int) {
-	a.w = unsafe.Pointer(&v.weights[at*v.c.shape.C])
-	a.bias, a.scale = unsafe.Pointer(&v.c.bias[k]), unsafe.Pointer(&v.c.scale[k])
-	a.dst, a.tiles = o.at(k), n
-	multiplyVector(a)
 }
