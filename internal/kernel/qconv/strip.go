@@ -209,20 +209,27 @@ func (g *strip) fill(b *block, f copier) {
 		n, od := (b.plane+pl)/s.OD, (b.plane+pl)%s.OD
 		for t := range s.T {
 			z := od*s.StrideD - s.PadD + t*s.DilD
+			begun := false // the columns before lo are written
 			for l := range lines {
 				y := b.row*s.StrideH - s.PadH + l*g.lineStep
 				at := ((pl*s.T+t)*g.lines + l) * g.cols * g.pitch
 				if z < 0 || z >= s.D || y < 0 || y >= s.H || hi == lo {
 					f.pad(at, cols*g.pitch)
+					begun = false
 					continue
 				}
-				if lo > 0 {
+				if lo > 0 && !begun {
 					f.pad(at, lo*g.pitch)
 				}
 				from := (((n*s.D+z)*s.H+y)*s.W + x0 + lo*g.colStep) * s.SrcStride
 				g.pixels(&f, at+lo*g.pitch, from, hi-lo)
-				if hi < cols {
-					f.pad(at+hi*g.pitch, (cols-hi)*g.pitch)
+				// The columns after hi and those of the next line before lo adjoin.
+				after := cols - hi
+				if begun = cols == g.cols && l+1 < lines; begun {
+					after += lo
+				}
+				if after > 0 {
+					f.pad(at+hi*g.pitch, after*g.pitch)
 				}
 			}
 		}
