@@ -123,6 +123,7 @@ func shapes() []Shape {
 		{N: 1, H: 4, W: 4, C: 3, K: 3, R: 2, S: 2, P: 2, Q: 2, PadH: -1, PadW: -1},                                           // negative padding
 		{N: 1, H: 16, W: 40, C: 300, K: 33, R: 1, S: 1, P: 16, Q: 40},                                                        // several blocks
 		{N: 3, H: 30, W: 30, C: 16, K: 16, R: 3, S: 3, P: 30, Q: 30, PadH: 1, PadW: 1},                                       // CIFAR
+		{N: 1, H: 6, W: 8, C: 512, K: 24, P: 6, Q: 8},                                                                        // pixels a power of two apart
 		{N: 1, H: 3, W: 3, C: 600, K: 48, R: 3, S: 3, P: 3, Q: 3, PadH: 1, PadW: 1},                                          // deep
 		{N: 1, H: 2, W: 2, C: 4, K: 4, R: 1, S: 1, P: 5, Q: 5, PadH: 1, PadW: 2},                                             // whole rows of padding
 		{N: 2, H: 11, W: 10, C: 19, K: 19, R: 3, S: 3, P: 11, Q: 10, PadH: 1, PadW: 1, Groups: 19},                           // depthwise
