@@ -301,7 +301,7 @@ func TestCurve(t *testing.T) {
 			t.Errorf("keeping %d costs %g points, want %g", keep, got, want)
 		}
 	}
-	for size, want := range map[int][]int{64: {56, 48, 40, 32, 24, 16}, 16: {12, 8, 4}, 2: nil} {
+	for size, want := range map[int][]int{64: {56, 48, 40, 32, 24, 16}, 32: {24, 16, 8}, 16: {8}, 12: {8, 4}, 2: nil} {
 		got := levels(size)
 		if !slices.Equal(got, want) {
 			t.Errorf("levels of %d channels: %v, want %v", size, got, want)

@@ -22,7 +22,7 @@ import (
 // them multiples of 8 where the group is large enough.
 func levels(size int) []int {
 	unit := 8
-	if size <= 32 {
+	if size < 16 {
 		unit = 4
 	}
 	if size <= 8 {
