@@ -17,7 +17,7 @@ import (
 // import those on lower floors, and packages of its own family.
 var floors = map[string]int{
 	"tensor": 0, "internal/cpu": 0, "internal/parallel": 0, "internal/kernel": 0, "internal/atomicfile": 0, "internal/jpeg": 0, "internal/testdata": 0,
-	"graph":   1,
+	"graph": 1, "hardware/sparsity": 1,
 	"rewrite": 2, "eval": 2, "onnx": 2, "autodiff": 2, "ort": 2,
 	"engine": 3, "data": 3, "zoo": 3, "method": 3, "hardware": 3,
 	"train": 4, "measure": 4,
