@@ -90,11 +90,13 @@ func plan(s Shape, p Params) *Conv {
 		if p.Bias != nil {
 			c.bias[k] = p.Bias[k]
 		}
-		zero := int16(pick(p.WeightZero, k, 0))
-		for i, w := range p.Weights[k*per : (k+1)*per] {
-			c.w[k*per+i] = int16(w) - zero
-			c.bias[k] -= int32(p.SrcZero) * int32(int16(w)-zero)
+		zero, sum := int16(pick(p.WeightZero, k, 0)), int32(0)
+		row := c.w[k*per : (k+1)*per]
+		for i, w := range p.Weights[k*per:][:len(row)] {
+			row[i] = int16(w) - zero
+			sum += int32(row[i])
 		}
+		c.bias[k] -= int32(p.SrcZero) * sum
 		c.scale[k] = pick(p.Scale, k, 1)
 	}
 	return c
@@ -218,10 +220,11 @@ func (c *Conv) addBlock(o *output, first, count, k0, k1 int) {
 func (c *Conv) finite() bool {
 	per := len(c.w) / c.shape.K
 	for k, m := range c.scale {
-		bound := math.Abs(float64(c.bias[k]))
+		sum := 0
 		for _, w := range c.w[k*per : (k+1)*per] {
-			bound += 255 * math.Abs(float64(w))
+			sum += max(int(w), -int(w))
 		}
+		bound := math.Abs(float64(c.bias[k])) + 255*float64(sum)
 		if v := bound * math.Abs(float64(m)); !(v < 1<<30) || bound >= 1<<31 {
 			return false
 		}

@@ -51,23 +51,32 @@ func (v *vector) pack(k0 int) {
 	v.octets = append(v.octets, o)
 	v.weights = v.weights[:o.w+headSize]
 	var counts [groupSteps]int32
-	for part := range 2 {
-		for i := 0; i < c; i += 4 {
-			var w [stepWeights]int16
-			for k := range 8 {
-				copy(w[4*k:4*k+4], v.c.w[(k0+k)*c+i:])
-			}
-			if _, fits := loadOf(&w, 0); fits != (part == 0) || w == [stepWeights]int16{} {
-				continue
-			}
-			counts[part]++
-			v.steps = append(v.steps, uint16(i/4))
-			for _, x := range w {
-				v.weights = append(v.weights, byte(x))
-			}
+	var apart []byte
+	var apartSteps []uint16
+	for i := 0; i < c; i += 4 {
+		var w [stepWeights]int16
+		for k := range 8 {
+			copy(w[4*k:4*k+4], v.c.w[(k0+k)*c+i:])
+		}
+		switch _, fits := loadOf(&w, 0); {
+		case w == [stepWeights]int16{}:
+		case fits:
+			counts[0]++
+			v.steps, v.weights = append(v.steps, uint16(i/4)), appendBytes(v.weights, &w)
+		default:
+			counts[1]++
+			apartSteps, apart = append(apartSteps, uint16(i/4)), appendBytes(apart, &w)
 		}
 	}
+	v.steps, v.weights = append(v.steps, apartSteps...), append(v.weights, apart...)
 	putHeader(v.weights[o.w:], counts, k0, v.c.bias[k0:k0+8], v.c.scale[k0:k0+8])
+}
+
+func appendBytes(to []byte, w *[stepWeights]int16) []byte {
+	for _, x := range w {
+		to = append(to, byte(x))
+	}
+	return to
 }
 
 func (v *vector) name() string            { return "avx2 vector" }
