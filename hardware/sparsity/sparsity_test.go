@@ -324,3 +324,12 @@ func TestSparsePE(t *testing.T) {
 	both := Scheme{Weights: Treatment{Skip: true}, Inputs: Treatment{Skip: true}}
 	near(t, "cycles", both.Shares(dw, da).Cycles*in*out*pixels, float64(cycles), 0.01)
 }
+
+func TestNormalMax(t *testing.T) {
+	for b, want := range map[int]float64{2: 1 / math.Sqrt(math.Pi), 3: 1.5 / math.Sqrt(math.Pi), 10: 1.538752, 100: 2.507594} {
+		near(t, "maximum", NormalMax(b), want, 1e-5)
+	}
+	if NormalMax(1) != 0 {
+		t.Error("one number has the mean 0")
+	}
+}
