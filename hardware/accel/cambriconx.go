@@ -1,0 +1,206 @@
+package accel
+
+import (
+	"math"
+
+	"github.com/drawknife/drawknife/hardware"
+	"github.com/drawknife/drawknife/hardware/sparsity"
+)
+
+// Cambricon-X, Zhang et al., MICRO 2016: skips zero weights; every PE has
+// output neurons of its own and an index of their non-zero weights.
+const (
+	cambriconPEs   = 16     // PEs
+	cambriconTaps  = 16     // multipliers of a PE, with their adder tree
+	cambriconClock = 1000.0 // MHz
+
+	cambriconXPower = 954.0  // pJ a cycle: 954 mW at 1 GHz
+	cambriconXIndex = 0.3483 // share of the index units in it
+
+	dianNaoPower = 485.0 / 0.98 // pJ a cycle: 485 mW at 0.98 GHz
+	dianNaoClock = 980.0        // MHz
+)
+
+// cambriconXFormat is a weight with the step to it from the one before; the
+// step's 4 bits are assumed.
+var cambriconXFormat = sparsity.Format{Coding: sparsity.RunLength, Data: 16, Meta: 4}
+
+func init() {
+	peak := hardware.Machine{Name: "cambricon-x", ClockMHz: cambriconClock, PeakMACs: cambriconPEs * cambriconTaps, AreaMM2: 6.38}
+	hardware.Register(hardware.Accelerator{
+		Name: "cambricon-x", Title: "Cambricon-X", Kind: hardware.Sparse,
+		Paper: "Zhang et al., Cambricon-X: An Accelerator for Sparse Neural Networks, MICRO", Year: 2016,
+		Summary: "Skips zero weights of any pattern: step indexes pick each PE's inputs, and the PEs run asynchronously.",
+		Params: []hardware.Param{
+			{Name: "technology", Value: "65 nm, 1 GHz, 6.38 mm², 954 mW", Evidence: hardware.Read},
+			{Name: "array", Value: "16 PEs of 16 multipliers of 16 bits and an adder tree", Evidence: hardware.Read},
+			{Name: "buffers", Value: "2 KB of weights a PE; 8 KB of neurons in and out", Evidence: hardware.Vague},
+			{Name: "index units", Value: "34.83 % of the energy, 31.07 % of the area", Evidence: hardware.Secondary},
+		},
+		Formulas: `
+A PE takes 16 non-zero weights of one output channel a cycle, and the index unit
+hands it the inputs they need. Output channels are dealt out to 16 PEs in turn,
+which do not wait for each other:
+
+  cycles = N·P·Q · E[ max over PEs of Σ its channels ⌈non-zero weights/16⌉ ]
+
+A channel's non-zeros are hypergeometric, or counted where the weights are
+known. Zero inputs are not skipped. DRAM's bandwidth is not limited: it is not
+published.
+
+The baseline is DianNao, 16 outputs × 16 inputs a cycle at 0.98 GHz, 485 mW:
+P·Q·R·S·⌈C/16⌉·⌈K/16⌉ cycles.
+
+Energy is time at full power, 954 mW, of which the index units take 34.83 %; the
+rest is listed as arithmetic, buffers and control included. DRAM at 20 pJ a bit
+comes on top: non-zero weights of 16 bits with steps of 4 (assumed), inputs and
+outputs once.`,
+		Figures: cambriconXFigures(),
+		Run: func(w *hardware.Workload, _ hardware.RunOptions) (*hardware.Report, error) {
+			return hardware.RunLayers(peak, w, cambriconXCost)
+		},
+	})
+}
+
+func cambriconXFigures() []hardware.Figure {
+	const mix = "the paper's benchmarks and densities are not at hand; ours is whole pruned AlexNet and VGG-16, where convolutions of " +
+		"density 0.2 to 0.5 take most of the time"
+	return []hardware.Figure{
+		{Name: "peak", Published: 544, Unit: "GOP/s", Evidence: hardware.Read, Ours: func() (float64, error) {
+			return cambriconPEs * (cambriconTaps + cambriconTaps + 2) * cambriconClock / 1e3, nil
+		}},
+		{Name: "energy of the index units", Published: 34.83, Unit: "%", Evidence: hardware.Secondary, Fitted: true, Note: "the model's constant",
+			Ours: func() (float64, error) {
+				c, err := cambriconXCost(hardware.Conv("c", 1, 1, 64, 64, 14, 3, 1, 1))
+				return 100 * c.NetworkEnergy / (c.NetworkEnergy + c.MACEnergy), err
+			}},
+		{Name: "speed-up over DianNao", Published: 7.23, Unit: "×", Evidence: hardware.Read, Relation: hardware.Shown, Note: mix,
+			Ours: once(func() float64 { return cambriconGain(dianNaoSeconds, cambriconXSeconds) })},
+		{Name: "speed-up over DianNao, layers counted alike", Published: 7.23, Unit: "×", Evidence: hardware.Read, Relation: hardware.Shown,
+			Note: "the mean over the 24 layers of the two networks; whether the paper weighs so is not known", Ours: once(cambriconLayerGain)},
+		{Name: "energy gain over DianNao", Published: 6.43, Unit: "×", Evidence: hardware.Read, Relation: hardware.Shown,
+			Note: mix + "; whether the paper counts DRAM is not known either", Ours: once(func() float64 { return cambriconGain(dianNaoEnergy, cambriconXEnergy) })},
+	}
+}
+
+// cambriconGain is the mean of pruned AlexNet's and VGG-16's ratios.
+func cambriconGain(base, machine func(*hardware.Layer) float64) float64 {
+	a, v := prunedAlexNet(), prunedVGG16()
+	return (network(a, base)/network(a, machine) + network(v, base)/network(v, machine)) / 2
+}
+
+// cambriconLayerGain is the mean speed-up over DianNao of the layers of pruned
+// AlexNet and VGG-16.
+func cambriconLayerGain() float64 {
+	sum, n := 0.0, 0.0
+	for _, w := range []*hardware.Workload{prunedAlexNet(), prunedVGG16()} {
+		for _, l := range w.Layers {
+			sum += dianNaoSeconds(l) / cambriconXSeconds(l)
+			n++
+		}
+	}
+	return sum / n
+}
+
+func dianNaoCycles(l *hardware.Layer) float64 {
+	s := &l.Size
+	return float64(s[hardware.N]*s[hardware.G]*s[hardware.P]*s[hardware.Q]*s[hardware.R]*s[hardware.S]) *
+		hardware.Ceil(s[hardware.C], 16) * hardware.Ceil(s[hardware.K], 16)
+}
+
+func dianNaoSeconds(l *hardware.Layer) float64 { return dianNaoCycles(l) / dianNaoClock / 1e6 }
+
+func dianNaoEnergy(l *hardware.Layer) float64 {
+	words := l.Words(hardware.Weights) + l.Words(hardware.Inputs) + l.Words(hardware.Outputs)
+	return dianNaoCycles(l)*dianNaoPower + hardware.DRAMEnergy(16*float64(words))
+}
+
+func cambriconXSeconds(l *hardware.Layer) float64 {
+	return cambriconXCycles(l) / cambriconClock / 1e6
+}
+
+func cambriconXEnergy(l *hardware.Layer) float64 {
+	c, _ := cambriconXCost(l)
+	c.AddEnergy()
+	return c.Energy
+}
+
+// cambriconXCycles is the time of the slowest PE.
+func cambriconXCycles(l *hardware.Layer) float64 {
+	s := &l.Size
+	positions := float64(s[hardware.N] * s[hardware.P] * s[hardware.Q])
+	if counts := channelCounts(l); counts != nil {
+		var work [cambriconPEs]int
+		for k, n := range counts {
+			work[k%cambriconPEs] += ceil(n, cambriconTaps)
+		}
+		slowest := 0
+		for _, n := range work {
+			slowest = max(slowest, n)
+		}
+		return positions * float64(max(slowest, 1))
+	}
+	channels := s[hardware.G] * s[hardware.K]
+	weights := sparsity.UniformOf(int(l.Words(hardware.Weights)), l.Density.W)
+	one := weights.Tile(s[hardware.C] * s[hardware.R] * s[hardware.S]).Ceil(cambriconTaps)
+	more := channels % cambriconPEs
+	slowest := sparsity.Slowest(
+		sparsity.Workers{Work: one, Steps: channels/cambriconPEs + 1, Count: more},
+		sparsity.Workers{Work: one, Steps: channels / cambriconPEs, Count: cambriconPEs - more})
+	return positions * math.Max(slowest, 1)
+}
+
+// channelCounts gives the non-zero weights of every output channel where the
+// layer's weights are known, else nil. A square matrix of a fully connected
+// layer is taken to have a row for each output.
+func channelCounts(l *hardware.Layer) []int {
+	if l.Weight == nil || int64(l.Weight.Len()) != l.Words(hardware.Weights) {
+		return nil
+	}
+	mask, err := sparsity.MaskOf(l.Weight)
+	if err != nil {
+		return nil
+	}
+	channels := l.Size[hardware.G] * l.Size[hardware.K]
+	switch shape := l.Weight.Shape; {
+	case len(shape) == 0 || l.Transposed:
+		return nil
+	case shape[0] == channels:
+		return mask.Counts(len(mask) / channels)
+	case len(shape) == 2 && shape[1] == channels:
+		counts := make([]int, channels)
+		for i, x := range mask {
+			if x {
+				counts[i%channels]++
+			}
+		}
+		return counts
+	}
+	return nil
+}
+
+func cambriconXCost(l *hardware.Layer) (hardware.Cost, error) {
+	cycles := cambriconXCycles(l)
+	weights := cambriconXFormat.Bits(int(l.Words(hardware.Weights)), l.Density.W)
+	c := hardware.Cost{Cycles: cycles, Effectual: float64(l.MACs()) * l.Density.W,
+		MACEnergy:     cycles * cambriconXPower * (1 - cambriconXIndex),
+		NetworkEnergy: cycles * cambriconXPower * cambriconXIndex,
+	}
+	addDRAM(&c, l, weights)
+	return c, nil
+}
+
+// addDRAM adds the traffic that no machine avoids: the weights, compressed to
+// so many bits, and inputs and outputs of 16 bits once.
+func addDRAM(c *hardware.Cost, l *hardware.Layer, weightBits float64) {
+	dram := hardware.LevelCost{Name: "DRAM"}
+	bits := [hardware.NumOperands]float64{weightBits, 16 * float64(l.Words(hardware.Inputs)), 16 * float64(l.Words(hardware.Outputs))}
+	for o, b := range bits {
+		dram.Energy[o] = hardware.DRAMEnergy(b)
+		c.DRAMBytes += b / 8
+	}
+	dram.Traffic[hardware.Weights].Reads = float64(l.Words(hardware.Weights)) * l.Density.W
+	dram.Traffic[hardware.Inputs].Reads = float64(l.Words(hardware.Inputs))
+	dram.Traffic[hardware.Outputs].Writes = float64(l.Words(hardware.Outputs))
+	c.Levels = append(c.Levels, dram)
+}
