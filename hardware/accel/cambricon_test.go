@@ -95,3 +95,27 @@ func TestCambriconS(t *testing.T) {
 		t.Errorf("AlexNet's index takes %v bits", bits)
 	}
 }
+
+// TestCambriconSWeights: blocks are counted in real weights, and weights that
+// were pruned one by one leave none empty.
+func TestCambriconSWeights(t *testing.T) {
+	l := hardware.Conv("c", 1, 2, 64, 64, 10, 1, 1, 0)
+	l.Density.In = 0.5
+	values := make([]float32, 64*32)
+	for k := range 64 {
+		for c := range 32 {
+			if (c+k/16)%4 == 0 { // a quarter of the blocks, others in each group of outputs
+				values[k*32+c] = 1
+			}
+		}
+	}
+	l.Weight = tensor.Of(values, 64, 32, 1, 1)
+	counted := cambriconSCycles(l)
+	if want := 100 * 4 * windowSteps(8, 0.5); math.Abs(counted-want) > 1e-9*want {
+		t.Errorf("%v cycles, want %v", counted, want)
+	}
+	l.Weight = randomWeights(rand.New(rand.NewPCG(9, 4)), 0.25, 64, 32, 1, 1)
+	if got := cambriconSCycles(l); got <= counted {
+		t.Errorf("scattered weights take %v cycles, blocks %v", got, counted)
+	}
+}

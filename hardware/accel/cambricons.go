@@ -35,8 +35,9 @@ are zero; of those left, 16 go to all PEs each cycle:
 
   cycles = N·G·P·Q · ⌈K/16⌉ · E⌈ (inputs of the window left)/16 ⌉
 
-where each of the C·R·S inputs is left with probability d_block·d_in. The
-density of weights is taken as that of blocks. DRAM's bandwidth is not limited:
+where each of the C·R·S inputs is left with probability d_block·d_in. Blocks are
+counted where the weights are known; else their density is taken as that of
+blocks. DRAM's bandwidth is not limited:
 it is not published.
 
 Energy is time at full power, 798.55 mW at 1 GHz, listed as arithmetic. DRAM at
@@ -109,9 +110,50 @@ func cambriconSBits(l *hardware.Layer) int {
 
 func cambriconSCycles(l *hardware.Layer) float64 {
 	s := &l.Size
-	window := sparsity.Binomial(l.Density.W * l.Density.In).Tile(s[hardware.C] * s[hardware.R] * s[hardware.S])
-	return float64(s[hardware.N]*s[hardware.G]*s[hardware.P]*s[hardware.Q]) * hardware.Ceil(s[hardware.K], cambriconSGroup) *
-		max(window.Ceil(cambriconTaps).Mean(), 1)
+	positions := float64(s[hardware.N] * s[hardware.P] * s[hardware.Q])
+	if kept := keptBlocks(l); kept != nil {
+		sum := 0.0
+		for _, n := range kept {
+			sum += windowSteps(n, l.Density.In)
+		}
+		return positions * sum
+	}
+	return positions * float64(s[hardware.G]) * hardware.Ceil(s[hardware.K], cambriconSGroup) *
+		windowSteps(filterSize(l), l.Density.W*l.Density.In)
+}
+
+// windowSteps is the expected time for n inputs of which each is left with this
+// probability.
+func windowSteps(n int, left float64) float64 {
+	return max(sparsity.Binomial(left).Tile(n).Ceil(cambriconTaps).Mean(), 1)
+}
+
+// keptBlocks counts, for every group of 16 outputs, the inputs of a window for
+// which any of the group's weights is not zero; nil where the weights are not
+// known. Weights that were not pruned in blocks leave few of them empty.
+func keptBlocks(l *hardware.Layer) []int {
+	mask := filterMask(l)
+	if mask == nil {
+		return nil
+	}
+	var kept []int
+	size, channels := filterSize(l), l.Size[hardware.K]
+	for g := range l.Size[hardware.G] {
+		for k := 0; k < channels; k += cambriconSGroup {
+			rows := mask[(g*channels+k)*size : (g*channels+min(k+cambriconSGroup, channels))*size]
+			n := 0
+			for i := range size {
+				for j := i; j < len(rows); j += size {
+					if rows[j] {
+						n++
+						break
+					}
+				}
+			}
+			kept = append(kept, n)
+		}
+	}
+	return kept
 }
 
 func cambriconSSeconds(l *hardware.Layer) float64 {

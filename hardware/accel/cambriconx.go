@@ -151,32 +151,13 @@ func cambriconXCycles(l *hardware.Layer) float64 {
 }
 
 // channelCounts gives the non-zero weights of every output channel where the
-// layer's weights are known, else nil. A square matrix of a fully connected
-// layer is taken to have a row for each output.
+// layer's weights are known, else nil.
 func channelCounts(l *hardware.Layer) []int {
-	if l.Weight == nil || int64(l.Weight.Len()) != l.Words(hardware.Weights) {
+	mask := filterMask(l)
+	if mask == nil {
 		return nil
 	}
-	mask, err := sparsity.MaskOf(l.Weight)
-	if err != nil {
-		return nil
-	}
-	channels := l.Size[hardware.G] * l.Size[hardware.K]
-	switch shape := l.Weight.Shape; {
-	case len(shape) == 0 || l.Transposed:
-		return nil
-	case shape[0] == channels:
-		return mask.Counts(len(mask) / channels)
-	case len(shape) == 2 && shape[1] == channels:
-		counts := make([]int, channels)
-		for i, x := range mask {
-			if x {
-				counts[i%channels]++
-			}
-		}
-		return counts
-	}
-	return nil
+	return mask.Counts(filterSize(l))
 }
 
 func cambriconXCost(l *hardware.Layer) (hardware.Cost, error) {

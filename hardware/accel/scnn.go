@@ -66,6 +66,9 @@ func (d scnnDesign) cycles(l *hardware.Layer) float64 {
 		return d.vectorCycles(l)
 	}
 	t := d.tile(l)
+	if mask := filterMask(l); mask != nil && !d.denseW {
+		return float64(l.Size[hardware.N]) * d.counted(l, t, mask) * (1 + scnnConflict)
+	}
 	last := l.Size[hardware.K] - (t.groups-1)*t.k
 	perImage := float64(t.groups-1)*d.group(l, t, t.k) + d.group(l, t, last)
 	return float64(l.Size[hardware.G]*l.Size[hardware.N]) * perImage * (1 + scnnConflict)
@@ -96,6 +99,50 @@ func (d scnnDesign) group(l *hardware.Layer, t scnnTile, k int) float64 {
 	return c*mean + math.Sqrt(c*variance)*sparsity.NormalMax(t.pes)
 }
 
+// counted is the time of all groups of channels where the weights are known.
+func (d scnnDesign) counted(l *hardware.Layer, t scnnTile, mask sparsity.Mask) (sum float64) {
+	inputs := sparsity.UniformOf(int(l.Words(hardware.Inputs)), dense(d.denseIn, l.Density.In))
+	phases := l.Stride[0] * l.Stride[1]
+	mean, variance := make([]float64, phases), make([]float64, phases)
+	for p := range phases {
+		a := inputs.Tile(every(t.h-p/l.Stride[1], l.Stride[0]) * every(t.w-p%l.Stride[1], l.Stride[1])).Ceil(d.i)
+		mean[p], variance[p] = a.Mean(), a.Variance()
+	}
+	channels, slowest := l.Size[hardware.K], sparsity.NormalMax(t.pes)
+	for g := range l.Size[hardware.G] {
+		for k := 0; k < channels; k += t.k {
+			m, v := 0.0, 0.0
+			for c := range l.Size[hardware.C] {
+				for p, n := range tapCounts(l, mask, g*channels+k, g*channels+min(k+t.k, channels), c) {
+					w := float64(ceil(n, d.f))
+					m += mean[p] * w
+					v += variance[p] * w * w
+				}
+			}
+			sum += m + math.Sqrt(v)*slowest
+		}
+	}
+	return sum
+}
+
+// tapCounts counts the non-zero weights from an input channel to the output
+// channels [from, to), by the phase of the stride.
+func tapCounts(l *hardware.Layer, mask sparsity.Mask, from, to, c int) []int {
+	counts := make([]int, l.Stride[0]*l.Stride[1])
+	rows, cols := l.Size[hardware.R], l.Size[hardware.S]
+	for k := from; k < to; k++ {
+		at := k*filterSize(l) + c*rows*cols
+		for r := range rows {
+			for s := range cols {
+				if mask[at+r*cols+s] {
+					counts[r*l.Dilation[0]%l.Stride[0]*l.Stride[1]+s*l.Dilation[1]%l.Stride[1]]++
+				}
+			}
+		}
+	}
+	return counts
+}
+
 // phaseTaps counts the filter's rows (axis 0) or columns that meet inputs of
 // this residue of the stride.
 func phaseTaps(l *hardware.Layer, axis, residue int) (n int) {
@@ -117,7 +164,7 @@ func isVector(l *hardware.Layer) bool { return l.Size[hardware.P]*l.Size[hardwar
 // vectorCycles is a fully connected layer: the inputs are dealt out to the PEs
 // and each meets its column of weights, F at a time.
 func (d scnnDesign) vectorCycles(l *hardware.Layer) float64 {
-	n := l.Size[hardware.C] * l.Size[hardware.R] * l.Size[hardware.S]
+	n := filterSize(l)
 	weights := sparsity.UniformOf(int(l.Words(hardware.Weights)), dense(d.denseW, l.Density.W))
 	column := weights.Tile(l.Size[hardware.K]).Ceil(d.f).Mean()
 	share := sparsity.Binomial(dense(d.denseIn, l.Density.In)).Tile(ceil(n, d.grid*d.grid))

@@ -42,7 +42,8 @@ of F = 4 meet the non-zero inputs in vectors of I = 4:
 
   cycles = Σ groups, max over PEs, Σ channels ⌈inputs/4⌉·⌈weights/4⌉ · 1.05
 
-The numbers of non-zeros are hypergeometric; the maximum over b PEs is taken as
+The numbers of non-zeros are hypergeometric (weights of convolutions are counted
+where they are known); the maximum over b PEs is taken as
 μ + σ·E[max of b standard normals], the PEs having different inputs and the same
 weights. 5 % are lost to bank conflicts (given as 5 to 10 %). A stride splits
 inputs and weights into stride² phases that do not mix. A layer with one output

@@ -83,3 +83,20 @@ func TestInceptions(t *testing.T) {
 		t.Errorf("%d layers with %d MACs", len(w.Layers), w.MACs())
 	}
 }
+
+// TestSCNNWeights compares expected cycles with those of real weights.
+func TestSCNNWeights(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 6))
+	for _, l := range []*hardware.Layer{
+		hardware.Conv("3×3", 1, 1, 100, 64, 28, 3, 1, 1),
+		hardware.Conv("grouped and strided", 2, 2, 96, 64, 28, 5, 2, 2),
+	} {
+		l.Density = hardware.Density{W: 0.3, In: 0.4, Out: 1}
+		expected := scnn.cycles(l)
+		real := *l
+		real.Weight = randomWeights(r, 0.3, l.Size[hardware.G]*l.Size[hardware.K], l.Size[hardware.C], l.Size[hardware.R], l.Size[hardware.S])
+		if counted := scnn.cycles(&real); math.Abs(counted-expected) > 0.01*expected {
+			t.Errorf("%s: %v cycles, counted %v", l.Name, expected, counted)
+		}
+	}
+}
