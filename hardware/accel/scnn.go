@@ -81,15 +81,12 @@ func (d scnnDesign) group(l *hardware.Layer, t scnnTile, k int) float64 {
 	weights := sparsity.UniformOf(int(l.Words(hardware.Weights)), dense(d.denseW, l.Density.W))
 	inputs := sparsity.UniformOf(int(l.Words(hardware.Inputs)), dense(d.denseIn, l.Density.In))
 	mean, variance := 0.0, 0.0
-	for y := range l.Stride[0] {
-		for x := range l.Stride[1] {
-			taps := phaseTaps(l, 0, y) * phaseTaps(l, 1, x)
-			pixels := every(t.h-y, l.Stride[0]) * every(t.w-x, l.Stride[1])
-			if taps == 0 || pixels == 0 {
-				continue
-			}
-			a := inputs.Tile(pixels).Ceil(d.i)
-			w := weights.Tile(k * taps).Ceil(d.f)
+	rows, _ := scnnPhases(l, 0)
+	cols, _ := scnnPhases(l, 1)
+	for _, y := range rows {
+		for _, x := range cols {
+			a := inputs.Tile(every(t.h-y.residue, l.Stride[0]) * every(t.w-x.residue, l.Stride[1])).Ceil(d.i)
+			w := weights.Tile(k * y.taps * x.taps).Ceil(d.f)
 			ma, mw := a.Mean(), w.Mean()
 			mean += ma * mw
 			variance += a.Variance() * (mw*mw + w.Variance())
@@ -102,18 +99,29 @@ func (d scnnDesign) group(l *hardware.Layer, t scnnTile, k int) float64 {
 // counted is the time of all groups of channels where the weights are known.
 func (d scnnDesign) counted(l *hardware.Layer, t scnnTile, mask sparsity.Mask) (sum float64) {
 	inputs := sparsity.UniformOf(int(l.Words(hardware.Inputs)), dense(d.denseIn, l.Density.In))
-	phases := l.Stride[0] * l.Stride[1]
-	mean, variance := make([]float64, phases), make([]float64, phases)
-	for p := range phases {
-		a := inputs.Tile(every(t.h-p/l.Stride[1], l.Stride[0]) * every(t.w-p%l.Stride[1], l.Stride[1])).Ceil(d.i)
-		mean[p], variance[p] = a.Mean(), a.Variance()
+	rows, rowOf := scnnPhases(l, 0)
+	cols, colOf := scnnPhases(l, 1)
+	var mean, variance []float64
+	for _, y := range rows {
+		for _, x := range cols {
+			a := inputs.Tile(every(t.h-y.residue, l.Stride[0]) * every(t.w-x.residue, l.Stride[1])).Ceil(d.i)
+			mean, variance = append(mean, a.Mean()), append(variance, a.Variance())
+		}
 	}
+	phaseOf := make([]int, 0, len(rowOf)*len(colOf)) // of each tap
+	for _, y := range rowOf {
+		for _, x := range colOf {
+			phaseOf = append(phaseOf, y*len(cols)+x)
+		}
+	}
+	counts := make([]int, len(mean))
 	channels, slowest := l.Size[hardware.K], sparsity.NormalMax(t.pes)
 	for g := range l.Size[hardware.G] {
 		for k := 0; k < channels; k += t.k {
 			m, v := 0.0, 0.0
 			for c := range l.Size[hardware.C] {
-				for p, n := range tapCounts(l, mask, g*channels+k, g*channels+min(k+t.k, channels), c) {
+				countTaps(counts, mask, phaseOf, filterSize(l), g*channels+k, g*channels+min(k+t.k, channels), c)
+				for p, n := range counts {
 					w := float64(ceil(n, d.f))
 					m += mean[p] * w
 					v += variance[p] * w * w
@@ -125,33 +133,39 @@ func (d scnnDesign) counted(l *hardware.Layer, t scnnTile, mask sparsity.Mask) (
 	return sum
 }
 
-// tapCounts counts the non-zero weights from an input channel to the output
-// channels [from, to), by the phase of the stride.
-func tapCounts(l *hardware.Layer, mask sparsity.Mask, from, to, c int) []int {
-	counts := make([]int, l.Stride[0]*l.Stride[1])
-	rows, cols := l.Size[hardware.R], l.Size[hardware.S]
+// countTaps counts the non-zero weights from input channel c to the output
+// channels [from, to), by the phase of each tap.
+func countTaps(counts []int, mask sparsity.Mask, phaseOf []int, size, from, to, c int) {
+	clear(counts)
 	for k := from; k < to; k++ {
-		at := k*filterSize(l) + c*rows*cols
-		for r := range rows {
-			for s := range cols {
-				if mask[at+r*cols+s] {
-					counts[r*l.Dilation[0]%l.Stride[0]*l.Stride[1]+s*l.Dilation[1]%l.Stride[1]]++
-				}
+		for i, x := range mask[k*size+c*len(phaseOf):][:len(phaseOf)] {
+			if x {
+				counts[phaseOf[i]]++
 			}
 		}
 	}
-	return counts
 }
 
-// phaseTaps counts the filter's rows (axis 0) or columns that meet inputs of
-// this residue of the stride.
-func phaseTaps(l *hardware.Layer, axis, residue int) (n int) {
+// scnnPhase is a residue of the stride with the filter's rows, or columns, that
+// meet inputs of it.
+type scnnPhase struct{ residue, taps int }
+
+// scnnPhases lists the phases of an axis (0 for rows, 1 for columns) and, for
+// every row or column of the filter, the number of its phase.
+func scnnPhases(l *hardware.Layer, axis int) (list []scnnPhase, of []int) {
+	number := map[int]int{}
 	for r := range l.Size[int(hardware.R)+axis] {
-		if r*l.Dilation[axis]%l.Stride[axis] == residue {
-			n++
+		residue := r * l.Dilation[axis] % l.Stride[axis]
+		n, ok := number[residue]
+		if !ok {
+			n = len(list)
+			number[residue] = n
+			list = append(list, scnnPhase{residue: residue})
 		}
+		list[n].taps++
+		of = append(of, n)
 	}
-	return n
+	return list, of
 }
 
 // every counts 0, step, 2·step, … below n.

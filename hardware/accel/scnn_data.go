@@ -46,15 +46,17 @@ func scnnSweepFigures() []hardware.Figure {
 		return func() float64 { return 1 / scnnSweep(d, scnnEnergy, dcnnPlain) }
 	}
 	list := []hardware.Figure{
-		figure("speed against DCNN at density 1/1", 0.79, "×", "", func() float64 { return scnnSweep(1, scnn.cycles, dcnnCycles) }),
+		figure("speed against DCNN at density 1/1", 0.79, "×", "bank conflicts of 5 %, the lower end of what is given, were chosen in view of this", func() float64 { return scnnSweep(1, scnn.cycles, dcnnCycles) }),
 		figure("speed against DCNN at density 0.1/0.1", 24, "×", "", func() float64 { return scnnSweep(0.1, scnn.cycles, dcnnCycles) }),
 		figure("density of equal speed", 0.85, "", "", func() float64 { return scnnCrossover(scnn.cycles, dcnnCycles) }),
 		figure("energy against DCNN at density 1/1", 1.33, "×", "the energy of the crossbar (0.3 pJ at 45 nm) was chosen for this", energy(1)),
 		figure("energy against DCNN at density 0.1/0.1", 0.06, "×", "published as 6 %, without a decimal; DRAM at 4 pJ a bit was chosen for this", energy(0.1)),
 		figure("density of equal energy with DCNN", 0.83, "", "", func() float64 { return scnnCrossover(scnnEnergy, dcnnPlain) }),
-		figure("density of equal energy with DCNN-opt", 0.60, "", "", func() float64 { return scnnCrossover(scnnEnergy, dcnnOpt) }),
+		figure("density of equal energy with DCNN-opt", 0.60, "", "that a zero input gates the weight's read was chosen in view of this; without it ours is 0.78", func() float64 { return scnnCrossover(scnnEnergy, dcnnOpt) }),
 	}
-	list[3].Fitted, list[4].Fitted = true, true
+	for _, i := range []int{0, 3, 4, 6} {
+		list[i].Fitted = true
+	}
 	list[4].Within = 0.01
 	return list
 }
@@ -84,7 +86,8 @@ func scnnDesignFigures() []hardware.Figure {
 			Ours: once(variant(scnnDesign{denseIn: true}))},
 		{Name: "GoogLeNet at 0.4/0.4, gain over skipping zero inputs only", Published: 2.6, Unit: "×", Evidence: hardware.Secondary, Tolerance: 0.15,
 			Ours: once(variant(scnnDesign{denseW: true}))},
-		{Name: "GoogLeNet, 64 PEs of 16 against 4 PEs of 256", Published: 1.11, Unit: "×", Evidence: hardware.Secondary, Tolerance: 0.15, Note: coarse,
+		{Name: "GoogLeNet, 64 PEs of 16 against 4 PEs of 256", Published: 1.11, Unit: "×", Evidence: hardware.Secondary, Tolerance: 0.15, Fitted: true,
+			Note: coarse + ", of which the paper speaks for late 1×1 layers; with groups as large as the accumulators allow, ours is 0.56",
 			Ours: once(func() float64 {
 				w := scnnGoogLeNet()
 				return network(w, scnnCoarse.cycles) / network(w, scnnFine.cycles)

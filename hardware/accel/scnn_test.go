@@ -58,6 +58,9 @@ func TestSCNNDense(t *testing.T) {
 		// Phases of the stride: rows and columns 0 have 2 taps, 1 has 1.
 		{hardware.Conv("strided", 1, 1, 4, 5, 32, 3, 2, 1), 5 * (4 + 2 + 2 + 1)},
 		{hardware.FC("fc", 1, 100, 640), 25 * 10},
+		// Only one row of inputs in a million is used.
+		{&hardware.Layer{Name: "sparse rows", Size: [hardware.NumDims]int{1, 1, 4, 5, 1, 8, 1, 1}, Height: 8, Width: 8, Stride: [2]int{1 << 40, 1},
+			Dilation: [2]int{1, 1}, Density: hardware.Density{W: 1, In: 1, Out: 1}}, 5},
 	} {
 		if got := scnn.cycles(c.layer) / (1 + scnnConflict); math.Abs(got-c.want) > 1e-6*c.want {
 			t.Errorf("%s: %v cycles, want %v", c.layer.Name, got, c.want)
