@@ -195,6 +195,14 @@ func finnFill(l *hardware.Layer) float64 {
 	return min(1, float64(pixels)/float64(l.Height*l.Width))
 }
 
+// finnCheck reports a layer whose foldings would take too long to search.
+func finnCheck(l *hardware.Layer) error {
+	if max(l.Size[hardware.K], finnDepth(l)) > finnLargest {
+		return fmt.Errorf("finn: layer %q: a matrix of %d×%d is too large to search foldings for (2^30)", l.Name, l.Size[hardware.K], finnDepth(l))
+	}
+	return nil
+}
+
 // runFINN builds the fastest pipeline that fits the chip.
 func runFINN(w *hardware.Workload) (*hardware.Report, error) {
 	m := hardware.Machine{Name: "finn", ClockMHz: finnClock}
@@ -207,8 +215,8 @@ func runFINN(w *hardware.Workload) (*hardware.Report, error) {
 	images := 1
 	for _, l := range w.Layers {
 		if l.HasMACs() {
-			if max(l.Size[hardware.K], finnDepth(l)) > finnLargest {
-				return nil, fmt.Errorf("finn: layer %q: a matrix of %d×%d is too large to search foldings for (2^30)", l.Name, l.Size[hardware.K], finnDepth(l))
+			if err := finnCheck(l); err != nil {
+				return nil, err
 			}
 			layers = append(layers, l)
 			images = max(images, l.Size[hardware.N])
