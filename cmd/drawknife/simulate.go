@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/drawknife/drawknife/hardware"
 	_ "github.com/drawknife/drawknife/hardware/accel" // the machines
+	"github.com/drawknife/drawknife/hardware/loopnest"
 	"github.com/drawknife/drawknife/internal/atomicfile"
 )
 
@@ -17,6 +19,7 @@ type simulateCmd struct {
 	Objective string   `help:"What a mapping is chosen for: latency, energy or edp." default:"latency" placeholder:"NAME"`
 	Layer     []string `help:"Only these layers." placeholder:"NAME"`
 	CSV       string   `name:"csv" help:"Also write the layers as CSV." placeholder:"FILE"`
+	Mapping   bool     `help:"Also print the loop nest chosen for each layer, where the machine is an architecture file."`
 	List      bool     `help:"List the machines."`
 	Explain   string   `help:"Explain a machine: paper, parameters, formulas, published figures beside ours." placeholder:"NAME"`
 	Figures   bool     `help:"Print every machine's published figures beside ours, as Markdown."`
@@ -60,7 +63,12 @@ func (c *simulateCmd) Run(a *app) error {
 	if len(reports) > 1 {
 		return a.emit(map[string]any{"reports": reports}, func(out io.Writer) error { return compareReports(out, reports) })
 	}
-	return a.emit(reports[0], func(out io.Writer) error { return printReport(out, reports[0]) })
+	return a.emit(reports[0], func(out io.Writer) error {
+		if err := printReport(out, reports[0]); err != nil || !c.Mapping {
+			return err
+		}
+		return printMappings(out, reports[0])
+	})
 }
 
 func (c *simulateCmd) workload(a *app) (*hardware.Workload, error) {
@@ -87,11 +95,17 @@ func (c *simulateCmd) workload(a *app) (*hardware.Workload, error) {
 }
 
 func (c *simulateCmd) run(a *app, name string, w *hardware.Workload) (*hardware.Report, error) {
-	m := hardware.Find(name)
-	if m == nil {
-		return nil, usagef("--arch %s: no such machine; see drawknife simulate --list", name)
+	if m := hardware.Find(name); m != nil {
+		return m.Run(w, hardware.RunOptions{Objective: hardware.Objective(c.Objective), Seed: a.Seed})
 	}
-	return m.Run(w, hardware.RunOptions{Objective: hardware.Objective(c.Objective), Seed: a.Seed})
+	if !slices.Contains(loopnest.Library(), name) && !strings.ContainsAny(name, "./\\") {
+		return nil, usagef("--arch %s: no such machine; see drawknife simulate --list, or give a .yaml file", name)
+	}
+	arch, err := loopnest.Load(name)
+	if err != nil {
+		return nil, err
+	}
+	return loopnest.Run(arch, w, loopnest.Options{Objective: hardware.Objective(c.Objective), Seed: a.Seed})
 }
 
 func (c *simulateCmd) writeCSV(reports []*hardware.Report) error {
@@ -106,10 +120,21 @@ func (c *simulateCmd) writeCSV(reports []*hardware.Report) error {
 
 func (c *simulateCmd) list(a *app) error {
 	list := hardware.Accelerators()
-	return a.emit(map[string]any{"machines": list}, func(w io.Writer) error {
+	var archs []*loopnest.Arch
+	for _, name := range loopnest.Library() {
+		arch, err := loopnest.Load(name)
+		if err != nil {
+			return err
+		}
+		archs = append(archs, arch)
+	}
+	return a.emit(map[string]any{"machines": list, "architectures": archs}, func(w io.Writer) error {
 		rows := [][]string{{"name ", "kind ", "year", "figures", "what and where "}}
 		for _, m := range list {
 			rows = append(rows, []string{m.Name, string(m.Kind), fmt.Sprint(m.Year), fmt.Sprint(len(m.Figures)), m.Summary + " (" + m.Paper + ")"})
+		}
+		for _, arch := range archs {
+			rows = append(rows, []string{arch.Name, "loop nest", "-", "-", arch.Doc})
 		}
 		return table(w, rows)
 	})
@@ -117,6 +142,12 @@ func (c *simulateCmd) list(a *app) error {
 
 func (c *simulateCmd) explain(a *app) error {
 	m := hardware.Find(c.Explain)
+	if text, ok := loopnest.Source(c.Explain); ok && m == nil {
+		return a.emit(map[string]string{"name": c.Explain, "yaml": string(text)}, func(w io.Writer) error {
+			_, err := w.Write(text)
+			return err
+		})
+	}
 	if m == nil {
 		return usagef("--explain %s: no such machine; see drawknife simulate --list", c.Explain)
 	}
@@ -167,6 +198,19 @@ func printReport(w io.Writer, r *hardware.Report) error {
 		kv = append(kv, "note", n)
 	}
 	return pairs(w, kv...)
+}
+
+// printMappings prints the loops of each layer.
+func printMappings(w io.Writer, r *hardware.Report) error {
+	for _, c := range r.Layers {
+		if c.Mapping == "" {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "\n%s (%s)\n%s", c.Layer, c.Shape, c.Mapping); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func compareReports(w io.Writer, list []*hardware.Report) error {
