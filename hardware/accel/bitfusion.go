@@ -67,7 +67,7 @@ func fusion(wBits, aBits int) (products, passes int) {
 	return products, passes
 }
 
-// The loops over tiles, and the streams between DRAM and the buffers.
+// The loops over tiles.
 const (
 	bfB = iota
 	bfOW
@@ -75,8 +75,11 @@ const (
 	bfIC
 	bfOC
 	bfLoops
+)
 
-	bfLoadW = iota - bfLoops - 1
+// The streams between DRAM and the buffers.
+const (
+	bfLoadW = iota
 	bfLoadI
 	bfLoadO
 	bfStoreO

@@ -74,3 +74,12 @@ func TestBitFusionHuge(t *testing.T) {
 		t.Error("a filter of 4096×4096 fits")
 	}
 }
+
+func BenchmarkBitFusionAlexNet(b *testing.B) {
+	w := bfAlexNet()
+	for b.Loop() {
+		if _, err := bitFusion.run(w); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
