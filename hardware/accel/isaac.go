@@ -1,6 +1,7 @@
 package accel
 
 import (
+	"fmt"
 	"github.com/drawknife/drawknife/hardware"
 )
 
@@ -89,7 +90,7 @@ func runISAAC(w *hardware.Workload) (*hardware.Report, error) {
 	chips := max(1, int(hardware.Ceil(isaac.need(w), isaacChip)))
 	ps, err := isaac.place(w, chips*isaacChip)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("isaac: %w", err)
 	}
 	m := hardware.Machine{Name: "isaac", ClockMHz: isaacClock, PeakMACs: isaac.peakMACs(chips * isaacChip), AreaMM2: float64(chips) * isaacArea()}
 	r := isaac.pipeline(m, w, ps, func(p placed, c *hardware.Cost) {

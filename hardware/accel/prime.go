@@ -1,6 +1,7 @@
 package accel
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/drawknife/drawknife/hardware"
@@ -68,7 +69,7 @@ func runPRIME(w *hardware.Workload) (*hardware.Report, error) {
 	mats := memories * primeBanks * primeMats
 	ps, err := prime.place(w, mats)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("prime: %w", err)
 	}
 	m := hardware.Machine{Name: "prime", ClockMHz: primeClock, PeakMACs: prime.peakMACs(mats)}
 	return prime.pipeline(m, w, ps, func(p placed, c *hardware.Cost) { c.MACEnergy = primeEnergy(p.layer) }), nil
