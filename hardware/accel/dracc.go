@@ -63,10 +63,11 @@ n + ⌈log2(C·R·S)⌉ bits:
 
 with t = 49 ns and e = 2 nJ for each 8 KiB of a row, d the density of the ternary
 weights (1 if not known), the 1 for subtracting the sum of the negative ones. A
-subarray's row here is 8 KiB wide, L = 65536. A layer with fewer outputs than lanes splits its sums
-over idle lanes, which are added in log2 steps. Copies of inputs to the lanes
-are not counted. The comparison, a unit next to the same DRAM, is bound by a channel of
-12.8 GB/s and pays 20 pJ a bit; either it buffers nothing or all that is reused.`,
+subarray's row here is 8 KiB wide, L = 65536. A layer with fewer outputs than lanes
+splits its sums over idle lanes, which are added in log2 steps. Copies of inputs to
+the lanes are not counted. The comparison, a unit next to the same DRAM, is bound by
+a channel of 12.8 GB/s and pays 20 pJ a bit; either it buffers nothing or all that
+is reused.`,
 		Figures: []hardware.Figure{
 			{Name: "power", Published: 2, Unit: "W", Evidence: hardware.Read, Relation: hardware.AtMost, Tolerance: 1e-9,
 				Note: "the cap is respected", Ours: func() (float64, error) { return draccOn(func(r *hardware.Report) float64 { return r.PowerW }) }},

@@ -3,6 +3,7 @@ package accel
 import (
 	"fmt"
 	"github.com/drawknife/drawknife/hardware"
+	"math/rand/v2"
 )
 
 // ISAAC, Shafiee et al., ISCA 2016: tiles of memristor crossbars in a pipeline
@@ -108,6 +109,27 @@ func runISAAC(w *hardware.Workload) (*hardware.Report, error) {
 	return r, nil
 }
 
+// isaacClipped is the relative error that a converter of 8 bits instead of 9
+// makes in the products of random operands.
+func isaacClipped() float64 {
+	r := rand.New(rand.NewPCG(1, 2))
+	weights, inputs := make([][]uint, isaac.rows), make([]uint, isaac.rows)
+	want := make([]float64, 4)
+	for i := range weights {
+		inputs[i] = r.UintN(1 << isaac.inputBits)
+		weights[i] = make([]uint, len(want))
+		for k := range want {
+			weights[i][k] = r.UintN(1 << isaac.weightBits)
+			want[k] += float64(weights[i][k] * inputs[i])
+		}
+	}
+	worst := 0.0
+	for k, got := range isaac.multiply(weights, inputs, 8) {
+		worst = max(worst, 1-float64(got)/want[k])
+	}
+	return worst
+}
+
 func isaacFigures() []hardware.Figure {
 	value := func(f func() float64) func() (float64, error) {
 		return func() (float64, error) { return f(), nil }
@@ -120,6 +142,8 @@ func isaacFigures() []hardware.Figure {
 			Note: "sum of the published parts"},
 		{Name: "time to read a crossbar's columns", Published: 100, Unit: "ns", Evidence: hardware.Recalled,
 			Ours: func() (float64, error) { return float64(isaac.cols) / 1.28, nil }},
+		{Name: "products of random operands lost by converters of 8 bits", Published: 0, Evidence: hardware.Computed, Ours: value(isaacClipped),
+			Note: "simulated bit by bit; the worst case needs 9 bits"},
 		{Name: "computational density over DaDianNao", Published: 7.5, Unit: "×", Evidence: hardware.Recalled, Tolerance: 0.05,
 			Ours: value(func() float64 { return isaacTOPS() / isaacArea() / (dadiannaoTOPS / dadiannaoArea) })},
 		{Name: "throughput over DaDianNao", Published: 14.8, Unit: "×", Evidence: hardware.Recalled, Relation: hardware.Shown, Note: peakOnly,

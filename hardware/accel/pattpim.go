@@ -52,9 +52,10 @@ s = 2·(b−1) columns of 1-bit cells. A unit is h×w = 9×8 cells.
   cycles             N·P·Q · (bits of inputs) · D / 1024
 
 Columns of zeros are not stored. Known weights of a layer, up to 4 million, are
-scaled to 8 bits and counted; their 2 lowest bits may take a stored pattern that differs in one row (the
-approximate transform). For unknown weights of density d, a bit is one with
-p = d/4 (half of the magnitudes' bits, half for each sign), all independent:
+scaled to 8 bits and counted; their 2 lowest bits may take a stored pattern that
+differs in one row (the approximate transform). For unknown weights of density d,
+a bit is one with p = d/4 (half of the magnitudes' bits, half for each sign), all
+independent:
 
   different columns  Σ_j≥1 C(h,j)·(1 − (1 − p^j·(1−p)^(h−j))^(K·s))
 
