@@ -1,0 +1,185 @@
+package accel
+
+import (
+	"fmt"
+
+	"github.com/drawknife/drawknife/hardware"
+	"github.com/drawknife/drawknife/hardware/dataflow"
+)
+
+// The first Eyeriss, Chen, Krishna, Emer and Sze, ISSCC 2016 and JSSC 2017:
+// row stationary.
+const (
+	eyerissClock  = 200.0 // MHz
+	eyerissRows   = 12
+	eyerissCols   = 14
+	eyerissInput  = 12  // words of an element's input spad
+	eyerissWeight = 224 // of its weight spad
+	eyerissPsum   = 24  // of its psum spad
+	eyerissBuffer = 100 << 10
+	eyerissPort   = 8.0 // psum words to and from the buffer a cycle
+	// eyerissSlack is the rule of thumb for everything that does not overlap.
+	eyerissSlack = 1.1
+	// Energies of the table "eyeriss65" in pJ.
+	eyerissMAC, eyerissSpad, eyerissHop, eyerissGLB, eyerissDRAM = 2.0, 1.0, 4.0, 15.0, 460.0
+)
+
+func init() {
+	hardware.Register(hardware.Accelerator{
+		Name: "eyeriss", Title: "Eyeriss v1", Kind: hardware.Dense,
+		Paper: "Chen, Krishna, Emer, Sze, Eyeriss: An Energy-Efficient Reconfigurable Accelerator for Deep CNNs, JSSC 52(1)", Year: 2017,
+		Summary: "Row-stationary array of 12×14 elements with three scratchpads each, a 108 kB buffer, run-length coded DRAM traffic.",
+		Params: []hardware.Param{
+			{Name: "technology", Value: "65 nm LP, 12.25 mm², 200 MHz", Evidence: hardware.Read},
+			{Name: "array", Value: "12×14 elements, 16 bits; spads of 12 inputs, 224 weights, 24 partial sums", Evidence: hardware.Read},
+			{Name: "buffer", Value: "100 kB for inputs and partial sums, 8 kB for weights to come", Evidence: hardware.Read},
+			{Name: "ports", Value: "4 words a cycle to and 4 from the buffer for partial sums", Evidence: hardware.Read},
+		},
+		Formulas: `
+An element (r, e) convolves filter row r with an input row and adds to output
+row e. A pass convolves q·r channels of n images with p·t filters for e output
+rows; F is the number of output columns, U the stride, M all filters:
+
+  passes  = N/n · ⌈M/(p·t)⌉ · ⌈C/(q·r)⌉ · ⌈E/e⌉
+  compute = passes · n·p·q·S·F cycles;   active elements = R·e·r·t
+  psums   = 2·⌈C/(q·r)⌉·N·M·E·F words    inputs = passes·n·q·r·((e−1)·U+R)·width
+  time    = 1.1 · max(MACs / active, (psums + inputs) / 8 words a cycle)
+
+The factor 1.1 stands for what does not overlap; it is fitted to the published
+times. AlexNet runs with the published parameters; other layers with those that
+take least time, of e·R, r, t that fit the array, p·q·S ≤ 224, q·S ≤ 12, p ≤ 24
+and psums and inputs of a pass ≤ 100 kB. Filters above 12×12 do not fit the chip.
+DRAM: weights and outputs once, inputs once for every p·t filters of a group;
+inputs and outputs of density d take d·(64/3)/(1−(1−d)^32) bits, or 16 if fewer.
+Energy (table eyeriss65): 2 pJ a MAC, 4 spad accesses of 1 pJ, 15 pJ a buffer
+word, 4 pJ a hop, 460 pJ a DRAM word; the clock is not modelled.`,
+		Figures: eyerissFigures(),
+		Run: func(w *hardware.Workload, _ hardware.RunOptions) (*hardware.Report, error) {
+			m := hardware.Machine{Name: "eyeriss", ClockMHz: eyerissClock, PeakMACs: eyerissRows * eyerissCols, AreaMM2: 12.25}
+			return hardware.RunLayers(m, w, func(l *hardware.Layer) (hardware.Cost, error) {
+				s, err := eyerissMapping(l)
+				if err != nil {
+					return hardware.Cost{}, err
+				}
+				return eyerissCost(l, s), nil
+			})
+		},
+	})
+}
+
+// eyerissTime is the rule for the time in cycles, and whether the buffer's
+// ports set it.
+func eyerissTime(macs float64, active int, bufferWords float64) (cycles float64, port bool) {
+	compute, transfer := macs/float64(active), bufferWords/eyerissPort
+	return eyerissSlack * max(compute, transfer), transfer > compute
+}
+
+func eyerissCost(l *hardware.Layer, m dataflow.RowStationary) hardware.Cost {
+	r := m.Run(l)
+	macs := float64(l.MACs())
+	cycles, port := eyerissTime(macs, r.Active, r.BufferWords())
+	c := hardware.Cost{Cycles: cycles, ComputeCycles: macs / float64(r.Active), Active: float64(r.Active) / (eyerissRows * eyerissCols),
+		MACEnergy: macs * eyerissMAC, DRAMBytes: eyerissDRAMBits(l, m) / 8}
+	if port {
+		c.Bound = "buffer"
+	}
+	words := c.DRAMBytes / 2
+	spad := hardware.LevelCost{Name: "spad"}
+	buffer := hardware.LevelCost{Name: "buffer", Cycles: r.BufferWords() / eyerissPort}
+	dram := hardware.LevelCost{Name: "DRAM"}
+	dram.Energy[hardware.Inputs] = words * eyerissDRAM
+	dram.Traffic[hardware.Inputs].Reads = words - float64(l.Words(hardware.Outputs))
+	dram.Traffic[hardware.Outputs].Writes = float64(l.Words(hardware.Outputs))
+	if dram.Traffic[hardware.Inputs].Reads < 0 { // coding makes outputs smaller
+		dram.Traffic[hardware.Inputs].Reads, dram.Traffic[hardware.Outputs].Writes = 0, words
+	}
+	spad.Traffic = [hardware.NumOperands]hardware.Traffic{{Reads: macs, Writes: r.Weights}, {Reads: macs, Writes: r.Inputs}, {Reads: macs, Writes: macs}}
+	buffer.Traffic[hardware.Inputs].Reads = r.Inputs
+	buffer.Traffic[hardware.Outputs] = hardware.Traffic{Reads: r.Sums / 2, Writes: r.Sums / 2}
+	for o := range hardware.NumOperands {
+		spad.Energy[o] = (spad.Traffic[o].Reads + spad.Traffic[o].Writes) * eyerissSpad
+		buffer.Energy[o] = (buffer.Traffic[o].Reads + buffer.Traffic[o].Writes) * eyerissGLB
+	}
+	c.NetworkEnergy = (r.BufferWords() + r.Weights) * eyerissHop
+	c.Levels = []hardware.LevelCost{dram, buffer, spad}
+	return c
+}
+
+// eyerissDRAMBits counts coded traffic.
+func eyerissDRAMBits(l *hardware.Layer, m dataflow.RowStationary) float64 {
+	reads := hardware.Ceil(l.Size[hardware.K], m.Filters*m.SetsK)
+	return 16*float64(l.Words(hardware.Weights)) + reads*float64(l.Words(hardware.Inputs))*min(16, rleBits(l.Density.In)) +
+		float64(l.Words(hardware.Outputs))*min(16, rleBits(l.Density.Out))
+}
+
+// rleBits is the bits that Eyeriss' run-length code takes for an element: three
+// pairs of a run of 5 bits and a level of 16 in 64 bits.
+func rleBits(d float64) float64 {
+	none := 1.0
+	for range 32 {
+		none *= 1 - d
+	}
+	if none == 1 {
+		return 64.0 / 3 / 32
+	}
+	return d * (64.0 / 3) / (1 - none)
+}
+
+// eyerissMapping gives a layer's parameters: those published, or the fastest.
+func eyerissMapping(l *hardware.Layer) (dataflow.RowStationary, error) {
+	z := &l.Size
+	if z[hardware.R] > eyerissRows || z[hardware.S] > eyerissInput {
+		return dataflow.RowStationary{}, fmt.Errorf("a filter of %d×%d does not fit the array of %d rows with %d inputs an element",
+			z[hardware.R], z[hardware.S], eyerissRows, eyerissInput)
+	}
+	if m, ok := eyerissPublished(l); ok {
+		return m, nil
+	}
+	best, least := dataflow.RowStationary{}, 0.0
+	consider := func(m dataflow.RowStationary) {
+		r := m.Run(l)
+		if t, _ := eyerissTime(float64(l.MACs()), r.Active, r.BufferWords()); least == 0 || t < least {
+			best, least = m, t
+		}
+	}
+	one := dataflow.RowStationary{Images: 1, Strip: 1, Filters: 1, Channels: 1, SetsC: 1, SetsK: 1, ArrayRows: eyerissRows, ArrayCols: eyerissCols}
+	consider(one) // always possible, however wide the layer
+	eyerissCandidates(l, one, consider)
+	return best, nil
+}
+
+// eyerissCandidates calls f with mappings that fit the chip.
+func eyerissCandidates(l *hardware.Layer, m dataflow.RowStationary, f func(dataflow.RowStationary)) {
+	z := &l.Size
+	high := eyerissRows / z[hardware.R]
+	for strips := hardware.Ceil(z[hardware.P], high*eyerissCols); strips <= float64(z[hardware.P]); strips++ {
+		m.Strip = int(hardware.Ceil(z[hardware.P], int(strips)))
+		sets := high * (eyerissCols / m.Strip)
+		if m.Strip > eyerissCols {
+			sets = high / ((m.Strip + eyerissCols - 1) / eyerissCols)
+		}
+		for m.SetsC = 1; m.SetsC <= min(sets, z[hardware.C]); m.SetsC++ {
+			m.SetsK = min(sets/m.SetsC, z[hardware.K])
+			for m.Channels = 1; m.Channels*z[hardware.S] <= eyerissInput && m.Channels <= z[hardware.C]; m.Channels++ {
+				m.Filters = min(eyerissPsum, eyerissWeight/(m.Channels*z[hardware.S]), z[hardware.K])
+				for m.Filters > 1 && !eyerissFits(l, m) {
+					m.Filters--
+				}
+				if eyerissFits(l, m) {
+					f(m)
+				}
+			}
+		}
+		if m.Strip == 1 {
+			return
+		}
+	}
+}
+
+// eyerissFits reports whether a pass fits the buffer.
+func eyerissFits(l *hardware.Layer, m dataflow.RowStationary) bool {
+	z := &l.Size
+	psums := m.Images * m.Filters * m.SetsK * m.Strip * z[hardware.Q]
+	inputs := m.Images * m.Channels * m.SetsC * ((m.Strip-1)*l.Stride[0] + z[hardware.R]) * l.PaddedWidth()
+	return 2*(psums+inputs) <= eyerissBuffer
+}
