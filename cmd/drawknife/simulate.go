@@ -9,6 +9,7 @@ import (
 	"github.com/drawknife/drawknife/hardware"
 	_ "github.com/drawknife/drawknife/hardware/accel" // the machines
 	"github.com/drawknife/drawknife/hardware/loopnest"
+	"github.com/drawknife/drawknife/hardware/page"
 	"github.com/drawknife/drawknife/internal/atomicfile"
 )
 
@@ -19,6 +20,7 @@ type simulateCmd struct {
 	Objective string   `help:"What a mapping is chosen for: latency, energy or edp." default:"latency" placeholder:"NAME"`
 	Layer     []string `help:"Only these layers." placeholder:"NAME"`
 	CSV       string   `name:"csv" help:"Also write the layers as CSV." placeholder:"FILE"`
+	HTML      string   `name:"html" help:"Also write a page: comparison, rooflines, energy by layer and level, loop nests." placeholder:"FILE"`
 	Mapping   bool     `help:"Also print the loop nest chosen for each layer, where the machine is an architecture file."`
 	List      bool     `help:"List the machines."`
 	Explain   string   `help:"Explain a machine: paper, parameters, formulas, published figures beside ours." placeholder:"NAME"`
@@ -57,7 +59,7 @@ func (c *simulateCmd) Run(a *app) error {
 		}
 		reports = append(reports, r)
 	}
-	if err := c.writeCSV(reports); err != nil {
+	if err := c.writeFiles(reports); err != nil {
 		return err
 	}
 	if len(reports) > 1 {
@@ -108,7 +110,12 @@ func (c *simulateCmd) run(a *app, name string, w *hardware.Workload) (*hardware.
 	return loopnest.Run(arch, w, loopnest.Options{Objective: hardware.Objective(c.Objective), Seed: a.Seed})
 }
 
-func (c *simulateCmd) writeCSV(reports []*hardware.Report) error {
+func (c *simulateCmd) writeFiles(reports []*hardware.Report) error {
+	if c.HTML != "" {
+		if err := atomicfile.Write(c.HTML, func(w io.Writer) error { return page.HTML(w, reports) }); err != nil {
+			return err
+		}
+	}
 	if c.CSV == "" {
 		return nil
 	}
