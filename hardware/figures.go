@@ -3,6 +3,7 @@ package hardware
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 )
 
@@ -34,9 +35,24 @@ func Compare(list []*Accelerator) ([]Comparison, error) {
 	return rows, nil
 }
 
-// WriteMarkdown writes the comparison as one table a machine.
+// preamble explains the tables to a reader.
+const preamble = `# Published figures of accelerators beside ours
+
+Written by ` + "`drawknife simulate --figures`" + `. Ours are computed by the models in
+` + "`hardware`" + `; ` + "`drawknife simulate --explain NAME`" + ` tells a model's formulas.
+*Evidence* says how the published figure is known: read in the paper, rerun with
+public software, computed from other figures, second-hand, or recalled ((M): with
+medium confidence). *Asserted* is what the tests demand; figures marked "no" are
+shown with the reason. *Fitted* figures had a constant of ours chosen for them:
+they show that the model can follow the machine, not that it predicts it.
+`
+
+// WriteMarkdown writes the comparison as a page: totals, then one table a
+// machine.
 func WriteMarkdown(w io.Writer, rows []Comparison) error {
 	var b strings.Builder
+	b.WriteString(preamble)
+	writeTotals(&b, rows)
 	machine := ""
 	for _, r := range rows {
 		if r.Machine != machine {
@@ -49,8 +65,34 @@ func WriteMarkdown(w io.Writer, rows []Comparison) error {
 		}
 		fmt.Fprintf(&b, "| %s | %.5g %s | %.5g | %+.1f %% | %s | %s | %s |\n", r.Name, r.Published, r.Unit, r.Ours, 100*r.Error, r.Evidence, r.asserted(), remark)
 	}
-	_, err := io.WriteString(w, strings.TrimPrefix(b.String(), "\n"))
+	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// writeTotals counts the figures by how near ours are. Those that are bounds,
+// not values, are counted apart.
+func writeTotals(b *strings.Builder, rows []Comparison) {
+	values, within10, within25, fitted, bounds, failed := 0, 0, 0, 0, 0, 0
+	for _, r := range rows {
+		switch {
+		case !r.Holds:
+			failed++
+		case r.Relation == AtLeast || r.Relation == AtMost:
+			bounds++
+		case r.Fitted:
+			fitted++
+		default:
+			values++
+			if math.Abs(r.Error) <= 0.10 {
+				within10++
+			}
+			if math.Abs(r.Error) <= 0.25 {
+				within25++
+			}
+		}
+	}
+	fmt.Fprintf(b, "\nOf %d figures %d are values that nothing was fitted to: ours are within 10 %% for %d of them and within 25 %% for %d.\n"+
+		"%d are bounds that hold, %d are fitted, %d do not hold.\n", len(rows), values, within10, within25, bounds, fitted, failed)
 }
 
 // asserted says what the tests demand of the figure.
