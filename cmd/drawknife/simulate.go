@@ -3,19 +3,21 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
 	"github.com/drawknife/drawknife/hardware"
 	_ "github.com/drawknife/drawknife/hardware/accel" // the machines
+	"github.com/drawknife/drawknife/hardware/dataflow"
 	"github.com/drawknife/drawknife/hardware/loopnest"
 	"github.com/drawknife/drawknife/hardware/page"
 	"github.com/drawknife/drawknife/internal/atomicfile"
 )
 
 type simulateCmd struct {
-	Model     string   `arg:"" optional:"" help:"Model file or zoo:NAME."`
-	Arch      []string `help:"Machine: a name of --list or an architecture file. Several are compared." placeholder:"NAME"`
+	Model     string   `arg:"" optional:"" help:"Model file, zoo:NAME, or a SCALE-Sim topology (.csv)."`
+	Arch      []string `help:"Machine: a name of --list, an architecture file (.yaml) or a SCALE-Sim configuration (.cfg). Several are compared." placeholder:"NAME"`
 	Batch     int      `help:"Images at a time." default:"1"`
 	Objective string   `help:"What a mapping is chosen for: latency, energy or edp." default:"latency" placeholder:"NAME"`
 	Layer     []string `help:"Only these layers." placeholder:"NAME"`
@@ -74,13 +76,9 @@ func (c *simulateCmd) Run(a *app) error {
 }
 
 func (c *simulateCmd) workload(a *app) (*hardware.Workload, error) {
-	g, err := a.load(c.Model)
+	w, err := c.layers(a)
 	if err != nil {
 		return nil, err
-	}
-	w, err := hardware.FromGraph(g, hardware.Options{Batch: c.Batch})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Model, err)
 	}
 	if len(c.Layer) == 0 {
 		return w, nil
@@ -96,9 +94,56 @@ func (c *simulateCmd) workload(a *app) (*hardware.Workload, error) {
 	return w.Only(func(l *hardware.Layer) bool { return keep[l] }), nil
 }
 
+// layers reads a model, or a SCALE-Sim topology.
+func (c *simulateCmd) layers(a *app) (*hardware.Workload, error) {
+	if strings.HasSuffix(c.Model, ".csv") {
+		f, err := os.Open(c.Model)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		w, err := dataflow.ReadTopology(f, c.Model)
+		if err != nil {
+			return nil, err
+		}
+		for i, l := range w.Layers {
+			w.Layers[i] = l.With(c.Batch)
+		}
+		w.Batch = c.Batch
+		return w, nil
+	}
+	g, err := a.load(c.Model)
+	if err != nil {
+		return nil, err
+	}
+	w, err := hardware.FromGraph(g, hardware.Options{Batch: c.Batch})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Model, err)
+	}
+	return w, nil
+}
+
+// systolic runs a SCALE-Sim configuration; it has no clock, so cycles are taken
+// at 1 GHz.
+func systolic(name string, w *hardware.Workload) (*hardware.Report, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	s, err := dataflow.ReadConfig(f, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.Report(name, 1000, w)
+}
+
 func (c *simulateCmd) run(a *app, name string, w *hardware.Workload) (*hardware.Report, error) {
 	if m := hardware.Find(name); m != nil {
 		return m.Run(w, hardware.RunOptions{Objective: hardware.Objective(c.Objective), Seed: a.Seed})
+	}
+	if strings.HasSuffix(name, ".cfg") {
+		return systolic(name, w)
 	}
 	if !slices.Contains(loopnest.Library(), name) && !strings.ContainsAny(name, "./\\") {
 		return nil, usagef("--arch %s: no such machine; see drawknife simulate --list, or give a .yaml file", name)

@@ -1,0 +1,139 @@
+package dataflow
+
+import (
+	"bufio"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/drawknife/drawknife/hardware"
+)
+
+// Bounds of SCALE-Sim files.
+const (
+	maxTopology = 1 << 20
+	maxConfig   = 1 << 16
+	maxExtent   = 1 << 20
+)
+
+// ReadTopology reads a SCALE-Sim topology: a head line, then for each layer a
+// name, the height and width of the input with its padding, those of the
+// filter, channels, filters and the stride, separated by commas.
+func ReadTopology(r io.Reader, name string) (*hardware.Workload, error) {
+	c := csv.NewReader(io.LimitReader(r, maxTopology))
+	c.FieldsPerRecord, c.TrimLeadingSpace = -1, true
+	w := &hardware.Workload{Name: name, Batch: 1}
+	for first := true; ; first = false {
+		row, err := c.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if first || strings.TrimSpace(strings.Join(row, "")) == "" {
+			continue
+		}
+		line, _ := c.FieldPos(0)
+		l, err := topologyLayer(row)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", name, line, err)
+		}
+		w.Layers = append(w.Layers, l)
+	}
+	if len(w.Layers) == 0 {
+		return nil, fmt.Errorf("%s: there are no layers after the head line", name)
+	}
+	return w, nil
+}
+
+func topologyLayer(row []string) (*hardware.Layer, error) {
+	const columns = 8
+	if len(row) < columns {
+		return nil, fmt.Errorf("%d columns; want name, input height, input width, filter height, filter width, channels, filters, stride", len(row))
+	}
+	var n [columns]int
+	for i := 1; i < columns; i++ {
+		v, err := strconv.Atoi(strings.TrimSpace(row[i]))
+		if err != nil || v < 1 || v > maxExtent {
+			return nil, fmt.Errorf("column %d: %q is no number from 1 to %d", i+1, row[i], maxExtent)
+		}
+		n[i] = v
+	}
+	height, width, r, s, channels, filters, stride := n[1], n[2], n[3], n[4], n[5], n[6], n[7]
+	if r > height || s > width {
+		return nil, fmt.Errorf("a filter of %d×%d is larger than the input of %d×%d", r, s, height, width)
+	}
+	l := hardware.Conv(strings.TrimSpace(row[0]), 1, 1, filters, channels, height, r, stride, 0)
+	l.Size[hardware.Q], l.Size[hardware.S], l.Width = (width-s)/stride+1, s, width
+	return l, l.Check()
+}
+
+// ReadConfig reads the array, the dataflow and the bandwidth from a SCALE-Sim
+// configuration. Other settings are passed over.
+func ReadConfig(r io.Reader, name string) (Systolic, error) {
+	s := Systolic{Flow: OutputStationary, Convention: true}
+	in := bufio.NewScanner(io.LimitReader(r, maxConfig))
+	for line := 1; in.Scan(); line++ {
+		key, value, ok := strings.Cut(in.Text(), "=")
+		if !ok {
+			key, value, _ = strings.Cut(in.Text(), ":")
+		}
+		if err := s.set(strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value)); err != nil {
+			return s, fmt.Errorf("%s:%d: %w", name, line, err)
+		}
+	}
+	if err := in.Err(); err != nil {
+		return s, fmt.Errorf("%s: %w", name, err)
+	}
+	if s.Rows == 0 || s.Cols == 0 {
+		return s, fmt.Errorf("%s: ArrayHeight or ArrayWidth is missing", name)
+	}
+	return s, nil
+}
+
+func (s *Systolic) set(key, value string) (err error) {
+	number := func(limit int) int {
+		v, e := strconv.Atoi(strings.TrimSpace(strings.Split(value, ",")[0]))
+		if e != nil || v < 1 || v > limit {
+			err = fmt.Errorf("%s: %q is no number from 1 to %d", key, value, limit)
+		}
+		return v
+	}
+	switch key {
+	case "arrayheight":
+		s.Rows = number(1 << 16)
+	case "arraywidth":
+		s.Cols = number(1 << 16)
+	case "bandwidth":
+		s.Words = float64(number(1 << 30))
+	case "dataflow":
+		s.Flow = Flow(value)
+		_, _, _, err = s.sides(Product{})
+	}
+	return err
+}
+
+// Report runs a workload fold by fold on the array, at a clock in MHz.
+func (s Systolic) Report(name string, clock float64, w *hardware.Workload) (*hardware.Report, error) {
+	m := hardware.Machine{Name: name, ClockMHz: clock, PeakMACs: float64(s.Rows) * float64(s.Cols)}
+	return hardware.RunLayers(m, w, func(l *hardware.Layer) (hardware.Cost, error) {
+		r, err := s.Simulate(l)
+		if err != nil {
+			return hardware.Cost{}, err
+		}
+		c := hardware.Cost{Cycles: r.Cycles, ComputeCycles: r.Cycles - r.Stalls, Active: r.Mapped}
+		if r.Stalls > c.ComputeCycles {
+			c.Bound = "memory"
+		}
+		buffer := hardware.LevelCost{Name: "buffer"}
+		buffer.Traffic[hardware.Weights].Reads = float64(r.Weights)
+		buffer.Traffic[hardware.Inputs].Reads = float64(r.Inputs)
+		buffer.Traffic[hardware.Outputs].Writes = float64(r.Sums)
+		c.Levels = []hardware.LevelCost{buffer}
+		return c, nil
+	})
+}
