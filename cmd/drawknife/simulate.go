@@ -16,7 +16,7 @@ import (
 )
 
 type simulateCmd struct {
-	Model     string   `arg:"" optional:"" help:"Model file, zoo:NAME, or a SCALE-Sim topology (.csv)."`
+	Model     string   `arg:"" optional:"" help:"Model file, zoo:NAME, a SCALE-Sim topology (.csv) or a Timeloop problem (.yaml)."`
 	Arch      []string `help:"Machine: a name of --list, an architecture file (.yaml) or a SCALE-Sim configuration (.cfg). Several are compared." placeholder:"NAME"`
 	Batch     int      `help:"Images at a time." default:"1"`
 	Objective string   `help:"What a mapping is chosen for: latency, energy or edp." default:"latency" placeholder:"NAME"`
@@ -94,8 +94,19 @@ func (c *simulateCmd) workload(a *app) (*hardware.Workload, error) {
 	return w.Only(func(l *hardware.Layer) bool { return keep[l] }), nil
 }
 
-// layers reads a model, or a SCALE-Sim topology.
+// layers reads a model, a SCALE-Sim topology or a Timeloop problem.
 func (c *simulateCmd) layers(a *app) (*hardware.Workload, error) {
+	if strings.HasSuffix(c.Model, ".yaml") {
+		b, err := os.ReadFile(c.Model)
+		if err != nil {
+			return nil, err
+		}
+		l, err := loopnest.ParseProblem(c.Model, b)
+		if err != nil {
+			return nil, err
+		}
+		return &hardware.Workload{Name: c.Model, Batch: l.Size[hardware.N], Layers: []*hardware.Layer{l}}, nil
+	}
 	if strings.HasSuffix(c.Model, ".csv") {
 		f, err := os.Open(c.Model)
 		if err != nil {

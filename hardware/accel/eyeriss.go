@@ -142,7 +142,7 @@ func eyerissMapping(l *hardware.Layer) (dataflow.RowStationary, error) {
 			best, least = m, t
 		}
 	}
-	one := dataflow.RowStationary{Images: 1, Strip: 1, Filters: 1, Channels: 1, SetsC: 1, SetsK: 1, ArrayRows: eyerissRows, ArrayCols: eyerissCols}
+	one := dataflow.RowStationary{Images: 1, Strip: 1, Filters: 1, Channels: 1, SetsC: 1, SetsK: 1}
 	consider(one) // always possible, however wide the layer
 	eyerissCandidates(l, one, consider)
 	return best, nil

@@ -38,7 +38,7 @@ var eyerissVGG = []struct {
 }
 
 func (r *eyerissRow) mapping() dataflow.RowStationary {
-	return dataflow.RowStationary{Images: r.n, Strip: r.e, Filters: r.p, Channels: r.q, SetsC: r.r, SetsK: r.t, ArrayRows: eyerissRows, ArrayCols: eyerissCols}
+	return dataflow.RowStationary{Images: r.n, Strip: r.e, Filters: r.p, Channels: r.q, SetsC: r.r, SetsK: r.t}
 }
 
 // eyerissLayer is AlexNet's layer with the measured densities.

@@ -26,14 +26,12 @@ func PixelCycles(l *hardware.Layer, h, w int) float64 {
 // sets of R×E elements convolve one channel with one filter; an element keeps
 // a filter row and sums up one output row.
 type RowStationary struct {
-	Images    int // n: images whose partial sums stay in the buffer
-	Strip     int // e: output rows at a time
-	Filters   int // p: filters interleaved in an element
-	Channels  int // q: channels interleaved in an element
-	SetsC     int // r: sets on the array that work on different channels
-	SetsK     int // t: sets that work on different filters
-	ArrayRows int
-	ArrayCols int
+	Images   int // n: images whose partial sums stay in the buffer
+	Strip    int // e: output rows at a time
+	Filters  int // p: filters interleaved in an element
+	Channels int // q: channels interleaved in an element
+	SetsC    int // r: sets on the array that work on different channels
+	SetsK    int // t: sets that work on different filters
 }
 
 // RowStationaryRun is what a layer takes, in words and cycles without stalls.

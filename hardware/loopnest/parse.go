@@ -77,7 +77,8 @@ func Parse(file string, b []byte) (*Arch, error) {
 	if line := tooDeep(b); line > 0 {
 		return nil, fmt.Errorf("%s:%d: nested more than %d deep", file, line, maxNesting)
 	}
-	a, tree, err := decode(b)
+	a := new(Arch)
+	tree, err := decode(b, a, yaml.Strict())
 	if err != nil {
 		return nil, located(file, tree, err)
 	}
@@ -114,24 +115,23 @@ func tooDeep(b []byte) int {
 
 // decode turns the panics of the YAML decoder, which malformed input can
 // cause, into errors.
-func decode(b []byte) (a *Arch, tree *ast.File, err error) {
+func decode(b []byte, into any, options ...yaml.DecodeOption) (tree *ast.File, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			a, err = nil, fmt.Errorf("malformed YAML: %v", v)
+			err = fmt.Errorf("malformed YAML: %v", v)
 		}
 	}()
 	tree, err = parser.ParseBytes(b, 0)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
-		return nil, tree, errors.New("want one YAML document")
+		return tree, errors.New("want one YAML document")
 	}
 	if err := noAliases(tree.Docs[0].Body); err != nil {
-		return nil, tree, err
+		return tree, err
 	}
-	a = new(Arch)
-	return a, tree, yaml.NodeToValue(tree.Docs[0].Body, a, yaml.Strict())
+	return tree, yaml.NodeToValue(tree.Docs[0].Body, into, options...)
 }
 
 // noAliases rejects anchors and aliases, which can make a small file huge.

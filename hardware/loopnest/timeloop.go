@@ -1,0 +1,60 @@
+package loopnest
+
+import (
+	"fmt"
+
+	"github.com/drawknife/drawknife/hardware"
+)
+
+// problem is the part of a Timeloop problem file that describes a layer.
+type problem struct {
+	Problem struct {
+		Instance map[string]any `yaml:"instance"`
+	} `yaml:"problem"`
+}
+
+// ParseProblem reads a Timeloop problem of the shape of a convolution: its
+// instance gives the loops N, K (or M), C, P, Q, R, S and G, and Wstride,
+// Hstride, Wdilation and Hdilation, of which Timeloop has W go with P and R.
+// What is missing is 1. Other shapes are an error.
+func ParseProblem(file string, b []byte) (*hardware.Layer, error) {
+	if len(b) > maxFile {
+		return nil, fmt.Errorf("%s: a problem has at most %d bytes", file, maxFile)
+	}
+	if line := tooDeep(b); line > 0 {
+		return nil, fmt.Errorf("%s:%d: nested more than %d deep", file, line, maxNesting)
+	}
+	var p problem
+	if tree, err := decode(b, &p); err != nil {
+		return nil, located(file, tree, err)
+	}
+	if len(p.Problem.Instance) == 0 {
+		return nil, fmt.Errorf("%s: there is no problem.instance; want a Timeloop problem", file)
+	}
+	l := hardware.Conv(file, 1, 1, 1, 1, 1, 1, 1, 0)
+	places := map[string]*int{"M": &l.Size[hardware.K], "Wstride": &l.Stride[0], "Hstride": &l.Stride[1],
+		"Wdilation": &l.Dilation[0], "Hdilation": &l.Dilation[1]}
+	for d := range hardware.Dim(numDims) {
+		places[d.String()] = &l.Size[d]
+	}
+	for key, value := range p.Problem.Instance {
+		to, ok := places[key]
+		if !ok {
+			if _, number := value.(uint64); !number {
+				continue // densities and the like
+			}
+			return nil, fmt.Errorf("%s: problem.instance.%s is not part of a convolution (N, K, C, P, Q, R, S, G, strides, dilations)", file, key)
+		}
+		n, ok := value.(uint64)
+		if !ok || n < 1 || n > 1<<30 {
+			return nil, fmt.Errorf("%s: problem.instance.%s is %v; want a number from 1 to 2^30", file, key, value)
+		}
+		*to = int(n)
+	}
+	l.Height = (l.Size[hardware.P]-1)*l.Stride[0] + (l.Size[hardware.R]-1)*l.Dilation[0] + 1
+	l.Width = (l.Size[hardware.Q]-1)*l.Stride[1] + (l.Size[hardware.S]-1)*l.Dilation[1] + 1
+	if err := l.Check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return l, nil
+}

@@ -1,0 +1,50 @@
+package loopnest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/drawknife/drawknife/hardware"
+)
+
+const conv1Problem = `
+problem:
+  shape:
+    name: CNN-Layer
+    dimensions: [C, K, R, S, N, P, Q]
+    coefficients:
+      - {name: Wstride, default: 1}
+  instance: {C: 3, K: 96, R: 11, S: 11, P: 55, Q: 55, N: 4, Wstride: 4, Hstride: 4}
+`
+
+func TestProblem(t *testing.T) {
+	l, err := ParseProblem("conv1.yaml", []byte(conv1Problem))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := hardware.AlexNet(4).Layer("conv1")
+	if l.Size != want.Size || l.Stride != want.Stride || l.Height != want.PaddedHeight() {
+		t.Errorf("%s, stride %v, height %d; want %s, %v, %d", l.Shape(), l.Stride, l.Height, want.Shape(), want.Stride, want.PaddedHeight())
+	}
+	for _, c := range []struct{ text, want string }{
+		{"a: 1", "no problem.instance"},
+		{"problem: {instance: {C: 0}}", "instance.C is 0"},
+		{"problem: {instance: {C: x}}", "instance.C is x"},
+		{"problem: {instance: {X: 3}}", "instance.X is not part"},
+		{"problem: {instance: {C: &a 3}}", "anchors"},
+		{"problem: [", "p.yaml"},
+	} {
+		if _, err := ParseProblem("p.yaml", []byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %q", c.text, err, c.want)
+		}
+	}
+}
+
+func FuzzProblem(f *testing.F) {
+	f.Add([]byte(conv1Problem))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if l, err := ParseProblem("p.yaml", b); err == nil && l.MACs() < 1 {
+			t.Fatalf("%q is accepted as %s", b, l.Shape())
+		}
+	})
+}
