@@ -242,6 +242,61 @@ func TestSearchProperties(t *testing.T) {
 	}
 }
 
+// TestSearchMonotone checks that more memory and more bandwidth are never
+// worse.
+func TestSearchMonotone(t *testing.T) {
+	best := func(bytes int64, words float64, o hardware.Objective) float64 {
+		a, err := Parse("tiny.yaml", []byte(tinyArch))
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Levels[1].Bytes, a.Levels[0].ReadWords = bytes, words
+		f, err := Search(a, tinyLayer(), Options{Objective: o})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !f.Exhaustive {
+			t.Fatal("the space is too large to be sure")
+		}
+		return objectiveOf(o, f.Result.Cycles, f.Result.Energy).first
+	}
+	for _, o := range []hardware.Objective{hardware.Latency, hardware.Energy, hardware.EDP} {
+		last := math.Inf(1)
+		for _, bytes := range []int64{8, 12, 20, 40, 80, 1000} {
+			v := best(bytes, 0.5, o)
+			if v > last*(1+1e-12) {
+				t.Errorf("%s: %v with %d bytes, %v with fewer", o, v, bytes, last)
+			}
+			last = v
+		}
+		last = math.Inf(1)
+		for _, words := range []float64{0.1, 0.5, 1, 8} {
+			v := best(20, words, o)
+			if v > last*(1+1e-12) {
+				t.Errorf("%s: %v at %v words a cycle, %v with fewer", o, v, words, last)
+			}
+			last = v
+		}
+	}
+}
+
+// TestSearchOfOne maps a layer without any loop both ways.
+func TestSearchOfOne(t *testing.T) {
+	a, err := Load("edge-8x8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, exhaustive := range []int{0, -1} {
+		f, err := Search(a, hardware.FC("one", 1, 1, 1), Options{Exhaustive: exhaustive})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Result.Compute != 1 {
+			t.Errorf("%v cycles of work", f.Result.Compute)
+		}
+	}
+}
+
 func TestSearchImpossible(t *testing.T) {
 	a, err := Parse("tiny.yaml", []byte(tinyArch))
 	if err != nil {

@@ -16,14 +16,16 @@ const (
 // walk tries tilings, from a start that fills the array, and accepts worse
 // ones ever more rarely.
 func (c *chain) walk(tilings int) {
-	x := c.start()
+	var x candidate
+	if len(c.s.loops) == 0 {
+		c.try(&x)
+		return
+	}
+	x = c.start()
 	v, ok := c.try(&x)
 	if !ok {
 		x = candidate{}
 		v, ok = c.try(&x)
-	}
-	if len(c.s.loops) == 0 {
-		return
 	}
 	for i := range tilings {
 		// The last quarter refines the best found so far.
