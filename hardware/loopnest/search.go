@@ -19,7 +19,7 @@ type Options struct {
 	// whatever Workers is.
 	Seed uint64
 	// Tilings bounds the tilings tried by each of the chains of a search that
-	// is not exhaustive; 0 is 3000. Every tiling is tried in all orders of
+	// is not exhaustive; 0 is 8000. Every tiling is tried in all orders of
 	// its loops that differ.
 	Tilings int
 	// Exhaustive bounds the tilings of a layer that is searched exhaustively;
@@ -58,7 +58,7 @@ func Search(a *Arch, l *hardware.Layer, o Options) (*Found, error) {
 
 func search(m *machine, l *hardware.Layer, o Options) (*Found, error) {
 	if o.Tilings == 0 {
-		o.Tilings = 3000
+		o.Tilings = 8000
 	}
 	if o.Exhaustive == 0 {
 		o.Exhaustive = 20000
