@@ -228,13 +228,13 @@ func (s *simulation) firstChange(a, b []int) int {
 // transfer is what is known between two levels.
 type transfer struct {
 	*simulation
-	o                             hardware.Operand
-	parent, child, last           int
-	held                          map[string]map[element]bool // by instance of the child
-	union                         map[string]map[element]bool // by instance of the parent
-	seen, known                   map[string]bool             // outputs that parent and child instances had
-	sent, received, hulls         float64
-	reads, fills, windows, reload float64
+	o                     hardware.Operand
+	parent, child, last   int
+	held                  map[string]map[element]bool // by instance of the child
+	union                 map[string]map[element]bool // by instance of the parent
+	seen, known           map[string]bool             // outputs that parent and child instances had
+	sent, received        float64
+	reads, fills, windows float64
 }
 
 // load brings new tiles to all instances of the child.
