@@ -130,30 +130,34 @@ func (c *benchCmd) Run(a *app) error {
 	return a.emit(r, r.print)
 }
 
-// race times our program and the peer alternately, in rounds of at least a
-// twentieth of a second, so that both see the same machine. The workers of
-// either spin for a while after a run, and those of the other must be woken
-// and spread over the CPUs first: a round begins with a pause, and with runs
-// that do not count.
+// race times our program and the peer alternately, in rounds of about a tenth
+// of a second, so that both see the same machine. The workers of the peer spin
+// for some tens of milliseconds after its last run, and would take a CPU from
+// ours: a round begins with runs that do not count, until that is over.
 func (c *benchCmd) race(a *app, p *engine.Program, in []*tensor.Tensor, peer *ort.Bound, runs int, one time.Duration) (ours, theirs []time.Duration, err error) {
 	step, end := a.progress("bench", runs)
 	defer end()
 	out := p.NewOutputs()
-	const pause = 5 * time.Millisecond
-	round := int(min(max(50*time.Millisecond/max(one, 1), 1), 100))
-	uncounted := max(round/5, 1)
+	settle := time.Duration(0)
+	if peer != nil {
+		settle = 40 * time.Millisecond
+	}
+	round := int(max(100*time.Millisecond/max(one, 1), 1))
 	timed := func(n int, times []time.Duration, run func() error) ([]time.Duration, error) {
-		if peer != nil {
-			time.Sleep(pause)
+		for begin := time.Now(); ; {
+			if err := run(); err != nil {
+				return nil, err
+			}
+			if time.Since(begin) >= settle {
+				break
+			}
 		}
-		for i := range n + uncounted {
+		for range n {
 			start := time.Now()
 			if err := run(); err != nil {
 				return nil, err
 			}
-			if i >= uncounted {
-				times = append(times, time.Since(start))
-			}
+			times = append(times, time.Since(start))
 		}
 		return times, a.Err()
 	}
