@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -305,6 +306,23 @@ func TestCurve(t *testing.T) {
 		got := levels(size)
 		if !slices.Equal(got, want) {
 			t.Errorf("levels of %d channels: %v, want %v", size, got, want)
+		}
+	}
+}
+
+func TestNextShare(t *testing.T) {
+	for name, c := range map[string]struct{ share, drop, allowed, low, high, want float64 }{
+		// Half a point lost at 0.8 is two points for each unit of 1/share.
+		"met with room":        {0.8, 0.5, 1, floor, 0.744, 1 / (1 + 0.875/2)},
+		"met, nothing lost":    {0.7, 0, 1, floor, 0.651, 0.65 * 0.7},
+		"met, hardly":          {0.7, 0.99, 1, floor, 0.651, 0.651},
+		"missed":               {0.6, 2, 1, 0.6, 1, 1 / (1 + 0.875/3)},
+		"missed by far":        {0.6, 50, 1, 0.6, 1, 0.92},
+		"nothing may be lost":  {0.7, 0.3, 0, floor, 0.651, 0.651},
+		"a failed one is near": {0.7, 0.1, 1, 0.6, 0.651, 0.6 + 0.3*0.051},
+	} {
+		if got := nextShare(c.share, c.drop, c.allowed, c.low, c.high); math.Abs(got-c.want) > 1e-9 {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

@@ -53,18 +53,7 @@ func TestMovesStayInBytes(t *testing.T) {
 	for _, zero := range []*tensor.Tensor{tensor.Scalar(uint8(120)), tensor.Scalar(int8(-5))} {
 		g := bytesNet(t, zero)
 		in := randomInputs(g, 2, 3)
-		want, err := eval.Run(g, in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := engine.Compile(g, engine.Options{Threads: 2})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := p.Run(context.Background(), in)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, got, want := both(t, g, in)
 		name := g.Outputs[0].Name
 		if d := worst(got[name], want[name]); d > 0.02 {
 			t.Errorf("%v: differs by %.2g of the largest element", zero, d)
@@ -108,18 +97,7 @@ func TestChannelShuffle(t *testing.T) {
 			x = body(m.conv(body(m.shuffled(x, c.form, c.groups)), 12, 4, 3, 1))
 			g := m.done(t, x)
 			in := randomInputs(g, 2, 3)
-			want, err := eval.Run(g, in)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p, err := engine.Compile(g, engine.Options{Threads: 2})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := p.Run(context.Background(), in)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p, got, want := both(t, g, in)
 			tolerance := 1e-5
 			if c.zero != nil {
 				tolerance = 0.02 // a few steps of the grid, of some two hundred
@@ -137,4 +115,20 @@ func TestChannelShuffle(t *testing.T) {
 			}
 		})
 	}
+}
+
+// both runs g compiled for two threads, and by the reference interpreter.
+func both(t *testing.T, g *graph.Graph, in map[string]*tensor.Tensor) (p *engine.Program, got, want map[string]*tensor.Tensor) {
+	t.Helper()
+	want, err := eval.Run(g, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = engine.Compile(g, engine.Options{Threads: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = p.Run(context.Background(), in); err != nil {
+		t.Fatal(err)
+	}
+	return p, got, want
 }
