@@ -3,10 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/drawknife/drawknife/engine"
@@ -211,18 +209,6 @@ func stats(d []time.Duration) (lo, median, p95 float64) {
 		return 0, 0, 0
 	}
 	return ms(d[0]), ms(d[len(d)/2]), ms(d[min(len(d)-1, len(d)*95/100)])
-}
-
-// peakRSS is the most memory this process has had, in megabytes.
-func peakRSS() float64 {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	if runtime.GOOS == "darwin" {
-		return float64(u.Maxrss) / 1e6
-	}
-	return float64(u.Maxrss) / 1e3
 }
 
 // inputShapes makes every input's shape concrete: from --shape, else as the
