@@ -109,22 +109,31 @@ func (n *Node) cost(seen map[*Value]bool) (c NodeCost, zeros, weights int) {
 	}
 	for _, i := range ParamInputs(n) {
 		src := Source(n.In(i))
-		bits := StoredBits(n.In(i))
+		bits, elements := StoredBits(n.In(i)), src.Data.Len()
+		binary, isBinary := binaryWeight(n, i)
+		if isBinary {
+			bits, elements = 1, binary
+		}
 		if n.weightInput() == i {
 			c.Bits = bits
-			zeros, weights = countZeros(n.In(i))
+			if zeros, weights = 0, elements; !isBinary {
+				zeros, weights = countZeros(n.In(i))
+			}
 			c.Sparsity = float64(zeros) / float64(max(weights, 1))
 		}
 		if seen[src] {
 			continue
 		}
 		seen[src] = true
-		c.Params += int64(src.Data.Len())
-		c.WeightBytes += (int64(src.Data.Len())*int64(bits) + 7) / 8
+		c.Params += int64(elements)
+		c.WeightBytes += (int64(elements)*int64(bits) + 7) / 8
 	}
 	if op := n.Lookup(); op != nil && op.MACs != nil {
 		c.MACs = op.MACs(n)
 		c.ActivationBits = StoredBits(n.In(0))
+		if IsBinaryConv(n) {
+			c.ActivationBits = 1
+		}
 		wbits := c.Bits
 		if wbits == 0 { // a product of two activations
 			wbits = StoredBits(n.In(1))
@@ -143,7 +152,7 @@ func (n *Node) weightInput() int {
 	case n.Is("MatMul", "Gemm", "MatMulInteger") && Source(n.In(1)) == nil && Source(n.In(0)) != nil:
 		return 0
 	case n.Is("Conv", "ConvTranspose", "Gemm", "ConvInteger", "MatMulInteger", "MatMul"),
-		n.Domain == MicrosoftDomain && n.Op == "FusedConv":
+		n.Domain == MicrosoftDomain && n.Op == "FusedConv", IsBinaryConv(n):
 		return 1
 	}
 	return -1

@@ -43,7 +43,7 @@ func quantizedParam(n *Node, v *Value) bool {
 	if v.producer != nil && v.Type.IsFloat() {
 		return true // through DequantizeLinear or Cast
 	}
-	return n.Is("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger") || n.Domain == MicrosoftDomain
+	return n.Is("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger") || n.Domain == MicrosoftDomain || IsBinaryConv(n)
 }
 
 // Source returns the constant behind a value: v itself, or what v is made from
