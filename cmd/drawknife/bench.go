@@ -15,7 +15,9 @@ import (
 )
 
 type benchCmd struct {
-	Model   string   `arg:"" help:"Model file or zoo:NAME."`
+	Models  []string `arg:"" optional:"" name:"model" help:"Model file or zoo:NAME; several print a table."`
+	Suite   bool     `help:"Time the networks that drawknife is judged by, in float32 and in 8 bits, on one thread and on all: print a table."`
+	Only    []string `help:"With --suite: only networks whose name matches one of these patterns." placeholder:"PATTERN"`
 	Batch   int      `help:"Images a run." default:"1" placeholder:"N"`
 	Shape   []string `help:"Concrete shape of an input: NAME=1x3x224x224." placeholder:"NAME=DIMS" sep:"none"`
 	Warmup  int      `help:"Runs before the clock counts." default:"5" placeholder:"N"`
@@ -58,24 +60,43 @@ type nodeTime struct {
 }
 
 func (c *benchCmd) Run(a *app) error {
-	if c.Batch < 1 || c.Runs < 0 || c.Warmup < 0 {
+	switch {
+	case c.Batch < 1 || c.Runs < 0 || c.Warmup < 0:
 		return usagef("--batch must be at least 1, --runs and --warmup at least 0")
+	case len(c.Models) == 0 && !c.Suite:
+		return usagef("bench needs a model or --suite")
+	case len(c.Only) > 0 && !c.Suite:
+		return usagef("--only chooses from --suite")
+	case (c.Suite || len(c.Models) > 1) && (len(c.Shape) > 0 || c.PerNode):
+		return usagef("--shape and --per-node are for one model")
 	}
-	g, err := a.load(c.Model)
+	if c.Suite || len(c.Models) > 1 {
+		return c.suite(a)
+	}
+	g, err := a.load(c.Models[0])
 	if err != nil {
 		return err
 	}
+	r, err := c.one(a, c.Models[0], g, a.Threads)
+	if err != nil {
+		return err
+	}
+	return a.emit(r, r.print)
+}
+
+// one times one model on a number of threads.
+func (c *benchCmd) one(a *app, name string, g *graph.Graph, threads int) (*benchResult, error) {
 	shapes, err := inputShapes(g, c.Shape, c.Batch)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	p, err := engine.Compile(g, engine.Options{Shapes: shapes, Threads: a.Threads})
+	p, err := engine.Compile(g, engine.Options{Shapes: shapes, Threads: threads})
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Model, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	inputs, err := randomInputs(shapes, g.Inputs, a.Seed)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	in := make([]*tensor.Tensor, len(g.Inputs))
 	for i, name := range p.Inputs() {
@@ -83,9 +104,9 @@ func (c *benchCmd) Run(a *app) error {
 	}
 	first, err := p.Latency(a, in, c.Warmup, 1)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := benchResult{Model: c.Model, Batch: c.Batch, Threads: a.Threads, Arena: p.ArenaBytes(), RSS: peakRSS(), Peers: []benchPeer{}}
+	r := &benchResult{Model: name, Batch: c.Batch, Threads: threads, Arena: p.ArenaBytes(), RSS: peakRSS(), Peers: []benchPeer{}}
 	r.Runs = c.Runs
 	if r.Runs == 0 { // about two seconds' worth
 		r.Runs = int(min(max(2*time.Second/max(first[0], time.Microsecond), 10), 2000))
@@ -93,16 +114,16 @@ func (c *benchCmd) Run(a *app) error {
 	var peer *ort.Bound
 	var version string
 	if c.Ort != "" {
-		b, v, end, err := c.openORT(g, inputs, a.Threads)
+		b, v, end, err := c.openORT(g, inputs, threads)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		defer end()
 		peer, version = b, v
 	}
 	ours, theirs, err := c.race(a, p, in, peer, r.Runs, first[0])
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r.Min, r.Median, r.P95 = stats(ours)
 	if peer != nil {
@@ -114,7 +135,7 @@ func (c *benchCmd) Run(a *app) error {
 	if c.PerNode {
 		rows, err := p.Profile(a, in, min(r.Runs, 50))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, s := range rows {
 			n := nodeTime{s.Node, s.Op, s.Kernel, s.Shape, ms(s.Time), 0, 0}
@@ -125,7 +146,7 @@ func (c *benchCmd) Run(a *app) error {
 			r.Nodes = append(r.Nodes, n)
 		}
 	}
-	return a.emit(r, r.print)
+	return r, nil
 }
 
 // race times our program and the peer alternately, in rounds of about a tenth

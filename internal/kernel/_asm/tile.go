@@ -13,10 +13,10 @@ func init() { families["tile"] = emitTiles }
 func emitTiles() {
 	emitTranspose8()
 	for _, s := range []struct{ rows, vecs int }{{12, 1}, {6, 2}, {4, 3}} {
-		tile{isa: avx2, rows: s.rows, vecs: s.vecs}.emit()
+		tile{isa: avx2, rows: s.rows, vecs: s.vecs, unroll: 4}.emit()
 	}
 	for _, s := range []struct{ rows, vecs int }{{12, 1}, {12, 2}, {8, 3}} {
-		tile{isa: avx512, rows: s.rows, vecs: s.vecs}.emit()
+		tile{isa: avx512, rows: s.rows, vecs: s.vecs, unroll: 4}.emit()
 	}
 }
 
@@ -53,6 +53,7 @@ const (
 type tile struct {
 	isa
 	rows, vecs int
+	unroll     int // channels a turn of the inner loop
 }
 
 var tileRows = []GPPhysical{R8, R9, R10, R11, R12, R13, R14, R15, RBX, RSI, RDI, RBP}
@@ -88,7 +89,41 @@ func (t tile) emit() {
 	LEAQ(Mem{Base: RDX, Index: RCX, Scale: 4}, RDX)
 	MOVQ(RDX, arg(argZeroEnd))
 
-	Label(label("tile"))
+	// Full tiles while there are rows for two; what is left after them is
+	// halved, since tiles of few rows wait for their sums.
+	Label(label("next"))
+	MOVQ(arg(argLeft), RCX)
+	CMPQ(RCX, Imm(uint64(2*t.rows)))
+	JGE(LabelRef(label("full")))
+	CMPQ(RCX, Imm(uint64(t.rows)))
+	JLE(LabelRef(label("choose")))
+	INCQ(RCX)
+	SHRQ(Imm(1), RCX)
+	Label(label("choose"))
+	for r := t.rows - 1; r > 0; r-- {
+		CMPQ(RCX, Imm(uint64(r)))
+		JEQ(LabelRef(label(fmt.Sprintf("rows%d", r))))
+	}
+	Label(label("full"))
+	for r := t.rows; r > 0; r-- {
+		part := t
+		if r < t.rows {
+			part.rows, part.unroll = r, 1
+		}
+		Label(label(fmt.Sprintf("rows%d", r)))
+		part.body(func(s string) string { return label(fmt.Sprintf("%s%d", s, r)) }, arg)
+		SUBQ(U32(uint32(r)), arg(argLeft))
+		JLE(LabelRef(label("ret")))
+		ADDQ(U32(uint32(8*r)), arg(argAt))
+		JMP(LabelRef(label("next")))
+	}
+	Label(label("ret"))
+	VZEROUPPER()
+	RET()
+}
+
+// body computes and stores one tile.
+func (t tile) body(label func(string) string, arg func(int) Mem) {
 	MOVQ(arg(argBias), RCX)
 	for j := range t.vecs {
 		VMOVUPS(Mem{Base: RCX, Disp: 4 * t.lanes * j}, t.acc(0, j))
@@ -114,15 +149,7 @@ func (t tile) emit() {
 	MOVQ(RCX, arg(argTap))
 	CMPQ(RCX, arg(argTapEnd))
 	JNE(LabelRef(label("tap")))
-
 	t.store(label, arg)
-	SUBQ(U32(uint32(t.rows)), arg(argLeft))
-	JLE(LabelRef(label("ret")))
-	ADDQ(U32(uint32(8*t.rows)), arg(argAt))
-	JMP(LabelRef(label("tile")))
-	Label(label("ret"))
-	VZEROUPPER()
-	RET()
 }
 
 // pointRows points the row registers at the end of their runs of the current
@@ -153,8 +180,8 @@ func (t tile) pointRows(arg func(int) Mem) {
 	MOVQ(arg(argWAt), RDX)
 }
 
-// channels adds one run of channels to the sums, four at a time and the rest
-// one by one.
+// channels adds one run of channels to the sums, several at a time and the
+// rest one by one.
 func (t tile) channels(label func(string) string) {
 	step := func(u, disp int) {
 		for j := range t.vecs {
@@ -167,18 +194,21 @@ func (t tile) channels(label func(string) string) {
 			}
 		}
 	}
-	const unroll = 4
-	ADDQ(U32(4*unroll), RCX)
-	JG(LabelRef(label("few")))
-	Label(label("channels"))
-	for u := range unroll {
-		step(u, -4*unroll)
+	if t.unroll > 1 {
+		ADDQ(U32(uint32(4*t.unroll)), RCX)
+		JG(LabelRef(label("few")))
+		Label(label("channels"))
+		for u := range t.unroll {
+			step(u, -4*t.unroll)
+		}
+		ADDQ(U32(uint32(4*t.lanes*t.vecs*t.unroll)), RDX)
+		ADDQ(U32(uint32(4*t.unroll)), RCX)
+		JLE(LabelRef(label("channels")))
+		Label(label("few"))
+		SUBQ(U32(uint32(4*t.unroll)), RCX)
+	} else {
+		TESTQ(RCX, RCX)
 	}
-	ADDQ(U32(uint32(4*t.lanes*t.vecs*unroll)), RDX)
-	ADDQ(U32(4*unroll), RCX)
-	JLE(LabelRef(label("channels")))
-	Label(label("few"))
-	SUBQ(U32(4*unroll), RCX)
 	JEQ(LabelRef(label("done")))
 	Label(label("channel"))
 	step(0, 0)
@@ -188,7 +218,7 @@ func (t tile) channels(label func(string) string) {
 	Label(label("done"))
 }
 
-// store adds the residual, clamps and stores the rows there are.
+// store adds the residual, clamps and stores.
 func (t tile) store(label func(string) string, arg func(int) Mem) {
 	dst, add, dstStride, addStride := RCX, RDX, R8, R9
 	MOVQ(arg(argDstStride), dstStride)
@@ -200,10 +230,6 @@ func (t tile) store(label func(string) string, arg func(int) Mem) {
 	MOVQ(arg(argAddStride), addStride)
 	SHLQ(Imm(2), addStride)
 	for i := range t.rows {
-		if i > 0 {
-			CMPQ(arg(argLeft), Imm(uint64(i)))
-			JLE(LabelRef(label("clamp")))
-		}
 		for j := range t.vecs {
 			VADDPS(Mem{Base: add, Disp: 4 * t.lanes * j}, t.acc(i, j), t.acc(i, j))
 		}
@@ -222,10 +248,6 @@ func (t tile) store(label func(string) string, arg func(int) Mem) {
 		}
 	}
 	for i := range t.rows {
-		if i > 0 {
-			CMPQ(arg(argLeft), Imm(uint64(i)))
-			JLE(LabelRef(label("ret")))
-		}
 		for j := range t.vecs {
 			VMOVUPS(t.acc(i, j), Mem{Base: dst, Disp: 4 * t.lanes * j})
 		}

@@ -158,7 +158,14 @@ func (d *dense) split(depth int) {
 		maxCols = max(maxCols, c.kernel.Cols)
 	}
 	steps := callFLOPs / (2 * tile.RowStep * maxCols * depth)
-	d.block = tile.RowStep * min(max(steps, 1), maxBlock/tile.RowStep)
+	d.block = tile.RowStep * min(max(steps, 1), 4)
+	// A short last block would fetch all weights for little: share the pixels
+	// out evenly.
+	if n := (d.pixels() + d.block/2) / d.block; n > 0 {
+		const unit = tile.MaxRows
+		even := (d.pixels() + n - 1) / n
+		d.block = min((even+unit-1)/unit*unit, maxBlock)
+	}
 	if d.mode == gather {
 		d.block = tile.RowStep
 		d.gatherSize = d.block * d.run
@@ -193,7 +200,7 @@ func (d *dense) name() string {
 func (d *dense) scratch() int { return d.gatherSize + d.block*tile.MaxCols }
 
 // maxBlock is the largest number of pixels of a unit of work.
-const maxBlock = 4 * tile.RowStep
+const maxBlock = 6 * tile.RowStep
 
 // denseState is what one run needs besides the plan.
 type denseState struct {

@@ -89,7 +89,40 @@ TEXT ·tileAVX2x12x8(SB), NOSPLIT, $8-8
 	LEAQ (DX)(CX*4), DX
 	MOVQ DX, 296(AX)
 
-tileAVX2x12x8_tile:
+tileAVX2x12x8_next:
+	MOVQ 256(AX), CX
+	CMPQ CX, $0x18
+	JGE  tileAVX2x12x8_full
+	CMPQ CX, $0x0c
+	JLE  tileAVX2x12x8_choose
+	INCQ CX
+	SHRQ $0x01, CX
+
+tileAVX2x12x8_choose:
+	CMPQ CX, $0x0b
+	JEQ  tileAVX2x12x8_rows11
+	CMPQ CX, $0x0a
+	JEQ  tileAVX2x12x8_rows10
+	CMPQ CX, $0x09
+	JEQ  tileAVX2x12x8_rows9
+	CMPQ CX, $0x08
+	JEQ  tileAVX2x12x8_rows8
+	CMPQ CX, $0x07
+	JEQ  tileAVX2x12x8_rows7
+	CMPQ CX, $0x06
+	JEQ  tileAVX2x12x8_rows6
+	CMPQ CX, $0x05
+	JEQ  tileAVX2x12x8_rows5
+	CMPQ CX, $0x04
+	JEQ  tileAVX2x12x8_rows4
+	CMPQ CX, $0x03
+	JEQ  tileAVX2x12x8_rows3
+	CMPQ CX, $0x02
+	JEQ  tileAVX2x12x8_rows2
+	CMPQ CX, $0x01
+	JEQ  tileAVX2x12x8_rows1
+
+tileAVX2x12x8_full:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX), Y0
 	VMOVAPS Y0, Y1
@@ -107,7 +140,7 @@ tileAVX2x12x8_tile:
 	MOVQ    $0x00000001, 264(AX)
 	MOVQ    24(AX), DX
 
-tileAVX2x12x8_tap:
+tileAVX2x12x8_tap12:
 	MOVQ    DX, 320(AX)
 	MOVQ    272(AX), CX
 	MOVQ    192(AX), R8
@@ -173,9 +206,9 @@ tileAVX2x12x8_tap:
 	SHLQ    $0x02, CX
 	NEGQ    CX
 	ADDQ    $0x00000010, CX
-	JG      tileAVX2x12x8_few
+	JG      tileAVX2x12x8_few12
 
-tileAVX2x12x8_channels:
+tileAVX2x12x8_channels12:
 	VMOVUPS      (DX), Y12
 	VBROADCASTSS -16(R8)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y0
@@ -278,13 +311,13 @@ tileAVX2x12x8_channels:
 	VFMADD231PS  Y12, Y15, Y11
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000010, CX
-	JLE          tileAVX2x12x8_channels
+	JLE          tileAVX2x12x8_channels12
 
-tileAVX2x12x8_few:
+tileAVX2x12x8_few12:
 	SUBQ $0x00000010, CX
-	JEQ  tileAVX2x12x8_done
+	JEQ  tileAVX2x12x8_done12
 
-tileAVX2x12x8_channel:
+tileAVX2x12x8_channel12:
 	VMOVUPS      (DX), Y12
 	VBROADCASTSS (R8)(CX*1), Y13
 	VFMADD231PS  Y12, Y13, Y0
@@ -312,72 +345,50 @@ tileAVX2x12x8_channel:
 	VFMADD231PS  Y12, Y15, Y11
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
-	JNE          tileAVX2x12x8_channel
+	JNE          tileAVX2x12x8_channel12
 
-tileAVX2x12x8_done:
+tileAVX2x12x8_done12:
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
 	MOVQ   CX, 272(AX)
 	CMPQ   CX, 280(AX)
-	JNE    tileAVX2x12x8_tap
+	JNE    tileAVX2x12x8_tap12
 	MOVQ   232(AX), R8
 	SHLQ   $0x02, R8
 	MOVQ   304(AX), CX
 	MOVQ   312(AX), DX
 	TESTQ  DX, DX
-	JEQ    tileAVX2x12x8_clamp
+	JEQ    tileAVX2x12x8_clamp12
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Y0, Y0
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x01
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y1, Y1
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x02
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y2, Y2
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x03
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y3, Y3
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x04
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y4, Y4
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x05
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y5, Y5
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x06
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y6, Y6
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x07
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y7, Y7
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x08
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y8, Y8
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x09
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y9, Y9
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x0a
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y10, Y10
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x0b
-	JLE    tileAVX2x12x8_clamp
 	VADDPS (DX), Y11, Y11
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
-tileAVX2x12x8_clamp:
+tileAVX2x12x8_clamp12:
 	VBROADCASTSS 248(AX), Y12
 	VBROADCASTSS 252(AX), Y13
 	VMAXPS       Y0, Y12, Y0
@@ -406,55 +417,1529 @@ tileAVX2x12x8_clamp:
 	VMINPS       Y11, Y13, Y11
 	VMOVUPS      Y0, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x01
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y1, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x02
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y2, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x03
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y3, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x04
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y4, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x05
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y5, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x06
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y6, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x07
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y7, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x08
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y8, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x09
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y9, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x0a
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y10, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x0b
-	JLE          tileAVX2x12x8_ret
 	VMOVUPS      Y11, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x0000000c, 256(AX)
 	JLE          tileAVX2x12x8_ret
 	ADDQ         $0x00000060, 288(AX)
-	JMP          tileAVX2x12x8_tile
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows11:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+	VMOVAPS Y0, Y10
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap11:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), DI
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), DI
+	ADDQ    288(AX), DX
+	MOVQ    (DI), R8
+	ADDQ    CX, R8
+	MOVQ    8(DI), R9
+	ADDQ    CX, R9
+	MOVQ    16(DI), R10
+	ADDQ    CX, R10
+	MOVQ    24(DI), R11
+	ADDQ    CX, R11
+	MOVQ    32(DI), R12
+	ADDQ    CX, R12
+	MOVQ    40(DI), R13
+	ADDQ    CX, R13
+	MOVQ    48(DI), R14
+	ADDQ    CX, R14
+	MOVQ    56(DI), R15
+	ADDQ    CX, R15
+	MOVQ    64(DI), BX
+	ADDQ    CX, BX
+	MOVQ    72(DI), SI
+	ADDQ    CX, SI
+	MOVQ    80(DI), DI
+	ADDQ    CX, DI
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	TESTQ   CX, 64(DX)
+	CMOVQEQ 296(AX), BX
+	TESTQ   CX, 72(DX)
+	CMOVQEQ 296(AX), SI
+	TESTQ   CX, 80(DX)
+	CMOVQEQ 296(AX), DI
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done11
+
+tileAVX2x12x8_channel11:
+	VMOVUPS      (DX), Y11
+	VBROADCASTSS (R8)(CX*1), Y12
+	VFMADD231PS  Y11, Y12, Y0
+	VBROADCASTSS (R9)(CX*1), Y13
+	VFMADD231PS  Y11, Y13, Y1
+	VBROADCASTSS (R10)(CX*1), Y14
+	VFMADD231PS  Y11, Y14, Y2
+	VBROADCASTSS (R11)(CX*1), Y15
+	VFMADD231PS  Y11, Y15, Y3
+	VBROADCASTSS (R12)(CX*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS (R13)(CX*1), Y13
+	VFMADD231PS  Y11, Y13, Y5
+	VBROADCASTSS (R14)(CX*1), Y14
+	VFMADD231PS  Y11, Y14, Y6
+	VBROADCASTSS (R15)(CX*1), Y15
+	VFMADD231PS  Y11, Y15, Y7
+	VBROADCASTSS (BX)(CX*1), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS (SI)(CX*1), Y13
+	VFMADD231PS  Y11, Y13, Y9
+	VBROADCASTSS (DI)(CX*1), Y14
+	VFMADD231PS  Y11, Y14, Y10
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel11
+
+tileAVX2x12x8_done11:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap11
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp11
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	VADDPS (DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	ADDQ   R9, DX
+	VADDPS (DX), Y3, Y3
+	ADDQ   R9, DX
+	VADDPS (DX), Y4, Y4
+	ADDQ   R9, DX
+	VADDPS (DX), Y5, Y5
+	ADDQ   R9, DX
+	VADDPS (DX), Y6, Y6
+	ADDQ   R9, DX
+	VADDPS (DX), Y7, Y7
+	ADDQ   R9, DX
+	VADDPS (DX), Y8, Y8
+	ADDQ   R9, DX
+	VADDPS (DX), Y9, Y9
+	ADDQ   R9, DX
+	VADDPS (DX), Y10, Y10
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp11:
+	VBROADCASTSS 248(AX), Y11
+	VBROADCASTSS 252(AX), Y12
+	VMAXPS       Y0, Y11, Y0
+	VMINPS       Y0, Y12, Y0
+	VMAXPS       Y1, Y11, Y1
+	VMINPS       Y1, Y12, Y1
+	VMAXPS       Y2, Y11, Y2
+	VMINPS       Y2, Y12, Y2
+	VMAXPS       Y3, Y11, Y3
+	VMINPS       Y3, Y12, Y3
+	VMAXPS       Y4, Y11, Y4
+	VMINPS       Y4, Y12, Y4
+	VMAXPS       Y5, Y11, Y5
+	VMINPS       Y5, Y12, Y5
+	VMAXPS       Y6, Y11, Y6
+	VMINPS       Y6, Y12, Y6
+	VMAXPS       Y7, Y11, Y7
+	VMINPS       Y7, Y12, Y7
+	VMAXPS       Y8, Y11, Y8
+	VMINPS       Y8, Y12, Y8
+	VMAXPS       Y9, Y11, Y9
+	VMINPS       Y9, Y12, Y9
+	VMAXPS       Y10, Y11, Y10
+	VMINPS       Y10, Y12, Y10
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y5, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y6, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y7, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y8, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y9, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y10, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x0000000b, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000058, 288(AX)
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows10:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y0, Y9
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap10:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), SI
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), SI
+	ADDQ    288(AX), DX
+	MOVQ    (SI), R8
+	ADDQ    CX, R8
+	MOVQ    8(SI), R9
+	ADDQ    CX, R9
+	MOVQ    16(SI), R10
+	ADDQ    CX, R10
+	MOVQ    24(SI), R11
+	ADDQ    CX, R11
+	MOVQ    32(SI), R12
+	ADDQ    CX, R12
+	MOVQ    40(SI), R13
+	ADDQ    CX, R13
+	MOVQ    48(SI), R14
+	ADDQ    CX, R14
+	MOVQ    56(SI), R15
+	ADDQ    CX, R15
+	MOVQ    64(SI), BX
+	ADDQ    CX, BX
+	MOVQ    72(SI), SI
+	ADDQ    CX, SI
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	TESTQ   CX, 64(DX)
+	CMOVQEQ 296(AX), BX
+	TESTQ   CX, 72(DX)
+	CMOVQEQ 296(AX), SI
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done10
+
+tileAVX2x12x8_channel10:
+	VMOVUPS      (DX), Y10
+	VBROADCASTSS (R8)(CX*1), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS (R9)(CX*1), Y12
+	VFMADD231PS  Y10, Y12, Y1
+	VBROADCASTSS (R10)(CX*1), Y13
+	VFMADD231PS  Y10, Y13, Y2
+	VBROADCASTSS (R11)(CX*1), Y14
+	VFMADD231PS  Y10, Y14, Y3
+	VBROADCASTSS (R12)(CX*1), Y15
+	VFMADD231PS  Y10, Y15, Y4
+	VBROADCASTSS (R13)(CX*1), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS (R14)(CX*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VBROADCASTSS (R15)(CX*1), Y13
+	VFMADD231PS  Y10, Y13, Y7
+	VBROADCASTSS (BX)(CX*1), Y14
+	VFMADD231PS  Y10, Y14, Y8
+	VBROADCASTSS (SI)(CX*1), Y15
+	VFMADD231PS  Y10, Y15, Y9
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel10
+
+tileAVX2x12x8_done10:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap10
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp10
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	VADDPS (DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	ADDQ   R9, DX
+	VADDPS (DX), Y3, Y3
+	ADDQ   R9, DX
+	VADDPS (DX), Y4, Y4
+	ADDQ   R9, DX
+	VADDPS (DX), Y5, Y5
+	ADDQ   R9, DX
+	VADDPS (DX), Y6, Y6
+	ADDQ   R9, DX
+	VADDPS (DX), Y7, Y7
+	ADDQ   R9, DX
+	VADDPS (DX), Y8, Y8
+	ADDQ   R9, DX
+	VADDPS (DX), Y9, Y9
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp10:
+	VBROADCASTSS 248(AX), Y10
+	VBROADCASTSS 252(AX), Y11
+	VMAXPS       Y0, Y10, Y0
+	VMINPS       Y0, Y11, Y0
+	VMAXPS       Y1, Y10, Y1
+	VMINPS       Y1, Y11, Y1
+	VMAXPS       Y2, Y10, Y2
+	VMINPS       Y2, Y11, Y2
+	VMAXPS       Y3, Y10, Y3
+	VMINPS       Y3, Y11, Y3
+	VMAXPS       Y4, Y10, Y4
+	VMINPS       Y4, Y11, Y4
+	VMAXPS       Y5, Y10, Y5
+	VMINPS       Y5, Y11, Y5
+	VMAXPS       Y6, Y10, Y6
+	VMINPS       Y6, Y11, Y6
+	VMAXPS       Y7, Y10, Y7
+	VMINPS       Y7, Y11, Y7
+	VMAXPS       Y8, Y10, Y8
+	VMINPS       Y8, Y11, Y8
+	VMAXPS       Y9, Y10, Y9
+	VMINPS       Y9, Y11, Y9
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y5, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y6, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y7, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y8, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y9, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x0000000a, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000050, 288(AX)
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows9:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	VMOVAPS Y0, Y8
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap9:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), BX
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), BX
+	ADDQ    288(AX), DX
+	MOVQ    (BX), R8
+	ADDQ    CX, R8
+	MOVQ    8(BX), R9
+	ADDQ    CX, R9
+	MOVQ    16(BX), R10
+	ADDQ    CX, R10
+	MOVQ    24(BX), R11
+	ADDQ    CX, R11
+	MOVQ    32(BX), R12
+	ADDQ    CX, R12
+	MOVQ    40(BX), R13
+	ADDQ    CX, R13
+	MOVQ    48(BX), R14
+	ADDQ    CX, R14
+	MOVQ    56(BX), R15
+	ADDQ    CX, R15
+	MOVQ    64(BX), BX
+	ADDQ    CX, BX
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	TESTQ   CX, 64(DX)
+	CMOVQEQ 296(AX), BX
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done9
+
+tileAVX2x12x8_channel9:
+	VMOVUPS      (DX), Y9
+	VBROADCASTSS (R8)(CX*1), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS (R9)(CX*1), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VBROADCASTSS (R10)(CX*1), Y12
+	VFMADD231PS  Y9, Y12, Y2
+	VBROADCASTSS (R11)(CX*1), Y13
+	VFMADD231PS  Y9, Y13, Y3
+	VBROADCASTSS (R12)(CX*1), Y14
+	VFMADD231PS  Y9, Y14, Y4
+	VBROADCASTSS (R13)(CX*1), Y15
+	VFMADD231PS  Y9, Y15, Y5
+	VBROADCASTSS (R14)(CX*1), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS (R15)(CX*1), Y11
+	VFMADD231PS  Y9, Y11, Y7
+	VBROADCASTSS (BX)(CX*1), Y12
+	VFMADD231PS  Y9, Y12, Y8
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel9
+
+tileAVX2x12x8_done9:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap9
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp9
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	VADDPS (DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	ADDQ   R9, DX
+	VADDPS (DX), Y3, Y3
+	ADDQ   R9, DX
+	VADDPS (DX), Y4, Y4
+	ADDQ   R9, DX
+	VADDPS (DX), Y5, Y5
+	ADDQ   R9, DX
+	VADDPS (DX), Y6, Y6
+	ADDQ   R9, DX
+	VADDPS (DX), Y7, Y7
+	ADDQ   R9, DX
+	VADDPS (DX), Y8, Y8
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp9:
+	VBROADCASTSS 248(AX), Y9
+	VBROADCASTSS 252(AX), Y10
+	VMAXPS       Y0, Y9, Y0
+	VMINPS       Y0, Y10, Y0
+	VMAXPS       Y1, Y9, Y1
+	VMINPS       Y1, Y10, Y1
+	VMAXPS       Y2, Y9, Y2
+	VMINPS       Y2, Y10, Y2
+	VMAXPS       Y3, Y9, Y3
+	VMINPS       Y3, Y10, Y3
+	VMAXPS       Y4, Y9, Y4
+	VMINPS       Y4, Y10, Y4
+	VMAXPS       Y5, Y9, Y5
+	VMINPS       Y5, Y10, Y5
+	VMAXPS       Y6, Y9, Y6
+	VMINPS       Y6, Y10, Y6
+	VMAXPS       Y7, Y9, Y7
+	VMINPS       Y7, Y10, Y7
+	VMAXPS       Y8, Y9, Y8
+	VMINPS       Y8, Y10, Y8
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y5, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y6, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y7, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y8, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000009, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000048, 288(AX)
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows8:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap8:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R15
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R15
+	ADDQ    288(AX), DX
+	MOVQ    (R15), R8
+	ADDQ    CX, R8
+	MOVQ    8(R15), R9
+	ADDQ    CX, R9
+	MOVQ    16(R15), R10
+	ADDQ    CX, R10
+	MOVQ    24(R15), R11
+	ADDQ    CX, R11
+	MOVQ    32(R15), R12
+	ADDQ    CX, R12
+	MOVQ    40(R15), R13
+	ADDQ    CX, R13
+	MOVQ    48(R15), R14
+	ADDQ    CX, R14
+	MOVQ    56(R15), R15
+	ADDQ    CX, R15
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done8
+
+tileAVX2x12x8_channel8:
+	VMOVUPS      (DX), Y8
+	VBROADCASTSS (R8)(CX*1), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS (R9)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y1
+	VBROADCASTSS (R10)(CX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VBROADCASTSS (R11)(CX*1), Y12
+	VFMADD231PS  Y8, Y12, Y3
+	VBROADCASTSS (R12)(CX*1), Y13
+	VFMADD231PS  Y8, Y13, Y4
+	VBROADCASTSS (R13)(CX*1), Y14
+	VFMADD231PS  Y8, Y14, Y5
+	VBROADCASTSS (R14)(CX*1), Y15
+	VFMADD231PS  Y8, Y15, Y6
+	VBROADCASTSS (R15)(CX*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel8
+
+tileAVX2x12x8_done8:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap8
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp8
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	VADDPS (DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	ADDQ   R9, DX
+	VADDPS (DX), Y3, Y3
+	ADDQ   R9, DX
+	VADDPS (DX), Y4, Y4
+	ADDQ   R9, DX
+	VADDPS (DX), Y5, Y5
+	ADDQ   R9, DX
+	VADDPS (DX), Y6, Y6
+	ADDQ   R9, DX
+	VADDPS (DX), Y7, Y7
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp8:
+	VBROADCASTSS 248(AX), Y8
+	VBROADCASTSS 252(AX), Y9
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y9, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y5, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y6, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y7, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000008, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000040, 288(AX)
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows7:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap7:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R14
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R14
+	ADDQ    288(AX), DX
+	MOVQ    (R14), R8
+	ADDQ    CX, R8
+	MOVQ    8(R14), R9
+	ADDQ    CX, R9
+	MOVQ    16(R14), R10
+	ADDQ    CX, R10
+	MOVQ    24(R14), R11
+	ADDQ    CX, R11
+	MOVQ    32(R14), R12
+	ADDQ    CX, R12
+	MOVQ    40(R14), R13
+	ADDQ    CX, R13
+	MOVQ    48(R14), R14
+	ADDQ    CX, R14
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done7
+
+tileAVX2x12x8_channel7:
+	VMOVUPS      (DX), Y7
+	VBROADCASTSS (R8)(CX*1), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS (R9)(CX*1), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VBROADCASTSS (R10)(CX*1), Y10
+	VFMADD231PS  Y7, Y10, Y2
+	VBROADCASTSS (R11)(CX*1), Y11
+	VFMADD231PS  Y7, Y11, Y3
+	VBROADCASTSS (R12)(CX*1), Y12
+	VFMADD231PS  Y7, Y12, Y4
+	VBROADCASTSS (R13)(CX*1), Y13
+	VFMADD231PS  Y7, Y13, Y5
+	VBROADCASTSS (R14)(CX*1), Y14
+	VFMADD231PS  Y7, Y14, Y6
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel7
+
+tileAVX2x12x8_done7:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap7
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp7
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	VADDPS (DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	ADDQ   R9, DX
+	VADDPS (DX), Y3, Y3
+	ADDQ   R9, DX
+	VADDPS (DX), Y4, Y4
+	ADDQ   R9, DX
+	VADDPS (DX), Y5, Y5
+	ADDQ   R9, DX
+	VADDPS (DX), Y6, Y6
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp7:
+	VBROADCASTSS 248(AX), Y7
+	VBROADCASTSS 252(AX), Y8
+	VMAXPS       Y0, Y7, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y7, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y7, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y7, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y7, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y7, Y5
+	VMINPS       Y5, Y8, Y5
+	VMAXPS       Y6, Y7, Y6
+	VMINPS       Y6, Y8, Y6
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y5, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y6, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000007, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000038, 288(AX)
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows6:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap6:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R13
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R13
+	ADDQ    288(AX), DX
+	MOVQ    (R13), R8
+	ADDQ    CX, R8
+	MOVQ    8(R13), R9
+	ADDQ    CX, R9
+	MOVQ    16(R13), R10
+	ADDQ    CX, R10
+	MOVQ    24(R13), R11
+	ADDQ    CX, R11
+	MOVQ    32(R13), R12
+	ADDQ    CX, R12
+	MOVQ    40(R13), R13
+	ADDQ    CX, R13
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done6
+
+tileAVX2x12x8_channel6:
+	VMOVUPS      (DX), Y6
+	VBROADCASTSS (R8)(CX*1), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (R9)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y1
+	VBROADCASTSS (R10)(CX*1), Y9
+	VFMADD231PS  Y6, Y9, Y2
+	VBROADCASTSS (R11)(CX*1), Y10
+	VFMADD231PS  Y6, Y10, Y3
+	VBROADCASTSS (R12)(CX*1), Y11
+	VFMADD231PS  Y6, Y11, Y4
+	VBROADCASTSS (R13)(CX*1), Y12
+	VFMADD231PS  Y6, Y12, Y5
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel6
+
+tileAVX2x12x8_done6:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap6
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp6
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	VADDPS (DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	ADDQ   R9, DX
+	VADDPS (DX), Y3, Y3
+	ADDQ   R9, DX
+	VADDPS (DX), Y4, Y4
+	ADDQ   R9, DX
+	VADDPS (DX), Y5, Y5
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp6:
+	VBROADCASTSS 248(AX), Y6
+	VBROADCASTSS 252(AX), Y7
+	VMAXPS       Y0, Y6, Y0
+	VMINPS       Y0, Y7, Y0
+	VMAXPS       Y1, Y6, Y1
+	VMINPS       Y1, Y7, Y1
+	VMAXPS       Y2, Y6, Y2
+	VMINPS       Y2, Y7, Y2
+	VMAXPS       Y3, Y6, Y3
+	VMINPS       Y3, Y7, Y3
+	VMAXPS       Y4, Y6, Y4
+	VMINPS       Y4, Y7, Y4
+	VMAXPS       Y5, Y6, Y5
+	VMINPS       Y5, Y7, Y5
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y5, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000006, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000030, 288(AX)
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows5:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap5:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R12
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R12
+	ADDQ    288(AX), DX
+	MOVQ    (R12), R8
+	ADDQ    CX, R8
+	MOVQ    8(R12), R9
+	ADDQ    CX, R9
+	MOVQ    16(R12), R10
+	ADDQ    CX, R10
+	MOVQ    24(R12), R11
+	ADDQ    CX, R11
+	MOVQ    32(R12), R12
+	ADDQ    CX, R12
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done5
+
+tileAVX2x12x8_channel5:
+	VMOVUPS      (DX), Y5
+	VBROADCASTSS (R8)(CX*1), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (R9)(CX*1), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VBROADCASTSS (R10)(CX*1), Y8
+	VFMADD231PS  Y5, Y8, Y2
+	VBROADCASTSS (R11)(CX*1), Y9
+	VFMADD231PS  Y5, Y9, Y3
+	VBROADCASTSS (R12)(CX*1), Y10
+	VFMADD231PS  Y5, Y10, Y4
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel5
+
+tileAVX2x12x8_done5:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap5
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp5
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	VADDPS (DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	ADDQ   R9, DX
+	VADDPS (DX), Y3, Y3
+	ADDQ   R9, DX
+	VADDPS (DX), Y4, Y4
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp5:
+	VBROADCASTSS 248(AX), Y5
+	VBROADCASTSS 252(AX), Y6
+	VMAXPS       Y0, Y5, Y0
+	VMINPS       Y0, Y6, Y0
+	VMAXPS       Y1, Y5, Y1
+	VMINPS       Y1, Y6, Y1
+	VMAXPS       Y2, Y5, Y2
+	VMINPS       Y2, Y6, Y2
+	VMAXPS       Y3, Y5, Y3
+	VMINPS       Y3, Y6, Y3
+	VMAXPS       Y4, Y5, Y4
+	VMINPS       Y4, Y6, Y4
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y4, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000005, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000028, 288(AX)
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows4:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap4:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R11
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R11
+	ADDQ    288(AX), DX
+	MOVQ    (R11), R8
+	ADDQ    CX, R8
+	MOVQ    8(R11), R9
+	ADDQ    CX, R9
+	MOVQ    16(R11), R10
+	ADDQ    CX, R10
+	MOVQ    24(R11), R11
+	ADDQ    CX, R11
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done4
+
+tileAVX2x12x8_channel4:
+	VMOVUPS      (DX), Y4
+	VBROADCASTSS (R8)(CX*1), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (R9)(CX*1), Y6
+	VFMADD231PS  Y4, Y6, Y1
+	VBROADCASTSS (R10)(CX*1), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VBROADCASTSS (R11)(CX*1), Y8
+	VFMADD231PS  Y4, Y8, Y3
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel4
+
+tileAVX2x12x8_done4:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap4
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp4
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	VADDPS (DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	ADDQ   R9, DX
+	VADDPS (DX), Y3, Y3
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp4:
+	VBROADCASTSS 248(AX), Y4
+	VBROADCASTSS 252(AX), Y5
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y5, Y0
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y5, Y1
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y5, Y3
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y3, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000004, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000020, 288(AX)
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows3:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap3:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R10
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R10
+	ADDQ    288(AX), DX
+	MOVQ    (R10), R8
+	ADDQ    CX, R8
+	MOVQ    8(R10), R9
+	ADDQ    CX, R9
+	MOVQ    16(R10), R10
+	ADDQ    CX, R10
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done3
+
+tileAVX2x12x8_channel3:
+	VMOVUPS      (DX), Y3
+	VBROADCASTSS (R8)(CX*1), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (R9)(CX*1), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VBROADCASTSS (R10)(CX*1), Y6
+	VFMADD231PS  Y3, Y6, Y2
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel3
+
+tileAVX2x12x8_done3:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap3
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp3
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	VADDPS (DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp3:
+	VBROADCASTSS 248(AX), Y3
+	VBROADCASTSS 252(AX), Y4
+	VMAXPS       Y0, Y3, Y0
+	VMINPS       Y0, Y4, Y0
+	VMAXPS       Y1, Y3, Y1
+	VMINPS       Y1, Y4, Y1
+	VMAXPS       Y2, Y3, Y2
+	VMINPS       Y2, Y4, Y2
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000003, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000018, 288(AX)
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows2:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVAPS Y0, Y1
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap2:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R9
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R9
+	ADDQ    288(AX), DX
+	MOVQ    (R9), R8
+	ADDQ    CX, R8
+	MOVQ    8(R9), R9
+	ADDQ    CX, R9
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done2
+
+tileAVX2x12x8_channel2:
+	VMOVUPS      (DX), Y2
+	VBROADCASTSS (R8)(CX*1), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (R9)(CX*1), Y4
+	VFMADD231PS  Y2, Y4, Y1
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel2
+
+tileAVX2x12x8_done2:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap2
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp2
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	VADDPS (DX), Y1, Y1
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp2:
+	VBROADCASTSS 248(AX), Y2
+	VBROADCASTSS 252(AX), Y3
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y3, Y0
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y3, Y1
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y1, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000002, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000010, 288(AX)
+	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_rows1:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x12x8_tap1:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R8
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R8
+	ADDQ    288(AX), DX
+	MOVQ    (R8), R8
+	ADDQ    CX, R8
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x12x8_done1
+
+tileAVX2x12x8_channel1:
+	VMOVUPS      (DX), Y1
+	VBROADCASTSS (R8)(CX*1), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x12x8_channel1
+
+tileAVX2x12x8_done1:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x12x8_tap1
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x12x8_clamp1
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x12x8_clamp1:
+	VBROADCASTSS 248(AX), Y1
+	VBROADCASTSS 252(AX), Y2
+	VMAXPS       Y0, Y1, Y0
+	VMINPS       Y0, Y2, Y0
+	VMOVUPS      Y0, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000001, 256(AX)
+	JLE          tileAVX2x12x8_ret
+	ADDQ         $0x00000008, 288(AX)
+	JMP          tileAVX2x12x8_next
 
 tileAVX2x12x8_ret:
 	VZEROUPPER
@@ -479,7 +1964,28 @@ TEXT ·tileAVX2x6x16(SB), NOSPLIT, $0-8
 	LEAQ (DX)(CX*4), DX
 	MOVQ DX, 296(AX)
 
-tileAVX2x6x16_tile:
+tileAVX2x6x16_next:
+	MOVQ 256(AX), CX
+	CMPQ CX, $0x0c
+	JGE  tileAVX2x6x16_full
+	CMPQ CX, $0x06
+	JLE  tileAVX2x6x16_choose
+	INCQ CX
+	SHRQ $0x01, CX
+
+tileAVX2x6x16_choose:
+	CMPQ CX, $0x05
+	JEQ  tileAVX2x6x16_rows5
+	CMPQ CX, $0x04
+	JEQ  tileAVX2x6x16_rows4
+	CMPQ CX, $0x03
+	JEQ  tileAVX2x6x16_rows3
+	CMPQ CX, $0x02
+	JEQ  tileAVX2x6x16_rows2
+	CMPQ CX, $0x01
+	JEQ  tileAVX2x6x16_rows1
+
+tileAVX2x6x16_full:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
@@ -497,7 +2003,7 @@ tileAVX2x6x16_tile:
 	MOVQ    $0x00000001, 264(AX)
 	MOVQ    24(AX), DX
 
-tileAVX2x6x16_tap:
+tileAVX2x6x16_tap6:
 	MOVQ    DX, 320(AX)
 	MOVQ    272(AX), CX
 	MOVQ    192(AX), R8
@@ -539,9 +2045,9 @@ tileAVX2x6x16_tap:
 	SHLQ    $0x02, CX
 	NEGQ    CX
 	ADDQ    $0x00000010, CX
-	JG      tileAVX2x6x16_few
+	JG      tileAVX2x6x16_few6
 
-tileAVX2x6x16_channels:
+tileAVX2x6x16_channels6:
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
 	VBROADCASTSS -16(R8)(CX*1), Y14
@@ -624,13 +2130,13 @@ tileAVX2x6x16_channels:
 	VFMADD231PS  Y13, Y15, Y11
 	ADDQ         $0x00000100, DX
 	ADDQ         $0x00000010, CX
-	JLE          tileAVX2x6x16_channels
+	JLE          tileAVX2x6x16_channels6
 
-tileAVX2x6x16_few:
+tileAVX2x6x16_few6:
 	SUBQ $0x00000010, CX
-	JEQ  tileAVX2x6x16_done
+	JEQ  tileAVX2x6x16_done6
 
-tileAVX2x6x16_channel:
+tileAVX2x6x16_channel6:
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
 	VBROADCASTSS (R8)(CX*1), Y14
@@ -653,54 +2159,44 @@ tileAVX2x6x16_channel:
 	VFMADD231PS  Y13, Y15, Y11
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
-	JNE          tileAVX2x6x16_channel
+	JNE          tileAVX2x6x16_channel6
 
-tileAVX2x6x16_done:
+tileAVX2x6x16_done6:
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
 	MOVQ   CX, 272(AX)
 	CMPQ   CX, 280(AX)
-	JNE    tileAVX2x6x16_tap
+	JNE    tileAVX2x6x16_tap6
 	MOVQ   232(AX), R8
 	SHLQ   $0x02, R8
 	MOVQ   304(AX), CX
 	MOVQ   312(AX), DX
 	TESTQ  DX, DX
-	JEQ    tileAVX2x6x16_clamp
+	JEQ    tileAVX2x6x16_clamp6
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Y0, Y0
 	VADDPS 32(DX), Y1, Y1
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x01
-	JLE    tileAVX2x6x16_clamp
 	VADDPS (DX), Y2, Y2
 	VADDPS 32(DX), Y3, Y3
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x02
-	JLE    tileAVX2x6x16_clamp
 	VADDPS (DX), Y4, Y4
 	VADDPS 32(DX), Y5, Y5
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x03
-	JLE    tileAVX2x6x16_clamp
 	VADDPS (DX), Y6, Y6
 	VADDPS 32(DX), Y7, Y7
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x04
-	JLE    tileAVX2x6x16_clamp
 	VADDPS (DX), Y8, Y8
 	VADDPS 32(DX), Y9, Y9
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x05
-	JLE    tileAVX2x6x16_clamp
 	VADDPS (DX), Y10, Y10
 	VADDPS 32(DX), Y11, Y11
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
-tileAVX2x6x16_clamp:
+tileAVX2x6x16_clamp6:
 	VBROADCASTSS 248(AX), Y12
 	VBROADCASTSS 252(AX), Y14
 	VMAXPS       Y0, Y12, Y0
@@ -730,28 +2226,18 @@ tileAVX2x6x16_clamp:
 	VMOVUPS      Y0, (CX)
 	VMOVUPS      Y1, 32(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x01
-	JLE          tileAVX2x6x16_ret
 	VMOVUPS      Y2, (CX)
 	VMOVUPS      Y3, 32(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x02
-	JLE          tileAVX2x6x16_ret
 	VMOVUPS      Y4, (CX)
 	VMOVUPS      Y5, 32(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x03
-	JLE          tileAVX2x6x16_ret
 	VMOVUPS      Y6, (CX)
 	VMOVUPS      Y7, 32(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x04
-	JLE          tileAVX2x6x16_ret
 	VMOVUPS      Y8, (CX)
 	VMOVUPS      Y9, 32(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x05
-	JLE          tileAVX2x6x16_ret
 	VMOVUPS      Y10, (CX)
 	VMOVUPS      Y11, 32(CX)
 	ADDQ         R8, CX
@@ -759,7 +2245,587 @@ tileAVX2x6x16_clamp:
 	SUBQ         $0x00000006, 256(AX)
 	JLE          tileAVX2x6x16_ret
 	ADDQ         $0x00000030, 288(AX)
-	JMP          tileAVX2x6x16_tile
+	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_rows5:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y0, Y8
+	VMOVAPS Y1, Y9
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x6x16_tap5:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R12
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R12
+	ADDQ    288(AX), DX
+	MOVQ    (R12), R8
+	ADDQ    CX, R8
+	MOVQ    8(R12), R9
+	ADDQ    CX, R9
+	MOVQ    16(R12), R10
+	ADDQ    CX, R10
+	MOVQ    24(R12), R11
+	ADDQ    CX, R11
+	MOVQ    32(R12), R12
+	ADDQ    CX, R12
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x6x16_done5
+
+tileAVX2x6x16_channel5:
+	VMOVUPS      (DX), Y10
+	VMOVUPS      32(DX), Y11
+	VBROADCASTSS (R8)(CX*1), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (R9)(CX*1), Y13
+	VFMADD231PS  Y10, Y13, Y2
+	VFMADD231PS  Y11, Y13, Y3
+	VBROADCASTSS (R10)(CX*1), Y14
+	VFMADD231PS  Y10, Y14, Y4
+	VFMADD231PS  Y11, Y14, Y5
+	VBROADCASTSS (R11)(CX*1), Y15
+	VFMADD231PS  Y10, Y15, Y6
+	VFMADD231PS  Y11, Y15, Y7
+	VBROADCASTSS (R12)(CX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x6x16_channel5
+
+tileAVX2x6x16_done5:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x6x16_tap5
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x6x16_clamp5
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	VADDPS 32(DX), Y3, Y3
+	ADDQ   R9, DX
+	VADDPS (DX), Y4, Y4
+	VADDPS 32(DX), Y5, Y5
+	ADDQ   R9, DX
+	VADDPS (DX), Y6, Y6
+	VADDPS 32(DX), Y7, Y7
+	ADDQ   R9, DX
+	VADDPS (DX), Y8, Y8
+	VADDPS 32(DX), Y9, Y9
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x6x16_clamp5:
+	VBROADCASTSS 248(AX), Y10
+	VBROADCASTSS 252(AX), Y12
+	VMAXPS       Y0, Y10, Y0
+	VMINPS       Y0, Y12, Y0
+	VMAXPS       Y1, Y10, Y1
+	VMINPS       Y1, Y12, Y1
+	VMAXPS       Y2, Y10, Y2
+	VMINPS       Y2, Y12, Y2
+	VMAXPS       Y3, Y10, Y3
+	VMINPS       Y3, Y12, Y3
+	VMAXPS       Y4, Y10, Y4
+	VMINPS       Y4, Y12, Y4
+	VMAXPS       Y5, Y10, Y5
+	VMINPS       Y5, Y12, Y5
+	VMAXPS       Y6, Y10, Y6
+	VMINPS       Y6, Y12, Y6
+	VMAXPS       Y7, Y10, Y7
+	VMINPS       Y7, Y12, Y7
+	VMAXPS       Y8, Y10, Y8
+	VMINPS       Y8, Y12, Y8
+	VMAXPS       Y9, Y10, Y9
+	VMINPS       Y9, Y12, Y9
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	VMOVUPS      Y3, 32(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y4, (CX)
+	VMOVUPS      Y5, 32(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y7, 32(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y8, (CX)
+	VMOVUPS      Y9, 32(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000005, 256(AX)
+	JLE          tileAVX2x6x16_ret
+	ADDQ         $0x00000028, 288(AX)
+	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_rows4:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x6x16_tap4:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R11
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R11
+	ADDQ    288(AX), DX
+	MOVQ    (R11), R8
+	ADDQ    CX, R8
+	MOVQ    8(R11), R9
+	ADDQ    CX, R9
+	MOVQ    16(R11), R10
+	ADDQ    CX, R10
+	MOVQ    24(R11), R11
+	ADDQ    CX, R11
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x6x16_done4
+
+tileAVX2x6x16_channel4:
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VBROADCASTSS (R8)(CX*1), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (R9)(CX*1), Y11
+	VFMADD231PS  Y8, Y11, Y2
+	VFMADD231PS  Y9, Y11, Y3
+	VBROADCASTSS (R10)(CX*1), Y12
+	VFMADD231PS  Y8, Y12, Y4
+	VFMADD231PS  Y9, Y12, Y5
+	VBROADCASTSS (R11)(CX*1), Y13
+	VFMADD231PS  Y8, Y13, Y6
+	VFMADD231PS  Y9, Y13, Y7
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x6x16_channel4
+
+tileAVX2x6x16_done4:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x6x16_tap4
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x6x16_clamp4
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	VADDPS 32(DX), Y3, Y3
+	ADDQ   R9, DX
+	VADDPS (DX), Y4, Y4
+	VADDPS 32(DX), Y5, Y5
+	ADDQ   R9, DX
+	VADDPS (DX), Y6, Y6
+	VADDPS 32(DX), Y7, Y7
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x6x16_clamp4:
+	VBROADCASTSS 248(AX), Y8
+	VBROADCASTSS 252(AX), Y10
+	VMAXPS       Y0, Y8, Y0
+	VMINPS       Y0, Y10, Y0
+	VMAXPS       Y1, Y8, Y1
+	VMINPS       Y1, Y10, Y1
+	VMAXPS       Y2, Y8, Y2
+	VMINPS       Y2, Y10, Y2
+	VMAXPS       Y3, Y8, Y3
+	VMINPS       Y3, Y10, Y3
+	VMAXPS       Y4, Y8, Y4
+	VMINPS       Y4, Y10, Y4
+	VMAXPS       Y5, Y8, Y5
+	VMINPS       Y5, Y10, Y5
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y10, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y10, Y7
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	VMOVUPS      Y3, 32(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y4, (CX)
+	VMOVUPS      Y5, 32(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y7, 32(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000004, 256(AX)
+	JLE          tileAVX2x6x16_ret
+	ADDQ         $0x00000020, 288(AX)
+	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_rows3:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y1, Y5
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x6x16_tap3:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R10
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R10
+	ADDQ    288(AX), DX
+	MOVQ    (R10), R8
+	ADDQ    CX, R8
+	MOVQ    8(R10), R9
+	ADDQ    CX, R9
+	MOVQ    16(R10), R10
+	ADDQ    CX, R10
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x6x16_done3
+
+tileAVX2x6x16_channel3:
+	VMOVUPS      (DX), Y6
+	VMOVUPS      32(DX), Y7
+	VBROADCASTSS (R8)(CX*1), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (R9)(CX*1), Y9
+	VFMADD231PS  Y6, Y9, Y2
+	VFMADD231PS  Y7, Y9, Y3
+	VBROADCASTSS (R10)(CX*1), Y10
+	VFMADD231PS  Y6, Y10, Y4
+	VFMADD231PS  Y7, Y10, Y5
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x6x16_channel3
+
+tileAVX2x6x16_done3:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x6x16_tap3
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x6x16_clamp3
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	VADDPS 32(DX), Y3, Y3
+	ADDQ   R9, DX
+	VADDPS (DX), Y4, Y4
+	VADDPS 32(DX), Y5, Y5
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x6x16_clamp3:
+	VBROADCASTSS 248(AX), Y6
+	VBROADCASTSS 252(AX), Y8
+	VMAXPS       Y0, Y6, Y0
+	VMINPS       Y0, Y8, Y0
+	VMAXPS       Y1, Y6, Y1
+	VMINPS       Y1, Y8, Y1
+	VMAXPS       Y2, Y6, Y2
+	VMINPS       Y2, Y8, Y2
+	VMAXPS       Y3, Y6, Y3
+	VMINPS       Y3, Y8, Y3
+	VMAXPS       Y4, Y6, Y4
+	VMINPS       Y4, Y8, Y4
+	VMAXPS       Y5, Y6, Y5
+	VMINPS       Y5, Y8, Y5
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	VMOVUPS      Y3, 32(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y4, (CX)
+	VMOVUPS      Y5, 32(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000003, 256(AX)
+	JLE          tileAVX2x6x16_ret
+	ADDQ         $0x00000018, 288(AX)
+	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_rows2:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y1, Y3
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x6x16_tap2:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R9
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R9
+	ADDQ    288(AX), DX
+	MOVQ    (R9), R8
+	ADDQ    CX, R8
+	MOVQ    8(R9), R9
+	ADDQ    CX, R9
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x6x16_done2
+
+tileAVX2x6x16_channel2:
+	VMOVUPS      (DX), Y4
+	VMOVUPS      32(DX), Y5
+	VBROADCASTSS (R8)(CX*1), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (R9)(CX*1), Y7
+	VFMADD231PS  Y4, Y7, Y2
+	VFMADD231PS  Y5, Y7, Y3
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x6x16_channel2
+
+tileAVX2x6x16_done2:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x6x16_tap2
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x6x16_clamp2
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	ADDQ   R9, DX
+	VADDPS (DX), Y2, Y2
+	VADDPS 32(DX), Y3, Y3
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x6x16_clamp2:
+	VBROADCASTSS 248(AX), Y4
+	VBROADCASTSS 252(AX), Y6
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y6, Y0
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y6, Y1
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y6, Y2
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y6, Y3
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y2, (CX)
+	VMOVUPS      Y3, 32(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000002, 256(AX)
+	JLE          tileAVX2x6x16_ret
+	ADDQ         $0x00000010, 288(AX)
+	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_rows1:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x6x16_tap1:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R8
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R8
+	ADDQ    288(AX), DX
+	MOVQ    (R8), R8
+	ADDQ    CX, R8
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x6x16_done1
+
+tileAVX2x6x16_channel1:
+	VMOVUPS      (DX), Y2
+	VMOVUPS      32(DX), Y3
+	VBROADCASTSS (R8)(CX*1), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x6x16_channel1
+
+tileAVX2x6x16_done1:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x6x16_tap1
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x6x16_clamp1
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x6x16_clamp1:
+	VBROADCASTSS 248(AX), Y2
+	VBROADCASTSS 252(AX), Y4
+	VMAXPS       Y0, Y2, Y0
+	VMINPS       Y0, Y4, Y0
+	VMAXPS       Y1, Y2, Y1
+	VMINPS       Y1, Y4, Y1
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000001, 256(AX)
+	JLE          tileAVX2x6x16_ret
+	ADDQ         $0x00000008, 288(AX)
+	JMP          tileAVX2x6x16_next
 
 tileAVX2x6x16_ret:
 	VZEROUPPER
@@ -784,7 +2850,24 @@ TEXT ·tileAVX2x4x24(SB), NOSPLIT, $0-8
 	LEAQ (DX)(CX*4), DX
 	MOVQ DX, 296(AX)
 
-tileAVX2x4x24_tile:
+tileAVX2x4x24_next:
+	MOVQ 256(AX), CX
+	CMPQ CX, $0x08
+	JGE  tileAVX2x4x24_full
+	CMPQ CX, $0x04
+	JLE  tileAVX2x4x24_choose
+	INCQ CX
+	SHRQ $0x01, CX
+
+tileAVX2x4x24_choose:
+	CMPQ CX, $0x03
+	JEQ  tileAVX2x4x24_rows3
+	CMPQ CX, $0x02
+	JEQ  tileAVX2x4x24_rows2
+	CMPQ CX, $0x01
+	JEQ  tileAVX2x4x24_rows1
+
+tileAVX2x4x24_full:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX), Y0
 	VMOVUPS 32(CX), Y1
@@ -802,7 +2885,7 @@ tileAVX2x4x24_tile:
 	MOVQ    $0x00000001, 264(AX)
 	MOVQ    24(AX), DX
 
-tileAVX2x4x24_tap:
+tileAVX2x4x24_tap4:
 	MOVQ    DX, 320(AX)
 	MOVQ    272(AX), CX
 	MOVQ    192(AX), R8
@@ -836,9 +2919,9 @@ tileAVX2x4x24_tap:
 	SHLQ    $0x02, CX
 	NEGQ    CX
 	ADDQ    $0x00000010, CX
-	JG      tileAVX2x4x24_few
+	JG      tileAVX2x4x24_few4
 
-tileAVX2x4x24_channels:
+tileAVX2x4x24_channels4:
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
 	VMOVUPS      64(DX), Y14
@@ -917,13 +3000,13 @@ tileAVX2x4x24_channels:
 	VFMADD231PS  Y14, Y15, Y11
 	ADDQ         $0x00000180, DX
 	ADDQ         $0x00000010, CX
-	JLE          tileAVX2x4x24_channels
+	JLE          tileAVX2x4x24_channels4
 
-tileAVX2x4x24_few:
+tileAVX2x4x24_few4:
 	SUBQ $0x00000010, CX
-	JEQ  tileAVX2x4x24_done
+	JEQ  tileAVX2x4x24_done4
 
-tileAVX2x4x24_channel:
+tileAVX2x4x24_channel4:
 	VMOVUPS      (DX), Y12
 	VMOVUPS      32(DX), Y13
 	VMOVUPS      64(DX), Y14
@@ -945,48 +3028,42 @@ tileAVX2x4x24_channel:
 	VFMADD231PS  Y14, Y15, Y11
 	ADDQ         $0x00000060, DX
 	ADDQ         $0x00000004, CX
-	JNE          tileAVX2x4x24_channel
+	JNE          tileAVX2x4x24_channel4
 
-tileAVX2x4x24_done:
+tileAVX2x4x24_done4:
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
 	MOVQ   CX, 272(AX)
 	CMPQ   CX, 280(AX)
-	JNE    tileAVX2x4x24_tap
+	JNE    tileAVX2x4x24_tap4
 	MOVQ   232(AX), R8
 	SHLQ   $0x02, R8
 	MOVQ   304(AX), CX
 	MOVQ   312(AX), DX
 	TESTQ  DX, DX
-	JEQ    tileAVX2x4x24_clamp
+	JEQ    tileAVX2x4x24_clamp4
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Y0, Y0
 	VADDPS 32(DX), Y1, Y1
 	VADDPS 64(DX), Y2, Y2
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x01
-	JLE    tileAVX2x4x24_clamp
 	VADDPS (DX), Y3, Y3
 	VADDPS 32(DX), Y4, Y4
 	VADDPS 64(DX), Y5, Y5
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x02
-	JLE    tileAVX2x4x24_clamp
 	VADDPS (DX), Y6, Y6
 	VADDPS 32(DX), Y7, Y7
 	VADDPS 64(DX), Y8, Y8
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x03
-	JLE    tileAVX2x4x24_clamp
 	VADDPS (DX), Y9, Y9
 	VADDPS 32(DX), Y10, Y10
 	VADDPS 64(DX), Y11, Y11
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
-tileAVX2x4x24_clamp:
+tileAVX2x4x24_clamp4:
 	VBROADCASTSS 248(AX), Y12
 	VBROADCASTSS 252(AX), Y15
 	VMAXPS       Y0, Y12, Y0
@@ -1017,20 +3094,14 @@ tileAVX2x4x24_clamp:
 	VMOVUPS      Y1, 32(CX)
 	VMOVUPS      Y2, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x01
-	JLE          tileAVX2x4x24_ret
 	VMOVUPS      Y3, (CX)
 	VMOVUPS      Y4, 32(CX)
 	VMOVUPS      Y5, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x02
-	JLE          tileAVX2x4x24_ret
 	VMOVUPS      Y6, (CX)
 	VMOVUPS      Y7, 32(CX)
 	VMOVUPS      Y8, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x03
-	JLE          tileAVX2x4x24_ret
 	VMOVUPS      Y9, (CX)
 	VMOVUPS      Y10, 32(CX)
 	VMOVUPS      Y11, 64(CX)
@@ -1039,7 +3110,337 @@ tileAVX2x4x24_clamp:
 	SUBQ         $0x00000004, 256(AX)
 	JLE          tileAVX2x4x24_ret
 	ADDQ         $0x00000020, 288(AX)
-	JMP          tileAVX2x4x24_tile
+	JMP          tileAVX2x4x24_next
+
+tileAVX2x4x24_rows3:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y1, Y4
+	VMOVAPS Y2, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y1, Y7
+	VMOVAPS Y2, Y8
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x4x24_tap3:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R10
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R10
+	ADDQ    288(AX), DX
+	MOVQ    (R10), R8
+	ADDQ    CX, R8
+	MOVQ    8(R10), R9
+	ADDQ    CX, R9
+	MOVQ    16(R10), R10
+	ADDQ    CX, R10
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x4x24_done3
+
+tileAVX2x4x24_channel3:
+	VMOVUPS      (DX), Y9
+	VMOVUPS      32(DX), Y10
+	VMOVUPS      64(DX), Y11
+	VBROADCASTSS (R8)(CX*1), Y12
+	VFMADD231PS  Y9, Y12, Y0
+	VFMADD231PS  Y10, Y12, Y1
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (R9)(CX*1), Y13
+	VFMADD231PS  Y9, Y13, Y3
+	VFMADD231PS  Y10, Y13, Y4
+	VFMADD231PS  Y11, Y13, Y5
+	VBROADCASTSS (R10)(CX*1), Y14
+	VFMADD231PS  Y9, Y14, Y6
+	VFMADD231PS  Y10, Y14, Y7
+	VFMADD231PS  Y11, Y14, Y8
+	ADDQ         $0x00000060, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x4x24_channel3
+
+tileAVX2x4x24_done3:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x4x24_tap3
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x4x24_clamp3
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	VADDPS 64(DX), Y2, Y2
+	ADDQ   R9, DX
+	VADDPS (DX), Y3, Y3
+	VADDPS 32(DX), Y4, Y4
+	VADDPS 64(DX), Y5, Y5
+	ADDQ   R9, DX
+	VADDPS (DX), Y6, Y6
+	VADDPS 32(DX), Y7, Y7
+	VADDPS 64(DX), Y8, Y8
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x4x24_clamp3:
+	VBROADCASTSS 248(AX), Y9
+	VBROADCASTSS 252(AX), Y12
+	VMAXPS       Y0, Y9, Y0
+	VMINPS       Y0, Y12, Y0
+	VMAXPS       Y1, Y9, Y1
+	VMINPS       Y1, Y12, Y1
+	VMAXPS       Y2, Y9, Y2
+	VMINPS       Y2, Y12, Y2
+	VMAXPS       Y3, Y9, Y3
+	VMINPS       Y3, Y12, Y3
+	VMAXPS       Y4, Y9, Y4
+	VMINPS       Y4, Y12, Y4
+	VMAXPS       Y5, Y9, Y5
+	VMINPS       Y5, Y12, Y5
+	VMAXPS       Y6, Y9, Y6
+	VMINPS       Y6, Y12, Y6
+	VMAXPS       Y7, Y9, Y7
+	VMINPS       Y7, Y12, Y7
+	VMAXPS       Y8, Y9, Y8
+	VMINPS       Y8, Y12, Y8
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y4, 32(CX)
+	VMOVUPS      Y5, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y6, (CX)
+	VMOVUPS      Y7, 32(CX)
+	VMOVUPS      Y8, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000003, 256(AX)
+	JLE          tileAVX2x4x24_ret
+	ADDQ         $0x00000018, 288(AX)
+	JMP          tileAVX2x4x24_next
+
+tileAVX2x4x24_rows2:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y1, Y4
+	VMOVAPS Y2, Y5
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x4x24_tap2:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R9
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R9
+	ADDQ    288(AX), DX
+	MOVQ    (R9), R8
+	ADDQ    CX, R8
+	MOVQ    8(R9), R9
+	ADDQ    CX, R9
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x4x24_done2
+
+tileAVX2x4x24_channel2:
+	VMOVUPS      (DX), Y6
+	VMOVUPS      32(DX), Y7
+	VMOVUPS      64(DX), Y8
+	VBROADCASTSS (R8)(CX*1), Y9
+	VFMADD231PS  Y6, Y9, Y0
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (R9)(CX*1), Y10
+	VFMADD231PS  Y6, Y10, Y3
+	VFMADD231PS  Y7, Y10, Y4
+	VFMADD231PS  Y8, Y10, Y5
+	ADDQ         $0x00000060, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x4x24_channel2
+
+tileAVX2x4x24_done2:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x4x24_tap2
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x4x24_clamp2
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	VADDPS 64(DX), Y2, Y2
+	ADDQ   R9, DX
+	VADDPS (DX), Y3, Y3
+	VADDPS 32(DX), Y4, Y4
+	VADDPS 64(DX), Y5, Y5
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x4x24_clamp2:
+	VBROADCASTSS 248(AX), Y6
+	VBROADCASTSS 252(AX), Y9
+	VMAXPS       Y0, Y6, Y0
+	VMINPS       Y0, Y9, Y0
+	VMAXPS       Y1, Y6, Y1
+	VMINPS       Y1, Y9, Y1
+	VMAXPS       Y2, Y6, Y2
+	VMINPS       Y2, Y9, Y2
+	VMAXPS       Y3, Y6, Y3
+	VMINPS       Y3, Y9, Y3
+	VMAXPS       Y4, Y6, Y4
+	VMINPS       Y4, Y9, Y4
+	VMAXPS       Y5, Y6, Y5
+	VMINPS       Y5, Y9, Y5
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Y3, (CX)
+	VMOVUPS      Y4, 32(CX)
+	VMOVUPS      Y5, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000002, 256(AX)
+	JLE          tileAVX2x4x24_ret
+	ADDQ         $0x00000010, 288(AX)
+	JMP          tileAVX2x4x24_next
+
+tileAVX2x4x24_rows1:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 64(CX), Y2
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX2x4x24_tap1:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R8
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R8
+	ADDQ    288(AX), DX
+	MOVQ    (R8), R8
+	ADDQ    CX, R8
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX2x4x24_done1
+
+tileAVX2x4x24_channel1:
+	VMOVUPS      (DX), Y3
+	VMOVUPS      32(DX), Y4
+	VMOVUPS      64(DX), Y5
+	VBROADCASTSS (R8)(CX*1), Y6
+	VFMADD231PS  Y3, Y6, Y0
+	VFMADD231PS  Y4, Y6, Y1
+	VFMADD231PS  Y5, Y6, Y2
+	ADDQ         $0x00000060, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX2x4x24_channel1
+
+tileAVX2x4x24_done1:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX2x4x24_tap1
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX2x4x24_clamp1
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Y0, Y0
+	VADDPS 32(DX), Y1, Y1
+	VADDPS 64(DX), Y2, Y2
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX2x4x24_clamp1:
+	VBROADCASTSS 248(AX), Y3
+	VBROADCASTSS 252(AX), Y6
+	VMAXPS       Y0, Y3, Y0
+	VMINPS       Y0, Y6, Y0
+	VMAXPS       Y1, Y3, Y1
+	VMINPS       Y1, Y6, Y1
+	VMAXPS       Y2, Y3, Y2
+	VMINPS       Y2, Y6, Y2
+	VMOVUPS      Y0, (CX)
+	VMOVUPS      Y1, 32(CX)
+	VMOVUPS      Y2, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000001, 256(AX)
+	JLE          tileAVX2x4x24_ret
+	ADDQ         $0x00000008, 288(AX)
+	JMP          tileAVX2x4x24_next
 
 tileAVX2x4x24_ret:
 	VZEROUPPER
@@ -1064,7 +3465,40 @@ TEXT ·tileAVX512x12x16(SB), NOSPLIT, $8-8
 	LEAQ (DX)(CX*4), DX
 	MOVQ DX, 296(AX)
 
-tileAVX512x12x16_tile:
+tileAVX512x12x16_next:
+	MOVQ 256(AX), CX
+	CMPQ CX, $0x18
+	JGE  tileAVX512x12x16_full
+	CMPQ CX, $0x0c
+	JLE  tileAVX512x12x16_choose
+	INCQ CX
+	SHRQ $0x01, CX
+
+tileAVX512x12x16_choose:
+	CMPQ CX, $0x0b
+	JEQ  tileAVX512x12x16_rows11
+	CMPQ CX, $0x0a
+	JEQ  tileAVX512x12x16_rows10
+	CMPQ CX, $0x09
+	JEQ  tileAVX512x12x16_rows9
+	CMPQ CX, $0x08
+	JEQ  tileAVX512x12x16_rows8
+	CMPQ CX, $0x07
+	JEQ  tileAVX512x12x16_rows7
+	CMPQ CX, $0x06
+	JEQ  tileAVX512x12x16_rows6
+	CMPQ CX, $0x05
+	JEQ  tileAVX512x12x16_rows5
+	CMPQ CX, $0x04
+	JEQ  tileAVX512x12x16_rows4
+	CMPQ CX, $0x03
+	JEQ  tileAVX512x12x16_rows3
+	CMPQ CX, $0x02
+	JEQ  tileAVX512x12x16_rows2
+	CMPQ CX, $0x01
+	JEQ  tileAVX512x12x16_rows1
+
+tileAVX512x12x16_full:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX), Z0
 	VMOVAPS Z0, Z1
@@ -1082,7 +3516,7 @@ tileAVX512x12x16_tile:
 	MOVQ    $0x00000001, 264(AX)
 	MOVQ    24(AX), DX
 
-tileAVX512x12x16_tap:
+tileAVX512x12x16_tap12:
 	MOVQ    DX, 320(AX)
 	MOVQ    272(AX), CX
 	MOVQ    192(AX), R8
@@ -1148,9 +3582,9 @@ tileAVX512x12x16_tap:
 	SHLQ    $0x02, CX
 	NEGQ    CX
 	ADDQ    $0x00000010, CX
-	JG      tileAVX512x12x16_few
+	JG      tileAVX512x12x16_few12
 
-tileAVX512x12x16_channels:
+tileAVX512x12x16_channels12:
 	VMOVUPS      (DX), Z12
 	VBROADCASTSS -16(R8)(CX*1), Z13
 	VFMADD231PS  Z12, Z13, Z0
@@ -1253,13 +3687,13 @@ tileAVX512x12x16_channels:
 	VFMADD231PS  Z12, Z24, Z11
 	ADDQ         $0x00000100, DX
 	ADDQ         $0x00000010, CX
-	JLE          tileAVX512x12x16_channels
+	JLE          tileAVX512x12x16_channels12
 
-tileAVX512x12x16_few:
+tileAVX512x12x16_few12:
 	SUBQ $0x00000010, CX
-	JEQ  tileAVX512x12x16_done
+	JEQ  tileAVX512x12x16_done12
 
-tileAVX512x12x16_channel:
+tileAVX512x12x16_channel12:
 	VMOVUPS      (DX), Z12
 	VBROADCASTSS (R8)(CX*1), Z13
 	VFMADD231PS  Z12, Z13, Z0
@@ -1287,72 +3721,50 @@ tileAVX512x12x16_channel:
 	VFMADD231PS  Z12, Z24, Z11
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
-	JNE          tileAVX512x12x16_channel
+	JNE          tileAVX512x12x16_channel12
 
-tileAVX512x12x16_done:
+tileAVX512x12x16_done12:
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
 	MOVQ   CX, 272(AX)
 	CMPQ   CX, 280(AX)
-	JNE    tileAVX512x12x16_tap
+	JNE    tileAVX512x12x16_tap12
 	MOVQ   232(AX), R8
 	SHLQ   $0x02, R8
 	MOVQ   304(AX), CX
 	MOVQ   312(AX), DX
 	TESTQ  DX, DX
-	JEQ    tileAVX512x12x16_clamp
+	JEQ    tileAVX512x12x16_clamp12
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x01
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z1, Z1
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x02
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z2, Z2
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x03
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z3, Z3
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x04
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z4, Z4
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x05
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z5, Z5
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x06
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z6, Z6
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x07
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z7, Z7
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x08
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z8, Z8
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x09
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z9, Z9
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x0a
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z10, Z10
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x0b
-	JLE    tileAVX512x12x16_clamp
 	VADDPS (DX), Z11, Z11
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
-tileAVX512x12x16_clamp:
+tileAVX512x12x16_clamp12:
 	VBROADCASTSS 248(AX), Z12
 	VBROADCASTSS 252(AX), Z13
 	VMAXPS       Z0, Z12, Z0
@@ -1381,55 +3793,1529 @@ tileAVX512x12x16_clamp:
 	VMINPS       Z11, Z13, Z11
 	VMOVUPS      Z0, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x01
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z1, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x02
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z2, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x03
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z3, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x04
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z4, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x05
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z5, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x06
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z6, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x07
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z7, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x08
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z8, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x09
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z9, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x0a
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z10, (CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x0b
-	JLE          tileAVX512x12x16_ret
 	VMOVUPS      Z11, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x0000000c, 256(AX)
 	JLE          tileAVX512x12x16_ret
 	ADDQ         $0x00000060, 288(AX)
-	JMP          tileAVX512x12x16_tile
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows11:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap11:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), DI
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), DI
+	ADDQ    288(AX), DX
+	MOVQ    (DI), R8
+	ADDQ    CX, R8
+	MOVQ    8(DI), R9
+	ADDQ    CX, R9
+	MOVQ    16(DI), R10
+	ADDQ    CX, R10
+	MOVQ    24(DI), R11
+	ADDQ    CX, R11
+	MOVQ    32(DI), R12
+	ADDQ    CX, R12
+	MOVQ    40(DI), R13
+	ADDQ    CX, R13
+	MOVQ    48(DI), R14
+	ADDQ    CX, R14
+	MOVQ    56(DI), R15
+	ADDQ    CX, R15
+	MOVQ    64(DI), BX
+	ADDQ    CX, BX
+	MOVQ    72(DI), SI
+	ADDQ    CX, SI
+	MOVQ    80(DI), DI
+	ADDQ    CX, DI
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	TESTQ   CX, 64(DX)
+	CMOVQEQ 296(AX), BX
+	TESTQ   CX, 72(DX)
+	CMOVQEQ 296(AX), SI
+	TESTQ   CX, 80(DX)
+	CMOVQEQ 296(AX), DI
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done11
+
+tileAVX512x12x16_channel11:
+	VMOVUPS      (DX), Z11
+	VBROADCASTSS (R8)(CX*1), Z12
+	VFMADD231PS  Z11, Z12, Z0
+	VBROADCASTSS (R9)(CX*1), Z13
+	VFMADD231PS  Z11, Z13, Z1
+	VBROADCASTSS (R10)(CX*1), Z14
+	VFMADD231PS  Z11, Z14, Z2
+	VBROADCASTSS (R11)(CX*1), Z15
+	VFMADD231PS  Z11, Z15, Z3
+	VBROADCASTSS (R12)(CX*1), Z16
+	VFMADD231PS  Z11, Z16, Z4
+	VBROADCASTSS (R13)(CX*1), Z17
+	VFMADD231PS  Z11, Z17, Z5
+	VBROADCASTSS (R14)(CX*1), Z18
+	VFMADD231PS  Z11, Z18, Z6
+	VBROADCASTSS (R15)(CX*1), Z19
+	VFMADD231PS  Z11, Z19, Z7
+	VBROADCASTSS (BX)(CX*1), Z20
+	VFMADD231PS  Z11, Z20, Z8
+	VBROADCASTSS (SI)(CX*1), Z21
+	VFMADD231PS  Z11, Z21, Z9
+	VBROADCASTSS (DI)(CX*1), Z22
+	VFMADD231PS  Z11, Z22, Z10
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel11
+
+tileAVX512x12x16_done11:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap11
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp11
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	VADDPS (DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	ADDQ   R9, DX
+	VADDPS (DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	ADDQ   R9, DX
+	VADDPS (DX), Z7, Z7
+	ADDQ   R9, DX
+	VADDPS (DX), Z8, Z8
+	ADDQ   R9, DX
+	VADDPS (DX), Z9, Z9
+	ADDQ   R9, DX
+	VADDPS (DX), Z10, Z10
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp11:
+	VBROADCASTSS 248(AX), Z11
+	VBROADCASTSS 252(AX), Z12
+	VMAXPS       Z0, Z11, Z0
+	VMINPS       Z0, Z12, Z0
+	VMAXPS       Z1, Z11, Z1
+	VMINPS       Z1, Z12, Z1
+	VMAXPS       Z2, Z11, Z2
+	VMINPS       Z2, Z12, Z2
+	VMAXPS       Z3, Z11, Z3
+	VMINPS       Z3, Z12, Z3
+	VMAXPS       Z4, Z11, Z4
+	VMINPS       Z4, Z12, Z4
+	VMAXPS       Z5, Z11, Z5
+	VMINPS       Z5, Z12, Z5
+	VMAXPS       Z6, Z11, Z6
+	VMINPS       Z6, Z12, Z6
+	VMAXPS       Z7, Z11, Z7
+	VMINPS       Z7, Z12, Z7
+	VMAXPS       Z8, Z11, Z8
+	VMINPS       Z8, Z12, Z8
+	VMAXPS       Z9, Z11, Z9
+	VMINPS       Z9, Z12, Z9
+	VMAXPS       Z10, Z11, Z10
+	VMINPS       Z10, Z12, Z10
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z5, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z7, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z8, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z9, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z10, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x0000000b, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000058, 288(AX)
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows10:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap10:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), SI
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), SI
+	ADDQ    288(AX), DX
+	MOVQ    (SI), R8
+	ADDQ    CX, R8
+	MOVQ    8(SI), R9
+	ADDQ    CX, R9
+	MOVQ    16(SI), R10
+	ADDQ    CX, R10
+	MOVQ    24(SI), R11
+	ADDQ    CX, R11
+	MOVQ    32(SI), R12
+	ADDQ    CX, R12
+	MOVQ    40(SI), R13
+	ADDQ    CX, R13
+	MOVQ    48(SI), R14
+	ADDQ    CX, R14
+	MOVQ    56(SI), R15
+	ADDQ    CX, R15
+	MOVQ    64(SI), BX
+	ADDQ    CX, BX
+	MOVQ    72(SI), SI
+	ADDQ    CX, SI
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	TESTQ   CX, 64(DX)
+	CMOVQEQ 296(AX), BX
+	TESTQ   CX, 72(DX)
+	CMOVQEQ 296(AX), SI
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done10
+
+tileAVX512x12x16_channel10:
+	VMOVUPS      (DX), Z10
+	VBROADCASTSS (R8)(CX*1), Z11
+	VFMADD231PS  Z10, Z11, Z0
+	VBROADCASTSS (R9)(CX*1), Z12
+	VFMADD231PS  Z10, Z12, Z1
+	VBROADCASTSS (R10)(CX*1), Z13
+	VFMADD231PS  Z10, Z13, Z2
+	VBROADCASTSS (R11)(CX*1), Z14
+	VFMADD231PS  Z10, Z14, Z3
+	VBROADCASTSS (R12)(CX*1), Z15
+	VFMADD231PS  Z10, Z15, Z4
+	VBROADCASTSS (R13)(CX*1), Z16
+	VFMADD231PS  Z10, Z16, Z5
+	VBROADCASTSS (R14)(CX*1), Z17
+	VFMADD231PS  Z10, Z17, Z6
+	VBROADCASTSS (R15)(CX*1), Z18
+	VFMADD231PS  Z10, Z18, Z7
+	VBROADCASTSS (BX)(CX*1), Z19
+	VFMADD231PS  Z10, Z19, Z8
+	VBROADCASTSS (SI)(CX*1), Z20
+	VFMADD231PS  Z10, Z20, Z9
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel10
+
+tileAVX512x12x16_done10:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap10
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp10
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	VADDPS (DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	ADDQ   R9, DX
+	VADDPS (DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	ADDQ   R9, DX
+	VADDPS (DX), Z7, Z7
+	ADDQ   R9, DX
+	VADDPS (DX), Z8, Z8
+	ADDQ   R9, DX
+	VADDPS (DX), Z9, Z9
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp10:
+	VBROADCASTSS 248(AX), Z10
+	VBROADCASTSS 252(AX), Z11
+	VMAXPS       Z0, Z10, Z0
+	VMINPS       Z0, Z11, Z0
+	VMAXPS       Z1, Z10, Z1
+	VMINPS       Z1, Z11, Z1
+	VMAXPS       Z2, Z10, Z2
+	VMINPS       Z2, Z11, Z2
+	VMAXPS       Z3, Z10, Z3
+	VMINPS       Z3, Z11, Z3
+	VMAXPS       Z4, Z10, Z4
+	VMINPS       Z4, Z11, Z4
+	VMAXPS       Z5, Z10, Z5
+	VMINPS       Z5, Z11, Z5
+	VMAXPS       Z6, Z10, Z6
+	VMINPS       Z6, Z11, Z6
+	VMAXPS       Z7, Z10, Z7
+	VMINPS       Z7, Z11, Z7
+	VMAXPS       Z8, Z10, Z8
+	VMINPS       Z8, Z11, Z8
+	VMAXPS       Z9, Z10, Z9
+	VMINPS       Z9, Z11, Z9
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z5, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z7, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z8, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z9, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x0000000a, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000050, 288(AX)
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows9:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap9:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), BX
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), BX
+	ADDQ    288(AX), DX
+	MOVQ    (BX), R8
+	ADDQ    CX, R8
+	MOVQ    8(BX), R9
+	ADDQ    CX, R9
+	MOVQ    16(BX), R10
+	ADDQ    CX, R10
+	MOVQ    24(BX), R11
+	ADDQ    CX, R11
+	MOVQ    32(BX), R12
+	ADDQ    CX, R12
+	MOVQ    40(BX), R13
+	ADDQ    CX, R13
+	MOVQ    48(BX), R14
+	ADDQ    CX, R14
+	MOVQ    56(BX), R15
+	ADDQ    CX, R15
+	MOVQ    64(BX), BX
+	ADDQ    CX, BX
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	TESTQ   CX, 64(DX)
+	CMOVQEQ 296(AX), BX
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done9
+
+tileAVX512x12x16_channel9:
+	VMOVUPS      (DX), Z9
+	VBROADCASTSS (R8)(CX*1), Z10
+	VFMADD231PS  Z9, Z10, Z0
+	VBROADCASTSS (R9)(CX*1), Z11
+	VFMADD231PS  Z9, Z11, Z1
+	VBROADCASTSS (R10)(CX*1), Z12
+	VFMADD231PS  Z9, Z12, Z2
+	VBROADCASTSS (R11)(CX*1), Z13
+	VFMADD231PS  Z9, Z13, Z3
+	VBROADCASTSS (R12)(CX*1), Z14
+	VFMADD231PS  Z9, Z14, Z4
+	VBROADCASTSS (R13)(CX*1), Z15
+	VFMADD231PS  Z9, Z15, Z5
+	VBROADCASTSS (R14)(CX*1), Z16
+	VFMADD231PS  Z9, Z16, Z6
+	VBROADCASTSS (R15)(CX*1), Z17
+	VFMADD231PS  Z9, Z17, Z7
+	VBROADCASTSS (BX)(CX*1), Z18
+	VFMADD231PS  Z9, Z18, Z8
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel9
+
+tileAVX512x12x16_done9:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap9
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp9
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	VADDPS (DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	ADDQ   R9, DX
+	VADDPS (DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	ADDQ   R9, DX
+	VADDPS (DX), Z7, Z7
+	ADDQ   R9, DX
+	VADDPS (DX), Z8, Z8
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp9:
+	VBROADCASTSS 248(AX), Z9
+	VBROADCASTSS 252(AX), Z10
+	VMAXPS       Z0, Z9, Z0
+	VMINPS       Z0, Z10, Z0
+	VMAXPS       Z1, Z9, Z1
+	VMINPS       Z1, Z10, Z1
+	VMAXPS       Z2, Z9, Z2
+	VMINPS       Z2, Z10, Z2
+	VMAXPS       Z3, Z9, Z3
+	VMINPS       Z3, Z10, Z3
+	VMAXPS       Z4, Z9, Z4
+	VMINPS       Z4, Z10, Z4
+	VMAXPS       Z5, Z9, Z5
+	VMINPS       Z5, Z10, Z5
+	VMAXPS       Z6, Z9, Z6
+	VMINPS       Z6, Z10, Z6
+	VMAXPS       Z7, Z9, Z7
+	VMINPS       Z7, Z10, Z7
+	VMAXPS       Z8, Z9, Z8
+	VMINPS       Z8, Z10, Z8
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z5, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z7, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z8, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000009, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000048, 288(AX)
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows8:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap8:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R15
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R15
+	ADDQ    288(AX), DX
+	MOVQ    (R15), R8
+	ADDQ    CX, R8
+	MOVQ    8(R15), R9
+	ADDQ    CX, R9
+	MOVQ    16(R15), R10
+	ADDQ    CX, R10
+	MOVQ    24(R15), R11
+	ADDQ    CX, R11
+	MOVQ    32(R15), R12
+	ADDQ    CX, R12
+	MOVQ    40(R15), R13
+	ADDQ    CX, R13
+	MOVQ    48(R15), R14
+	ADDQ    CX, R14
+	MOVQ    56(R15), R15
+	ADDQ    CX, R15
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done8
+
+tileAVX512x12x16_channel8:
+	VMOVUPS      (DX), Z8
+	VBROADCASTSS (R8)(CX*1), Z9
+	VFMADD231PS  Z8, Z9, Z0
+	VBROADCASTSS (R9)(CX*1), Z10
+	VFMADD231PS  Z8, Z10, Z1
+	VBROADCASTSS (R10)(CX*1), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VBROADCASTSS (R11)(CX*1), Z12
+	VFMADD231PS  Z8, Z12, Z3
+	VBROADCASTSS (R12)(CX*1), Z13
+	VFMADD231PS  Z8, Z13, Z4
+	VBROADCASTSS (R13)(CX*1), Z14
+	VFMADD231PS  Z8, Z14, Z5
+	VBROADCASTSS (R14)(CX*1), Z15
+	VFMADD231PS  Z8, Z15, Z6
+	VBROADCASTSS (R15)(CX*1), Z16
+	VFMADD231PS  Z8, Z16, Z7
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel8
+
+tileAVX512x12x16_done8:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap8
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp8
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	VADDPS (DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	ADDQ   R9, DX
+	VADDPS (DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	ADDQ   R9, DX
+	VADDPS (DX), Z7, Z7
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp8:
+	VBROADCASTSS 248(AX), Z8
+	VBROADCASTSS 252(AX), Z9
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z9, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z9, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z9, Z7
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z5, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z7, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000008, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000040, 288(AX)
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows7:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap7:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R14
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R14
+	ADDQ    288(AX), DX
+	MOVQ    (R14), R8
+	ADDQ    CX, R8
+	MOVQ    8(R14), R9
+	ADDQ    CX, R9
+	MOVQ    16(R14), R10
+	ADDQ    CX, R10
+	MOVQ    24(R14), R11
+	ADDQ    CX, R11
+	MOVQ    32(R14), R12
+	ADDQ    CX, R12
+	MOVQ    40(R14), R13
+	ADDQ    CX, R13
+	MOVQ    48(R14), R14
+	ADDQ    CX, R14
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done7
+
+tileAVX512x12x16_channel7:
+	VMOVUPS      (DX), Z7
+	VBROADCASTSS (R8)(CX*1), Z8
+	VFMADD231PS  Z7, Z8, Z0
+	VBROADCASTSS (R9)(CX*1), Z9
+	VFMADD231PS  Z7, Z9, Z1
+	VBROADCASTSS (R10)(CX*1), Z10
+	VFMADD231PS  Z7, Z10, Z2
+	VBROADCASTSS (R11)(CX*1), Z11
+	VFMADD231PS  Z7, Z11, Z3
+	VBROADCASTSS (R12)(CX*1), Z12
+	VFMADD231PS  Z7, Z12, Z4
+	VBROADCASTSS (R13)(CX*1), Z13
+	VFMADD231PS  Z7, Z13, Z5
+	VBROADCASTSS (R14)(CX*1), Z14
+	VFMADD231PS  Z7, Z14, Z6
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel7
+
+tileAVX512x12x16_done7:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap7
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp7
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	VADDPS (DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	ADDQ   R9, DX
+	VADDPS (DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp7:
+	VBROADCASTSS 248(AX), Z7
+	VBROADCASTSS 252(AX), Z8
+	VMAXPS       Z0, Z7, Z0
+	VMINPS       Z0, Z8, Z0
+	VMAXPS       Z1, Z7, Z1
+	VMINPS       Z1, Z8, Z1
+	VMAXPS       Z2, Z7, Z2
+	VMINPS       Z2, Z8, Z2
+	VMAXPS       Z3, Z7, Z3
+	VMINPS       Z3, Z8, Z3
+	VMAXPS       Z4, Z7, Z4
+	VMINPS       Z4, Z8, Z4
+	VMAXPS       Z5, Z7, Z5
+	VMINPS       Z5, Z8, Z5
+	VMAXPS       Z6, Z7, Z6
+	VMINPS       Z6, Z8, Z6
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z5, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000007, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000038, 288(AX)
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows6:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap6:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R13
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R13
+	ADDQ    288(AX), DX
+	MOVQ    (R13), R8
+	ADDQ    CX, R8
+	MOVQ    8(R13), R9
+	ADDQ    CX, R9
+	MOVQ    16(R13), R10
+	ADDQ    CX, R10
+	MOVQ    24(R13), R11
+	ADDQ    CX, R11
+	MOVQ    32(R13), R12
+	ADDQ    CX, R12
+	MOVQ    40(R13), R13
+	ADDQ    CX, R13
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done6
+
+tileAVX512x12x16_channel6:
+	VMOVUPS      (DX), Z6
+	VBROADCASTSS (R8)(CX*1), Z7
+	VFMADD231PS  Z6, Z7, Z0
+	VBROADCASTSS (R9)(CX*1), Z8
+	VFMADD231PS  Z6, Z8, Z1
+	VBROADCASTSS (R10)(CX*1), Z9
+	VFMADD231PS  Z6, Z9, Z2
+	VBROADCASTSS (R11)(CX*1), Z10
+	VFMADD231PS  Z6, Z10, Z3
+	VBROADCASTSS (R12)(CX*1), Z11
+	VFMADD231PS  Z6, Z11, Z4
+	VBROADCASTSS (R13)(CX*1), Z12
+	VFMADD231PS  Z6, Z12, Z5
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel6
+
+tileAVX512x12x16_done6:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap6
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp6
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	VADDPS (DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	ADDQ   R9, DX
+	VADDPS (DX), Z5, Z5
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp6:
+	VBROADCASTSS 248(AX), Z6
+	VBROADCASTSS 252(AX), Z7
+	VMAXPS       Z0, Z6, Z0
+	VMINPS       Z0, Z7, Z0
+	VMAXPS       Z1, Z6, Z1
+	VMINPS       Z1, Z7, Z1
+	VMAXPS       Z2, Z6, Z2
+	VMINPS       Z2, Z7, Z2
+	VMAXPS       Z3, Z6, Z3
+	VMINPS       Z3, Z7, Z3
+	VMAXPS       Z4, Z6, Z4
+	VMINPS       Z4, Z7, Z4
+	VMAXPS       Z5, Z6, Z5
+	VMINPS       Z5, Z7, Z5
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z5, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000006, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000030, 288(AX)
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows5:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap5:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R12
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R12
+	ADDQ    288(AX), DX
+	MOVQ    (R12), R8
+	ADDQ    CX, R8
+	MOVQ    8(R12), R9
+	ADDQ    CX, R9
+	MOVQ    16(R12), R10
+	ADDQ    CX, R10
+	MOVQ    24(R12), R11
+	ADDQ    CX, R11
+	MOVQ    32(R12), R12
+	ADDQ    CX, R12
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done5
+
+tileAVX512x12x16_channel5:
+	VMOVUPS      (DX), Z5
+	VBROADCASTSS (R8)(CX*1), Z6
+	VFMADD231PS  Z5, Z6, Z0
+	VBROADCASTSS (R9)(CX*1), Z7
+	VFMADD231PS  Z5, Z7, Z1
+	VBROADCASTSS (R10)(CX*1), Z8
+	VFMADD231PS  Z5, Z8, Z2
+	VBROADCASTSS (R11)(CX*1), Z9
+	VFMADD231PS  Z5, Z9, Z3
+	VBROADCASTSS (R12)(CX*1), Z10
+	VFMADD231PS  Z5, Z10, Z4
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel5
+
+tileAVX512x12x16_done5:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap5
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp5
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	VADDPS (DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp5:
+	VBROADCASTSS 248(AX), Z5
+	VBROADCASTSS 252(AX), Z6
+	VMAXPS       Z0, Z5, Z0
+	VMINPS       Z0, Z6, Z0
+	VMAXPS       Z1, Z5, Z1
+	VMINPS       Z1, Z6, Z1
+	VMAXPS       Z2, Z5, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z3, Z5, Z3
+	VMINPS       Z3, Z6, Z3
+	VMAXPS       Z4, Z5, Z4
+	VMINPS       Z4, Z6, Z4
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000005, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000028, 288(AX)
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows4:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap4:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R11
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R11
+	ADDQ    288(AX), DX
+	MOVQ    (R11), R8
+	ADDQ    CX, R8
+	MOVQ    8(R11), R9
+	ADDQ    CX, R9
+	MOVQ    16(R11), R10
+	ADDQ    CX, R10
+	MOVQ    24(R11), R11
+	ADDQ    CX, R11
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done4
+
+tileAVX512x12x16_channel4:
+	VMOVUPS      (DX), Z4
+	VBROADCASTSS (R8)(CX*1), Z5
+	VFMADD231PS  Z4, Z5, Z0
+	VBROADCASTSS (R9)(CX*1), Z6
+	VFMADD231PS  Z4, Z6, Z1
+	VBROADCASTSS (R10)(CX*1), Z7
+	VFMADD231PS  Z4, Z7, Z2
+	VBROADCASTSS (R11)(CX*1), Z8
+	VFMADD231PS  Z4, Z8, Z3
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel4
+
+tileAVX512x12x16_done4:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap4
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp4
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	VADDPS (DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp4:
+	VBROADCASTSS 248(AX), Z4
+	VBROADCASTSS 252(AX), Z5
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z5, Z0
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z5, Z1
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z5, Z2
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z5, Z3
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000004, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000020, 288(AX)
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows3:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap3:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R10
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R10
+	ADDQ    288(AX), DX
+	MOVQ    (R10), R8
+	ADDQ    CX, R8
+	MOVQ    8(R10), R9
+	ADDQ    CX, R9
+	MOVQ    16(R10), R10
+	ADDQ    CX, R10
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done3
+
+tileAVX512x12x16_channel3:
+	VMOVUPS      (DX), Z3
+	VBROADCASTSS (R8)(CX*1), Z4
+	VFMADD231PS  Z3, Z4, Z0
+	VBROADCASTSS (R9)(CX*1), Z5
+	VFMADD231PS  Z3, Z5, Z1
+	VBROADCASTSS (R10)(CX*1), Z6
+	VFMADD231PS  Z3, Z6, Z2
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel3
+
+tileAVX512x12x16_done3:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap3
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp3
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	VADDPS (DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp3:
+	VBROADCASTSS 248(AX), Z3
+	VBROADCASTSS 252(AX), Z4
+	VMAXPS       Z0, Z3, Z0
+	VMINPS       Z0, Z4, Z0
+	VMAXPS       Z1, Z3, Z1
+	VMINPS       Z1, Z4, Z1
+	VMAXPS       Z2, Z3, Z2
+	VMINPS       Z2, Z4, Z2
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z1, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000003, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000018, 288(AX)
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows2:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVAPS Z0, Z1
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap2:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R9
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R9
+	ADDQ    288(AX), DX
+	MOVQ    (R9), R8
+	ADDQ    CX, R8
+	MOVQ    8(R9), R9
+	ADDQ    CX, R9
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done2
+
+tileAVX512x12x16_channel2:
+	VMOVUPS      (DX), Z2
+	VBROADCASTSS (R8)(CX*1), Z3
+	VFMADD231PS  Z2, Z3, Z0
+	VBROADCASTSS (R9)(CX*1), Z4
+	VFMADD231PS  Z2, Z4, Z1
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel2
+
+tileAVX512x12x16_done2:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap2
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp2
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	VADDPS (DX), Z1, Z1
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp2:
+	VBROADCASTSS 248(AX), Z2
+	VBROADCASTSS 252(AX), Z3
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z3, Z0
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z3, Z1
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z1, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000002, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000010, 288(AX)
+	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_rows1:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x16_tap1:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R8
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R8
+	ADDQ    288(AX), DX
+	MOVQ    (R8), R8
+	ADDQ    CX, R8
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x16_done1
+
+tileAVX512x12x16_channel1:
+	VMOVUPS      (DX), Z1
+	VBROADCASTSS (R8)(CX*1), Z2
+	VFMADD231PS  Z1, Z2, Z0
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x16_channel1
+
+tileAVX512x12x16_done1:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x16_tap1
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x16_clamp1
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x16_clamp1:
+	VBROADCASTSS 248(AX), Z1
+	VBROADCASTSS 252(AX), Z2
+	VMAXPS       Z0, Z1, Z0
+	VMINPS       Z0, Z2, Z0
+	VMOVUPS      Z0, (CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000001, 256(AX)
+	JLE          tileAVX512x12x16_ret
+	ADDQ         $0x00000008, 288(AX)
+	JMP          tileAVX512x12x16_next
 
 tileAVX512x12x16_ret:
 	VZEROUPPER
@@ -1454,7 +5340,40 @@ TEXT ·tileAVX512x12x32(SB), NOSPLIT, $8-8
 	LEAQ (DX)(CX*4), DX
 	MOVQ DX, 296(AX)
 
-tileAVX512x12x32_tile:
+tileAVX512x12x32_next:
+	MOVQ 256(AX), CX
+	CMPQ CX, $0x18
+	JGE  tileAVX512x12x32_full
+	CMPQ CX, $0x0c
+	JLE  tileAVX512x12x32_choose
+	INCQ CX
+	SHRQ $0x01, CX
+
+tileAVX512x12x32_choose:
+	CMPQ CX, $0x0b
+	JEQ  tileAVX512x12x32_rows11
+	CMPQ CX, $0x0a
+	JEQ  tileAVX512x12x32_rows10
+	CMPQ CX, $0x09
+	JEQ  tileAVX512x12x32_rows9
+	CMPQ CX, $0x08
+	JEQ  tileAVX512x12x32_rows8
+	CMPQ CX, $0x07
+	JEQ  tileAVX512x12x32_rows7
+	CMPQ CX, $0x06
+	JEQ  tileAVX512x12x32_rows6
+	CMPQ CX, $0x05
+	JEQ  tileAVX512x12x32_rows5
+	CMPQ CX, $0x04
+	JEQ  tileAVX512x12x32_rows4
+	CMPQ CX, $0x03
+	JEQ  tileAVX512x12x32_rows3
+	CMPQ CX, $0x02
+	JEQ  tileAVX512x12x32_rows2
+	CMPQ CX, $0x01
+	JEQ  tileAVX512x12x32_rows1
+
+tileAVX512x12x32_full:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
@@ -1484,7 +5403,7 @@ tileAVX512x12x32_tile:
 	MOVQ    $0x00000001, 264(AX)
 	MOVQ    24(AX), DX
 
-tileAVX512x12x32_tap:
+tileAVX512x12x32_tap12:
 	MOVQ    DX, 320(AX)
 	MOVQ    272(AX), CX
 	MOVQ    192(AX), R8
@@ -1550,9 +5469,9 @@ tileAVX512x12x32_tap:
 	SHLQ    $0x02, CX
 	NEGQ    CX
 	ADDQ    $0x00000010, CX
-	JG      tileAVX512x12x32_few
+	JG      tileAVX512x12x32_few12
 
-tileAVX512x12x32_channels:
+tileAVX512x12x32_channels12:
 	VMOVUPS      (DX), Z24
 	VMOVUPS      64(DX), Z25
 	VBROADCASTSS -16(R8)(CX*1), Z26
@@ -1707,13 +5626,13 @@ tileAVX512x12x32_channels:
 	VFMADD231PS  Z25, Z31, Z23
 	ADDQ         $0x00000200, DX
 	ADDQ         $0x00000010, CX
-	JLE          tileAVX512x12x32_channels
+	JLE          tileAVX512x12x32_channels12
 
-tileAVX512x12x32_few:
+tileAVX512x12x32_few12:
 	SUBQ $0x00000010, CX
-	JEQ  tileAVX512x12x32_done
+	JEQ  tileAVX512x12x32_done12
 
-tileAVX512x12x32_channel:
+tileAVX512x12x32_channel12:
 	VMOVUPS      (DX), Z24
 	VMOVUPS      64(DX), Z25
 	VBROADCASTSS (R8)(CX*1), Z26
@@ -1754,84 +5673,62 @@ tileAVX512x12x32_channel:
 	VFMADD231PS  Z25, Z31, Z23
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
-	JNE          tileAVX512x12x32_channel
+	JNE          tileAVX512x12x32_channel12
 
-tileAVX512x12x32_done:
+tileAVX512x12x32_done12:
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
 	MOVQ   CX, 272(AX)
 	CMPQ   CX, 280(AX)
-	JNE    tileAVX512x12x32_tap
+	JNE    tileAVX512x12x32_tap12
 	MOVQ   232(AX), R8
 	SHLQ   $0x02, R8
 	MOVQ   304(AX), CX
 	MOVQ   312(AX), DX
 	TESTQ  DX, DX
-	JEQ    tileAVX512x12x32_clamp
+	JEQ    tileAVX512x12x32_clamp12
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x01
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z2, Z2
 	VADDPS 64(DX), Z3, Z3
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x02
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z4, Z4
 	VADDPS 64(DX), Z5, Z5
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x03
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z6, Z6
 	VADDPS 64(DX), Z7, Z7
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x04
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z8, Z8
 	VADDPS 64(DX), Z9, Z9
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x05
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z10, Z10
 	VADDPS 64(DX), Z11, Z11
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x06
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z12, Z12
 	VADDPS 64(DX), Z13, Z13
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x07
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z14, Z14
 	VADDPS 64(DX), Z15, Z15
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x08
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z16, Z16
 	VADDPS 64(DX), Z17, Z17
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x09
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z18, Z18
 	VADDPS 64(DX), Z19, Z19
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x0a
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z20, Z20
 	VADDPS 64(DX), Z21, Z21
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x0b
-	JLE    tileAVX512x12x32_clamp
 	VADDPS (DX), Z22, Z22
 	VADDPS 64(DX), Z23, Z23
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
-tileAVX512x12x32_clamp:
+tileAVX512x12x32_clamp12:
 	VBROADCASTSS 248(AX), Z24
 	VBROADCASTSS 252(AX), Z26
 	VMAXPS       Z0, Z24, Z0
@@ -1885,58 +5782,36 @@ tileAVX512x12x32_clamp:
 	VMOVUPS      Z0, (CX)
 	VMOVUPS      Z1, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x01
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z2, (CX)
 	VMOVUPS      Z3, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x02
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z4, (CX)
 	VMOVUPS      Z5, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x03
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z6, (CX)
 	VMOVUPS      Z7, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x04
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z8, (CX)
 	VMOVUPS      Z9, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x05
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z10, (CX)
 	VMOVUPS      Z11, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x06
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z12, (CX)
 	VMOVUPS      Z13, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x07
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z14, (CX)
 	VMOVUPS      Z15, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x08
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z16, (CX)
 	VMOVUPS      Z17, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x09
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z18, (CX)
 	VMOVUPS      Z19, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x0a
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z20, (CX)
 	VMOVUPS      Z21, 64(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x0b
-	JLE          tileAVX512x12x32_ret
 	VMOVUPS      Z22, (CX)
 	VMOVUPS      Z23, 64(CX)
 	ADDQ         R8, CX
@@ -1944,7 +5819,1910 @@ tileAVX512x12x32_clamp:
 	SUBQ         $0x0000000c, 256(AX)
 	JLE          tileAVX512x12x32_ret
 	ADDQ         $0x00000060, 288(AX)
-	JMP          tileAVX512x12x32_tile
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows11:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z0, Z20
+	VMOVAPS Z1, Z21
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap11:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), DI
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), DI
+	ADDQ    288(AX), DX
+	MOVQ    (DI), R8
+	ADDQ    CX, R8
+	MOVQ    8(DI), R9
+	ADDQ    CX, R9
+	MOVQ    16(DI), R10
+	ADDQ    CX, R10
+	MOVQ    24(DI), R11
+	ADDQ    CX, R11
+	MOVQ    32(DI), R12
+	ADDQ    CX, R12
+	MOVQ    40(DI), R13
+	ADDQ    CX, R13
+	MOVQ    48(DI), R14
+	ADDQ    CX, R14
+	MOVQ    56(DI), R15
+	ADDQ    CX, R15
+	MOVQ    64(DI), BX
+	ADDQ    CX, BX
+	MOVQ    72(DI), SI
+	ADDQ    CX, SI
+	MOVQ    80(DI), DI
+	ADDQ    CX, DI
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	TESTQ   CX, 64(DX)
+	CMOVQEQ 296(AX), BX
+	TESTQ   CX, 72(DX)
+	CMOVQEQ 296(AX), SI
+	TESTQ   CX, 80(DX)
+	CMOVQEQ 296(AX), DI
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done11
+
+tileAVX512x12x32_channel11:
+	VMOVUPS      (DX), Z22
+	VMOVUPS      64(DX), Z23
+	VBROADCASTSS (R8)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z0
+	VFMADD231PS  Z23, Z24, Z1
+	VBROADCASTSS (R9)(CX*1), Z25
+	VFMADD231PS  Z22, Z25, Z2
+	VFMADD231PS  Z23, Z25, Z3
+	VBROADCASTSS (R10)(CX*1), Z26
+	VFMADD231PS  Z22, Z26, Z4
+	VFMADD231PS  Z23, Z26, Z5
+	VBROADCASTSS (R11)(CX*1), Z27
+	VFMADD231PS  Z22, Z27, Z6
+	VFMADD231PS  Z23, Z27, Z7
+	VBROADCASTSS (R12)(CX*1), Z28
+	VFMADD231PS  Z22, Z28, Z8
+	VFMADD231PS  Z23, Z28, Z9
+	VBROADCASTSS (R13)(CX*1), Z29
+	VFMADD231PS  Z22, Z29, Z10
+	VFMADD231PS  Z23, Z29, Z11
+	VBROADCASTSS (R14)(CX*1), Z30
+	VFMADD231PS  Z22, Z30, Z12
+	VFMADD231PS  Z23, Z30, Z13
+	VBROADCASTSS (R15)(CX*1), Z31
+	VFMADD231PS  Z22, Z31, Z14
+	VFMADD231PS  Z23, Z31, Z15
+	VBROADCASTSS (BX)(CX*1), Z24
+	VFMADD231PS  Z22, Z24, Z16
+	VFMADD231PS  Z23, Z24, Z17
+	VBROADCASTSS (SI)(CX*1), Z25
+	VFMADD231PS  Z22, Z25, Z18
+	VFMADD231PS  Z23, Z25, Z19
+	VBROADCASTSS (DI)(CX*1), Z26
+	VFMADD231PS  Z22, Z26, Z20
+	VFMADD231PS  Z23, Z26, Z21
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel11
+
+tileAVX512x12x32_done11:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap11
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp11
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	VADDPS 64(DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	VADDPS 64(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	ADDQ   R9, DX
+	VADDPS (DX), Z8, Z8
+	VADDPS 64(DX), Z9, Z9
+	ADDQ   R9, DX
+	VADDPS (DX), Z10, Z10
+	VADDPS 64(DX), Z11, Z11
+	ADDQ   R9, DX
+	VADDPS (DX), Z12, Z12
+	VADDPS 64(DX), Z13, Z13
+	ADDQ   R9, DX
+	VADDPS (DX), Z14, Z14
+	VADDPS 64(DX), Z15, Z15
+	ADDQ   R9, DX
+	VADDPS (DX), Z16, Z16
+	VADDPS 64(DX), Z17, Z17
+	ADDQ   R9, DX
+	VADDPS (DX), Z18, Z18
+	VADDPS 64(DX), Z19, Z19
+	ADDQ   R9, DX
+	VADDPS (DX), Z20, Z20
+	VADDPS 64(DX), Z21, Z21
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp11:
+	VBROADCASTSS 248(AX), Z22
+	VBROADCASTSS 252(AX), Z24
+	VMAXPS       Z0, Z22, Z0
+	VMINPS       Z0, Z24, Z0
+	VMAXPS       Z1, Z22, Z1
+	VMINPS       Z1, Z24, Z1
+	VMAXPS       Z2, Z22, Z2
+	VMINPS       Z2, Z24, Z2
+	VMAXPS       Z3, Z22, Z3
+	VMINPS       Z3, Z24, Z3
+	VMAXPS       Z4, Z22, Z4
+	VMINPS       Z4, Z24, Z4
+	VMAXPS       Z5, Z22, Z5
+	VMINPS       Z5, Z24, Z5
+	VMAXPS       Z6, Z22, Z6
+	VMINPS       Z6, Z24, Z6
+	VMAXPS       Z7, Z22, Z7
+	VMINPS       Z7, Z24, Z7
+	VMAXPS       Z8, Z22, Z8
+	VMINPS       Z8, Z24, Z8
+	VMAXPS       Z9, Z22, Z9
+	VMINPS       Z9, Z24, Z9
+	VMAXPS       Z10, Z22, Z10
+	VMINPS       Z10, Z24, Z10
+	VMAXPS       Z11, Z22, Z11
+	VMINPS       Z11, Z24, Z11
+	VMAXPS       Z12, Z22, Z12
+	VMINPS       Z12, Z24, Z12
+	VMAXPS       Z13, Z22, Z13
+	VMINPS       Z13, Z24, Z13
+	VMAXPS       Z14, Z22, Z14
+	VMINPS       Z14, Z24, Z14
+	VMAXPS       Z15, Z22, Z15
+	VMINPS       Z15, Z24, Z15
+	VMAXPS       Z16, Z22, Z16
+	VMINPS       Z16, Z24, Z16
+	VMAXPS       Z17, Z22, Z17
+	VMINPS       Z17, Z24, Z17
+	VMAXPS       Z18, Z22, Z18
+	VMINPS       Z18, Z24, Z18
+	VMAXPS       Z19, Z22, Z19
+	VMINPS       Z19, Z24, Z19
+	VMAXPS       Z20, Z22, Z20
+	VMINPS       Z20, Z24, Z20
+	VMAXPS       Z21, Z22, Z21
+	VMINPS       Z21, Z24, Z21
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z5, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z9, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z10, (CX)
+	VMOVUPS      Z11, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z12, (CX)
+	VMOVUPS      Z13, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z14, (CX)
+	VMOVUPS      Z15, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z16, (CX)
+	VMOVUPS      Z17, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z18, (CX)
+	VMOVUPS      Z19, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z20, (CX)
+	VMOVUPS      Z21, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x0000000b, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000058, 288(AX)
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows10:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap10:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), SI
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), SI
+	ADDQ    288(AX), DX
+	MOVQ    (SI), R8
+	ADDQ    CX, R8
+	MOVQ    8(SI), R9
+	ADDQ    CX, R9
+	MOVQ    16(SI), R10
+	ADDQ    CX, R10
+	MOVQ    24(SI), R11
+	ADDQ    CX, R11
+	MOVQ    32(SI), R12
+	ADDQ    CX, R12
+	MOVQ    40(SI), R13
+	ADDQ    CX, R13
+	MOVQ    48(SI), R14
+	ADDQ    CX, R14
+	MOVQ    56(SI), R15
+	ADDQ    CX, R15
+	MOVQ    64(SI), BX
+	ADDQ    CX, BX
+	MOVQ    72(SI), SI
+	ADDQ    CX, SI
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	TESTQ   CX, 64(DX)
+	CMOVQEQ 296(AX), BX
+	TESTQ   CX, 72(DX)
+	CMOVQEQ 296(AX), SI
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done10
+
+tileAVX512x12x32_channel10:
+	VMOVUPS      (DX), Z20
+	VMOVUPS      64(DX), Z21
+	VBROADCASTSS (R8)(CX*1), Z22
+	VFMADD231PS  Z20, Z22, Z0
+	VFMADD231PS  Z21, Z22, Z1
+	VBROADCASTSS (R9)(CX*1), Z23
+	VFMADD231PS  Z20, Z23, Z2
+	VFMADD231PS  Z21, Z23, Z3
+	VBROADCASTSS (R10)(CX*1), Z24
+	VFMADD231PS  Z20, Z24, Z4
+	VFMADD231PS  Z21, Z24, Z5
+	VBROADCASTSS (R11)(CX*1), Z25
+	VFMADD231PS  Z20, Z25, Z6
+	VFMADD231PS  Z21, Z25, Z7
+	VBROADCASTSS (R12)(CX*1), Z26
+	VFMADD231PS  Z20, Z26, Z8
+	VFMADD231PS  Z21, Z26, Z9
+	VBROADCASTSS (R13)(CX*1), Z27
+	VFMADD231PS  Z20, Z27, Z10
+	VFMADD231PS  Z21, Z27, Z11
+	VBROADCASTSS (R14)(CX*1), Z28
+	VFMADD231PS  Z20, Z28, Z12
+	VFMADD231PS  Z21, Z28, Z13
+	VBROADCASTSS (R15)(CX*1), Z29
+	VFMADD231PS  Z20, Z29, Z14
+	VFMADD231PS  Z21, Z29, Z15
+	VBROADCASTSS (BX)(CX*1), Z30
+	VFMADD231PS  Z20, Z30, Z16
+	VFMADD231PS  Z21, Z30, Z17
+	VBROADCASTSS (SI)(CX*1), Z31
+	VFMADD231PS  Z20, Z31, Z18
+	VFMADD231PS  Z21, Z31, Z19
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel10
+
+tileAVX512x12x32_done10:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap10
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp10
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	VADDPS 64(DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	VADDPS 64(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	ADDQ   R9, DX
+	VADDPS (DX), Z8, Z8
+	VADDPS 64(DX), Z9, Z9
+	ADDQ   R9, DX
+	VADDPS (DX), Z10, Z10
+	VADDPS 64(DX), Z11, Z11
+	ADDQ   R9, DX
+	VADDPS (DX), Z12, Z12
+	VADDPS 64(DX), Z13, Z13
+	ADDQ   R9, DX
+	VADDPS (DX), Z14, Z14
+	VADDPS 64(DX), Z15, Z15
+	ADDQ   R9, DX
+	VADDPS (DX), Z16, Z16
+	VADDPS 64(DX), Z17, Z17
+	ADDQ   R9, DX
+	VADDPS (DX), Z18, Z18
+	VADDPS 64(DX), Z19, Z19
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp10:
+	VBROADCASTSS 248(AX), Z20
+	VBROADCASTSS 252(AX), Z22
+	VMAXPS       Z0, Z20, Z0
+	VMINPS       Z0, Z22, Z0
+	VMAXPS       Z1, Z20, Z1
+	VMINPS       Z1, Z22, Z1
+	VMAXPS       Z2, Z20, Z2
+	VMINPS       Z2, Z22, Z2
+	VMAXPS       Z3, Z20, Z3
+	VMINPS       Z3, Z22, Z3
+	VMAXPS       Z4, Z20, Z4
+	VMINPS       Z4, Z22, Z4
+	VMAXPS       Z5, Z20, Z5
+	VMINPS       Z5, Z22, Z5
+	VMAXPS       Z6, Z20, Z6
+	VMINPS       Z6, Z22, Z6
+	VMAXPS       Z7, Z20, Z7
+	VMINPS       Z7, Z22, Z7
+	VMAXPS       Z8, Z20, Z8
+	VMINPS       Z8, Z22, Z8
+	VMAXPS       Z9, Z20, Z9
+	VMINPS       Z9, Z22, Z9
+	VMAXPS       Z10, Z20, Z10
+	VMINPS       Z10, Z22, Z10
+	VMAXPS       Z11, Z20, Z11
+	VMINPS       Z11, Z22, Z11
+	VMAXPS       Z12, Z20, Z12
+	VMINPS       Z12, Z22, Z12
+	VMAXPS       Z13, Z20, Z13
+	VMINPS       Z13, Z22, Z13
+	VMAXPS       Z14, Z20, Z14
+	VMINPS       Z14, Z22, Z14
+	VMAXPS       Z15, Z20, Z15
+	VMINPS       Z15, Z22, Z15
+	VMAXPS       Z16, Z20, Z16
+	VMINPS       Z16, Z22, Z16
+	VMAXPS       Z17, Z20, Z17
+	VMINPS       Z17, Z22, Z17
+	VMAXPS       Z18, Z20, Z18
+	VMINPS       Z18, Z22, Z18
+	VMAXPS       Z19, Z20, Z19
+	VMINPS       Z19, Z22, Z19
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z5, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z9, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z10, (CX)
+	VMOVUPS      Z11, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z12, (CX)
+	VMOVUPS      Z13, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z14, (CX)
+	VMOVUPS      Z15, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z16, (CX)
+	VMOVUPS      Z17, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z18, (CX)
+	VMOVUPS      Z19, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x0000000a, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000050, 288(AX)
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows9:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	VMOVAPS Z0, Z16
+	VMOVAPS Z1, Z17
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap9:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), BX
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), BX
+	ADDQ    288(AX), DX
+	MOVQ    (BX), R8
+	ADDQ    CX, R8
+	MOVQ    8(BX), R9
+	ADDQ    CX, R9
+	MOVQ    16(BX), R10
+	ADDQ    CX, R10
+	MOVQ    24(BX), R11
+	ADDQ    CX, R11
+	MOVQ    32(BX), R12
+	ADDQ    CX, R12
+	MOVQ    40(BX), R13
+	ADDQ    CX, R13
+	MOVQ    48(BX), R14
+	ADDQ    CX, R14
+	MOVQ    56(BX), R15
+	ADDQ    CX, R15
+	MOVQ    64(BX), BX
+	ADDQ    CX, BX
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	TESTQ   CX, 64(DX)
+	CMOVQEQ 296(AX), BX
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done9
+
+tileAVX512x12x32_channel9:
+	VMOVUPS      (DX), Z18
+	VMOVUPS      64(DX), Z19
+	VBROADCASTSS (R8)(CX*1), Z20
+	VFMADD231PS  Z18, Z20, Z0
+	VFMADD231PS  Z19, Z20, Z1
+	VBROADCASTSS (R9)(CX*1), Z21
+	VFMADD231PS  Z18, Z21, Z2
+	VFMADD231PS  Z19, Z21, Z3
+	VBROADCASTSS (R10)(CX*1), Z22
+	VFMADD231PS  Z18, Z22, Z4
+	VFMADD231PS  Z19, Z22, Z5
+	VBROADCASTSS (R11)(CX*1), Z23
+	VFMADD231PS  Z18, Z23, Z6
+	VFMADD231PS  Z19, Z23, Z7
+	VBROADCASTSS (R12)(CX*1), Z24
+	VFMADD231PS  Z18, Z24, Z8
+	VFMADD231PS  Z19, Z24, Z9
+	VBROADCASTSS (R13)(CX*1), Z25
+	VFMADD231PS  Z18, Z25, Z10
+	VFMADD231PS  Z19, Z25, Z11
+	VBROADCASTSS (R14)(CX*1), Z26
+	VFMADD231PS  Z18, Z26, Z12
+	VFMADD231PS  Z19, Z26, Z13
+	VBROADCASTSS (R15)(CX*1), Z27
+	VFMADD231PS  Z18, Z27, Z14
+	VFMADD231PS  Z19, Z27, Z15
+	VBROADCASTSS (BX)(CX*1), Z28
+	VFMADD231PS  Z18, Z28, Z16
+	VFMADD231PS  Z19, Z28, Z17
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel9
+
+tileAVX512x12x32_done9:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap9
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp9
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	VADDPS 64(DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	VADDPS 64(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	ADDQ   R9, DX
+	VADDPS (DX), Z8, Z8
+	VADDPS 64(DX), Z9, Z9
+	ADDQ   R9, DX
+	VADDPS (DX), Z10, Z10
+	VADDPS 64(DX), Z11, Z11
+	ADDQ   R9, DX
+	VADDPS (DX), Z12, Z12
+	VADDPS 64(DX), Z13, Z13
+	ADDQ   R9, DX
+	VADDPS (DX), Z14, Z14
+	VADDPS 64(DX), Z15, Z15
+	ADDQ   R9, DX
+	VADDPS (DX), Z16, Z16
+	VADDPS 64(DX), Z17, Z17
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp9:
+	VBROADCASTSS 248(AX), Z18
+	VBROADCASTSS 252(AX), Z20
+	VMAXPS       Z0, Z18, Z0
+	VMINPS       Z0, Z20, Z0
+	VMAXPS       Z1, Z18, Z1
+	VMINPS       Z1, Z20, Z1
+	VMAXPS       Z2, Z18, Z2
+	VMINPS       Z2, Z20, Z2
+	VMAXPS       Z3, Z18, Z3
+	VMINPS       Z3, Z20, Z3
+	VMAXPS       Z4, Z18, Z4
+	VMINPS       Z4, Z20, Z4
+	VMAXPS       Z5, Z18, Z5
+	VMINPS       Z5, Z20, Z5
+	VMAXPS       Z6, Z18, Z6
+	VMINPS       Z6, Z20, Z6
+	VMAXPS       Z7, Z18, Z7
+	VMINPS       Z7, Z20, Z7
+	VMAXPS       Z8, Z18, Z8
+	VMINPS       Z8, Z20, Z8
+	VMAXPS       Z9, Z18, Z9
+	VMINPS       Z9, Z20, Z9
+	VMAXPS       Z10, Z18, Z10
+	VMINPS       Z10, Z20, Z10
+	VMAXPS       Z11, Z18, Z11
+	VMINPS       Z11, Z20, Z11
+	VMAXPS       Z12, Z18, Z12
+	VMINPS       Z12, Z20, Z12
+	VMAXPS       Z13, Z18, Z13
+	VMINPS       Z13, Z20, Z13
+	VMAXPS       Z14, Z18, Z14
+	VMINPS       Z14, Z20, Z14
+	VMAXPS       Z15, Z18, Z15
+	VMINPS       Z15, Z20, Z15
+	VMAXPS       Z16, Z18, Z16
+	VMINPS       Z16, Z20, Z16
+	VMAXPS       Z17, Z18, Z17
+	VMINPS       Z17, Z20, Z17
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z5, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z9, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z10, (CX)
+	VMOVUPS      Z11, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z12, (CX)
+	VMOVUPS      Z13, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z14, (CX)
+	VMOVUPS      Z15, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z16, (CX)
+	VMOVUPS      Z17, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000009, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000048, 288(AX)
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows8:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap8:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R15
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R15
+	ADDQ    288(AX), DX
+	MOVQ    (R15), R8
+	ADDQ    CX, R8
+	MOVQ    8(R15), R9
+	ADDQ    CX, R9
+	MOVQ    16(R15), R10
+	ADDQ    CX, R10
+	MOVQ    24(R15), R11
+	ADDQ    CX, R11
+	MOVQ    32(R15), R12
+	ADDQ    CX, R12
+	MOVQ    40(R15), R13
+	ADDQ    CX, R13
+	MOVQ    48(R15), R14
+	ADDQ    CX, R14
+	MOVQ    56(R15), R15
+	ADDQ    CX, R15
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	TESTQ   CX, 56(DX)
+	CMOVQEQ 296(AX), R15
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done8
+
+tileAVX512x12x32_channel8:
+	VMOVUPS      (DX), Z16
+	VMOVUPS      64(DX), Z17
+	VBROADCASTSS (R8)(CX*1), Z18
+	VFMADD231PS  Z16, Z18, Z0
+	VFMADD231PS  Z17, Z18, Z1
+	VBROADCASTSS (R9)(CX*1), Z19
+	VFMADD231PS  Z16, Z19, Z2
+	VFMADD231PS  Z17, Z19, Z3
+	VBROADCASTSS (R10)(CX*1), Z20
+	VFMADD231PS  Z16, Z20, Z4
+	VFMADD231PS  Z17, Z20, Z5
+	VBROADCASTSS (R11)(CX*1), Z21
+	VFMADD231PS  Z16, Z21, Z6
+	VFMADD231PS  Z17, Z21, Z7
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z16, Z22, Z8
+	VFMADD231PS  Z17, Z22, Z9
+	VBROADCASTSS (R13)(CX*1), Z23
+	VFMADD231PS  Z16, Z23, Z10
+	VFMADD231PS  Z17, Z23, Z11
+	VBROADCASTSS (R14)(CX*1), Z24
+	VFMADD231PS  Z16, Z24, Z12
+	VFMADD231PS  Z17, Z24, Z13
+	VBROADCASTSS (R15)(CX*1), Z25
+	VFMADD231PS  Z16, Z25, Z14
+	VFMADD231PS  Z17, Z25, Z15
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel8
+
+tileAVX512x12x32_done8:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap8
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp8
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	VADDPS 64(DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	VADDPS 64(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	ADDQ   R9, DX
+	VADDPS (DX), Z8, Z8
+	VADDPS 64(DX), Z9, Z9
+	ADDQ   R9, DX
+	VADDPS (DX), Z10, Z10
+	VADDPS 64(DX), Z11, Z11
+	ADDQ   R9, DX
+	VADDPS (DX), Z12, Z12
+	VADDPS 64(DX), Z13, Z13
+	ADDQ   R9, DX
+	VADDPS (DX), Z14, Z14
+	VADDPS 64(DX), Z15, Z15
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp8:
+	VBROADCASTSS 248(AX), Z16
+	VBROADCASTSS 252(AX), Z18
+	VMAXPS       Z0, Z16, Z0
+	VMINPS       Z0, Z18, Z0
+	VMAXPS       Z1, Z16, Z1
+	VMINPS       Z1, Z18, Z1
+	VMAXPS       Z2, Z16, Z2
+	VMINPS       Z2, Z18, Z2
+	VMAXPS       Z3, Z16, Z3
+	VMINPS       Z3, Z18, Z3
+	VMAXPS       Z4, Z16, Z4
+	VMINPS       Z4, Z18, Z4
+	VMAXPS       Z5, Z16, Z5
+	VMINPS       Z5, Z18, Z5
+	VMAXPS       Z6, Z16, Z6
+	VMINPS       Z6, Z18, Z6
+	VMAXPS       Z7, Z16, Z7
+	VMINPS       Z7, Z18, Z7
+	VMAXPS       Z8, Z16, Z8
+	VMINPS       Z8, Z18, Z8
+	VMAXPS       Z9, Z16, Z9
+	VMINPS       Z9, Z18, Z9
+	VMAXPS       Z10, Z16, Z10
+	VMINPS       Z10, Z18, Z10
+	VMAXPS       Z11, Z16, Z11
+	VMINPS       Z11, Z18, Z11
+	VMAXPS       Z12, Z16, Z12
+	VMINPS       Z12, Z18, Z12
+	VMAXPS       Z13, Z16, Z13
+	VMINPS       Z13, Z18, Z13
+	VMAXPS       Z14, Z16, Z14
+	VMINPS       Z14, Z18, Z14
+	VMAXPS       Z15, Z16, Z15
+	VMINPS       Z15, Z18, Z15
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z5, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z9, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z10, (CX)
+	VMOVUPS      Z11, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z12, (CX)
+	VMOVUPS      Z13, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z14, (CX)
+	VMOVUPS      Z15, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000008, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000040, 288(AX)
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows7:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap7:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R14
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R14
+	ADDQ    288(AX), DX
+	MOVQ    (R14), R8
+	ADDQ    CX, R8
+	MOVQ    8(R14), R9
+	ADDQ    CX, R9
+	MOVQ    16(R14), R10
+	ADDQ    CX, R10
+	MOVQ    24(R14), R11
+	ADDQ    CX, R11
+	MOVQ    32(R14), R12
+	ADDQ    CX, R12
+	MOVQ    40(R14), R13
+	ADDQ    CX, R13
+	MOVQ    48(R14), R14
+	ADDQ    CX, R14
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done7
+
+tileAVX512x12x32_channel7:
+	VMOVUPS      (DX), Z14
+	VMOVUPS      64(DX), Z15
+	VBROADCASTSS (R8)(CX*1), Z16
+	VFMADD231PS  Z14, Z16, Z0
+	VFMADD231PS  Z15, Z16, Z1
+	VBROADCASTSS (R9)(CX*1), Z17
+	VFMADD231PS  Z14, Z17, Z2
+	VFMADD231PS  Z15, Z17, Z3
+	VBROADCASTSS (R10)(CX*1), Z18
+	VFMADD231PS  Z14, Z18, Z4
+	VFMADD231PS  Z15, Z18, Z5
+	VBROADCASTSS (R11)(CX*1), Z19
+	VFMADD231PS  Z14, Z19, Z6
+	VFMADD231PS  Z15, Z19, Z7
+	VBROADCASTSS (R12)(CX*1), Z20
+	VFMADD231PS  Z14, Z20, Z8
+	VFMADD231PS  Z15, Z20, Z9
+	VBROADCASTSS (R13)(CX*1), Z21
+	VFMADD231PS  Z14, Z21, Z10
+	VFMADD231PS  Z15, Z21, Z11
+	VBROADCASTSS (R14)(CX*1), Z22
+	VFMADD231PS  Z14, Z22, Z12
+	VFMADD231PS  Z15, Z22, Z13
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel7
+
+tileAVX512x12x32_done7:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap7
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp7
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	VADDPS 64(DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	VADDPS 64(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	ADDQ   R9, DX
+	VADDPS (DX), Z8, Z8
+	VADDPS 64(DX), Z9, Z9
+	ADDQ   R9, DX
+	VADDPS (DX), Z10, Z10
+	VADDPS 64(DX), Z11, Z11
+	ADDQ   R9, DX
+	VADDPS (DX), Z12, Z12
+	VADDPS 64(DX), Z13, Z13
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp7:
+	VBROADCASTSS 248(AX), Z14
+	VBROADCASTSS 252(AX), Z16
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z16, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z16, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z16, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z16, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z16, Z4
+	VMAXPS       Z5, Z14, Z5
+	VMINPS       Z5, Z16, Z5
+	VMAXPS       Z6, Z14, Z6
+	VMINPS       Z6, Z16, Z6
+	VMAXPS       Z7, Z14, Z7
+	VMINPS       Z7, Z16, Z7
+	VMAXPS       Z8, Z14, Z8
+	VMINPS       Z8, Z16, Z8
+	VMAXPS       Z9, Z14, Z9
+	VMINPS       Z9, Z16, Z9
+	VMAXPS       Z10, Z14, Z10
+	VMINPS       Z10, Z16, Z10
+	VMAXPS       Z11, Z14, Z11
+	VMINPS       Z11, Z16, Z11
+	VMAXPS       Z12, Z14, Z12
+	VMINPS       Z12, Z16, Z12
+	VMAXPS       Z13, Z14, Z13
+	VMINPS       Z13, Z16, Z13
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z5, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z9, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z10, (CX)
+	VMOVUPS      Z11, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z12, (CX)
+	VMOVUPS      Z13, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000007, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000038, 288(AX)
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows6:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap6:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R13
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R13
+	ADDQ    288(AX), DX
+	MOVQ    (R13), R8
+	ADDQ    CX, R8
+	MOVQ    8(R13), R9
+	ADDQ    CX, R9
+	MOVQ    16(R13), R10
+	ADDQ    CX, R10
+	MOVQ    24(R13), R11
+	ADDQ    CX, R11
+	MOVQ    32(R13), R12
+	ADDQ    CX, R12
+	MOVQ    40(R13), R13
+	ADDQ    CX, R13
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done6
+
+tileAVX512x12x32_channel6:
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z13
+	VBROADCASTSS (R8)(CX*1), Z14
+	VFMADD231PS  Z12, Z14, Z0
+	VFMADD231PS  Z13, Z14, Z1
+	VBROADCASTSS (R9)(CX*1), Z15
+	VFMADD231PS  Z12, Z15, Z2
+	VFMADD231PS  Z13, Z15, Z3
+	VBROADCASTSS (R10)(CX*1), Z16
+	VFMADD231PS  Z12, Z16, Z4
+	VFMADD231PS  Z13, Z16, Z5
+	VBROADCASTSS (R11)(CX*1), Z17
+	VFMADD231PS  Z12, Z17, Z6
+	VFMADD231PS  Z13, Z17, Z7
+	VBROADCASTSS (R12)(CX*1), Z18
+	VFMADD231PS  Z12, Z18, Z8
+	VFMADD231PS  Z13, Z18, Z9
+	VBROADCASTSS (R13)(CX*1), Z19
+	VFMADD231PS  Z12, Z19, Z10
+	VFMADD231PS  Z13, Z19, Z11
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel6
+
+tileAVX512x12x32_done6:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap6
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp6
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	VADDPS 64(DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	VADDPS 64(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	ADDQ   R9, DX
+	VADDPS (DX), Z8, Z8
+	VADDPS 64(DX), Z9, Z9
+	ADDQ   R9, DX
+	VADDPS (DX), Z10, Z10
+	VADDPS 64(DX), Z11, Z11
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp6:
+	VBROADCASTSS 248(AX), Z12
+	VBROADCASTSS 252(AX), Z14
+	VMAXPS       Z0, Z12, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z12, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z12, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z12, Z3
+	VMINPS       Z3, Z14, Z3
+	VMAXPS       Z4, Z12, Z4
+	VMINPS       Z4, Z14, Z4
+	VMAXPS       Z5, Z12, Z5
+	VMINPS       Z5, Z14, Z5
+	VMAXPS       Z6, Z12, Z6
+	VMINPS       Z6, Z14, Z6
+	VMAXPS       Z7, Z12, Z7
+	VMINPS       Z7, Z14, Z7
+	VMAXPS       Z8, Z12, Z8
+	VMINPS       Z8, Z14, Z8
+	VMAXPS       Z9, Z12, Z9
+	VMINPS       Z9, Z14, Z9
+	VMAXPS       Z10, Z12, Z10
+	VMINPS       Z10, Z14, Z10
+	VMAXPS       Z11, Z12, Z11
+	VMINPS       Z11, Z14, Z11
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z5, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z9, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z10, (CX)
+	VMOVUPS      Z11, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000006, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000030, 288(AX)
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows5:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap5:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R12
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R12
+	ADDQ    288(AX), DX
+	MOVQ    (R12), R8
+	ADDQ    CX, R8
+	MOVQ    8(R12), R9
+	ADDQ    CX, R9
+	MOVQ    16(R12), R10
+	ADDQ    CX, R10
+	MOVQ    24(R12), R11
+	ADDQ    CX, R11
+	MOVQ    32(R12), R12
+	ADDQ    CX, R12
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done5
+
+tileAVX512x12x32_channel5:
+	VMOVUPS      (DX), Z10
+	VMOVUPS      64(DX), Z11
+	VBROADCASTSS (R8)(CX*1), Z12
+	VFMADD231PS  Z10, Z12, Z0
+	VFMADD231PS  Z11, Z12, Z1
+	VBROADCASTSS (R9)(CX*1), Z13
+	VFMADD231PS  Z10, Z13, Z2
+	VFMADD231PS  Z11, Z13, Z3
+	VBROADCASTSS (R10)(CX*1), Z14
+	VFMADD231PS  Z10, Z14, Z4
+	VFMADD231PS  Z11, Z14, Z5
+	VBROADCASTSS (R11)(CX*1), Z15
+	VFMADD231PS  Z10, Z15, Z6
+	VFMADD231PS  Z11, Z15, Z7
+	VBROADCASTSS (R12)(CX*1), Z16
+	VFMADD231PS  Z10, Z16, Z8
+	VFMADD231PS  Z11, Z16, Z9
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel5
+
+tileAVX512x12x32_done5:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap5
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp5
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	VADDPS 64(DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	VADDPS 64(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	ADDQ   R9, DX
+	VADDPS (DX), Z8, Z8
+	VADDPS 64(DX), Z9, Z9
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp5:
+	VBROADCASTSS 248(AX), Z10
+	VBROADCASTSS 252(AX), Z12
+	VMAXPS       Z0, Z10, Z0
+	VMINPS       Z0, Z12, Z0
+	VMAXPS       Z1, Z10, Z1
+	VMINPS       Z1, Z12, Z1
+	VMAXPS       Z2, Z10, Z2
+	VMINPS       Z2, Z12, Z2
+	VMAXPS       Z3, Z10, Z3
+	VMINPS       Z3, Z12, Z3
+	VMAXPS       Z4, Z10, Z4
+	VMINPS       Z4, Z12, Z4
+	VMAXPS       Z5, Z10, Z5
+	VMINPS       Z5, Z12, Z5
+	VMAXPS       Z6, Z10, Z6
+	VMINPS       Z6, Z12, Z6
+	VMAXPS       Z7, Z10, Z7
+	VMINPS       Z7, Z12, Z7
+	VMAXPS       Z8, Z10, Z8
+	VMINPS       Z8, Z12, Z8
+	VMAXPS       Z9, Z10, Z9
+	VMINPS       Z9, Z12, Z9
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z5, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z9, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000005, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000028, 288(AX)
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows4:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap4:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R11
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R11
+	ADDQ    288(AX), DX
+	MOVQ    (R11), R8
+	ADDQ    CX, R8
+	MOVQ    8(R11), R9
+	ADDQ    CX, R9
+	MOVQ    16(R11), R10
+	ADDQ    CX, R10
+	MOVQ    24(R11), R11
+	ADDQ    CX, R11
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done4
+
+tileAVX512x12x32_channel4:
+	VMOVUPS      (DX), Z8
+	VMOVUPS      64(DX), Z9
+	VBROADCASTSS (R8)(CX*1), Z10
+	VFMADD231PS  Z8, Z10, Z0
+	VFMADD231PS  Z9, Z10, Z1
+	VBROADCASTSS (R9)(CX*1), Z11
+	VFMADD231PS  Z8, Z11, Z2
+	VFMADD231PS  Z9, Z11, Z3
+	VBROADCASTSS (R10)(CX*1), Z12
+	VFMADD231PS  Z8, Z12, Z4
+	VFMADD231PS  Z9, Z12, Z5
+	VBROADCASTSS (R11)(CX*1), Z13
+	VFMADD231PS  Z8, Z13, Z6
+	VFMADD231PS  Z9, Z13, Z7
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel4
+
+tileAVX512x12x32_done4:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap4
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp4
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	VADDPS 64(DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	VADDPS 64(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp4:
+	VBROADCASTSS 248(AX), Z8
+	VBROADCASTSS 252(AX), Z10
+	VMAXPS       Z0, Z8, Z0
+	VMINPS       Z0, Z10, Z0
+	VMAXPS       Z1, Z8, Z1
+	VMINPS       Z1, Z10, Z1
+	VMAXPS       Z2, Z8, Z2
+	VMINPS       Z2, Z10, Z2
+	VMAXPS       Z3, Z8, Z3
+	VMINPS       Z3, Z10, Z3
+	VMAXPS       Z4, Z8, Z4
+	VMINPS       Z4, Z10, Z4
+	VMAXPS       Z5, Z8, Z5
+	VMINPS       Z5, Z10, Z5
+	VMAXPS       Z6, Z8, Z6
+	VMINPS       Z6, Z10, Z6
+	VMAXPS       Z7, Z8, Z7
+	VMINPS       Z7, Z10, Z7
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z5, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000004, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000020, 288(AX)
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows3:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap3:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R10
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R10
+	ADDQ    288(AX), DX
+	MOVQ    (R10), R8
+	ADDQ    CX, R8
+	MOVQ    8(R10), R9
+	ADDQ    CX, R9
+	MOVQ    16(R10), R10
+	ADDQ    CX, R10
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done3
+
+tileAVX512x12x32_channel3:
+	VMOVUPS      (DX), Z6
+	VMOVUPS      64(DX), Z7
+	VBROADCASTSS (R8)(CX*1), Z8
+	VFMADD231PS  Z6, Z8, Z0
+	VFMADD231PS  Z7, Z8, Z1
+	VBROADCASTSS (R9)(CX*1), Z9
+	VFMADD231PS  Z6, Z9, Z2
+	VFMADD231PS  Z7, Z9, Z3
+	VBROADCASTSS (R10)(CX*1), Z10
+	VFMADD231PS  Z6, Z10, Z4
+	VFMADD231PS  Z7, Z10, Z5
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel3
+
+tileAVX512x12x32_done3:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap3
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp3
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	VADDPS 64(DX), Z3, Z3
+	ADDQ   R9, DX
+	VADDPS (DX), Z4, Z4
+	VADDPS 64(DX), Z5, Z5
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp3:
+	VBROADCASTSS 248(AX), Z6
+	VBROADCASTSS 252(AX), Z8
+	VMAXPS       Z0, Z6, Z0
+	VMINPS       Z0, Z8, Z0
+	VMAXPS       Z1, Z6, Z1
+	VMINPS       Z1, Z8, Z1
+	VMAXPS       Z2, Z6, Z2
+	VMINPS       Z2, Z8, Z2
+	VMAXPS       Z3, Z6, Z3
+	VMINPS       Z3, Z8, Z3
+	VMAXPS       Z4, Z6, Z4
+	VMINPS       Z4, Z8, Z4
+	VMAXPS       Z5, Z6, Z5
+	VMINPS       Z5, Z8, Z5
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z5, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000003, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000018, 288(AX)
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows2:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap2:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R9
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R9
+	ADDQ    288(AX), DX
+	MOVQ    (R9), R8
+	ADDQ    CX, R8
+	MOVQ    8(R9), R9
+	ADDQ    CX, R9
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done2
+
+tileAVX512x12x32_channel2:
+	VMOVUPS      (DX), Z4
+	VMOVUPS      64(DX), Z5
+	VBROADCASTSS (R8)(CX*1), Z6
+	VFMADD231PS  Z4, Z6, Z0
+	VFMADD231PS  Z5, Z6, Z1
+	VBROADCASTSS (R9)(CX*1), Z7
+	VFMADD231PS  Z4, Z7, Z2
+	VFMADD231PS  Z5, Z7, Z3
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel2
+
+tileAVX512x12x32_done2:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap2
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp2
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	VADDPS (DX), Z2, Z2
+	VADDPS 64(DX), Z3, Z3
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp2:
+	VBROADCASTSS 248(AX), Z4
+	VBROADCASTSS 252(AX), Z6
+	VMAXPS       Z0, Z4, Z0
+	VMINPS       Z0, Z6, Z0
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z6, Z1
+	VMAXPS       Z2, Z4, Z2
+	VMINPS       Z2, Z6, Z2
+	VMAXPS       Z3, Z4, Z3
+	VMINPS       Z3, Z6, Z3
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z3, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000002, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000010, 288(AX)
+	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_rows1:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x12x32_tap1:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R8
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R8
+	ADDQ    288(AX), DX
+	MOVQ    (R8), R8
+	ADDQ    CX, R8
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x12x32_done1
+
+tileAVX512x12x32_channel1:
+	VMOVUPS      (DX), Z2
+	VMOVUPS      64(DX), Z3
+	VBROADCASTSS (R8)(CX*1), Z4
+	VFMADD231PS  Z2, Z4, Z0
+	VFMADD231PS  Z3, Z4, Z1
+	ADDQ         $0x00000080, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x12x32_channel1
+
+tileAVX512x12x32_done1:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x12x32_tap1
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x12x32_clamp1
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x12x32_clamp1:
+	VBROADCASTSS 248(AX), Z2
+	VBROADCASTSS 252(AX), Z4
+	VMAXPS       Z0, Z2, Z0
+	VMINPS       Z0, Z4, Z0
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z4, Z1
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000001, 256(AX)
+	JLE          tileAVX512x12x32_ret
+	ADDQ         $0x00000008, 288(AX)
+	JMP          tileAVX512x12x32_next
 
 tileAVX512x12x32_ret:
 	VZEROUPPER
@@ -1969,7 +7747,32 @@ TEXT ·tileAVX512x8x48(SB), NOSPLIT, $0-8
 	LEAQ (DX)(CX*4), DX
 	MOVQ DX, 296(AX)
 
-tileAVX512x8x48_tile:
+tileAVX512x8x48_next:
+	MOVQ 256(AX), CX
+	CMPQ CX, $0x10
+	JGE  tileAVX512x8x48_full
+	CMPQ CX, $0x08
+	JLE  tileAVX512x8x48_choose
+	INCQ CX
+	SHRQ $0x01, CX
+
+tileAVX512x8x48_choose:
+	CMPQ CX, $0x07
+	JEQ  tileAVX512x8x48_rows7
+	CMPQ CX, $0x06
+	JEQ  tileAVX512x8x48_rows6
+	CMPQ CX, $0x05
+	JEQ  tileAVX512x8x48_rows5
+	CMPQ CX, $0x04
+	JEQ  tileAVX512x8x48_rows4
+	CMPQ CX, $0x03
+	JEQ  tileAVX512x8x48_rows3
+	CMPQ CX, $0x02
+	JEQ  tileAVX512x8x48_rows2
+	CMPQ CX, $0x01
+	JEQ  tileAVX512x8x48_rows1
+
+tileAVX512x8x48_full:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX), Z0
 	VMOVUPS 64(CX), Z1
@@ -1999,7 +7802,7 @@ tileAVX512x8x48_tile:
 	MOVQ    $0x00000001, 264(AX)
 	MOVQ    24(AX), DX
 
-tileAVX512x8x48_tap:
+tileAVX512x8x48_tap8:
 	MOVQ    DX, 320(AX)
 	MOVQ    272(AX), CX
 	MOVQ    192(AX), R8
@@ -2049,9 +7852,9 @@ tileAVX512x8x48_tap:
 	SHLQ    $0x02, CX
 	NEGQ    CX
 	ADDQ    $0x00000010, CX
-	JG      tileAVX512x8x48_few
+	JG      tileAVX512x8x48_few8
 
-tileAVX512x8x48_channels:
+tileAVX512x8x48_channels8:
 	VMOVUPS      (DX), Z24
 	VMOVUPS      64(DX), Z25
 	VMOVUPS      128(DX), Z26
@@ -2194,13 +7997,13 @@ tileAVX512x8x48_channels:
 	VFMADD231PS  Z26, Z29, Z23
 	ADDQ         $0x00000300, DX
 	ADDQ         $0x00000010, CX
-	JLE          tileAVX512x8x48_channels
+	JLE          tileAVX512x8x48_channels8
 
-tileAVX512x8x48_few:
+tileAVX512x8x48_few8:
 	SUBQ $0x00000010, CX
-	JEQ  tileAVX512x8x48_done
+	JEQ  tileAVX512x8x48_done8
 
-tileAVX512x8x48_channel:
+tileAVX512x8x48_channel8:
 	VMOVUPS      (DX), Z24
 	VMOVUPS      64(DX), Z25
 	VMOVUPS      128(DX), Z26
@@ -2238,72 +8041,58 @@ tileAVX512x8x48_channel:
 	VFMADD231PS  Z26, Z29, Z23
 	ADDQ         $0x000000c0, DX
 	ADDQ         $0x00000004, CX
-	JNE          tileAVX512x8x48_channel
+	JNE          tileAVX512x8x48_channel8
 
-tileAVX512x8x48_done:
+tileAVX512x8x48_done8:
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
 	MOVQ   CX, 272(AX)
 	CMPQ   CX, 280(AX)
-	JNE    tileAVX512x8x48_tap
+	JNE    tileAVX512x8x48_tap8
 	MOVQ   232(AX), R8
 	SHLQ   $0x02, R8
 	MOVQ   304(AX), CX
 	MOVQ   312(AX), DX
 	TESTQ  DX, DX
-	JEQ    tileAVX512x8x48_clamp
+	JEQ    tileAVX512x8x48_clamp8
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
 	VADDPS 128(DX), Z2, Z2
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x01
-	JLE    tileAVX512x8x48_clamp
 	VADDPS (DX), Z3, Z3
 	VADDPS 64(DX), Z4, Z4
 	VADDPS 128(DX), Z5, Z5
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x02
-	JLE    tileAVX512x8x48_clamp
 	VADDPS (DX), Z6, Z6
 	VADDPS 64(DX), Z7, Z7
 	VADDPS 128(DX), Z8, Z8
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x03
-	JLE    tileAVX512x8x48_clamp
 	VADDPS (DX), Z9, Z9
 	VADDPS 64(DX), Z10, Z10
 	VADDPS 128(DX), Z11, Z11
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x04
-	JLE    tileAVX512x8x48_clamp
 	VADDPS (DX), Z12, Z12
 	VADDPS 64(DX), Z13, Z13
 	VADDPS 128(DX), Z14, Z14
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x05
-	JLE    tileAVX512x8x48_clamp
 	VADDPS (DX), Z15, Z15
 	VADDPS 64(DX), Z16, Z16
 	VADDPS 128(DX), Z17, Z17
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x06
-	JLE    tileAVX512x8x48_clamp
 	VADDPS (DX), Z18, Z18
 	VADDPS 64(DX), Z19, Z19
 	VADDPS 128(DX), Z20, Z20
 	ADDQ   R9, DX
-	CMPQ   256(AX), $0x07
-	JLE    tileAVX512x8x48_clamp
 	VADDPS (DX), Z21, Z21
 	VADDPS 64(DX), Z22, Z22
 	VADDPS 128(DX), Z23, Z23
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
-tileAVX512x8x48_clamp:
+tileAVX512x8x48_clamp8:
 	VBROADCASTSS 248(AX), Z24
 	VBROADCASTSS 252(AX), Z27
 	VMAXPS       Z0, Z24, Z0
@@ -2358,44 +8147,30 @@ tileAVX512x8x48_clamp:
 	VMOVUPS      Z1, 64(CX)
 	VMOVUPS      Z2, 128(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x01
-	JLE          tileAVX512x8x48_ret
 	VMOVUPS      Z3, (CX)
 	VMOVUPS      Z4, 64(CX)
 	VMOVUPS      Z5, 128(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x02
-	JLE          tileAVX512x8x48_ret
 	VMOVUPS      Z6, (CX)
 	VMOVUPS      Z7, 64(CX)
 	VMOVUPS      Z8, 128(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x03
-	JLE          tileAVX512x8x48_ret
 	VMOVUPS      Z9, (CX)
 	VMOVUPS      Z10, 64(CX)
 	VMOVUPS      Z11, 128(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x04
-	JLE          tileAVX512x8x48_ret
 	VMOVUPS      Z12, (CX)
 	VMOVUPS      Z13, 64(CX)
 	VMOVUPS      Z14, 128(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x05
-	JLE          tileAVX512x8x48_ret
 	VMOVUPS      Z15, (CX)
 	VMOVUPS      Z16, 64(CX)
 	VMOVUPS      Z17, 128(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x06
-	JLE          tileAVX512x8x48_ret
 	VMOVUPS      Z18, (CX)
 	VMOVUPS      Z19, 64(CX)
 	VMOVUPS      Z20, 128(CX)
 	ADDQ         R8, CX
-	CMPQ         256(AX), $0x07
-	JLE          tileAVX512x8x48_ret
 	VMOVUPS      Z21, (CX)
 	VMOVUPS      Z22, 64(CX)
 	VMOVUPS      Z23, 128(CX)
@@ -2404,7 +8179,1127 @@ tileAVX512x8x48_clamp:
 	SUBQ         $0x00000008, 256(AX)
 	JLE          tileAVX512x8x48_ret
 	ADDQ         $0x00000040, 288(AX)
-	JMP          tileAVX512x8x48_tile
+	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_rows7:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z1, Z4
+	VMOVAPS Z2, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z2, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z1, Z10
+	VMOVAPS Z2, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z2, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z1, Z16
+	VMOVAPS Z2, Z17
+	VMOVAPS Z0, Z18
+	VMOVAPS Z1, Z19
+	VMOVAPS Z2, Z20
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x8x48_tap7:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R14
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R14
+	ADDQ    288(AX), DX
+	MOVQ    (R14), R8
+	ADDQ    CX, R8
+	MOVQ    8(R14), R9
+	ADDQ    CX, R9
+	MOVQ    16(R14), R10
+	ADDQ    CX, R10
+	MOVQ    24(R14), R11
+	ADDQ    CX, R11
+	MOVQ    32(R14), R12
+	ADDQ    CX, R12
+	MOVQ    40(R14), R13
+	ADDQ    CX, R13
+	MOVQ    48(R14), R14
+	ADDQ    CX, R14
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	TESTQ   CX, 48(DX)
+	CMOVQEQ 296(AX), R14
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x8x48_done7
+
+tileAVX512x8x48_channel7:
+	VMOVUPS      (DX), Z21
+	VMOVUPS      64(DX), Z22
+	VMOVUPS      128(DX), Z23
+	VBROADCASTSS (R8)(CX*1), Z24
+	VFMADD231PS  Z21, Z24, Z0
+	VFMADD231PS  Z22, Z24, Z1
+	VFMADD231PS  Z23, Z24, Z2
+	VBROADCASTSS (R9)(CX*1), Z25
+	VFMADD231PS  Z21, Z25, Z3
+	VFMADD231PS  Z22, Z25, Z4
+	VFMADD231PS  Z23, Z25, Z5
+	VBROADCASTSS (R10)(CX*1), Z26
+	VFMADD231PS  Z21, Z26, Z6
+	VFMADD231PS  Z22, Z26, Z7
+	VFMADD231PS  Z23, Z26, Z8
+	VBROADCASTSS (R11)(CX*1), Z27
+	VFMADD231PS  Z21, Z27, Z9
+	VFMADD231PS  Z22, Z27, Z10
+	VFMADD231PS  Z23, Z27, Z11
+	VBROADCASTSS (R12)(CX*1), Z28
+	VFMADD231PS  Z21, Z28, Z12
+	VFMADD231PS  Z22, Z28, Z13
+	VFMADD231PS  Z23, Z28, Z14
+	VBROADCASTSS (R13)(CX*1), Z29
+	VFMADD231PS  Z21, Z29, Z15
+	VFMADD231PS  Z22, Z29, Z16
+	VFMADD231PS  Z23, Z29, Z17
+	VBROADCASTSS (R14)(CX*1), Z30
+	VFMADD231PS  Z21, Z30, Z18
+	VFMADD231PS  Z22, Z30, Z19
+	VFMADD231PS  Z23, Z30, Z20
+	ADDQ         $0x000000c0, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x8x48_channel7
+
+tileAVX512x8x48_done7:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x8x48_tap7
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x8x48_clamp7
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	VADDPS 128(DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	VADDPS 64(DX), Z4, Z4
+	VADDPS 128(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	VADDPS 128(DX), Z8, Z8
+	ADDQ   R9, DX
+	VADDPS (DX), Z9, Z9
+	VADDPS 64(DX), Z10, Z10
+	VADDPS 128(DX), Z11, Z11
+	ADDQ   R9, DX
+	VADDPS (DX), Z12, Z12
+	VADDPS 64(DX), Z13, Z13
+	VADDPS 128(DX), Z14, Z14
+	ADDQ   R9, DX
+	VADDPS (DX), Z15, Z15
+	VADDPS 64(DX), Z16, Z16
+	VADDPS 128(DX), Z17, Z17
+	ADDQ   R9, DX
+	VADDPS (DX), Z18, Z18
+	VADDPS 64(DX), Z19, Z19
+	VADDPS 128(DX), Z20, Z20
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x8x48_clamp7:
+	VBROADCASTSS 248(AX), Z21
+	VBROADCASTSS 252(AX), Z24
+	VMAXPS       Z0, Z21, Z0
+	VMINPS       Z0, Z24, Z0
+	VMAXPS       Z1, Z21, Z1
+	VMINPS       Z1, Z24, Z1
+	VMAXPS       Z2, Z21, Z2
+	VMINPS       Z2, Z24, Z2
+	VMAXPS       Z3, Z21, Z3
+	VMINPS       Z3, Z24, Z3
+	VMAXPS       Z4, Z21, Z4
+	VMINPS       Z4, Z24, Z4
+	VMAXPS       Z5, Z21, Z5
+	VMINPS       Z5, Z24, Z5
+	VMAXPS       Z6, Z21, Z6
+	VMINPS       Z6, Z24, Z6
+	VMAXPS       Z7, Z21, Z7
+	VMINPS       Z7, Z24, Z7
+	VMAXPS       Z8, Z21, Z8
+	VMINPS       Z8, Z24, Z8
+	VMAXPS       Z9, Z21, Z9
+	VMINPS       Z9, Z24, Z9
+	VMAXPS       Z10, Z21, Z10
+	VMINPS       Z10, Z24, Z10
+	VMAXPS       Z11, Z21, Z11
+	VMINPS       Z11, Z24, Z11
+	VMAXPS       Z12, Z21, Z12
+	VMINPS       Z12, Z24, Z12
+	VMAXPS       Z13, Z21, Z13
+	VMINPS       Z13, Z24, Z13
+	VMAXPS       Z14, Z21, Z14
+	VMINPS       Z14, Z24, Z14
+	VMAXPS       Z15, Z21, Z15
+	VMINPS       Z15, Z24, Z15
+	VMAXPS       Z16, Z21, Z16
+	VMINPS       Z16, Z24, Z16
+	VMAXPS       Z17, Z21, Z17
+	VMINPS       Z17, Z24, Z17
+	VMAXPS       Z18, Z21, Z18
+	VMINPS       Z18, Z24, Z18
+	VMAXPS       Z19, Z21, Z19
+	VMINPS       Z19, Z24, Z19
+	VMAXPS       Z20, Z21, Z20
+	VMINPS       Z20, Z24, Z20
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z4, 64(CX)
+	VMOVUPS      Z5, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z8, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z9, (CX)
+	VMOVUPS      Z10, 64(CX)
+	VMOVUPS      Z11, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z12, (CX)
+	VMOVUPS      Z13, 64(CX)
+	VMOVUPS      Z14, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z15, (CX)
+	VMOVUPS      Z16, 64(CX)
+	VMOVUPS      Z17, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z18, (CX)
+	VMOVUPS      Z19, 64(CX)
+	VMOVUPS      Z20, 128(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000007, 256(AX)
+	JLE          tileAVX512x8x48_ret
+	ADDQ         $0x00000038, 288(AX)
+	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_rows6:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z1, Z4
+	VMOVAPS Z2, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z2, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z1, Z10
+	VMOVAPS Z2, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z2, Z14
+	VMOVAPS Z0, Z15
+	VMOVAPS Z1, Z16
+	VMOVAPS Z2, Z17
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x8x48_tap6:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R13
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R13
+	ADDQ    288(AX), DX
+	MOVQ    (R13), R8
+	ADDQ    CX, R8
+	MOVQ    8(R13), R9
+	ADDQ    CX, R9
+	MOVQ    16(R13), R10
+	ADDQ    CX, R10
+	MOVQ    24(R13), R11
+	ADDQ    CX, R11
+	MOVQ    32(R13), R12
+	ADDQ    CX, R12
+	MOVQ    40(R13), R13
+	ADDQ    CX, R13
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	TESTQ   CX, 40(DX)
+	CMOVQEQ 296(AX), R13
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x8x48_done6
+
+tileAVX512x8x48_channel6:
+	VMOVUPS      (DX), Z18
+	VMOVUPS      64(DX), Z19
+	VMOVUPS      128(DX), Z20
+	VBROADCASTSS (R8)(CX*1), Z21
+	VFMADD231PS  Z18, Z21, Z0
+	VFMADD231PS  Z19, Z21, Z1
+	VFMADD231PS  Z20, Z21, Z2
+	VBROADCASTSS (R9)(CX*1), Z22
+	VFMADD231PS  Z18, Z22, Z3
+	VFMADD231PS  Z19, Z22, Z4
+	VFMADD231PS  Z20, Z22, Z5
+	VBROADCASTSS (R10)(CX*1), Z23
+	VFMADD231PS  Z18, Z23, Z6
+	VFMADD231PS  Z19, Z23, Z7
+	VFMADD231PS  Z20, Z23, Z8
+	VBROADCASTSS (R11)(CX*1), Z24
+	VFMADD231PS  Z18, Z24, Z9
+	VFMADD231PS  Z19, Z24, Z10
+	VFMADD231PS  Z20, Z24, Z11
+	VBROADCASTSS (R12)(CX*1), Z25
+	VFMADD231PS  Z18, Z25, Z12
+	VFMADD231PS  Z19, Z25, Z13
+	VFMADD231PS  Z20, Z25, Z14
+	VBROADCASTSS (R13)(CX*1), Z26
+	VFMADD231PS  Z18, Z26, Z15
+	VFMADD231PS  Z19, Z26, Z16
+	VFMADD231PS  Z20, Z26, Z17
+	ADDQ         $0x000000c0, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x8x48_channel6
+
+tileAVX512x8x48_done6:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x8x48_tap6
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x8x48_clamp6
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	VADDPS 128(DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	VADDPS 64(DX), Z4, Z4
+	VADDPS 128(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	VADDPS 128(DX), Z8, Z8
+	ADDQ   R9, DX
+	VADDPS (DX), Z9, Z9
+	VADDPS 64(DX), Z10, Z10
+	VADDPS 128(DX), Z11, Z11
+	ADDQ   R9, DX
+	VADDPS (DX), Z12, Z12
+	VADDPS 64(DX), Z13, Z13
+	VADDPS 128(DX), Z14, Z14
+	ADDQ   R9, DX
+	VADDPS (DX), Z15, Z15
+	VADDPS 64(DX), Z16, Z16
+	VADDPS 128(DX), Z17, Z17
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x8x48_clamp6:
+	VBROADCASTSS 248(AX), Z18
+	VBROADCASTSS 252(AX), Z21
+	VMAXPS       Z0, Z18, Z0
+	VMINPS       Z0, Z21, Z0
+	VMAXPS       Z1, Z18, Z1
+	VMINPS       Z1, Z21, Z1
+	VMAXPS       Z2, Z18, Z2
+	VMINPS       Z2, Z21, Z2
+	VMAXPS       Z3, Z18, Z3
+	VMINPS       Z3, Z21, Z3
+	VMAXPS       Z4, Z18, Z4
+	VMINPS       Z4, Z21, Z4
+	VMAXPS       Z5, Z18, Z5
+	VMINPS       Z5, Z21, Z5
+	VMAXPS       Z6, Z18, Z6
+	VMINPS       Z6, Z21, Z6
+	VMAXPS       Z7, Z18, Z7
+	VMINPS       Z7, Z21, Z7
+	VMAXPS       Z8, Z18, Z8
+	VMINPS       Z8, Z21, Z8
+	VMAXPS       Z9, Z18, Z9
+	VMINPS       Z9, Z21, Z9
+	VMAXPS       Z10, Z18, Z10
+	VMINPS       Z10, Z21, Z10
+	VMAXPS       Z11, Z18, Z11
+	VMINPS       Z11, Z21, Z11
+	VMAXPS       Z12, Z18, Z12
+	VMINPS       Z12, Z21, Z12
+	VMAXPS       Z13, Z18, Z13
+	VMINPS       Z13, Z21, Z13
+	VMAXPS       Z14, Z18, Z14
+	VMINPS       Z14, Z21, Z14
+	VMAXPS       Z15, Z18, Z15
+	VMINPS       Z15, Z21, Z15
+	VMAXPS       Z16, Z18, Z16
+	VMINPS       Z16, Z21, Z16
+	VMAXPS       Z17, Z18, Z17
+	VMINPS       Z17, Z21, Z17
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z4, 64(CX)
+	VMOVUPS      Z5, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z8, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z9, (CX)
+	VMOVUPS      Z10, 64(CX)
+	VMOVUPS      Z11, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z12, (CX)
+	VMOVUPS      Z13, 64(CX)
+	VMOVUPS      Z14, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z15, (CX)
+	VMOVUPS      Z16, 64(CX)
+	VMOVUPS      Z17, 128(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000006, 256(AX)
+	JLE          tileAVX512x8x48_ret
+	ADDQ         $0x00000030, 288(AX)
+	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_rows5:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z1, Z4
+	VMOVAPS Z2, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z2, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z1, Z10
+	VMOVAPS Z2, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z2, Z14
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x8x48_tap5:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R12
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R12
+	ADDQ    288(AX), DX
+	MOVQ    (R12), R8
+	ADDQ    CX, R8
+	MOVQ    8(R12), R9
+	ADDQ    CX, R9
+	MOVQ    16(R12), R10
+	ADDQ    CX, R10
+	MOVQ    24(R12), R11
+	ADDQ    CX, R11
+	MOVQ    32(R12), R12
+	ADDQ    CX, R12
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	TESTQ   CX, 32(DX)
+	CMOVQEQ 296(AX), R12
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x8x48_done5
+
+tileAVX512x8x48_channel5:
+	VMOVUPS      (DX), Z15
+	VMOVUPS      64(DX), Z16
+	VMOVUPS      128(DX), Z17
+	VBROADCASTSS (R8)(CX*1), Z18
+	VFMADD231PS  Z15, Z18, Z0
+	VFMADD231PS  Z16, Z18, Z1
+	VFMADD231PS  Z17, Z18, Z2
+	VBROADCASTSS (R9)(CX*1), Z19
+	VFMADD231PS  Z15, Z19, Z3
+	VFMADD231PS  Z16, Z19, Z4
+	VFMADD231PS  Z17, Z19, Z5
+	VBROADCASTSS (R10)(CX*1), Z20
+	VFMADD231PS  Z15, Z20, Z6
+	VFMADD231PS  Z16, Z20, Z7
+	VFMADD231PS  Z17, Z20, Z8
+	VBROADCASTSS (R11)(CX*1), Z21
+	VFMADD231PS  Z15, Z21, Z9
+	VFMADD231PS  Z16, Z21, Z10
+	VFMADD231PS  Z17, Z21, Z11
+	VBROADCASTSS (R12)(CX*1), Z22
+	VFMADD231PS  Z15, Z22, Z12
+	VFMADD231PS  Z16, Z22, Z13
+	VFMADD231PS  Z17, Z22, Z14
+	ADDQ         $0x000000c0, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x8x48_channel5
+
+tileAVX512x8x48_done5:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x8x48_tap5
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x8x48_clamp5
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	VADDPS 128(DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	VADDPS 64(DX), Z4, Z4
+	VADDPS 128(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	VADDPS 128(DX), Z8, Z8
+	ADDQ   R9, DX
+	VADDPS (DX), Z9, Z9
+	VADDPS 64(DX), Z10, Z10
+	VADDPS 128(DX), Z11, Z11
+	ADDQ   R9, DX
+	VADDPS (DX), Z12, Z12
+	VADDPS 64(DX), Z13, Z13
+	VADDPS 128(DX), Z14, Z14
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x8x48_clamp5:
+	VBROADCASTSS 248(AX), Z15
+	VBROADCASTSS 252(AX), Z18
+	VMAXPS       Z0, Z15, Z0
+	VMINPS       Z0, Z18, Z0
+	VMAXPS       Z1, Z15, Z1
+	VMINPS       Z1, Z18, Z1
+	VMAXPS       Z2, Z15, Z2
+	VMINPS       Z2, Z18, Z2
+	VMAXPS       Z3, Z15, Z3
+	VMINPS       Z3, Z18, Z3
+	VMAXPS       Z4, Z15, Z4
+	VMINPS       Z4, Z18, Z4
+	VMAXPS       Z5, Z15, Z5
+	VMINPS       Z5, Z18, Z5
+	VMAXPS       Z6, Z15, Z6
+	VMINPS       Z6, Z18, Z6
+	VMAXPS       Z7, Z15, Z7
+	VMINPS       Z7, Z18, Z7
+	VMAXPS       Z8, Z15, Z8
+	VMINPS       Z8, Z18, Z8
+	VMAXPS       Z9, Z15, Z9
+	VMINPS       Z9, Z18, Z9
+	VMAXPS       Z10, Z15, Z10
+	VMINPS       Z10, Z18, Z10
+	VMAXPS       Z11, Z15, Z11
+	VMINPS       Z11, Z18, Z11
+	VMAXPS       Z12, Z15, Z12
+	VMINPS       Z12, Z18, Z12
+	VMAXPS       Z13, Z15, Z13
+	VMINPS       Z13, Z18, Z13
+	VMAXPS       Z14, Z15, Z14
+	VMINPS       Z14, Z18, Z14
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z4, 64(CX)
+	VMOVUPS      Z5, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z8, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z9, (CX)
+	VMOVUPS      Z10, 64(CX)
+	VMOVUPS      Z11, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z12, (CX)
+	VMOVUPS      Z13, 64(CX)
+	VMOVUPS      Z14, 128(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000005, 256(AX)
+	JLE          tileAVX512x8x48_ret
+	ADDQ         $0x00000028, 288(AX)
+	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_rows4:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z1, Z4
+	VMOVAPS Z2, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z2, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z1, Z10
+	VMOVAPS Z2, Z11
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x8x48_tap4:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R11
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R11
+	ADDQ    288(AX), DX
+	MOVQ    (R11), R8
+	ADDQ    CX, R8
+	MOVQ    8(R11), R9
+	ADDQ    CX, R9
+	MOVQ    16(R11), R10
+	ADDQ    CX, R10
+	MOVQ    24(R11), R11
+	ADDQ    CX, R11
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	TESTQ   CX, 24(DX)
+	CMOVQEQ 296(AX), R11
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x8x48_done4
+
+tileAVX512x8x48_channel4:
+	VMOVUPS      (DX), Z12
+	VMOVUPS      64(DX), Z13
+	VMOVUPS      128(DX), Z14
+	VBROADCASTSS (R8)(CX*1), Z15
+	VFMADD231PS  Z12, Z15, Z0
+	VFMADD231PS  Z13, Z15, Z1
+	VFMADD231PS  Z14, Z15, Z2
+	VBROADCASTSS (R9)(CX*1), Z16
+	VFMADD231PS  Z12, Z16, Z3
+	VFMADD231PS  Z13, Z16, Z4
+	VFMADD231PS  Z14, Z16, Z5
+	VBROADCASTSS (R10)(CX*1), Z17
+	VFMADD231PS  Z12, Z17, Z6
+	VFMADD231PS  Z13, Z17, Z7
+	VFMADD231PS  Z14, Z17, Z8
+	VBROADCASTSS (R11)(CX*1), Z18
+	VFMADD231PS  Z12, Z18, Z9
+	VFMADD231PS  Z13, Z18, Z10
+	VFMADD231PS  Z14, Z18, Z11
+	ADDQ         $0x000000c0, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x8x48_channel4
+
+tileAVX512x8x48_done4:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x8x48_tap4
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x8x48_clamp4
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	VADDPS 128(DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	VADDPS 64(DX), Z4, Z4
+	VADDPS 128(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	VADDPS 128(DX), Z8, Z8
+	ADDQ   R9, DX
+	VADDPS (DX), Z9, Z9
+	VADDPS 64(DX), Z10, Z10
+	VADDPS 128(DX), Z11, Z11
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x8x48_clamp4:
+	VBROADCASTSS 248(AX), Z12
+	VBROADCASTSS 252(AX), Z15
+	VMAXPS       Z0, Z12, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z12, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z12, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z12, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z12, Z4
+	VMINPS       Z4, Z15, Z4
+	VMAXPS       Z5, Z12, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z6, Z12, Z6
+	VMINPS       Z6, Z15, Z6
+	VMAXPS       Z7, Z12, Z7
+	VMINPS       Z7, Z15, Z7
+	VMAXPS       Z8, Z12, Z8
+	VMINPS       Z8, Z15, Z8
+	VMAXPS       Z9, Z12, Z9
+	VMINPS       Z9, Z15, Z9
+	VMAXPS       Z10, Z12, Z10
+	VMINPS       Z10, Z15, Z10
+	VMAXPS       Z11, Z12, Z11
+	VMINPS       Z11, Z15, Z11
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z4, 64(CX)
+	VMOVUPS      Z5, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z8, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z9, (CX)
+	VMOVUPS      Z10, 64(CX)
+	VMOVUPS      Z11, 128(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000004, 256(AX)
+	JLE          tileAVX512x8x48_ret
+	ADDQ         $0x00000020, 288(AX)
+	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_rows3:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z1, Z4
+	VMOVAPS Z2, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z2, Z8
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x8x48_tap3:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R10
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R10
+	ADDQ    288(AX), DX
+	MOVQ    (R10), R8
+	ADDQ    CX, R8
+	MOVQ    8(R10), R9
+	ADDQ    CX, R9
+	MOVQ    16(R10), R10
+	ADDQ    CX, R10
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	TESTQ   CX, 16(DX)
+	CMOVQEQ 296(AX), R10
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x8x48_done3
+
+tileAVX512x8x48_channel3:
+	VMOVUPS      (DX), Z9
+	VMOVUPS      64(DX), Z10
+	VMOVUPS      128(DX), Z11
+	VBROADCASTSS (R8)(CX*1), Z12
+	VFMADD231PS  Z9, Z12, Z0
+	VFMADD231PS  Z10, Z12, Z1
+	VFMADD231PS  Z11, Z12, Z2
+	VBROADCASTSS (R9)(CX*1), Z13
+	VFMADD231PS  Z9, Z13, Z3
+	VFMADD231PS  Z10, Z13, Z4
+	VFMADD231PS  Z11, Z13, Z5
+	VBROADCASTSS (R10)(CX*1), Z14
+	VFMADD231PS  Z9, Z14, Z6
+	VFMADD231PS  Z10, Z14, Z7
+	VFMADD231PS  Z11, Z14, Z8
+	ADDQ         $0x000000c0, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x8x48_channel3
+
+tileAVX512x8x48_done3:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x8x48_tap3
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x8x48_clamp3
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	VADDPS 128(DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	VADDPS 64(DX), Z4, Z4
+	VADDPS 128(DX), Z5, Z5
+	ADDQ   R9, DX
+	VADDPS (DX), Z6, Z6
+	VADDPS 64(DX), Z7, Z7
+	VADDPS 128(DX), Z8, Z8
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x8x48_clamp3:
+	VBROADCASTSS 248(AX), Z9
+	VBROADCASTSS 252(AX), Z12
+	VMAXPS       Z0, Z9, Z0
+	VMINPS       Z0, Z12, Z0
+	VMAXPS       Z1, Z9, Z1
+	VMINPS       Z1, Z12, Z1
+	VMAXPS       Z2, Z9, Z2
+	VMINPS       Z2, Z12, Z2
+	VMAXPS       Z3, Z9, Z3
+	VMINPS       Z3, Z12, Z3
+	VMAXPS       Z4, Z9, Z4
+	VMINPS       Z4, Z12, Z4
+	VMAXPS       Z5, Z9, Z5
+	VMINPS       Z5, Z12, Z5
+	VMAXPS       Z6, Z9, Z6
+	VMINPS       Z6, Z12, Z6
+	VMAXPS       Z7, Z9, Z7
+	VMINPS       Z7, Z12, Z7
+	VMAXPS       Z8, Z9, Z8
+	VMINPS       Z8, Z12, Z8
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z4, 64(CX)
+	VMOVUPS      Z5, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z8, 128(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000003, 256(AX)
+	JLE          tileAVX512x8x48_ret
+	ADDQ         $0x00000018, 288(AX)
+	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_rows2:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z1, Z4
+	VMOVAPS Z2, Z5
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x8x48_tap2:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R9
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R9
+	ADDQ    288(AX), DX
+	MOVQ    (R9), R8
+	ADDQ    CX, R8
+	MOVQ    8(R9), R9
+	ADDQ    CX, R9
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	TESTQ   CX, 8(DX)
+	CMOVQEQ 296(AX), R9
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x8x48_done2
+
+tileAVX512x8x48_channel2:
+	VMOVUPS      (DX), Z6
+	VMOVUPS      64(DX), Z7
+	VMOVUPS      128(DX), Z8
+	VBROADCASTSS (R8)(CX*1), Z9
+	VFMADD231PS  Z6, Z9, Z0
+	VFMADD231PS  Z7, Z9, Z1
+	VFMADD231PS  Z8, Z9, Z2
+	VBROADCASTSS (R9)(CX*1), Z10
+	VFMADD231PS  Z6, Z10, Z3
+	VFMADD231PS  Z7, Z10, Z4
+	VFMADD231PS  Z8, Z10, Z5
+	ADDQ         $0x000000c0, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x8x48_channel2
+
+tileAVX512x8x48_done2:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x8x48_tap2
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x8x48_clamp2
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	VADDPS 128(DX), Z2, Z2
+	ADDQ   R9, DX
+	VADDPS (DX), Z3, Z3
+	VADDPS 64(DX), Z4, Z4
+	VADDPS 128(DX), Z5, Z5
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x8x48_clamp2:
+	VBROADCASTSS 248(AX), Z6
+	VBROADCASTSS 252(AX), Z9
+	VMAXPS       Z0, Z6, Z0
+	VMINPS       Z0, Z9, Z0
+	VMAXPS       Z1, Z6, Z1
+	VMINPS       Z1, Z9, Z1
+	VMAXPS       Z2, Z6, Z2
+	VMINPS       Z2, Z9, Z2
+	VMAXPS       Z3, Z6, Z3
+	VMINPS       Z3, Z9, Z3
+	VMAXPS       Z4, Z6, Z4
+	VMINPS       Z4, Z9, Z4
+	VMAXPS       Z5, Z6, Z5
+	VMINPS       Z5, Z9, Z5
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	ADDQ         R8, CX
+	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z4, 64(CX)
+	VMOVUPS      Z5, 128(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000002, 256(AX)
+	JLE          tileAVX512x8x48_ret
+	ADDQ         $0x00000010, 288(AX)
+	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_rows1:
+	MOVQ    48(AX), CX
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	VMOVUPS 128(CX), Z2
+	MOVQ    $0x00000000, 272(AX)
+	MOVQ    $0x00000001, 264(AX)
+	MOVQ    24(AX), DX
+
+tileAVX512x8x48_tap1:
+	MOVQ    DX, 320(AX)
+	MOVQ    272(AX), CX
+	MOVQ    192(AX), R8
+	MOVQ    (R8)(CX*1), CX
+	ADDQ    (AX), CX
+	MOVQ    216(AX), R8
+	LEAQ    (CX)(R8*4), CX
+	MOVQ    144(AX), R8
+	MOVQ    168(AX), DX
+	ADDQ    288(AX), R8
+	ADDQ    288(AX), DX
+	MOVQ    (R8), R8
+	ADDQ    CX, R8
+	MOVQ    264(AX), CX
+	TESTQ   CX, (DX)
+	CMOVQEQ 296(AX), R8
+	MOVQ    320(AX), DX
+	MOVQ    216(AX), CX
+	SHLQ    $0x02, CX
+	NEGQ    CX
+	TESTQ   CX, CX
+	JEQ     tileAVX512x8x48_done1
+
+tileAVX512x8x48_channel1:
+	VMOVUPS      (DX), Z3
+	VMOVUPS      64(DX), Z4
+	VMOVUPS      128(DX), Z5
+	VBROADCASTSS (R8)(CX*1), Z6
+	VFMADD231PS  Z3, Z6, Z0
+	VFMADD231PS  Z4, Z6, Z1
+	VFMADD231PS  Z5, Z6, Z2
+	ADDQ         $0x000000c0, DX
+	ADDQ         $0x00000004, CX
+	JNE          tileAVX512x8x48_channel1
+
+tileAVX512x8x48_done1:
+	SHLQ   $0x01, 264(AX)
+	MOVQ   272(AX), CX
+	ADDQ   $0x08, CX
+	MOVQ   CX, 272(AX)
+	CMPQ   CX, 280(AX)
+	JNE    tileAVX512x8x48_tap1
+	MOVQ   232(AX), R8
+	SHLQ   $0x02, R8
+	MOVQ   304(AX), CX
+	MOVQ   312(AX), DX
+	TESTQ  DX, DX
+	JEQ    tileAVX512x8x48_clamp1
+	MOVQ   240(AX), R9
+	SHLQ   $0x02, R9
+	VADDPS (DX), Z0, Z0
+	VADDPS 64(DX), Z1, Z1
+	VADDPS 128(DX), Z2, Z2
+	ADDQ   R9, DX
+	MOVQ   DX, 312(AX)
+
+tileAVX512x8x48_clamp1:
+	VBROADCASTSS 248(AX), Z3
+	VBROADCASTSS 252(AX), Z6
+	VMAXPS       Z0, Z3, Z0
+	VMINPS       Z0, Z6, Z0
+	VMAXPS       Z1, Z3, Z1
+	VMINPS       Z1, Z6, Z1
+	VMAXPS       Z2, Z3, Z2
+	VMINPS       Z2, Z6, Z2
+	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z2, 128(CX)
+	ADDQ         R8, CX
+	MOVQ         CX, 304(AX)
+	SUBQ         $0x00000001, 256(AX)
+	JLE          tileAVX512x8x48_ret
+	ADDQ         $0x00000008, 288(AX)
+	JMP          tileAVX512x8x48_next
 
 tileAVX512x8x48_ret:
 	VZEROUPPER
