@@ -44,14 +44,16 @@ type choice struct {
 	err   error
 }
 
-var best = sync.OnceValue(func() choice {
+var best = sync.OnceValue(func() choice { return choose(os.Getenv("DRAWKNIFE_CPU")) })
+
+// choose is the choice for a value of DRAWKNIFE_CPU.
+func choose(want string) choice {
 	top := Portable
 	for l := range names {
 		if has(l) && l > top {
 			top = l
 		}
 	}
-	want := os.Getenv("DRAWKNIFE_CPU")
 	if want == "" {
 		return choice{level: top}
 	}
@@ -65,4 +67,4 @@ var best = sync.OnceValue(func() choice {
 		return choice{level: l}
 	}
 	return choice{top, fmt.Errorf("DRAWKNIFE_CPU=%s: unknown level (portable, avx2, avx512, vnni, neon, dotprod)", want)}
-})
+}

@@ -1,56 +1,25 @@
 package cpu
 
-import (
-	"os"
-	"os/exec"
-	"strings"
-	"testing"
-)
+import "testing"
 
-// TestMain prints the choice where TestForced asks for it.
-func TestMain(m *testing.M) {
-	if os.Getenv("CPU_TEST_PRINT") == "" {
-		os.Exit(m.Run())
-	}
-	line := Best().String()
-	if err := Check(); err != nil {
-		line += " " + err.Error()
-	}
-	os.Stdout.WriteString(line)
-}
-
-// TestForced starts processes with DRAWKNIFE_CPU set: a level the CPU has is
-// taken, others are reported and leave the choice to what was detected.
-func TestForced(t *testing.T) {
-	top := Portable
-	for l := range names {
-		if Has(l) {
-			top = max(top, l)
-		}
-	}
-	choose := func(value string) string {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "CPU_TEST_PRINT=1", "DRAWKNIFE_CPU="+value)
-		out, err := cmd.Output()
-		if err != nil {
-			t.Skipf("this test cannot start itself: %v", err)
-		}
-		return string(out)
+// TestChoose forces every level: one the CPU has is taken, others are reported
+// and leave the choice to what was detected.
+func TestChoose(t *testing.T) {
+	top := choose("")
+	if top.err != nil || !Has(top.level) {
+		t.Fatalf("without DRAWKNIFE_CPU: %v, %v", top.level, top.err)
 	}
 	for l, name := range names {
-		got, want := choose(name), name
-		if !Has(l) {
-			want = top.String() + " DRAWKNIFE_CPU=" + name + ": this CPU lacks it"
-		}
-		if !strings.HasPrefix(got, want) {
-			t.Errorf("DRAWKNIFE_CPU=%s chooses %q, want %q", name, got, want)
+		got := choose(name)
+		switch {
+		case Has(l) && (got.level != l || got.err != nil || l > top.level):
+			t.Errorf("%s: got %v, %v", name, got.level, got.err)
+		case !Has(l) && (got.level != top.level || got.err == nil):
+			t.Errorf("%s, which this CPU lacks: got %v, %v", name, got.level, got.err)
 		}
 	}
-	if got := choose(""); got != top.String() {
-		t.Errorf("without DRAWKNIFE_CPU the choice is %q, want %v", got, top)
-	}
-	if got := choose("pentium"); !strings.HasPrefix(got, top.String()) || !strings.Contains(got, "unknown level") {
-		t.Errorf("an unknown level gives %q", got)
+	if got := choose("pentium"); got.level != top.level || got.err == nil {
+		t.Errorf("an unknown level: got %v, %v", got.level, got.err)
 	}
 }
 
