@@ -195,7 +195,7 @@ func TestGlobal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	weak := []Candidate{{&graph.Group{Size: 4}, []float64{1, 1, 1, 1}}, {&graph.Group{Size: 4}, []float64{0, 0, 2, 2}}}
+	weak := []Candidate{{Group: &graph.Group{Size: 4}, Score: []float64{1, 1, 1, 1}}, {Group: &graph.Group{Size: 4}, Score: []float64{0, 0, 2, 2}}}
 	if keep := alloc.Keep(weak, 0.25); !slices.Equal(keep, []int{4, 2}) {
 		t.Errorf("of channels that score 1,1,1,1 and 0,0,2,2 global keeps %v, want [4 2]", keep)
 	}

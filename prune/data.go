@@ -1,0 +1,134 @@
+package prune
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/drawknife/drawknife/data"
+	"github.com/drawknife/drawknife/engine"
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/tensor"
+	"github.com/drawknife/drawknife/train"
+)
+
+// Data is what methods that look at images are given.
+type Data struct {
+	// Loader gives images prepared for the model, in full batches for scores
+	// that need gradients.
+	Loader *data.Loader
+	// Images is how many of them to look at; 0 is 512.
+	Images int
+	// Threads is the number of workers; 0 is one per CPU.
+	Threads int
+}
+
+// ErrNoData is the cause when a method needs images and has none.
+var ErrNoData = errors.New("it needs images; give a data set")
+
+// ErrNoLabels is the cause when a method needs labels and the images have none.
+var ErrNoLabels = errors.New("it needs labelled images; these have no labels")
+
+func (d *Data) check() error {
+	if d == nil || d.Loader == nil {
+		return ErrNoData
+	}
+	return nil
+}
+
+func (d *Data) images() int {
+	n := d.Images
+	if n <= 0 {
+		n = 512
+	}
+	return min(n, d.Loader.Dataset().Len())
+}
+
+// shape is that of a tensor of n images as the loader gives them.
+func (d *Data) shape(n int) []int {
+	c, h, w := d.Loader.Shape()
+	if d.Loader.Options().Preprocess.Layout == data.HWC {
+		return []int{n, h, w, c}
+	}
+	return []int{n, c, h, w}
+}
+
+// Run computes the named values of g for the images, batch by batch. visit
+// gets them by name, [N, …] each; they are valid during the call alone. A
+// model of a fixed batch size passes over batches that are not full.
+func (d *Data) Run(ctx context.Context, g *graph.Graph, names []string, visit func(n int, values map[string]*tensor.Tensor) error) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	if len(g.Inputs) != 1 {
+		return fmt.Errorf("the model has %d inputs; images are fed to one", len(g.Inputs))
+	}
+	input := g.Inputs[0]
+	var keep []string
+	for _, name := range names {
+		if v := g.Value(name); v != nil && !v.IsInput() {
+			keep = append(keep, name)
+		}
+	}
+	m := engine.NewModel(g, engine.Options{Threads: d.Threads, Keep: keep})
+	seen := 0
+	for b, err := range d.Loader.Batches(ctx, 0) {
+		if err != nil {
+			return err
+		}
+		if first := input.Shape[0]; first.Known() && first.Size != b.N {
+			continue
+		}
+		x := tensor.Of(b.X, d.shape(b.N)...)
+		out, err := m.Run(ctx, map[string]*tensor.Tensor{input.Name: x})
+		if err != nil {
+			return err
+		}
+		out[input.Name] = x
+		if err := visit(b.N, out); err != nil {
+			return err
+		}
+		if seen += b.N; seen >= d.images() {
+			break
+		}
+	}
+	if seen == 0 {
+		return fmt.Errorf("no batch of images fits the model's batch of %v", input.Shape[0])
+	}
+	return nil
+}
+
+// Gradients computes, batch by batch, the gradients of the cross-entropy loss
+// (its mean over the batch) with respect to the parameters of g, with batch
+// normalization in inference mode. visit gets a function from a parameter's
+// name to its gradient, nil if it has none.
+func (d *Data) Gradients(ctx context.Context, g *graph.Graph, visit func(grad func(name string) []float32) error) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	if d.Loader.Dataset().Label(0) < 0 {
+		return ErrNoLabels
+	}
+	batch := min(d.Loader.Options().Batch, d.Loader.Dataset().Len())
+	steps := max(d.images()/batch, 1)
+	perEpoch := max(d.Loader.Dataset().Len()/batch, 1)
+	// Training at rate zero: every step has its gradients, and changes nothing.
+	_, err := train.Run(ctx, g, d.Loader, train.Config{Epochs: (steps + perEpoch - 1) / perEpoch, Steps: steps, Threads: d.Threads,
+		FreezeNorm: true, Hooks: []train.Hook{&gradientHook{visit: visit}}})
+	return err
+}
+
+// gradientHook shows the gradients of each step.
+type gradientHook struct {
+	train.NoHook
+	visit func(grad func(name string) []float32) error
+}
+
+func (h *gradientHook) AfterBackward(s *train.State) error {
+	return h.visit(func(name string) []float32 {
+		if t := s.Grad(name); t != nil {
+			return tensor.Data[float32](t)
+		}
+		return nil
+	})
+}
