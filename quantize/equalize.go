@@ -12,19 +12,19 @@ func init() {
 	method.Register(method.Method{
 		Name: "equalize", Family: method.Quantize, Summary: "cross-layer equalization: even out the channel ranges of consecutive layers",
 		Paper: "Nagel et al., Data-free quantization through weight equalization and bias correction, ICCV", Year: 2019,
-		New: func(map[string]string) (any, error) { return Equalize, nil },
+		New: func(map[string]string) (any, error) { return Preset(func(o *Options) { o.Equalize = true }), nil },
 	})
 	method.Register(method.Method{
 		Name: "bias-correction", Family: method.Quantize, Summary: "take the mean error of quantized weights out of the bias",
 		Paper: "Nagel et al., Data-free quantization through weight equalization and bias correction, ICCV", Year: 2019,
 		Needs: method.Needs{Data: true},
-		New:   func(map[string]string) (any, error) { return true, nil },
+		New:   func(map[string]string) (any, error) { return Preset(func(o *Options) { o.BiasCorrection = true }), nil },
 	})
 	method.Register(method.Method{
-		Name: "int8", Family: method.Quantize, Summary: "static 8-bit: symmetric weights per channel, affine activations",
+		Name: "int8", Family: method.Quantize, Summary: "static: symmetric weights per channel, affine activations, rounded to nearest; 8 bits or what --wbits and --abits say",
 		Paper: "Krishnamoorthi, Quantizing deep convolutional networks for efficient inference: a whitepaper", Year: 2018,
 		Needs: method.Needs{Data: true},
-		New:   func(map[string]string) (any, error) { return Static, nil },
+		New:   func(map[string]string) (any, error) { return Preset(func(*Options) {}), nil },
 	})
 }
 
@@ -34,8 +34,14 @@ func init() {
 // no channel loses its bits to a larger neighbour. It acts on pairs with
 // nothing or a Relu between them, where it changes nothing else, repeats until
 // the scales settle, and returns the number of pairs. g changes.
-func Equalize(g *graph.Graph) int {
-	type pair struct{ a, b *graph.Node }
+func Equalize(g *graph.Graph) int { return equalize(g, nil) }
+
+// pair is two convolutions with nothing or a Relu between them.
+type pair struct{ a, b *graph.Node }
+
+// equalizablePairs lists the pairs of layers whose channels can be scaled
+// against each other.
+func equalizablePairs(g *graph.Graph) []pair {
 	var pairs []pair
 	for _, a := range g.Nodes {
 		if !equalizable(a) {
@@ -53,16 +59,29 @@ func Equalize(g *graph.Graph) int {
 		}
 		pairs = append(pairs, pair{a, b})
 	}
-	own := map[*graph.Value]bool{}
-	mutable := func(n *graph.Node, i int) []float32 {
-		v := n.Inputs[i]
-		if !own[v] || len(v.Uses()) > 1 {
-			v = g.AddConst(v.Name+"_equalized", v.Data.Clone())
-			own[v] = true
-			n.SetInput(i, v)
-		}
-		return tensor.Data[float32](v.Data)
+	return pairs
+}
+
+// owner hands out constants that may be changed: copies that nobody else reads.
+type owner struct {
+	g   *graph.Graph
+	own map[*graph.Value]bool
+}
+
+func (o owner) mutable(n *graph.Node, i int) []float32 {
+	v := n.Inputs[i]
+	if !o.own[v] || len(v.Uses()) > 1 {
+		v = o.g.AddConst(v.Name+"_equalized", v.Data.Clone())
+		o.own[v] = true
+		n.SetInput(i, v)
 	}
+	return tensor.Data[float32](v.Data)
+}
+
+// equalize is Equalize; moments of the layers' outputs, by node, follow.
+func equalize(g *graph.Graph, known map[string]*moments) int {
+	pairs := equalizablePairs(g)
+	mutable := owner{g, map[*graph.Value]bool{}}.mutable
 	for range 20 {
 		change := 0.0
 		for _, p := range pairs {
@@ -71,7 +90,7 @@ func Equalize(g *graph.Graph) int {
 			if p.a.In(2) != nil {
 				bias = mutable(p.a, 2)
 			}
-			change = max(change, equalizePair(p.b, wa, bias, wb, p.a.Inputs[1].Data.Shape, p.b.Inputs[1].Data.Shape))
+			change = max(change, equalizePair(p.b, wa, bias, wb, p.a.Inputs[1].Data.Shape, p.b.Inputs[1].Data.Shape, known[p.a.Name]))
 		}
 		if change < 1e-3 {
 			break
@@ -86,7 +105,7 @@ func equalizable(n *graph.Node) bool {
 }
 
 // equalizePair returns the largest |log s|.
-func equalizePair(b *graph.Node, wa, bias, wb []float32, sa, sb []int) float64 {
+func equalizePair(b *graph.Node, wa, bias, wb []float32, sa, sb []int, m *moments) float64 {
 	rowA := len(wa) / sa[0]
 	innerB := len(wb) / (sb[0] * sb[1])
 	depthwise := b.Int("group", 1) > 1
@@ -122,6 +141,7 @@ func equalizePair(b *graph.Node, wa, bias, wb []float32, sa, sb []int) float64 {
 		if bias != nil {
 			bias[c] /= s
 		}
+		m.scale(c, 1/s)
 		visit(func(v *float32) { *v *= s })
 		worst = max(worst, math.Abs(math.Log(float64(s))))
 	}

@@ -1,6 +1,7 @@
 package quantize
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/drawknife/drawknife/graph"
@@ -12,36 +13,44 @@ type inserter struct {
 	g       *graph.Graph
 	plan    *plan
 	watch   map[*graph.Value]*watched
-	options Options
+	options *Options
 	report  *Report
 
-	grids map[*graph.Value]Grid // by representative of those that share one
-	dq    map[*graph.Value]*graph.Value
+	grids  map[*graph.Value]Grid // by representative of those that share one
+	layers []*layer              // in order of computation
+	of     map[*graph.Node]*layer
+	low    map[*graph.Node]Grid // of the inputs of layers that read fewer bits
 }
 
-func (s *inserter) run() error {
+// run chooses all grids and integers, then inserts them.
+func (s *inserter) run(round func([]*layer) error) error {
 	s.decide()
-	s.dq = map[*graph.Value]*graph.Value{}
-	// Weights first: they read the ranges of the activations they meet.
-	for _, n := range append([]*graph.Node(nil), s.g.Nodes...) {
-		if s.plan.nodes[n] && n.Is("Conv", "Gemm", "MatMul") {
-			if err := s.weights(n); err != nil {
-				return err
-			}
+	if err := s.prepareLayers(); err != nil {
+		return err
+	}
+	if err := round(s.layers); err != nil {
+		return err
+	}
+	for _, l := range s.layers {
+		if err := s.weights(l); err != nil {
+			return err
 		}
 	}
 	for _, v := range s.plan.points {
-		s.activation(v)
+		if err := s.activation(v); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// bits is the width of the grids that all readers but layers share.
+func (s *inserter) bits() int { return max(s.options.ABits, 8) }
+
 // decide gives every group of values its grid: the union of their ranges.
 func (s *inserter) decide() {
-	qmin, qmax := 0, 255
-	if s.plan.target.Activations == tensor.Int8 {
-		qmin, qmax = -128, 127
-	}
+	t := s.plan.target.Activations
+	qmin, qmax := activationRange(t, s.bits())
 	type span struct{ lo, hi float32 }
 	spans := map[*graph.Value]span{}
 	for _, v := range s.plan.points {
@@ -56,13 +65,7 @@ func (s *inserter) decide() {
 	}
 	s.grids = map[*graph.Value]Grid{}
 	for r, sp := range spans {
-		if s.plan.target.SymmetricActivations {
-			g := Symmetric(max(-sp.lo, sp.hi), 127)
-			g.Min = qmin
-			s.grids[r] = g
-		} else {
-			s.grids[r] = Affine(sp.lo, sp.hi, qmin, qmax)
-		}
+		s.grids[r] = s.activationGrid(sp.lo, sp.hi, s.bits())
 	}
 	for _, v := range s.plan.points {
 		w, sp, g := s.watch[v], spans[s.plan.find(v)], s.grid(v)
@@ -70,140 +73,241 @@ func (s *inserter) decide() {
 	}
 }
 
+// activationGrid is the target's grid of that many bits for the range [lo, hi].
+func (s *inserter) activationGrid(lo, hi float32, bits int) Grid {
+	qmin, qmax := activationRange(s.plan.target.Activations, bits)
+	if !s.plan.target.SymmetricActivations {
+		return Affine(lo, hi, qmin, qmax)
+	}
+	g := Symmetric(max(-lo, hi), max(qmax, 1))
+	g.Min = qmin
+	return g
+}
+
 func (s *inserter) grid(v *graph.Value) Grid { return s.grids[s.plan.find(v)] }
 
-// zero makes the zero point constant of an activation grid.
-func (s *inserter) zero(z int) *tensor.Tensor {
-	if s.plan.target.Activations == tensor.Int8 {
-		return tensor.Scalar(int8(z))
+// prepareLayers makes the layers, their input grids and their weights' grids.
+func (s *inserter) prepareLayers() error {
+	s.of, s.low = map[*graph.Node]*layer{}, map[*graph.Node]Grid{}
+	edge := edges(s.g)
+	for _, n := range s.g.Nodes {
+		if !s.plan.nodes[n] || !multiplies(n) || n.Inputs[1].Data == nil {
+			continue
+		}
+		l := newLayer(n, s.options.bitsOf(n, edge[n]))
+		if f := s.options.Fixed[n.Name]; f != nil {
+			if err := l.fix(f); err != nil {
+				return err
+			}
+			if f.Input != nil {
+				s.low[n] = *f.Input
+			}
+		} else if l.bits.Activations < 8 {
+			qmin, qmax := activationRange(s.plan.target.Activations, l.bits.Activations)
+			lo, hi := s.watch[n.Inputs[0]].observer.Range(qmin, qmax)
+			s.low[n] = s.activationGrid(lo, hi, l.bits.Activations)
+		}
+		if err := l.fit(s.options, s.inputGrid(n).Scale); err != nil {
+			return err
+		}
+		s.layers = append(s.layers, l)
+		s.of[n] = l
 	}
-	return tensor.Scalar(uint8(z))
+	return nil
+}
+
+// inputGrid is the grid of what n reads.
+func (s *inserter) inputGrid(n *graph.Node) Grid {
+	if g, ok := s.low[n]; ok {
+		return g
+	}
+	return s.grid(n.Inputs[0])
 }
 
 // activation puts Q and DQ behind v. All its readers read the result, except
-// the clamp that belongs to v's own kernel.
-func (s *inserter) activation(v *graph.Value) {
-	g, grid := s.g, s.grid(v)
-	scale := g.AddConst(v.Name+"_scale", tensor.Scalar(grid.Scale))
-	zero := g.AddConst(v.Name+"_zero_point", s.zero(grid.Zero))
-	uses := append([]graph.Use(nil), v.Uses()...)
-	isOutput := v.IsOutput()
-	q := g.NewNode("", "QuantizeLinear", v.Name+"_QuantizeLinear", []*graph.Value{v, scale, zero}, []string{v.Name + "_quantized"}, nil)
-	d := g.NewNode("", "DequantizeLinear", v.Name+"_DequantizeLinear", []*graph.Value{q.Outputs[0], scale, zero}, []string{v.Name + "_dequantized"}, nil)
-	if p := v.Producer(); p != nil {
-		g.InsertAfter(p, q)
-	} else {
-		g.Nodes = append([]*graph.Node{q}, g.Nodes...)
+// the clamp that belongs to v's own kernel and layers of fewer bits: these
+// read a coarser Q and DQ, which stand behind the first, or alone if v has no
+// other readers.
+func (s *inserter) activation(v *graph.Value) error {
+	var main, low []graph.Use
+	for _, u := range v.Uses() {
+		if _, ok := s.low[u.Node]; ok && u.Index == 0 {
+			low = append(low, u)
+		} else {
+			main = append(main, u)
+		}
 	}
-	g.InsertAfter(q, d)
-	for _, u := range uses {
-		u.Node.SetInput(u.Index, d.Outputs[0])
+	p := v.Producer()
+	alone := len(main) == 0 && len(low) > 0 && !v.IsOutput() && (p == nil || !keepsGrid[p.Op])
+	base := v
+	if !alone {
+		var err error
+		if base, err = s.pair(v, v.Name, s.grid(v)); err != nil {
+			return err
+		}
+		for _, u := range main {
+			u.Node.SetInput(u.Index, base)
+		}
 	}
-	if isOutput { // the user's name stays with the output
-		for i, o := range g.Outputs {
+	coarse := map[Grid]*graph.Value{}
+	for _, u := range low {
+		g := s.low[u.Node]
+		d := coarse[g]
+		if d == nil {
+			var err error
+			if d, err = s.narrow(base, v.Name, g, alone && len(low) == len(usesOf(low, s.low, g))); err != nil {
+				return err
+			}
+			coarse[g] = d
+		}
+		u.Node.SetInput(u.Index, d)
+	}
+	if v.IsOutput() { // the user's name stays with the output
+		for i, o := range s.g.Outputs {
 			if o == v {
 				name := v.Name
-				g.Rename(v, name+"_float")
-				g.Rename(d.Outputs[0], name)
-				g.Outputs[i] = d.Outputs[0]
+				s.g.Rename(v, name+"_float")
+				s.g.Rename(base, name)
+				s.g.Outputs[i] = base
 			}
 		}
+	}
+	return nil
+}
+
+// usesOf lists those of the uses whose grid is g.
+func usesOf(list []graph.Use, grids map[*graph.Node]Grid, g Grid) (out []graph.Use) {
+	for _, u := range list {
+		if grids[u.Node] == g {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// place puts n behind the producer of v, or first if there is none.
+func (s *inserter) place(v *graph.Value, n *graph.Node) {
+	if p := v.Producer(); p != nil {
+		s.g.InsertAfter(p, n)
+	} else {
+		s.g.Nodes = append([]*graph.Node{n}, s.g.Nodes...)
 	}
 }
 
-// weights stores n's weights as int8 with a DQ, per output channel, and its
-// bias as int32 at the scale of the accumulator.
-func (s *inserter) weights(n *graph.Node) error {
-	w := n.Inputs[1].Data
-	axis := channelAxis(n)
-	channels := w.Shape[axis]
-	inner := 1
-	for _, d := range w.Shape[axis+1:] {
-		inner *= d
+// pair adds Q and DQ behind v and returns what DQ gives.
+func (s *inserter) pair(v *graph.Value, name string, grid Grid) (*graph.Value, error) {
+	t := s.plan.target.Activations
+	if grid.Min >= -128 && grid.Max <= 127 && grid.Min < 0 {
+		t = tensor.Int8
+	} else if grid.Min >= 0 && grid.Max <= 255 {
+		t = tensor.Uint8
+	} else {
+		t = wider(t, 16)
 	}
-	x := w.Float32s()
-	bound := make([]float32, channels)
-	for i, v := range x {
-		c := i / inner % channels
-		bound[c] = max(bound[c], float32(math.Abs(float64(v))))
+	z, err := integers(t, []int{grid.Zero})
+	if err != nil {
+		return nil, fmt.Errorf("quantize: value %q: %w", name, err)
 	}
-	perChannel := s.options.PerChannel
-	if !perChannel {
-		top := float32(0)
-		for _, b := range bound {
-			top = max(top, b)
+	scale := s.g.AddConst(name+"_scale", tensor.Scalar(grid.Scale))
+	zero := s.g.AddConst(name+"_zero_point", z)
+	q := s.g.NewNode("", "QuantizeLinear", name+"_QuantizeLinear", []*graph.Value{v, scale, zero}, []string{name + "_quantized"}, nil)
+	d := s.g.NewNode("", "DequantizeLinear", name+"_DequantizeLinear", []*graph.Value{q.Outputs[0], scale, zero}, []string{name + "_dequantized"}, nil)
+	s.place(v, q)
+	s.g.InsertAfter(q, d)
+	return d.Outputs[0], nil
+}
+
+// narrow adds a Clip to the reach of the grid, then Q and DQ: the integers use
+// a part of their type only. merge lets a Relu or Clip that computes v become
+// that Clip.
+func (s *inserter) narrow(v *graph.Value, name string, grid Grid, merge bool) (*graph.Value, error) {
+	lo, hi := grid.Value(grid.Min), grid.Value(grid.Max)
+	whole := grid.Max-grid.Min == 255 || grid.Max-grid.Min == 65535
+	switch p := v.Producer(); {
+	case whole:
+	case merge && p.Is("Relu", "Clip") && isClamp(p):
+		if was := clipLimits(p); was[0] > lo {
+			lo = was[0]
 		}
-		for c := range bound {
-			bound[c] = top
+		if was := clipLimits(p); was[1] < hi {
+			hi = was[1]
+		}
+		p.Op = "Clip"
+		p.SetInputs(p.Inputs[0], s.g.AddConst(name+"_least", tensor.Scalar(lo)), s.g.AddConst(name+"_most", tensor.Scalar(hi)))
+	default:
+		c := s.g.NewNode("", "Clip", name+"_Clip", []*graph.Value{v, s.g.AddConst(name+"_least", tensor.Scalar(lo)), s.g.AddConst(name+"_most", tensor.Scalar(hi))},
+			[]string{name + "_clipped"}, nil)
+		s.place(v, c)
+		v = c.Outputs[0]
+	}
+	return s.pair(v, name+"_low", grid)
+}
+
+// clipLimits are the limits of a Relu or a Clip with constant ones.
+func clipLimits(n *graph.Node) [2]float32 {
+	limits := [2]float32{float32(math.Inf(-1)), float32(math.Inf(1))}
+	if n.Is("Relu") {
+		limits[0] = 0
+		return limits
+	}
+	for i := range limits {
+		if v := n.In(1 + i); v != nil {
+			limits[i] = float32(v.Data.At(0))
 		}
 	}
-	in := s.grid(n.Inputs[0])
-	bias := n.In(2)
-	var b []float32
-	if bias != nil {
-		b = bias.Data.Float32s()
+	return limits
+}
+
+// weights stores l's integers with a DQ, and its bias as int32 at the scale of
+// the accumulator.
+func (s *inserter) weights(l *layer) error {
+	n, g := l.node, s.g
+	if s.options.RestoreSpread && !l.fixed {
+		l.restoreSpread()
 	}
-	most := 127
-	if s.options.ReduceRange {
-		most = 63
+	y := l.values()
+	s.report.Layers = append(s.report.Layers, Layer{n.Name, n.Op, sqnr(l.w, y), l.bits.Weights, l.bits.Activations})
+	b := l.bias
+	if s.options.BiasCorrection && n.Is("Conv") && !l.fixed {
+		b = s.correct(n, l.w, y, b)
 	}
-	grids := make([]Grid, channels)
-	scales := make([]float32, channels)
-	for c := range grids {
-		grids[c] = Symmetric(bound[c], most)
-		// The int32 bias must not overflow at the scale of the accumulator.
-		if b != nil {
-			if least := math.Abs(float64(b[c])) / float64(in.Scale) / (1 << 30); float64(grids[c].Scale) < least {
-				grids[c].Scale = float32(least)
-			}
-		}
-		scales[c] = grids[c].Scale
+	q, scale, zero, attrs, err := l.constants(s.options)
+	if err != nil {
+		return err
 	}
-	q := make([]int8, len(x))
-	y := make([]float32, len(x))
-	for i, v := range x {
-		g := grids[i/inner%channels]
-		k := g.Quantize(v)
-		q[i], y[i] = int8(k), g.Value(k)
-	}
-	s.report.Layers = append(s.report.Layers, Layer{n.Name, n.Op, sqnr(x, y)})
-	if s.options.BiasCorrection && n.Is("Conv") {
-		b = s.correct(n, x, y, b)
-	}
-	g := s.g
 	name := n.Inputs[1].Name
-	st, zt := tensor.Of(scales, channels), tensor.New(tensor.Int8, channels)
-	if !perChannel {
-		st, zt = tensor.Scalar(scales[0]), tensor.Scalar(int8(0))
-	}
 	d := g.NewNode("", "DequantizeLinear", name+"_DequantizeLinear", []*graph.Value{
-		g.AddConst(name+"_quantized", tensor.Of(q, w.Shape...)), g.AddConst(name+"_scale", st), g.AddConst(name+"_zero_point", zt),
-	}, []string{name + "_dequantized"}, graph.Attrs{"axis": int64(axis)})
+		g.AddConst(name+"_quantized", q), g.AddConst(name+"_scale", scale), g.AddConst(name+"_zero_point", zero),
+	}, []string{name + "_dequantized"}, attrs)
 	g.InsertBefore(n, d)
+	biasName := n.Name + "_bias"
+	if v := n.In(2); v != nil {
+		biasName = v.Name
+	}
 	n.SetInput(1, d.Outputs[0])
 	if b == nil {
 		return nil
 	}
-	biasName := n.Name + "_bias"
-	if bias != nil {
-		biasName = bias.Name
-	}
-	if s.plan.target.FloatBias {
-		n.SetInput(2, g.AddConst(biasName+"_corrected", tensor.Of(b, channels)))
+	if s.plan.target.FloatBias || l.group > 0 {
+		n.SetInput(2, g.AddConst(biasName+"_corrected", tensor.Of(b, l.channels)))
 		return nil
 	}
-	ib, bs := make([]int32, channels), make([]float32, channels)
+	in := s.inputGrid(n).Scale
+	scales := scale.Float32s()
+	ib, bs := make([]int32, l.channels), make([]float32, l.channels)
 	for c := range ib {
-		bs[c] = in.Scale * scales[c]
-		ib[c] = int32(math.RoundToEven(float64(b[c]) / (float64(in.Scale) * float64(scales[c]))))
+		sw := scales[c%len(scales)]
+		bs[c] = in * sw
+		v := math.RoundToEven(float64(b[c]) / (float64(in) * float64(sw)))
+		ib[c] = int32(max(-math.MaxInt32, min(math.MaxInt32, v)))
 	}
-	bst := tensor.Of(bs, channels)
-	if !perChannel {
+	bst := tensor.Of(bs, l.channels)
+	if len(scales) == 1 {
 		bst = tensor.Scalar(bs[0])
 	}
 	bz := tensor.New(tensor.Int32, bst.Shape...)
 	bd := g.NewNode("", "DequantizeLinear", biasName+"_DequantizeLinear", []*graph.Value{
-		g.AddConst(biasName+"_quantized", tensor.Of(ib, channels)), g.AddConst(biasName+"_scale", bst), g.AddConst(biasName+"_zero_point", bz),
+		g.AddConst(biasName+"_quantized", tensor.Of(ib, l.channels)), g.AddConst(biasName+"_scale", bst), g.AddConst(biasName+"_zero_point", bz),
 	}, []string{biasName + "_dequantized"}, graph.Attrs{"axis": int64(0)})
 	g.InsertBefore(n, bd)
 	n.SetInput(2, bd.Outputs[0])

@@ -1,7 +1,17 @@
-// Package quantize turns float networks into integer ones: grids, calibration
-// of activation ranges, equalization, bias correction, and the insertion of
-// QuantizeLinear and DequantizeLinear nodes in the form that runtimes compute
-// in integers.
+// Package quantize turns float networks into integer ones of 2 to 16 bits:
+// grids, calibration of activation ranges, equalization, rounding, bias
+// correction, and the insertion of QuantizeLinear and DequantizeLinear nodes in
+// the form that runtimes compute in integers.
+//
+// # Fewer than 8 bits
+//
+// Weights of 2 to 4 bits are stored as ONNX's int4 (or int2) behind a
+// DequantizeLinear with a scale for each output channel; see Options.Storage.
+// Activations of fewer bits than 8 stay uint8 or int8, of which they use a part:
+// a Clip to the reach of the coarse grid stands before QuantizeLinear, so that
+// any runtime computes the same. Only what convolutions and matrix products
+// read is coarse; additions, pooling and so on read 8 bits, and so do the
+// first and last layers (Options.EdgeBits).
 package quantize
 
 import (
@@ -46,6 +56,38 @@ type Options struct {
 	Requantize bool
 	// Progress, if set, is called after each batch.
 	Progress func(images int)
+
+	// WBits and ABits are the bits of weights and of the activations that they
+	// multiply, 2 to 16; 0 means 8. Where they are fewer, the first and last
+	// layers keep EdgeBits (0 means 8). Layers gives single layers bits of their
+	// own, by name or pattern.
+	WBits, ABits, EdgeBits int
+	Layers                 map[string]Bits
+	// Asymmetric gives weights a zero point of their own.
+	Asymmetric bool
+	// Group, if not 0, gives every so many input channels of an output
+	// channel's weights a scale of their own (ONNX's block_size).
+	Group int
+	// Storage says how integers of 4 and fewer bits are stored: Packed (the
+	// default), Packed2 or Bytes.
+	Storage string
+	// WeightRange is how the range of a channel's weights is chosen, one of
+	// WeightRanges; by default "minmax" for 8 bits and "mse" for fewer.
+	WeightRange string
+	// AllocateChannels gives channels bits of their own by the spread of their
+	// weights, and RestoreSpread the standard deviation that they had (ACIQ).
+	AllocateChannels, RestoreSpread bool
+	// Rounding chooses between up and down for each weight; nil is to nearest.
+	Rounding Rounding
+	// AbsorbBias moves what a Relu never cuts off from one layer's bias into
+	// the next one's (with Equalize).
+	AbsorbBias bool
+	// Fixed gives layers, by name, the integers that training has found.
+	Fixed map[string]*Fixed
+	// Reconstructed, if set, is called before each part that Rounding decides.
+	Reconstructed func(done, all int)
+	// Seed decides which images a reconstruction draws.
+	Seed uint64
 }
 
 // Defaults are the options of `drawknife quantize` without flags.
@@ -69,6 +111,9 @@ type Layer struct {
 	Node string  `json:"node"`
 	Op   string  `json:"op"`
 	SQNR float64 `json:"sqnr_db"` // of the weights
+	// Bits of weights and of what they multiply.
+	WBits int `json:"wbits"`
+	ABits int `json:"abits"`
 }
 
 // Report says what Static did.
@@ -86,9 +131,13 @@ var ErrQuantized = errors.New("the model is quantized already")
 // Batches is a stream of prepared images; see data.Loader.Batches.
 type Batches = iter.Seq2[*data.Batch, error]
 
-// Static quantizes g to 8 bits: weights per channel, activations by ranges
-// calibrated on batches (a single pass, in bounded memory). g is not changed.
+// Static quantizes g: weights per channel, activations by ranges calibrated on
+// batches (a single pass, in bounded memory; a Rounding keeps the images). g is
+// not changed.
 func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*graph.Graph, *Report, error) {
+	if err := o.checkBits(); err != nil {
+		return nil, nil, err
+	}
 	t, err := FindTarget(o.Target)
 	if err != nil {
 		return nil, nil, err
@@ -106,12 +155,19 @@ func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*g
 		return nil, nil, fmt.Errorf("quantize: the model has %d inputs; calibration feeds images to one", len(g.Inputs))
 	}
 	q := g.Clone()
+	report := &Report{}
+	var moments map[string]*moments
+	if o.AbsorbBias {
+		moments = normMoments(q)
+	}
 	if err := Prepare(q); err != nil {
 		return nil, nil, err
 	}
-	report := &Report{}
 	if o.Equalize {
-		report.Notes = append(report.Notes, fmt.Sprintf("equalized %d pairs of layers", Equalize(q)))
+		report.Notes = append(report.Notes, fmt.Sprintf("equalized %d pairs of layers", equalize(q, moments)))
+	}
+	if o.AbsorbBias {
+		report.Notes = append(report.Notes, fmt.Sprintf("absorbed the biases of %d channels", absorb(q, moments)))
 	}
 	p, err := choose(q, t, o.Float)
 	if err != nil {
@@ -121,12 +177,16 @@ func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*g
 	if len(p.nodes) == 0 {
 		return nil, nil, errors.New("quantize: nothing in this model can be computed in integers")
 	}
+	var kept []*tensor.Tensor
+	if o.Rounding != nil {
+		batches = keepImages(batches, &kept)
+	}
 	watch, err := calibrate(ctx, q, p, cal, batches, o, report)
 	if err != nil {
 		return nil, nil, err
 	}
-	ins := &inserter{g: q, plan: p, watch: watch, options: o, report: report}
-	if err := ins.run(); err != nil {
+	ins := &inserter{g: q, plan: p, watch: watch, options: &o, report: report}
+	if err := ins.run(func(layers []*layer) error { return ins.round(ctx, layers, kept) }); err != nil {
 		return nil, nil, err
 	}
 	q.RemoveDead() // the float weights
@@ -136,7 +196,7 @@ func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*g
 	if err := q.InferShapes(); err != nil {
 		return nil, nil, fmt.Errorf("quantize: %w", err)
 	}
-	q.Record("quantize", fmt.Sprintf("static 8-bit for %s, calibrator %s, %d images", t.Name, o.Calibrator, report.Images))
+	q.Record("quantize", fmt.Sprintf("%d-bit weights, %d-bit activations for %s, calibrator %s, %d images", o.WBits, o.ABits, t.Name, o.Calibrator, report.Images))
 	return q, report, q.Verify()
 }
 

@@ -11,21 +11,29 @@ import (
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/atomicfile"
 	"github.com/drawknife/drawknife/measure"
+	"github.com/drawknife/drawknife/method"
 	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/quantize"
 )
 
 type quantizeCmd struct {
 	Model      string   `arg:"" help:"Model file or zoo:NAME."`
-	Output     string   `short:"o" help:"File to write; by default MODEL_int8.onnx." placeholder:"FILE"`
+	Output     string   `short:"o" help:"File to write; by default MODEL_int8.onnx, or MODEL_w4a8.onnx and so on." placeholder:"FILE"`
 	Data       string   `help:"Data set: its training split (or --calib) calibrates, its test split measures." placeholder:"SPEC" required:""`
 	Labels     string   `help:"Table of file names and classes." placeholder:"FILE" type:"path"`
 	Calib      string   `help:"Data set to calibrate on instead; labels are not needed." placeholder:"SPEC"`
 	Images     int      `help:"Images to calibrate on." default:"256" placeholder:"N"`
 	Limit      int      `help:"Measure on only this many images." placeholder:"N"`
 	NoEval     bool     `help:"Do not measure accuracy and latency."`
-	Method     string   `help:"Quantization method." default:"int8" enum:"int8"`
-	Calibrator string   `help:"How activation ranges are chosen: minmax, percentile, mse, kl." default:"mse"`
+	Method     string   `help:"Quantization method, NAME or NAME:option=value; 'drawknife methods' lists them." default:"int8"`
+	WBits      int      `name:"wbits" help:"Bits of weights, 2 to 16." default:"8" placeholder:"N"`
+	ABits      int      `name:"abits" help:"Bits of the activations that weights multiply, 2 to 16." default:"8" placeholder:"N"`
+	EdgeBits   int      `name:"edge-bits" help:"Bits of the first and last layers where the others have fewer." default:"8" placeholder:"N"`
+	Calibrator string   `help:"How activation ranges are chosen: minmax, ema, std, percentile, mse, kl, aciq; by default the method's choice, or mse."`
+	WeightBy   string   `name:"weight-range" help:"How weight ranges are chosen: minmax, mse, aciq; by default minmax for 8 bits, mse for fewer."`
+	Asymmetric bool     `help:"Give weights a zero point."`
+	Group      int      `help:"Give every N input channels of a channel's weights a scale; 0 does not." placeholder:"N"`
+	Storage    string   `help:"How weights of 4 and fewer bits are stored: packed (int4, operator set 21), packed2 (int2 where it fits, operator set 25) or int8 (any runtime)." default:"packed"`
 	Target     string   `help:"Conventions to follow: ort, tensorrt, openvino." default:"ort"`
 	PerTensor  bool     `help:"One scale for all output channels of a layer."`
 	Reduce     bool     `name:"reduce-range" help:"Weights of 7 bits: faster on processors without VNNI, and free of their saturation in other runtimes."`
@@ -60,9 +68,13 @@ func (c *quantizeCmd) Run(a *app) error {
 	}
 	out := c.Output
 	if out == "" {
-		out = besides(c.Model, "_int8")
+		out = besides(c.Model, c.suffix())
 	}
 	if err := atomicfile.Check(out); err != nil {
+		return err
+	}
+	options, err := c.options(a)
+	if err != nil {
 		return err
 	}
 	var test data.Dataset
@@ -79,12 +91,7 @@ func (c *quantizeCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	step, end := a.progress("calibrate", calib.Images())
-	q, report, err := quantize.Static(a, g, calib.Batches(a, 0), quantize.Options{
-		Calibrator: c.Calibrator, Target: c.Target, PerChannel: !c.PerTensor, ReduceRange: c.Reduce, Equalize: c.Equalize, BiasCorrection: !c.NoBias,
-		Float: c.Float, Threads: a.Threads, Requantize: c.Force, Progress: step,
-	})
-	end()
+	q, report, err := c.static(a, g, calib, options)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Model, err)
 	}
@@ -112,6 +119,52 @@ func (c *quantizeCmd) Run(a *app) error {
 		_, err := fmt.Fprintf(w, "calibrated on %d images; wrote %s\n", report.Images, out)
 		return err
 	})
+}
+
+// suffix tells the bits in the name of the output.
+func (c *quantizeCmd) suffix() string {
+	if c.WBits == 8 && c.ABits == 8 {
+		return "_int8"
+	}
+	return fmt.Sprintf("_w%da%d", c.WBits, c.ABits)
+}
+
+// options are those of the method, changed by the flags.
+func (c *quantizeCmd) options(a *app) (quantize.Options, error) {
+	o := quantize.Defaults()
+	preset, err := method.New[quantize.Preset](method.Quantize, c.Method)
+	if err != nil {
+		return o, usageError{err}
+	}
+	preset(&o)
+	if c.Calibrator != "" {
+		o.Calibrator = c.Calibrator
+	}
+	if c.WeightBy != "" {
+		o.WeightRange = c.WeightBy
+	}
+	o.Target, o.PerChannel, o.ReduceRange, o.Equalize = c.Target, !c.PerTensor, c.Reduce, o.Equalize || c.Equalize
+	o.BiasCorrection = o.BiasCorrection && !c.NoBias
+	o.WBits, o.ABits, o.EdgeBits, o.Asymmetric, o.Group, o.Storage = c.WBits, c.ABits, c.EdgeBits, c.Asymmetric, c.Group, c.Storage
+	o.Float, o.Threads, o.Requantize, o.Seed = c.Float, a.Threads, c.Force, a.Seed
+	return o, nil
+}
+
+// static quantizes after training.
+func (c *quantizeCmd) static(a *app, g *graph.Graph, calib *data.Loader, o quantize.Options) (*graph.Graph, *quantize.Report, error) {
+	step, end := a.progress("calibrate", calib.Images())
+	o.Progress = step
+	var part func(int)
+	finish := func() {}
+	o.Reconstructed = func(done, all int) {
+		if part == nil {
+			end()
+			part, finish = a.progress("reconstruct", all)
+		}
+		part(done)
+	}
+	defer func() { end(); finish() }()
+	return quantize.Static(a, g, calib.Batches(a, 0), o)
 }
 
 func (c *quantizeCmd) calibration(g *graph.Graph, pre data.Preprocess) (*data.Loader, error) {
