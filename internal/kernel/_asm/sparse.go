@@ -1,0 +1,168 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+func init() { families["sparse"] = emitSparse }
+
+func emitSparse() {
+	for v := 1; v <= 8; v++ {
+		strip{rows: 1, vecs: v}.emit()
+	}
+	strip{rows: 4, vecs: 0}.emit()
+	for v := 1; v <= 3; v++ {
+		strip{rows: 4, vecs: v, shared: true}.emit()
+	}
+	emitPanelIn()
+	emitPanelOut()
+}
+
+// Byte offsets of the fields of sparse.stripArgs.
+const (
+	spPanel, spStream, spOut, spStrips, spMin, spMax = 0, 24, 48, 72, 80, 84
+)
+
+// strip emits the product of sparse rows by a panel, described by
+// sparse.stripArgs: rows output channels by vecs vectors of pixels at a time.
+// With vecs 0 it is one pixel in a scalar register.
+type strip struct {
+	rows, vecs int
+	shared     bool // the rows of a strip have their non-zeros in the same places
+}
+
+func (s strip) name() string {
+	kind := "rows"
+	if s.shared {
+		kind = "block"
+	}
+	return fmt.Sprintf("%sAVX2x%dx%d", kind, s.rows, s.vecs)
+}
+
+func (s strip) width() int { return max(s.vecs, 1) }
+
+func (s strip) acc(r, j int) VecPhysical { return ymm(r*s.width() + j) }
+
+// spare is the i-th register that holds no sum.
+func (s strip) spare(i int) VecPhysical {
+	used := s.rows * s.width()
+	return ymm(used + i%(16-used))
+}
+
+func (s strip) emit() {
+	name := s.name()
+	label := func(l string) string { return name + "_" + l }
+	// The stubs say *stripArgs; avo, which does not know that type, writes no
+	// stubs of this family.
+	TEXT(name, NOSPLIT, "func(a *byte)")
+	Load(Param("a"), RAX)
+	arg := func(off int) Mem { return Mem{Base: RAX, Disp: off} }
+	panel, stream, header, out, strips, steps := RBX, RSI, R12, RDI, RCX, RDX
+	MOVQ(arg(spPanel), panel)
+	MOVQ(arg(spStream), stream)
+	MOVQ(arg(spOut), out)
+	MOVQ(arg(spStrips), strips)
+
+	Label(label("strip"))
+	MOVQ(stream, header)
+	MOVLQSX(Mem{Base: header}, steps)
+	ADDQ(Imm(uint64(8+8*s.rows)), stream)
+	for r := range s.rows {
+		bias := Mem{Base: header, Disp: 8 + 8*r + 4}
+		if s.vecs == 0 {
+			VMOVSS(bias, s.acc(r, 0).AsX())
+			continue
+		}
+		VBROADCASTSS(bias, s.acc(r, 0))
+		for j := 1; j < s.vecs; j++ {
+			VMOVAPS(s.acc(r, 0), s.acc(r, j))
+		}
+	}
+	TESTQ(steps, steps)
+	JEQ(LabelRef(label("store")))
+	Label(label("step"))
+	if s.shared {
+		s.blockStep(panel, stream)
+	} else {
+		s.rowStep(panel, stream)
+	}
+	DECQ(steps)
+	JNE(LabelRef(label("step")))
+
+	Label(label("store"))
+	s.store(arg, header, out)
+	DECQ(strips)
+	JNE(LabelRef(label("strip")))
+	VZEROUPPER()
+	RET()
+}
+
+// rowStep adds one non-zero of each row: a place and a value for each.
+func (s strip) rowStep(panel, stream GPPhysical) {
+	at := []GPPhysical{R8, R9, R10, R11}
+	for r := range s.rows {
+		MOVLQSX(Mem{Base: stream, Disp: 8 * r}, at[r])
+		value := Mem{Base: stream, Disp: 8*r + 4}
+		if s.vecs == 0 {
+			x := s.spare(r).AsX()
+			VMOVSS(value, x)
+			VFMADD231SS(Mem{Base: panel, Index: at[r], Scale: 1}, x, s.acc(r, 0).AsX())
+			continue
+		}
+		w := s.spare(r)
+		VBROADCASTSS(value, w)
+		for j := range s.vecs {
+			VFMADD231PS(Mem{Base: panel, Index: at[r], Scale: 1, Disp: 32 * j}, w, s.acc(r, j))
+		}
+	}
+	ADDQ(Imm(uint64(8*s.rows)), stream)
+}
+
+// blockStep adds one column of a block: a place, then a value for each row.
+func (s strip) blockStep(panel, stream GPPhysical) {
+	at := R8
+	MOVLQSX(Mem{Base: stream}, at)
+	for j := range s.vecs {
+		VMOVUPS(Mem{Base: panel, Index: at, Scale: 1, Disp: 32 * j}, s.spare(j))
+	}
+	for r := range s.rows {
+		w := s.spare(s.vecs + r%(16-s.rows*s.vecs-s.vecs))
+		VBROADCASTSS(Mem{Base: stream, Disp: 4 + 4*r}, w)
+		for j := range s.vecs {
+			VFMADD231PS(s.spare(j), w, s.acc(r, j))
+		}
+	}
+	ADDQ(Imm(uint64(4+4*s.rows)), stream)
+}
+
+// store clamps the sums and writes each row to its place.
+func (s strip) store(arg func(int) Mem, header, out GPPhysical) {
+	lo, hi := s.spare(0), s.spare(1)
+	if s.vecs == 0 {
+		VMOVSS(arg(spMin), lo.AsX())
+		VMOVSS(arg(spMax), hi.AsX())
+	} else {
+		VBROADCASTSS(arg(spMin), lo)
+		VBROADCASTSS(arg(spMax), hi)
+	}
+	for r := range s.rows {
+		MOVLQSX(Mem{Base: header, Disp: 8 + 8*r}, R8)
+		ADDQ(out, R8)
+		for j := range s.width() {
+			// The sum is the operand that a comparison with NaN returns.
+			if x := s.acc(r, j); s.vecs == 0 {
+				VMAXSS(x.AsX(), lo.AsX(), x.AsX())
+				VMINSS(x.AsX(), hi.AsX(), x.AsX())
+				VMOVSS(x.AsX(), Mem{Base: R8})
+			} else {
+				VMAXPS(x, lo, x)
+				VMINPS(x, hi, x)
+				VMOVUPS(x, Mem{Base: R8, Disp: 32 * j})
+			}
+		}
+	}
+}

@@ -1,0 +1,252 @@
+package sparse
+
+import (
+	"unsafe"
+
+	"github.com/drawknife/drawknife/internal/kernel/conv"
+)
+
+// geometry says which pixels are computed together (a block) and how the
+// inputs they need lie in a panel, whose vectors run along the pixels.
+//
+// A flat panel has a row for each kernel element and input channel, with the
+// input of every pixel of the block. A panel of planes, for kernels of several
+// elements and stride 1, has a small image for each channel, which each kernel
+// element reads at another place: fewer floats, but not on vector boundaries.
+type geometry struct {
+	conv.Shape
+	planes bool
+	vecs   int // most vectors of a block; 0 if there is one pixel
+	pitch  int // floats of a row: of the panel if it is flat, of an image if not
+	blocks int
+
+	// Of planes.
+	origin               int // place of the first column of a block in a row
+	plane                int // floats of an image
+	tileRows             int // most rows of a block
+	rowBlocks, colBlocks int
+}
+
+// slack is the zeros before an image, where its first row looks for the
+// padding to its left.
+const slack = lanes
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+func ceilLanes(n int) int { return ceilDiv(n, lanes) * lanes }
+
+// pixels is the number of output pixels of the batch.
+func (g *geometry) pixels() int { return g.N * g.P * g.Q }
+
+// reach is the number of elements that a kernel of so many spans.
+func reach(kernel, dilation int) int { return (kernel-1)*dilation + 1 }
+
+// newGeometry plans blocks of at most vecs vectors. s is complete (see
+// normal).
+func newGeometry(s conv.Shape, vecs int) geometry {
+	g := geometry{Shape: s}
+	if g.pixels() == 1 {
+		g.pitch, g.blocks = 1, 1
+		return g
+	}
+	g.vecs = min(vecs, ceilDiv(g.pixels(), lanes))
+	g.pitch = lanes * g.vecs
+	g.blocks = ceilDiv(ceilDiv(g.pixels(), lanes), g.vecs)
+	if s.R*s.S > 1 && s.StrideH == 1 && s.StrideW == 1 {
+		if p := newPlanes(s, vecs); p.plane < s.R*s.S*lanes*p.vecs {
+			return p
+		}
+	}
+	return g
+}
+
+// newPlanes plans panels of planes.
+func newPlanes(s conv.Shape, vecs int) geometry {
+	g := geometry{Shape: s, planes: true}
+	wide, across := reach(s.S, s.DilW), ceilDiv(s.Q, lanes)
+	full := ceilLanes(max(s.W+max(s.PadW, 0), s.Q+wide-1-s.PadW))
+	if across <= vecs && s.PadW <= slack && full <= 2*lanes*across {
+		// Whole rows: the zeros after one are those before the next.
+		g.pitch, g.colBlocks = full, 1
+		g.tileRows = 1
+		if full == lanes*across {
+			g.tileRows = min(vecs/across, s.P)
+		}
+		g.vecs = across * g.tileRows
+	} else {
+		g.colBlocks = ceilDiv(across, vecs)
+		g.vecs = ceilDiv(across, g.colBlocks)
+		g.tileRows, g.origin = 1, s.PadW
+		g.pitch = ceilLanes(lanes*g.vecs + wide - 1)
+	}
+	g.rowBlocks = ceilDiv(s.P, g.tileRows)
+	g.blocks = s.N * g.rowBlocks * g.colBlocks
+	g.plane = slack + (g.tileRows-1+reach(s.R, s.DilH))*g.pitch
+	return g
+}
+
+// depth is the number of inputs of an output.
+func (g *geometry) depth() int { return g.C * g.R * g.S }
+
+// panel is the number of floats of a panel, with what is read past its end
+// where the result is dropped.
+func (g *geometry) panel() int {
+	if g.planes {
+		return g.C*g.plane + reach(g.S, g.DilW) + lanes
+	}
+	return g.depth()*g.pitch + 1 // and the zero of zeroAt
+}
+
+// zeroAt is the place, in bytes, of a zero in the panel of one pixel.
+func (g *geometry) zeroAt() int { return 4 * g.depth() }
+
+// at is the place in the panel, in bytes, of the inputs that meet kernel
+// element r, s of channel c.
+func (g *geometry) at(c, r, s int) int {
+	if g.planes {
+		return 4 * (c*g.plane + slack + r*g.DilH*g.pitch + s*g.DilW - g.PadW + g.origin)
+	}
+	return 4 * g.pitch * ((r*g.S+s)*g.C + c)
+}
+
+// block is a set of pixels that are computed together: rows of the output, or
+// parts of them, of the same length. The first row's pixels are the first
+// lanes of the vectors, the next row's start pitch lanes later.
+type block struct {
+	image, p, q int // where it starts; of a flat one only first says so
+	first       int // number of the first pixel
+	rows, cols  int
+	vecs        int
+}
+
+// blockAt returns block i.
+func (g *geometry) blockAt(i int) block {
+	if g.vecs == 0 {
+		return block{rows: 1, cols: 1}
+	}
+	if !g.planes {
+		all := ceilDiv(g.pixels(), lanes)
+		from, to := i*all/g.blocks, (i+1)*all/g.blocks
+		return block{first: lanes * from, rows: 1, cols: min(lanes*to, g.pixels()) - lanes*from, vecs: to - from}
+	}
+	b := block{image: i / (g.rowBlocks * g.colBlocks)}
+	i %= g.rowBlocks * g.colBlocks
+	row, col := i/g.colBlocks, i%g.colBlocks
+	b.p = row * g.P / g.rowBlocks
+	b.rows = (row+1)*g.P/g.rowBlocks - b.p
+	across := ceilDiv(g.Q, lanes)
+	from, to := col*across/g.colBlocks, (col+1)*across/g.colBlocks
+	b.q = lanes * from
+	b.cols = min(lanes*to, g.Q) - b.q
+	b.vecs = (to - from) * b.rows
+	b.first = (b.image*g.P+b.p)*g.Q + b.q
+	return b
+}
+
+// loader copies inputs to panels.
+type loader struct {
+	*geometry
+	k     *kernels
+	zero  []float32 // C zeros
+	args  *inArgs
+	src   []float32
+	panel []float32
+}
+
+// load fills the panel for block b.
+func (l *loader) load(b block) {
+	switch {
+	case l.vecs == 0:
+		l.single()
+	case l.planes:
+		l.images(b)
+	default:
+		l.flat(b)
+	}
+}
+
+// pixel returns the address of an input pixel, that of zeros outside of the
+// image.
+func (l *loader) pixel(n, y, x int) unsafe.Pointer {
+	if uint(y) >= uint(l.H) || uint(x) >= uint(l.W) {
+		return unsafe.Pointer(&l.zero[0])
+	}
+	return unsafe.Pointer(&l.src[((n*l.H+y)*l.W+x)*l.SrcStride])
+}
+
+// put copies the eight pixels in args to the panel, from float at on.
+func (l *loader) put(at, ld int) {
+	l.args.Dst, l.args.Ld, l.args.Chans = l.panel[at:], ld, l.C
+	l.k.in(l.args)
+}
+
+// single copies the inputs of the only pixel.
+func (l *loader) single() {
+	at := 0
+	for r := range l.R {
+		for s := range l.S {
+			p := l.pixel(0, r*l.DilH-l.PadH, s*l.DilW-l.PadW)
+			copy(l.panel[at:], unsafe.Slice((*float32)(p), l.C))
+			at += l.C
+		}
+	}
+	l.panel[at] = 0
+}
+
+// flat fills a flat panel.
+func (l *loader) flat(b block) {
+	direct := l.R*l.S == 1 && l.StrideH == 1 && l.StrideW == 1 && l.PadH == 0 && l.PadW == 0 && l.P == l.H && l.Q == l.W
+	for v := range b.vecs {
+		first := b.first + lanes*v
+		if direct && lanes*(v+1) <= b.cols {
+			for i := range l.args.Src {
+				l.args.Src[i] = unsafe.Pointer(&l.src[(first+i)*l.SrcStride])
+			}
+			l.put(lanes*v, l.pitch)
+			continue
+		}
+		for r := range l.R {
+			for s := range l.S {
+				l.patch(first, b.cols-lanes*v, r, s)
+				l.put(((r*l.S+s)*l.C)*l.pitch+lanes*v, l.pitch)
+			}
+		}
+	}
+}
+
+// patch points args at what kernel element r, s reads for the eight pixels from
+// first on, of which left are in the block.
+func (l *loader) patch(first, left, r, s int) {
+	n, p, q := first/(l.P*l.Q), first/l.Q%l.P, first%l.Q
+	for i := range l.args.Src {
+		if i >= left {
+			l.args.Src[i] = unsafe.Pointer(&l.zero[0])
+			continue
+		}
+		l.args.Src[i] = l.pixel(n, p*l.StrideH-l.PadH+r*l.DilH, q*l.StrideW-l.PadW+s*l.DilW)
+		if q++; q == l.Q {
+			q = 0
+			if p++; p == l.P {
+				p, n = 0, n+1
+			}
+		}
+	}
+}
+
+// images fills a panel of planes.
+func (l *loader) images(b block) {
+	for i := range l.args.Src {
+		l.args.Src[i] = unsafe.Pointer(&l.zero[0])
+	}
+	l.put(0, l.plane)
+	for row := range b.rows - 1 + reach(l.R, l.DilH) {
+		y := b.p - l.PadH + row
+		for at := 0; at < l.pitch; at += lanes {
+			x := b.q + at - l.origin
+			for i := range l.args.Src {
+				l.args.Src[i] = l.pixel(b.image, y, x+i)
+			}
+			l.put(slack+row*l.pitch+at, l.plane)
+		}
+	}
+}
