@@ -1,0 +1,35 @@
+// Package bconv holds the convolution of binary networks: of the signs of
+// activations with the signs of weights.
+//
+// Activations are channels-last, a bit for each channel: 1 stands for +1, 0 for
+// -1. A pixel of C channels is Words(C) 64-bit words, channel c being bit c%64
+// of word c/64; the bits beyond the last channel are 0. Pack makes them from
+// floats.
+//
+// # The rule
+//
+//	d = Σ sign(x)·sign(w)                              exact
+//	y = clamp(float32(d)·Scale[k] + Bias[k] + add)     float output
+//	y ≥ 0 without add and clamp                        sign output
+//
+// Every operation on floats is rounded to float32 by itself. Taps that lie
+// outside the input read PadValue, which may be 0: they contribute nothing
+// then, as zero padding after the sign function does in training. The portable Go
+// code defines the result, and every other path gives the same bits for any
+// number of workers.
+//
+// # How it runs
+//
+// The portable path counts the bits of exclusive ors of 64-bit words, and
+// leaves out the taps outside the input.
+//
+// The AVX2 path counts matches by table instead: the signs of four channels of
+// a pixel choose a table of the number of matches with each of the 16
+// combinations of four weights, and one VPSHUFB looks 32 combinations up: those
+// of 16 output channels for eight input channels. That takes two instructions
+// for 128 products, an exclusive or and a population count by table eight for
+// 256. A block of output rows is computed from a strip of padded input lines in
+// the worker's scratch memory, in which the signs of eight channels are the
+// offset of their two tables. Padding by zero has tables of its own, of two
+// matches in four, which contribute nothing exactly.
+package bconv
