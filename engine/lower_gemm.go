@@ -88,7 +88,7 @@ func (c *compiler) row(v *graph.Value, cols int) bool {
 // packedGemm multiplies by the fixed weights w, packed now, adds a fixed row
 // and clamps.
 func (c *compiler) packedGemm(n *graph.Node, w *tensor.Tensor, transB bool, m, k, cols int, bias *graph.Value) error {
-	packed := gemm.PackB(transB, k, cols, c.inOrderOf(n.Inputs[0], w, transB), w.Shape[1])
+	weights := c.inOrderOf(n.Inputs[0], w, transB)
 	var row []float32
 	last := n
 	if add := c.biasAfter(n, cols); bias == nil && add != nil {
@@ -104,6 +104,10 @@ func (c *compiler) packedGemm(n *graph.Node, w *tensor.Tensor, transB bool, m, k
 	t := c.fuse(last, false)
 	a := c.use(n.Inputs[0], plain)
 	dst := c.def(t.out, plain)
+	if c.sparseGemm(n, product{transB, m, k, cols, weights, row}, t, a, dst) {
+		return nil
+	}
+	packed := gemm.PackB(transB, k, cols, weights, w.Shape[1])
 	c.emit(step{kernel: "gemm-packed", in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n), run: func(x *frame) error {
 		packed.Mul(c.pool, m, f32(x, a), k, row, t.min, t.max, f32(x, dst), cols)
 		return nil
