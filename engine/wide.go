@@ -105,12 +105,36 @@ func (c *compiler) pixels(v *graph.Value) *buf {
 // pitches.
 func (c *compiler) defPixels(v *graph.Value) *buf {
 	h, first := c.home(v)
+	if h == nil && c.aliases(v) {
+		shape := v.Shape.Ints()
+		roomy := slices.Clone(shape)
+		roomy[1] += alignment / 4
+		b := within(c.temp(v.Name, v.Type, roomy, channelsLast), v.Name, shape, 0)
+		c.place(v, b)
+		return b
+	}
 	if h == nil {
 		return c.def(v, channelsLast)
 	}
 	b := within(c.wideOf(h), v.Name, v.Shape.Ints(), first)
 	c.place(v, b)
 	return b
+}
+
+// aliases reports whether the pixels of v, in channels-last order, would lie a
+// large power of two apart, so that those that a convolution needs together
+// evict each other from the few ways of the first cache; and whether all that
+// reads v can follow a pitch.
+func (c *compiler) aliases(v *graph.Value) bool {
+	const span = 512 // bytes
+	if v.Type != tensor.Float32 || len(v.Shape) != 4 || !v.Shape.Known() || v.IsOutput() || c.observed(v) {
+		return false
+	}
+	s := v.Shape.Ints()
+	if s[1] == 0 || 4*s[1]%span != 0 || s[2]*s[3] < 8 {
+		return false
+	}
+	return !slices.ContainsFunc(v.Uses(), func(u graph.Use) bool { return !u.Node.Is("Conv") || u.Index != 0 })
 }
 
 // place makes b, which may have a pitch, v's buffer.

@@ -66,6 +66,10 @@ func TestConcatInPlace(t *testing.T) {
 			a, b := m.conv(x, 3, 5, 3, 1), m.conv(x, 3, 4, 1, 1)
 			return m.op("Mul", nil, m.conv(m.concat(a, b), 9, 5, 1, 1), m.op("Sigmoid", nil, a))
 		}},
+		{"a power of two of channels", 0, func(m *maker, x *graph.Value) *graph.Value {
+			x = m.conv(m.conv(m.conv(x, 3, 128, 3, 1), 128, 128, 3, 128), 128, 256, 1, 1)
+			return m.conv(m.op("Add", nil, m.conv(x, 256, 256, 1, 1), x), 256, 4, 3, 1)
+		}},
 		{"one from elsewhere", 1, func(m *maker, x *graph.Value) *graph.Value {
 			return m.conv(m.concat(m.conv(x, 3, 5, 3, 1), m.op("Tanh", nil, m.conv(x, 3, 4, 1, 1))), 9, 4, 1, 1)
 		}},

@@ -41,6 +41,7 @@ const (
 	argMin, argMax                                 = 248, 252
 	argLeft, argBit, argTap, argTapEnd, argAt      = 256, 264, 272, 280, 288
 	argZeroEnd, argDstAt, argAddAt, argWAt         = 296, 304, 312, 320
+	argNext                                        = 328
 )
 
 // tile emits the indirect GEMM tile described by tile.Args: rows pixels by
@@ -57,6 +58,10 @@ type tile struct {
 }
 
 var tileRows = []GPPhysical{R8, R9, R10, R11, R12, R13, R14, R15, RBX, RSI, RDI, RBP}
+
+// fetches reports whether a register is free for what comes next.
+func (t tile) fetches() bool    { return t.rows < len(tileRows) }
+func (t tile) next() GPPhysical { return tileRows[len(tileRows)-1] }
 
 func (t tile) acc(i, j int) VecPhysical { return t.reg(i*t.vecs + j) }
 func (t tile) weight(j int) VecPhysical { return t.reg(t.rows*t.vecs + j) }
@@ -88,6 +93,12 @@ func (t tile) emit() {
 	MOVQ(arg(argZero), RDX)
 	LEAQ(Mem{Base: RDX, Index: RCX, Scale: 4}, RDX)
 	MOVQ(RDX, arg(argZeroEnd))
+
+	if t.fetches() {
+		MOVQ(arg(argNext), t.next())
+		TESTQ(t.next(), t.next())
+		CMOVQEQ(arg(argW), t.next())
+	}
 
 	// Full tiles while there are rows for two; what is left after them is
 	// halved, since tiles of few rows wait for their sums.
@@ -202,6 +213,10 @@ func (t tile) channels(label func(string) string) {
 			step(u, -4*t.unroll)
 		}
 		ADDQ(U32(uint32(4*t.lanes*t.vecs*t.unroll)), RDX)
+		if t.fetches() {
+			PREFETCHT1(Mem{Base: t.next()})
+			ADDQ(Imm(64), t.next())
+		}
 		ADDQ(U32(uint32(4*t.unroll)), RCX)
 		JLE(LabelRef(label("channels")))
 		Label(label("few"))

@@ -273,6 +273,10 @@ func (st *denseState) work(worker, lo, hi int) {
 			} else if d.mode != gather {
 				w.args.Src = st.src[c.src:]
 			}
+			w.args.Next = nil
+			if i+1 < len(d.cols) {
+				w.args.Next = st.w[d.cols[i+1].w:]
+			}
 			st.column(w, c, first, rows, edge)
 		}
 	}

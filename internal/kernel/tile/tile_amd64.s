@@ -1946,23 +1946,26 @@ tileAVX2x12x8_ret:
 	RET
 
 // func tileAVX2x6x16(a *byte)
-// Requires: AVX, CMOV, FMA3
-TEXT ·tileAVX2x6x16(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 224(AX), CX
-	MOVQ CX, 256(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 304(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 312(AX)
-	MOVQ $0x00000000, 288(AX)
-	MOVQ 200(AX), CX
-	SHLQ $0x03, CX
-	MOVQ CX, 280(AX)
-	MOVQ 216(AX), CX
-	MOVQ 120(AX), DX
-	LEAQ (DX)(CX*4), DX
-	MOVQ DX, 296(AX)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·tileAVX2x6x16(SB), NOSPLIT, $8-8
+	MOVQ    a+0(FP), AX
+	MOVQ    224(AX), CX
+	MOVQ    CX, 256(AX)
+	MOVQ    72(AX), CX
+	MOVQ    CX, 304(AX)
+	MOVQ    96(AX), CX
+	MOVQ    CX, 312(AX)
+	MOVQ    $0x00000000, 288(AX)
+	MOVQ    200(AX), CX
+	SHLQ    $0x03, CX
+	MOVQ    CX, 280(AX)
+	MOVQ    216(AX), CX
+	MOVQ    120(AX), DX
+	LEAQ    (DX)(CX*4), DX
+	MOVQ    DX, 296(AX)
+	MOVQ    328(AX), BP
+	TESTQ   BP, BP
+	CMOVQEQ 24(AX), BP
 
 tileAVX2x6x16_next:
 	MOVQ 256(AX), CX
@@ -2129,6 +2132,8 @@ tileAVX2x6x16_channels6:
 	VFMADD231PS  Y12, Y15, Y10
 	VFMADD231PS  Y13, Y15, Y11
 	ADDQ         $0x00000100, DX
+	PREFETCHT1   (BP)
+	ADDQ         $0x40, BP
 	ADDQ         $0x00000010, CX
 	JLE          tileAVX2x6x16_channels6
 
@@ -2832,23 +2837,26 @@ tileAVX2x6x16_ret:
 	RET
 
 // func tileAVX2x4x24(a *byte)
-// Requires: AVX, CMOV, FMA3
-TEXT ·tileAVX2x4x24(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 224(AX), CX
-	MOVQ CX, 256(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 304(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 312(AX)
-	MOVQ $0x00000000, 288(AX)
-	MOVQ 200(AX), CX
-	SHLQ $0x03, CX
-	MOVQ CX, 280(AX)
-	MOVQ 216(AX), CX
-	MOVQ 120(AX), DX
-	LEAQ (DX)(CX*4), DX
-	MOVQ DX, 296(AX)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·tileAVX2x4x24(SB), NOSPLIT, $8-8
+	MOVQ    a+0(FP), AX
+	MOVQ    224(AX), CX
+	MOVQ    CX, 256(AX)
+	MOVQ    72(AX), CX
+	MOVQ    CX, 304(AX)
+	MOVQ    96(AX), CX
+	MOVQ    CX, 312(AX)
+	MOVQ    $0x00000000, 288(AX)
+	MOVQ    200(AX), CX
+	SHLQ    $0x03, CX
+	MOVQ    CX, 280(AX)
+	MOVQ    216(AX), CX
+	MOVQ    120(AX), DX
+	LEAQ    (DX)(CX*4), DX
+	MOVQ    DX, 296(AX)
+	MOVQ    328(AX), BP
+	TESTQ   BP, BP
+	CMOVQEQ 24(AX), BP
 
 tileAVX2x4x24_next:
 	MOVQ 256(AX), CX
@@ -2999,6 +3007,8 @@ tileAVX2x4x24_channels4:
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
 	ADDQ         $0x00000180, DX
+	PREFETCHT1   (BP)
+	ADDQ         $0x40, BP
 	ADDQ         $0x00000010, CX
 	JLE          tileAVX2x4x24_channels4
 
@@ -7729,23 +7739,26 @@ tileAVX512x12x32_ret:
 	RET
 
 // func tileAVX512x8x48(a *byte)
-// Requires: AVX, AVX512F, CMOV
-TEXT ·tileAVX512x8x48(SB), NOSPLIT, $0-8
-	MOVQ a+0(FP), AX
-	MOVQ 224(AX), CX
-	MOVQ CX, 256(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 304(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 312(AX)
-	MOVQ $0x00000000, 288(AX)
-	MOVQ 200(AX), CX
-	SHLQ $0x03, CX
-	MOVQ CX, 280(AX)
-	MOVQ 216(AX), CX
-	MOVQ 120(AX), DX
-	LEAQ (DX)(CX*4), DX
-	MOVQ DX, 296(AX)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·tileAVX512x8x48(SB), NOSPLIT, $8-8
+	MOVQ    a+0(FP), AX
+	MOVQ    224(AX), CX
+	MOVQ    CX, 256(AX)
+	MOVQ    72(AX), CX
+	MOVQ    CX, 304(AX)
+	MOVQ    96(AX), CX
+	MOVQ    CX, 312(AX)
+	MOVQ    $0x00000000, 288(AX)
+	MOVQ    200(AX), CX
+	SHLQ    $0x03, CX
+	MOVQ    CX, 280(AX)
+	MOVQ    216(AX), CX
+	MOVQ    120(AX), DX
+	LEAQ    (DX)(CX*4), DX
+	MOVQ    DX, 296(AX)
+	MOVQ    328(AX), BP
+	TESTQ   BP, BP
+	CMOVQEQ 24(AX), BP
 
 tileAVX512x8x48_next:
 	MOVQ 256(AX), CX
@@ -7996,6 +8009,8 @@ tileAVX512x8x48_channels8:
 	VFMADD231PS  Z25, Z29, Z22
 	VFMADD231PS  Z26, Z29, Z23
 	ADDQ         $0x00000300, DX
+	PREFETCHT1   (BP)
+	ADDQ         $0x40, BP
 	ADDQ         $0x00000010, CX
 	JLE          tileAVX512x8x48_channels8
 
