@@ -36,6 +36,8 @@ type tileArgs struct {
 	lastStep int               // channels from the last chunk but one to the last
 
 	srcAt, chunkAt uintptr // of the assembly
+
+	blocks int // number of steps of sixteen values, which come first
 }
 
 const (

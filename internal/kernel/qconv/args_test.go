@@ -25,6 +25,7 @@ func TestTileArgs(t *testing.T) {
 		"Chunks": unsafe.Offsetof(a.chunks), "LastStep": unsafe.Offsetof(a.lastStep), "Elem": unsafe.Offsetof(a.elem),
 		"SrcAt": unsafe.Offsetof(a.srcAt), "ChunkAt": unsafe.Offsetof(a.chunkAt), "Left": unsafe.Offsetof(a.left),
 	}
+	checkARM64(t, fields, unsafe.Offsetof(a.blocks))
 	source, err := os.ReadFile("../_asm/qconv.go")
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +43,28 @@ func TestTileArgs(t *testing.T) {
 		name := strings.TrimPrefix(string(f[1]), "q")
 		if at, err := strconv.Atoi(string(f[2])); err != nil || uintptr(at) != fields[name] {
 			t.Errorf("%s is at %d, the generator takes it to be at %s", name, fields[name], f[2])
+		}
+	}
+}
+
+// checkARM64 does the same for the generator of the arm64 kernels, which needs
+// some of the fields and one more.
+func checkARM64(t *testing.T, fields map[string]uintptr, blocks uintptr) {
+	source, err := os.ReadFile("../_asm/arm64/qconv.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^\tq([A-Z]\w*) += (\d+)$`).FindAllSubmatch(source, -1)
+	if len(found) == 0 {
+		t.Error("the generator for arm64 states no offsets")
+	}
+	for _, f := range found {
+		want, ok := fields[string(f[1])]
+		if string(f[1]) == "Blocks" {
+			want, ok = blocks, true
+		}
+		if at, err := strconv.Atoi(string(f[2])); err != nil || !ok || uintptr(at) != want {
+			t.Errorf("%s is at %d, the generator for arm64 takes it to be at %s", f[1], want, f[2])
 		}
 	}
 }

@@ -100,7 +100,7 @@ func (d *depthwise) pack() {
 }
 
 func (d *depthwise) name() string {
-	return fmt.Sprintf("avx2 depthwise %dx%d", d.single.r, d.single.s)
+	return fmt.Sprintf("%s depthwise %dx%d", dwName, d.single.r, d.single.s)
 }
 
 func (d *depthwise) scratch(workers int) int { return workers*d.g.bytes() + 64 }

@@ -56,9 +56,12 @@ func splitChannels(k, lanes, wide int) []panel {
 func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int) {
 	quads := (length + 3) / 4
 	dense := t.gather(p, groups, merge, len(runs), 4*quads)
-	if t.isa.vnni {
+	switch {
+	case t.isa.blocks:
+		t.packBlocks(p, dense, runs, quads)
+	case t.isa.vnni:
 		t.packDots(p, dense, runs, quads)
-	} else {
+	default:
 		t.packGroups(p, dense, runs, quads)
 	}
 	if t.isa.vnni && len(t.steps) == p.step { // nothing but zeros

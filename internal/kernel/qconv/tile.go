@@ -36,6 +36,9 @@ type isa struct {
 	lanes int  // int32 in a vector
 	wide  int  // most vectors of channels of a tile
 	vnni  bool // every step is a sum of int32
+	// blocks says that the kernels of the steps read sixteen values at once
+	// where they can: see packBlocks. dot says that they multiply by SDOT.
+	blocks, dot bool
 	// simulate stands in for the assembly in tests of what the CPU lacks.
 	simulate func(a *tileArgs, rows, vecs int)
 }
@@ -46,6 +49,7 @@ type panel struct {
 	k0, n       int   // n channels from k0; less than the width only in groups below one vector
 	vecs        int
 	count       int // with vnni, number of steps
+	blocks      int // number of steps of sixteen values, not counted by count
 	step, w, at int // offsets into steps, weights, and bias and scale
 }
 
@@ -154,7 +158,7 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 		at := b.first * s.DstStride
 		if t.isa.vnni {
 			a.base = unsafe.Pointer(&from[p.base])
-			a.steps, a.count = unsafe.Pointer(&t.steps[p.step]), p.count
+			a.steps, a.count, a.blocks = unsafe.Pointer(&t.steps[p.step]), p.count, p.blocks
 			a.bias, a.scale = unsafe.Pointer(&t.bias[p.at]), unsafe.Pointer(&t.scale[p.at])
 			at += p.k0
 		}

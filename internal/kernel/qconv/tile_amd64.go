@@ -114,6 +114,9 @@ func vnni16(a *byte, rows int) {
 	}
 }
 
+// dwName is what the depthwise kernels are called in profiles.
+const dwName = "avx2"
+
 // dwKernels lists the depthwise kernels, larger tiles first: tiles of several
 // pixels for their stride, and of one pixel for any.
 var dwKernels = []dwKernel{

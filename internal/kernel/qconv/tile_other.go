@@ -1,4 +1,4 @@
-//go:build purego || !amd64
+//go:build purego || !(amd64 || arm64)
 
 package qconv
 
@@ -12,6 +12,8 @@ func (i *isa) run(*tileArgs, int, int) {}
 func reorder([]byte) {}
 
 func multiplyVector(*tileArgs) {}
+
+const dwName = ""
 
 var dwKernels []dwKernel
 

@@ -29,7 +29,7 @@ var codes = map[string]code{
 
 	"and": {0x4e201c00, "16b 16b 16b"}, "bic": {0x4e601c00, "16b 16b 16b"},
 	"orr": {0x4ea01c00, "16b 16b 16b"}, "eor": {0x6e201c00, "16b 16b 16b"},
-	"bsl": {0x6e601c00, "16b 16b 16b"},
+	"bsl": {0x6e601c00, "16b 16b 16b"}, "bit": {0x6ea01c00, "16b 16b 16b"},
 	"mvn": {0x6e205800, "16b 16b"}, "cnt": {0x4e205800, "16b 16b"},
 
 	"add.4s": {0x4ea08400, "4s 4s 4s"}, "sub.4s": {0x6ea08400, "4s 4s 4s"}, "addp.4s": {0x4ea0bc00, "4s 4s 4s"},
@@ -49,15 +49,15 @@ var codes = map[string]code{
 
 	"sqxtn.4h": {0x0e614800, "4h 4s"}, "sqxtn2.8h": {0x4e614800, "8h 4s"},
 	"sqxtun.8b": {0x2e212800, "8b 8h"}, "sqxtun2.16b": {0x6e212800, "16b 8h"},
-	"uxtl.8h": {0x2f08a400, "8h 8b"}, "uxtl2.8h": {0x6f08a400, "8h 16b"},
-	"uxtl.4s": {0x2f10a400, "4s 4h"}, "uxtl2.4s": {0x6f10a400, "4s 8h"},
-	"sxtl.4s": {0x0f10a400, "4s 4h"}, "sxtl2.4s": {0x4f10a400, "4s 8h"},
+	"ushll.8h": {0x2f08a400, "8h 8b"}, "ushll2.8h": {0x6f08a400, "8h 16b"},
+	"ushll.4s": {0x2f10a400, "4s 4h"}, "ushll2.4s": {0x6f10a400, "4s 8h"},
+	"sshll.4s": {0x0f10a400, "4s 4h"}, "sshll2.4s": {0x4f10a400, "4s 8h"},
 
 	"zip1.4s": {0x4e803800, "4s 4s 4s"}, "zip2.4s": {0x4e807800, "4s 4s 4s"},
 	"zip1.2d": {0x4ec03800, "2d 2d 2d"}, "zip2.2d": {0x4ec07800, "2d 2d 2d"},
 }
 
-// mnemonics are the names of the manual where ours is another.
+// mnemonic is the name of the manual.
 func mnemonic(name string) string { n, _, _ := strings.Cut(name, "."); return n }
 
 // v writes the instruction of that name: destination, then operands.
@@ -72,7 +72,11 @@ func (a *asm) v(name string, r ...v) {
 		bits |= uint32(r[i]) << shift
 		list = append(list, fmt.Sprintf("v%d.%s", int(r[i]), arr[i]))
 	}
-	a.word(bits, "%s %s", mnemonic(name), strings.Join(list, ", "))
+	name = mnemonic(name)
+	if strings.Contains(name, "shll") { // widening is a shift by nothing
+		list = append(list, "#0")
+	}
+	a.word(bits, "%s %s", name, strings.Join(list, ", "))
 }
 
 // mov copies a register.
@@ -102,6 +106,11 @@ func (a *asm) dup(d, n v, i int) {
 // dupWord copies a general register to all lanes.
 func (a *asm) dupWord(d v, r x) {
 	a.word(0x4e040c00|uint32(r)<<5|uint32(d), "dup v%d.4s, w%d", int(d), int(r))
+}
+
+// dupHalf copies the low 16 bits of a general register to all 16-bit lanes.
+func (a *asm) dupHalf(d v, r x) {
+	a.word(0x4e020c00|uint32(r)<<5|uint32(d), "dup v%d.8h, w%d", int(d), int(r))
 }
 
 // dupByte copies the low byte of a general register to all bytes.
@@ -143,4 +152,14 @@ func (a *asm) lookup(name string, d, table, m v) {
 	bits := map[string]uint32{"tbl": 0x4e006000, "tbx": 0x4e007000}[name]
 	a.word(bits|uint32(m)<<16|uint32(table)<<5|uint32(d), "%s v%d.16b, { v%d.16b, v%d.16b, v%d.16b, v%d.16b }, v%d.16b",
 		name, int(d), int(table), int(table)+1, int(table)+2, int(table)+3, int(m))
+}
+
+// loadIndexed moves w bytes from base+index; a load of one float clears the
+// rest of the register.
+func (a *asm) loadIndexed(w width, base, index x, r v) {
+	bits, name := uint32(0x3ce06800), "q"
+	if w == one {
+		bits, name = 0xbc606800, "s"
+	}
+	a.word(bits|uint32(index)<<16|uint32(base)<<5|uint32(r), "ldr %s%d, [x%d, x%d]", name, int(r), int(base), int(index))
 }
