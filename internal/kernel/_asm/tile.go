@@ -18,6 +18,8 @@ func emitTiles() {
 	for _, s := range []struct{ rows, vecs int }{{12, 1}, {12, 2}, {8, 3}} {
 		tile{isa: avx512, rows: s.rows, vecs: s.vecs, unroll: 4}.emit()
 	}
+	emitRow(avx2)
+	emitRow(avx512)
 }
 
 // isa is a vector instruction set.

@@ -142,6 +142,25 @@ func TestPacked(t *testing.T) {
 	}
 }
 
+// TestRowAloneIsTheSame checks that one row by itself, which has kernels of its
+// own, has the bits it has among others.
+func TestRowAloneIsTheSame(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	p := parallel.New(2)
+	defer p.Close()
+	for _, n := range []int{16, 64, 128, 200, 1000} {
+		const m, k = 2, 700
+		a, b, bias := random(rng, m*k), random(rng, k*n), random(rng, n)
+		packed := PackB(false, k, n, b, n)
+		both, alone := make([]float32, m*n), make([]float32, n)
+		packed.Mul(p, m, a, k, bias, -1, 2, both, n)
+		packed.Mul(p, 1, a, k, bias, -1, 2, alone, n)
+		if !slices.Equal(alone, both[:n]) {
+			t.Errorf("%d columns: a row alone differs from the same row among others", n)
+		}
+	}
+}
+
 func TestAllocatesNothing(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector makes sync.Pool forget at random")

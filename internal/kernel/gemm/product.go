@@ -103,6 +103,9 @@ func (st *state) run(p *parallel.Pool) {
 	blocks := (st.m + st.rows - 1) / st.rows
 	units := min(len(st.panels.list), (32+blocks-1)/blocks)
 	st.cols = (len(st.panels.list) + units - 1) / units
+	if st.m == 1 { // whole groups of panels
+		st.cols = (st.cols + tile.Streams - 1) / tile.Streams * tile.Streams
+	}
 	p.For(blocks*st.colUnits(), 1, st.body)
 	for i := range st.workers {
 		st.workers[i].args = tile.Args{}
@@ -117,16 +120,69 @@ func (st *state) work(id, lo, hi int) {
 	for u := lo; u < hi; u++ {
 		first := u / st.colUnits() * st.rows
 		col := u % st.colUnits() * st.cols
-		st.block(w, first, min(st.rows, st.m-first), col, min(col+st.cols, len(st.panels.list)))
+		end := min(col+st.cols, len(st.panels.list))
+		for st.m == 1 && st.group(w, col, end) {
+			col += tile.Streams
+		}
+		if col < end {
+			st.block(w, first, min(st.rows, st.m-first), col, end)
+		}
 	}
+}
+
+// group computes the panels from i on that a row kernel takes together, and
+// reports whether it did: all must be there and alike.
+func (st *state) group(w *worker, i, end int) bool {
+	if i+tile.Streams > end || st.accumulate {
+		return false
+	}
+	list := st.panels.list[i : i+tile.Streams]
+	first, last := &list[0], &list[tile.Streams-1]
+	cols := first.kernel.Cols
+	n := last.j + last.n - first.j
+	if set := st.panels.set; len(set.Kernels) < 2 || first.kernel != &set.Kernels[1] {
+		return false
+	}
+	if n != tile.Streams*cols || last.w-first.w != (tile.Streams-1)*st.panels.k*cols {
+		return false
+	}
+	k, c := st.panels.k, st.c[first.j:][:n]
+	depth := st.depth()
+	for at := 0; at < max(k, 1); at += depth {
+		sums := w.edge[:n]
+		clear(sums)
+		if at == 0 && st.bias != nil {
+			copy(sums, st.bias[first.j:])
+		}
+		end := min(at+depth, k)
+		if !st.panels.set.Row(sums, st.a[at:end], st.panels.w[first.w+at*cols:], k) {
+			return false
+		}
+		if at == 0 {
+			copy(c, sums)
+		} else {
+			for j, v := range sums {
+				c[j] += v
+			}
+		}
+	}
+	for j, v := range c {
+		c[j] = tile.Clamp(v, st.min, st.max)
+	}
+	return true
+}
+
+// depth is the number of steps of a depth block.
+func (st *state) depth() int {
+	k := st.panels.k
+	blocks := max(1, (k+depthBlock-1)/depthBlock)
+	return max(1, (k+blocks-1)/blocks)
 }
 
 // block computes rows rows from first on of the panels lo to hi, depth block
 // by depth block.
 func (st *state) block(w *worker, first, rows, lo, hi int) {
-	k := st.panels.k
-	blocks := max(1, (k+depthBlock-1)/depthBlock)
-	depth := max(1, (k+blocks-1)/blocks)
+	k, depth := st.panels.k, st.depth()
 	for i := range rows {
 		w.base[i], w.mask[i] = 4*i*st.lda, 1
 	}

@@ -16,6 +16,7 @@ func init() {
 				{"avx2 6x16", 6, 16, tileAVX2x6x16},
 				{"avx2 4x24", 4, 24, tileAVX2x4x24},
 			},
+			row: rowAVX2,
 		},
 		&Set{
 			Name: "avx512", Level: cpu.AVX512, Lanes: 16,
@@ -24,6 +25,7 @@ func init() {
 				{"avx512 12x32", 12, 32, tileAVX512x12x32},
 				{"avx512 8x48", 8, 48, tileAVX512x8x48},
 			},
+			row: rowAVX512,
 		})
 }
 
@@ -44,6 +46,12 @@ func tileAVX512x12x32(a *Args)
 
 //go:noescape
 func tileAVX512x8x48(a *Args)
+
+//go:noescape
+func rowAVX2(sums, src, w *float32, k, stride int)
+
+//go:noescape
+func rowAVX512(sums, src, w *float32, k, stride int)
 
 //go:noescape
 func transpose8AVX2(dst *float32, ldd int, src *float32, lds int)

@@ -67,6 +67,8 @@ type Set struct {
 	Level   cpu.Level
 	Lanes   int
 	Kernels []Kernel
+
+	row func(sums, src, w *float32, k, stride int)
 }
 
 // Portable is the set in plain Go, the definition of the result: others differ

@@ -9319,3 +9319,107 @@ tileAVX512x8x48_clamp1:
 tileAVX512x8x48_ret:
 	VZEROUPPER
 	RET
+
+// func rowAVX2(sums *float32, src *float32, w *float32, k int, stride int)
+// Requires: AVX, FMA3
+TEXT ·rowAVX2(SB), NOSPLIT, $0-40
+	MOVQ    sums+0(FP), DI
+	MOVQ    src+8(FP), SI
+	MOVQ    k+24(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    w+16(FP), R8
+	LEAQ    (R8)(DX*1), R9
+	LEAQ    (R9)(DX*1), R10
+	LEAQ    (R10)(DX*1), R11
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VMOVUPS 128(DI), Y4
+	VMOVUPS 160(DI), Y5
+	VMOVUPS 192(DI), Y6
+	VMOVUPS 224(DI), Y7
+	TESTQ   CX, CX
+	JLE     done
+
+loop:
+	VBROADCASTSS (SI), Y8
+	ADDQ         $0x04, SI
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  32(R8), Y8, Y1
+	ADDQ         $0x40, R8
+	VFMADD231PS  (R9), Y8, Y2
+	VFMADD231PS  32(R9), Y8, Y3
+	ADDQ         $0x40, R9
+	VFMADD231PS  (R10), Y8, Y4
+	VFMADD231PS  32(R10), Y8, Y5
+	ADDQ         $0x40, R10
+	VFMADD231PS  (R11), Y8, Y6
+	VFMADD231PS  32(R11), Y8, Y7
+	ADDQ         $0x40, R11
+	DECQ         CX
+	JNE          loop
+
+done:
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	VMOVUPS Y4, 128(DI)
+	VMOVUPS Y5, 160(DI)
+	VMOVUPS Y6, 192(DI)
+	VMOVUPS Y7, 224(DI)
+	VZEROUPPER
+	RET
+
+// func rowAVX512(sums *float32, src *float32, w *float32, k int, stride int)
+// Requires: AVX, AVX512F
+TEXT ·rowAVX512(SB), NOSPLIT, $0-40
+	MOVQ    sums+0(FP), DI
+	MOVQ    src+8(FP), SI
+	MOVQ    k+24(FP), CX
+	MOVQ    stride+32(FP), DX
+	MOVQ    w+16(FP), R8
+	LEAQ    (R8)(DX*1), R9
+	LEAQ    (R9)(DX*1), R10
+	LEAQ    (R10)(DX*1), R11
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	VMOVUPS 128(DI), Z2
+	VMOVUPS 192(DI), Z3
+	VMOVUPS 256(DI), Z4
+	VMOVUPS 320(DI), Z5
+	VMOVUPS 384(DI), Z6
+	VMOVUPS 448(DI), Z7
+	TESTQ   CX, CX
+	JLE     done
+
+loop:
+	VBROADCASTSS (SI), Z8
+	ADDQ         $0x04, SI
+	VFMADD231PS  (R8), Z8, Z0
+	VFMADD231PS  64(R8), Z8, Z1
+	ADDQ         $0x80, R8
+	VFMADD231PS  (R9), Z8, Z2
+	VFMADD231PS  64(R9), Z8, Z3
+	ADDQ         $0x80, R9
+	VFMADD231PS  (R10), Z8, Z4
+	VFMADD231PS  64(R10), Z8, Z5
+	ADDQ         $0x80, R10
+	VFMADD231PS  (R11), Z8, Z6
+	VFMADD231PS  64(R11), Z8, Z7
+	ADDQ         $0x80, R11
+	DECQ         CX
+	JNE          loop
+
+done:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	VMOVUPS Z4, 256(DI)
+	VMOVUPS Z5, 320(DI)
+	VMOVUPS Z6, 384(DI)
+	VMOVUPS Z7, 448(DI)
+	VZEROUPPER
+	RET

@@ -12,7 +12,38 @@ TEXT ·tileNEON12x4(SB), NOSPLIT, $0-8
 	MOVD 72(R0), R23
 	MOVD 96(R0), R24
 	MOVD 120(R0), R16
-tileNEON12x4_tile:
+tileNEON12x4_next:
+	MOVD R3, R26
+	CMP $24, R3
+	BGE tileNEON12x4_rows12
+	CMP $12, R3
+	BLE tileNEON12x4_choose
+	ADD $1, R26
+	LSR $1, R26
+tileNEON12x4_choose:
+	CMP $11, R26
+	BEQ tileNEON12x4_rows11
+	CMP $10, R26
+	BEQ tileNEON12x4_rows10
+	CMP $9, R26
+	BEQ tileNEON12x4_rows9
+	CMP $8, R26
+	BEQ tileNEON12x4_rows8
+	CMP $7, R26
+	BEQ tileNEON12x4_rows7
+	CMP $6, R26
+	BEQ tileNEON12x4_rows6
+	CMP $5, R26
+	BEQ tileNEON12x4_rows5
+	CMP $4, R26
+	BEQ tileNEON12x4_rows4
+	CMP $3, R26
+	BEQ tileNEON12x4_rows3
+	CMP $2, R26
+	BEQ tileNEON12x4_rows2
+	CMP $1, R26
+	BEQ tileNEON12x4_rows1
+tileNEON12x4_rows12:
 	MOVD 48(R0), R26
 	FMOVQ 0(R26), F0
 	WORD $0x4ea01c01 // mov v1.16b, v0.16b
@@ -31,7 +62,7 @@ tileNEON12x4_tile:
 	MOVD 200(R0), R25
 	ADD R25<<3, R6, R25
 	MOVD $1, R7
-tileNEON12x4_tap:
+tileNEON12x4_tap12:
 	MOVD.P 8(R6), R17
 	MOVD 0(R0), R26
 	ADD R26, R17
@@ -97,8 +128,8 @@ tileNEON12x4_tap:
 	CSEL EQ, R16, R22, R22
 	MOVD 216(R0), R2
 	SUBS $4, R2
-	BLT tileNEON12x4_few
-tileNEON12x4_channels:
+	BLT tileNEON12x4_few12
+tileNEON12x4_channels12:
 	FMOVQ.P 16(R8), F12
 	FMOVQ.P 16(R9), F13
 	FMOVQ.P 16(R10), F14
@@ -164,11 +195,11 @@ tileNEON12x4_channels:
 	WORD $0x4fb61b6a // fmla v10.4s, v27.4s, v22.s[3]
 	WORD $0x4fb71b6b // fmla v11.4s, v27.4s, v23.s[3]
 	SUBS $4, R2
-	BGE tileNEON12x4_channels
-tileNEON12x4_few:
+	BGE tileNEON12x4_channels12
+tileNEON12x4_few12:
 	ADDS $4, R2
-	BEQ tileNEON12x4_done
-tileNEON12x4_channel:
+	BEQ tileNEON12x4_done12
+tileNEON12x4_channel12:
 	FMOVS.P 4(R8), F12
 	FMOVS.P 4(R9), F13
 	FMOVS.P 4(R10), F14
@@ -195,72 +226,72 @@ tileNEON12x4_channel:
 	WORD $0x4f96130a // fmla v10.4s, v24.4s, v22.s[0]
 	WORD $0x4f97130b // fmla v11.4s, v24.4s, v23.s[0]
 	SUBS $1, R2
-	BNE tileNEON12x4_channel
-tileNEON12x4_done:
+	BNE tileNEON12x4_channel12
+tileNEON12x4_done12:
 	LSL $1, R7
 	CMP R25, R6
-	BNE tileNEON12x4_tap
-	CBZ R24, tileNEON12x4_clamp
+	BNE tileNEON12x4_tap12
+	CBZ R24, tileNEON12x4_clamp12
 	MOVD 240(R0), R6
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd400 // fadd v0.4s, v0.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $1, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd421 // fadd v1.4s, v1.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $2, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd442 // fadd v2.4s, v2.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $3, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd463 // fadd v3.4s, v3.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $4, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $5, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd4a5 // fadd v5.4s, v5.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $6, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd4c6 // fadd v6.4s, v6.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $7, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd4e7 // fadd v7.4s, v7.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $8, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $9, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd529 // fadd v9.4s, v9.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $10, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd54a // fadd v10.4s, v10.4s, v12.4s
 	ADD R6<<2, R24
 	CMP $11, R3
-	BLE tileNEON12x4_clamp
+	BLE tileNEON12x4_clamp12
 	FMOVQ 0(R24), F12
 	WORD $0x4e2cd56b // fadd v11.4s, v11.4s, v12.4s
 	ADD R6<<2, R24
-tileNEON12x4_clamp:
+tileNEON12x4_clamp12:
 	FMOVS 248(R0), F24
 	WORD $0x4e040718 // dup v24.4s, v24.s[0]
 	FMOVS 252(R0), F25
@@ -340,42 +371,866 @@ tileNEON12x4_clamp:
 	BLE tileNEON12x4_ret
 	ADD $96, R4
 	ADD $96, R5
-	B tileNEON12x4_tile
-tileNEON12x4_ret:
-	RET
-
-TEXT ·tileNEON8x8(SB), NOSPLIT, $0-8
-	MOVD a+0(FP), R0
-	MOVD 224(R0), R3
-	MOVD 144(R0), R4
-	MOVD 168(R0), R5
-	MOVD 72(R0), R23
-	MOVD 96(R0), R24
-	MOVD 120(R0), R16
-tileNEON8x8_tile:
+	B tileNEON12x4_next
+tileNEON12x4_rows11:
 	MOVD 48(R0), R26
 	FMOVQ 0(R26), F0
-	FMOVQ 16(R26), F1
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
 	WORD $0x4ea01c02 // mov v2.16b, v0.16b
-	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
 	WORD $0x4ea01c04 // mov v4.16b, v0.16b
-	WORD $0x4ea11c25 // mov v5.16b, v1.16b
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
-	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x4ea01c07 // mov v7.16b, v0.16b
 	WORD $0x4ea01c08 // mov v8.16b, v0.16b
-	WORD $0x4ea11c29 // mov v9.16b, v1.16b
+	WORD $0x4ea01c09 // mov v9.16b, v0.16b
 	WORD $0x4ea01c0a // mov v10.16b, v0.16b
-	WORD $0x4ea11c2b // mov v11.16b, v1.16b
-	WORD $0x4ea01c0c // mov v12.16b, v0.16b
-	WORD $0x4ea11c2d // mov v13.16b, v1.16b
-	WORD $0x4ea01c0e // mov v14.16b, v0.16b
-	WORD $0x4ea11c2f // mov v15.16b, v1.16b
 	MOVD 24(R0), R1
 	MOVD 192(R0), R6
 	MOVD 200(R0), R25
 	ADD R25<<3, R6, R25
 	MOVD $1, R7
-tileNEON8x8_tap:
+tileNEON12x4_tap11:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 40(R4), R13
+	MOVD 40(R5), R26
+	ADD R17, R13
+	TST R7, R26
+	CSEL EQ, R16, R13, R13
+	MOVD 48(R4), R14
+	MOVD 48(R5), R26
+	ADD R17, R14
+	TST R7, R26
+	CSEL EQ, R16, R14, R14
+	MOVD 56(R4), R15
+	MOVD 56(R5), R26
+	ADD R17, R15
+	TST R7, R26
+	CSEL EQ, R16, R15, R15
+	MOVD 64(R4), R19
+	MOVD 64(R5), R26
+	ADD R17, R19
+	TST R7, R26
+	CSEL EQ, R16, R19, R19
+	MOVD 72(R4), R20
+	MOVD 72(R5), R26
+	ADD R17, R20
+	TST R7, R26
+	CSEL EQ, R16, R20, R20
+	MOVD 80(R4), R21
+	MOVD 80(R5), R26
+	ADD R17, R21
+	TST R7, R26
+	CSEL EQ, R16, R21, R21
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON12x4_few11
+tileNEON12x4_channels11:
+	FMOVQ.P 16(R8), F11
+	FMOVQ.P 16(R9), F12
+	FMOVQ.P 16(R10), F13
+	FMOVQ.P 16(R11), F14
+	FMOVQ.P 16(R12), F15
+	FMOVQ.P 16(R13), F16
+	FMOVQ.P 16(R14), F17
+	FMOVQ.P 16(R15), F18
+	FMOVQ.P 16(R19), F19
+	FMOVQ.P 16(R20), F20
+	FMOVQ.P 16(R21), F21
+	FMOVQ.P 16(R1), F22
+	WORD $0x4f8b12c0 // fmla v0.4s, v22.4s, v11.s[0]
+	WORD $0x4f8c12c1 // fmla v1.4s, v22.4s, v12.s[0]
+	WORD $0x4f8d12c2 // fmla v2.4s, v22.4s, v13.s[0]
+	WORD $0x4f8e12c3 // fmla v3.4s, v22.4s, v14.s[0]
+	WORD $0x4f8f12c4 // fmla v4.4s, v22.4s, v15.s[0]
+	WORD $0x4f9012c5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4f9112c6 // fmla v6.4s, v22.4s, v17.s[0]
+	WORD $0x4f9212c7 // fmla v7.4s, v22.4s, v18.s[0]
+	WORD $0x4f9312c8 // fmla v8.4s, v22.4s, v19.s[0]
+	WORD $0x4f9412c9 // fmla v9.4s, v22.4s, v20.s[0]
+	WORD $0x4f9512ca // fmla v10.4s, v22.4s, v21.s[0]
+	FMOVQ.P 16(R1), F23
+	WORD $0x4fab12e0 // fmla v0.4s, v23.4s, v11.s[1]
+	WORD $0x4fac12e1 // fmla v1.4s, v23.4s, v12.s[1]
+	WORD $0x4fad12e2 // fmla v2.4s, v23.4s, v13.s[1]
+	WORD $0x4fae12e3 // fmla v3.4s, v23.4s, v14.s[1]
+	WORD $0x4faf12e4 // fmla v4.4s, v23.4s, v15.s[1]
+	WORD $0x4fb012e5 // fmla v5.4s, v23.4s, v16.s[1]
+	WORD $0x4fb112e6 // fmla v6.4s, v23.4s, v17.s[1]
+	WORD $0x4fb212e7 // fmla v7.4s, v23.4s, v18.s[1]
+	WORD $0x4fb312e8 // fmla v8.4s, v23.4s, v19.s[1]
+	WORD $0x4fb412e9 // fmla v9.4s, v23.4s, v20.s[1]
+	WORD $0x4fb512ea // fmla v10.4s, v23.4s, v21.s[1]
+	FMOVQ.P 16(R1), F24
+	WORD $0x4f8b1b00 // fmla v0.4s, v24.4s, v11.s[2]
+	WORD $0x4f8c1b01 // fmla v1.4s, v24.4s, v12.s[2]
+	WORD $0x4f8d1b02 // fmla v2.4s, v24.4s, v13.s[2]
+	WORD $0x4f8e1b03 // fmla v3.4s, v24.4s, v14.s[2]
+	WORD $0x4f8f1b04 // fmla v4.4s, v24.4s, v15.s[2]
+	WORD $0x4f901b05 // fmla v5.4s, v24.4s, v16.s[2]
+	WORD $0x4f911b06 // fmla v6.4s, v24.4s, v17.s[2]
+	WORD $0x4f921b07 // fmla v7.4s, v24.4s, v18.s[2]
+	WORD $0x4f931b08 // fmla v8.4s, v24.4s, v19.s[2]
+	WORD $0x4f941b09 // fmla v9.4s, v24.4s, v20.s[2]
+	WORD $0x4f951b0a // fmla v10.4s, v24.4s, v21.s[2]
+	FMOVQ.P 16(R1), F25
+	WORD $0x4fab1b20 // fmla v0.4s, v25.4s, v11.s[3]
+	WORD $0x4fac1b21 // fmla v1.4s, v25.4s, v12.s[3]
+	WORD $0x4fad1b22 // fmla v2.4s, v25.4s, v13.s[3]
+	WORD $0x4fae1b23 // fmla v3.4s, v25.4s, v14.s[3]
+	WORD $0x4faf1b24 // fmla v4.4s, v25.4s, v15.s[3]
+	WORD $0x4fb01b25 // fmla v5.4s, v25.4s, v16.s[3]
+	WORD $0x4fb11b26 // fmla v6.4s, v25.4s, v17.s[3]
+	WORD $0x4fb21b27 // fmla v7.4s, v25.4s, v18.s[3]
+	WORD $0x4fb31b28 // fmla v8.4s, v25.4s, v19.s[3]
+	WORD $0x4fb41b29 // fmla v9.4s, v25.4s, v20.s[3]
+	WORD $0x4fb51b2a // fmla v10.4s, v25.4s, v21.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels11
+tileNEON12x4_few11:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done11
+tileNEON12x4_channel11:
+	FMOVS.P 4(R8), F11
+	FMOVS.P 4(R9), F12
+	FMOVS.P 4(R10), F13
+	FMOVS.P 4(R11), F14
+	FMOVS.P 4(R12), F15
+	FMOVS.P 4(R13), F16
+	FMOVS.P 4(R14), F17
+	FMOVS.P 4(R15), F18
+	FMOVS.P 4(R19), F19
+	FMOVS.P 4(R20), F20
+	FMOVS.P 4(R21), F21
+	FMOVQ.P 16(R1), F22
+	WORD $0x4f8b12c0 // fmla v0.4s, v22.4s, v11.s[0]
+	WORD $0x4f8c12c1 // fmla v1.4s, v22.4s, v12.s[0]
+	WORD $0x4f8d12c2 // fmla v2.4s, v22.4s, v13.s[0]
+	WORD $0x4f8e12c3 // fmla v3.4s, v22.4s, v14.s[0]
+	WORD $0x4f8f12c4 // fmla v4.4s, v22.4s, v15.s[0]
+	WORD $0x4f9012c5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4f9112c6 // fmla v6.4s, v22.4s, v17.s[0]
+	WORD $0x4f9212c7 // fmla v7.4s, v22.4s, v18.s[0]
+	WORD $0x4f9312c8 // fmla v8.4s, v22.4s, v19.s[0]
+	WORD $0x4f9412c9 // fmla v9.4s, v22.4s, v20.s[0]
+	WORD $0x4f9512ca // fmla v10.4s, v22.4s, v21.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel11
+tileNEON12x4_done11:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap11
+	CBZ R24, tileNEON12x4_clamp11
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd400 // fadd v0.4s, v0.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON12x4_clamp11
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd421 // fadd v1.4s, v1.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON12x4_clamp11
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd442 // fadd v2.4s, v2.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON12x4_clamp11
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON12x4_clamp11
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd484 // fadd v4.4s, v4.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $5, R3
+	BLE tileNEON12x4_clamp11
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd4a5 // fadd v5.4s, v5.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $6, R3
+	BLE tileNEON12x4_clamp11
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd4c6 // fadd v6.4s, v6.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $7, R3
+	BLE tileNEON12x4_clamp11
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd4e7 // fadd v7.4s, v7.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $8, R3
+	BLE tileNEON12x4_clamp11
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $9, R3
+	BLE tileNEON12x4_clamp11
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $10, R3
+	BLE tileNEON12x4_clamp11
+	FMOVQ 0(R24), F11
+	WORD $0x4e2bd54a // fadd v10.4s, v10.4s, v11.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp11:
+	FMOVS 248(R0), F22
+	WORD $0x4e0406d6 // dup v22.4s, v22.s[0]
+	FMOVS 252(R0), F23
+	WORD $0x4e0406f7 // dup v23.4s, v23.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e36f400 // fmax v0.4s, v0.4s, v22.4s
+	WORD $0x4eb7f400 // fmin v0.4s, v0.4s, v23.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e36f421 // fmax v1.4s, v1.4s, v22.4s
+	WORD $0x4eb7f421 // fmin v1.4s, v1.4s, v23.4s
+	FMOVQ F1, 0(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e36f442 // fmax v2.4s, v2.4s, v22.4s
+	WORD $0x4eb7f442 // fmin v2.4s, v2.4s, v23.4s
+	FMOVQ F2, 0(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e36f463 // fmax v3.4s, v3.4s, v22.4s
+	WORD $0x4eb7f463 // fmin v3.4s, v3.4s, v23.4s
+	FMOVQ F3, 0(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e36f484 // fmax v4.4s, v4.4s, v22.4s
+	WORD $0x4eb7f484 // fmin v4.4s, v4.4s, v23.4s
+	FMOVQ F4, 0(R23)
+	ADD R6<<2, R23
+	CMP $5, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e36f4a5 // fmax v5.4s, v5.4s, v22.4s
+	WORD $0x4eb7f4a5 // fmin v5.4s, v5.4s, v23.4s
+	FMOVQ F5, 0(R23)
+	ADD R6<<2, R23
+	CMP $6, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e36f4c6 // fmax v6.4s, v6.4s, v22.4s
+	WORD $0x4eb7f4c6 // fmin v6.4s, v6.4s, v23.4s
+	FMOVQ F6, 0(R23)
+	ADD R6<<2, R23
+	CMP $7, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e36f4e7 // fmax v7.4s, v7.4s, v22.4s
+	WORD $0x4eb7f4e7 // fmin v7.4s, v7.4s, v23.4s
+	FMOVQ F7, 0(R23)
+	ADD R6<<2, R23
+	CMP $8, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e36f508 // fmax v8.4s, v8.4s, v22.4s
+	WORD $0x4eb7f508 // fmin v8.4s, v8.4s, v23.4s
+	FMOVQ F8, 0(R23)
+	ADD R6<<2, R23
+	CMP $9, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e36f529 // fmax v9.4s, v9.4s, v22.4s
+	WORD $0x4eb7f529 // fmin v9.4s, v9.4s, v23.4s
+	FMOVQ F9, 0(R23)
+	ADD R6<<2, R23
+	CMP $10, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e36f54a // fmax v10.4s, v10.4s, v22.4s
+	WORD $0x4eb7f54a // fmin v10.4s, v10.4s, v23.4s
+	FMOVQ F10, 0(R23)
+	ADD R6<<2, R23
+	SUBS $11, R3
+	BLE tileNEON12x4_ret
+	ADD $88, R4
+	ADD $88, R5
+	B tileNEON12x4_next
+tileNEON12x4_rows10:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea01c07 // mov v7.16b, v0.16b
+	WORD $0x4ea01c08 // mov v8.16b, v0.16b
+	WORD $0x4ea01c09 // mov v9.16b, v0.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON12x4_tap10:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 40(R4), R13
+	MOVD 40(R5), R26
+	ADD R17, R13
+	TST R7, R26
+	CSEL EQ, R16, R13, R13
+	MOVD 48(R4), R14
+	MOVD 48(R5), R26
+	ADD R17, R14
+	TST R7, R26
+	CSEL EQ, R16, R14, R14
+	MOVD 56(R4), R15
+	MOVD 56(R5), R26
+	ADD R17, R15
+	TST R7, R26
+	CSEL EQ, R16, R15, R15
+	MOVD 64(R4), R19
+	MOVD 64(R5), R26
+	ADD R17, R19
+	TST R7, R26
+	CSEL EQ, R16, R19, R19
+	MOVD 72(R4), R20
+	MOVD 72(R5), R26
+	ADD R17, R20
+	TST R7, R26
+	CSEL EQ, R16, R20, R20
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON12x4_few10
+tileNEON12x4_channels10:
+	FMOVQ.P 16(R8), F10
+	FMOVQ.P 16(R9), F11
+	FMOVQ.P 16(R10), F12
+	FMOVQ.P 16(R11), F13
+	FMOVQ.P 16(R12), F14
+	FMOVQ.P 16(R13), F15
+	FMOVQ.P 16(R14), F16
+	FMOVQ.P 16(R15), F17
+	FMOVQ.P 16(R19), F18
+	FMOVQ.P 16(R20), F19
+	FMOVQ.P 16(R1), F20
+	WORD $0x4f8a1280 // fmla v0.4s, v20.4s, v10.s[0]
+	WORD $0x4f8b1281 // fmla v1.4s, v20.4s, v11.s[0]
+	WORD $0x4f8c1282 // fmla v2.4s, v20.4s, v12.s[0]
+	WORD $0x4f8d1283 // fmla v3.4s, v20.4s, v13.s[0]
+	WORD $0x4f8e1284 // fmla v4.4s, v20.4s, v14.s[0]
+	WORD $0x4f8f1285 // fmla v5.4s, v20.4s, v15.s[0]
+	WORD $0x4f901286 // fmla v6.4s, v20.4s, v16.s[0]
+	WORD $0x4f911287 // fmla v7.4s, v20.4s, v17.s[0]
+	WORD $0x4f921288 // fmla v8.4s, v20.4s, v18.s[0]
+	WORD $0x4f931289 // fmla v9.4s, v20.4s, v19.s[0]
+	FMOVQ.P 16(R1), F21
+	WORD $0x4faa12a0 // fmla v0.4s, v21.4s, v10.s[1]
+	WORD $0x4fab12a1 // fmla v1.4s, v21.4s, v11.s[1]
+	WORD $0x4fac12a2 // fmla v2.4s, v21.4s, v12.s[1]
+	WORD $0x4fad12a3 // fmla v3.4s, v21.4s, v13.s[1]
+	WORD $0x4fae12a4 // fmla v4.4s, v21.4s, v14.s[1]
+	WORD $0x4faf12a5 // fmla v5.4s, v21.4s, v15.s[1]
+	WORD $0x4fb012a6 // fmla v6.4s, v21.4s, v16.s[1]
+	WORD $0x4fb112a7 // fmla v7.4s, v21.4s, v17.s[1]
+	WORD $0x4fb212a8 // fmla v8.4s, v21.4s, v18.s[1]
+	WORD $0x4fb312a9 // fmla v9.4s, v21.4s, v19.s[1]
+	FMOVQ.P 16(R1), F22
+	WORD $0x4f8a1ac0 // fmla v0.4s, v22.4s, v10.s[2]
+	WORD $0x4f8b1ac1 // fmla v1.4s, v22.4s, v11.s[2]
+	WORD $0x4f8c1ac2 // fmla v2.4s, v22.4s, v12.s[2]
+	WORD $0x4f8d1ac3 // fmla v3.4s, v22.4s, v13.s[2]
+	WORD $0x4f8e1ac4 // fmla v4.4s, v22.4s, v14.s[2]
+	WORD $0x4f8f1ac5 // fmla v5.4s, v22.4s, v15.s[2]
+	WORD $0x4f901ac6 // fmla v6.4s, v22.4s, v16.s[2]
+	WORD $0x4f911ac7 // fmla v7.4s, v22.4s, v17.s[2]
+	WORD $0x4f921ac8 // fmla v8.4s, v22.4s, v18.s[2]
+	WORD $0x4f931ac9 // fmla v9.4s, v22.4s, v19.s[2]
+	FMOVQ.P 16(R1), F23
+	WORD $0x4faa1ae0 // fmla v0.4s, v23.4s, v10.s[3]
+	WORD $0x4fab1ae1 // fmla v1.4s, v23.4s, v11.s[3]
+	WORD $0x4fac1ae2 // fmla v2.4s, v23.4s, v12.s[3]
+	WORD $0x4fad1ae3 // fmla v3.4s, v23.4s, v13.s[3]
+	WORD $0x4fae1ae4 // fmla v4.4s, v23.4s, v14.s[3]
+	WORD $0x4faf1ae5 // fmla v5.4s, v23.4s, v15.s[3]
+	WORD $0x4fb01ae6 // fmla v6.4s, v23.4s, v16.s[3]
+	WORD $0x4fb11ae7 // fmla v7.4s, v23.4s, v17.s[3]
+	WORD $0x4fb21ae8 // fmla v8.4s, v23.4s, v18.s[3]
+	WORD $0x4fb31ae9 // fmla v9.4s, v23.4s, v19.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels10
+tileNEON12x4_few10:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done10
+tileNEON12x4_channel10:
+	FMOVS.P 4(R8), F10
+	FMOVS.P 4(R9), F11
+	FMOVS.P 4(R10), F12
+	FMOVS.P 4(R11), F13
+	FMOVS.P 4(R12), F14
+	FMOVS.P 4(R13), F15
+	FMOVS.P 4(R14), F16
+	FMOVS.P 4(R15), F17
+	FMOVS.P 4(R19), F18
+	FMOVS.P 4(R20), F19
+	FMOVQ.P 16(R1), F20
+	WORD $0x4f8a1280 // fmla v0.4s, v20.4s, v10.s[0]
+	WORD $0x4f8b1281 // fmla v1.4s, v20.4s, v11.s[0]
+	WORD $0x4f8c1282 // fmla v2.4s, v20.4s, v12.s[0]
+	WORD $0x4f8d1283 // fmla v3.4s, v20.4s, v13.s[0]
+	WORD $0x4f8e1284 // fmla v4.4s, v20.4s, v14.s[0]
+	WORD $0x4f8f1285 // fmla v5.4s, v20.4s, v15.s[0]
+	WORD $0x4f901286 // fmla v6.4s, v20.4s, v16.s[0]
+	WORD $0x4f911287 // fmla v7.4s, v20.4s, v17.s[0]
+	WORD $0x4f921288 // fmla v8.4s, v20.4s, v18.s[0]
+	WORD $0x4f931289 // fmla v9.4s, v20.4s, v19.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel10
+tileNEON12x4_done10:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap10
+	CBZ R24, tileNEON12x4_clamp10
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad400 // fadd v0.4s, v0.4s, v10.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON12x4_clamp10
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON12x4_clamp10
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON12x4_clamp10
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad463 // fadd v3.4s, v3.4s, v10.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON12x4_clamp10
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad484 // fadd v4.4s, v4.4s, v10.4s
+	ADD R6<<2, R24
+	CMP $5, R3
+	BLE tileNEON12x4_clamp10
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad4a5 // fadd v5.4s, v5.4s, v10.4s
+	ADD R6<<2, R24
+	CMP $6, R3
+	BLE tileNEON12x4_clamp10
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	ADD R6<<2, R24
+	CMP $7, R3
+	BLE tileNEON12x4_clamp10
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	ADD R6<<2, R24
+	CMP $8, R3
+	BLE tileNEON12x4_clamp10
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	ADD R6<<2, R24
+	CMP $9, R3
+	BLE tileNEON12x4_clamp10
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad529 // fadd v9.4s, v9.4s, v10.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp10:
+	FMOVS 248(R0), F20
+	WORD $0x4e040694 // dup v20.4s, v20.s[0]
+	FMOVS 252(R0), F21
+	WORD $0x4e0406b5 // dup v21.4s, v21.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e34f400 // fmax v0.4s, v0.4s, v20.4s
+	WORD $0x4eb5f400 // fmin v0.4s, v0.4s, v21.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e34f421 // fmax v1.4s, v1.4s, v20.4s
+	WORD $0x4eb5f421 // fmin v1.4s, v1.4s, v21.4s
+	FMOVQ F1, 0(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e34f442 // fmax v2.4s, v2.4s, v20.4s
+	WORD $0x4eb5f442 // fmin v2.4s, v2.4s, v21.4s
+	FMOVQ F2, 0(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e34f463 // fmax v3.4s, v3.4s, v20.4s
+	WORD $0x4eb5f463 // fmin v3.4s, v3.4s, v21.4s
+	FMOVQ F3, 0(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e34f484 // fmax v4.4s, v4.4s, v20.4s
+	WORD $0x4eb5f484 // fmin v4.4s, v4.4s, v21.4s
+	FMOVQ F4, 0(R23)
+	ADD R6<<2, R23
+	CMP $5, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e34f4a5 // fmax v5.4s, v5.4s, v20.4s
+	WORD $0x4eb5f4a5 // fmin v5.4s, v5.4s, v21.4s
+	FMOVQ F5, 0(R23)
+	ADD R6<<2, R23
+	CMP $6, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e34f4c6 // fmax v6.4s, v6.4s, v20.4s
+	WORD $0x4eb5f4c6 // fmin v6.4s, v6.4s, v21.4s
+	FMOVQ F6, 0(R23)
+	ADD R6<<2, R23
+	CMP $7, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e34f4e7 // fmax v7.4s, v7.4s, v20.4s
+	WORD $0x4eb5f4e7 // fmin v7.4s, v7.4s, v21.4s
+	FMOVQ F7, 0(R23)
+	ADD R6<<2, R23
+	CMP $8, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e34f508 // fmax v8.4s, v8.4s, v20.4s
+	WORD $0x4eb5f508 // fmin v8.4s, v8.4s, v21.4s
+	FMOVQ F8, 0(R23)
+	ADD R6<<2, R23
+	CMP $9, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e34f529 // fmax v9.4s, v9.4s, v20.4s
+	WORD $0x4eb5f529 // fmin v9.4s, v9.4s, v21.4s
+	FMOVQ F9, 0(R23)
+	ADD R6<<2, R23
+	SUBS $10, R3
+	BLE tileNEON12x4_ret
+	ADD $80, R4
+	ADD $80, R5
+	B tileNEON12x4_next
+tileNEON12x4_rows9:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea01c07 // mov v7.16b, v0.16b
+	WORD $0x4ea01c08 // mov v8.16b, v0.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON12x4_tap9:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 40(R4), R13
+	MOVD 40(R5), R26
+	ADD R17, R13
+	TST R7, R26
+	CSEL EQ, R16, R13, R13
+	MOVD 48(R4), R14
+	MOVD 48(R5), R26
+	ADD R17, R14
+	TST R7, R26
+	CSEL EQ, R16, R14, R14
+	MOVD 56(R4), R15
+	MOVD 56(R5), R26
+	ADD R17, R15
+	TST R7, R26
+	CSEL EQ, R16, R15, R15
+	MOVD 64(R4), R19
+	MOVD 64(R5), R26
+	ADD R17, R19
+	TST R7, R26
+	CSEL EQ, R16, R19, R19
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON12x4_few9
+tileNEON12x4_channels9:
+	FMOVQ.P 16(R8), F9
+	FMOVQ.P 16(R9), F10
+	FMOVQ.P 16(R10), F11
+	FMOVQ.P 16(R11), F12
+	FMOVQ.P 16(R12), F13
+	FMOVQ.P 16(R13), F14
+	FMOVQ.P 16(R14), F15
+	FMOVQ.P 16(R15), F16
+	FMOVQ.P 16(R19), F17
+	FMOVQ.P 16(R1), F18
+	WORD $0x4f891240 // fmla v0.4s, v18.4s, v9.s[0]
+	WORD $0x4f8a1241 // fmla v1.4s, v18.4s, v10.s[0]
+	WORD $0x4f8b1242 // fmla v2.4s, v18.4s, v11.s[0]
+	WORD $0x4f8c1243 // fmla v3.4s, v18.4s, v12.s[0]
+	WORD $0x4f8d1244 // fmla v4.4s, v18.4s, v13.s[0]
+	WORD $0x4f8e1245 // fmla v5.4s, v18.4s, v14.s[0]
+	WORD $0x4f8f1246 // fmla v6.4s, v18.4s, v15.s[0]
+	WORD $0x4f901247 // fmla v7.4s, v18.4s, v16.s[0]
+	WORD $0x4f911248 // fmla v8.4s, v18.4s, v17.s[0]
+	FMOVQ.P 16(R1), F19
+	WORD $0x4fa91260 // fmla v0.4s, v19.4s, v9.s[1]
+	WORD $0x4faa1261 // fmla v1.4s, v19.4s, v10.s[1]
+	WORD $0x4fab1262 // fmla v2.4s, v19.4s, v11.s[1]
+	WORD $0x4fac1263 // fmla v3.4s, v19.4s, v12.s[1]
+	WORD $0x4fad1264 // fmla v4.4s, v19.4s, v13.s[1]
+	WORD $0x4fae1265 // fmla v5.4s, v19.4s, v14.s[1]
+	WORD $0x4faf1266 // fmla v6.4s, v19.4s, v15.s[1]
+	WORD $0x4fb01267 // fmla v7.4s, v19.4s, v16.s[1]
+	WORD $0x4fb11268 // fmla v8.4s, v19.4s, v17.s[1]
+	FMOVQ.P 16(R1), F20
+	WORD $0x4f891a80 // fmla v0.4s, v20.4s, v9.s[2]
+	WORD $0x4f8a1a81 // fmla v1.4s, v20.4s, v10.s[2]
+	WORD $0x4f8b1a82 // fmla v2.4s, v20.4s, v11.s[2]
+	WORD $0x4f8c1a83 // fmla v3.4s, v20.4s, v12.s[2]
+	WORD $0x4f8d1a84 // fmla v4.4s, v20.4s, v13.s[2]
+	WORD $0x4f8e1a85 // fmla v5.4s, v20.4s, v14.s[2]
+	WORD $0x4f8f1a86 // fmla v6.4s, v20.4s, v15.s[2]
+	WORD $0x4f901a87 // fmla v7.4s, v20.4s, v16.s[2]
+	WORD $0x4f911a88 // fmla v8.4s, v20.4s, v17.s[2]
+	FMOVQ.P 16(R1), F21
+	WORD $0x4fa91aa0 // fmla v0.4s, v21.4s, v9.s[3]
+	WORD $0x4faa1aa1 // fmla v1.4s, v21.4s, v10.s[3]
+	WORD $0x4fab1aa2 // fmla v2.4s, v21.4s, v11.s[3]
+	WORD $0x4fac1aa3 // fmla v3.4s, v21.4s, v12.s[3]
+	WORD $0x4fad1aa4 // fmla v4.4s, v21.4s, v13.s[3]
+	WORD $0x4fae1aa5 // fmla v5.4s, v21.4s, v14.s[3]
+	WORD $0x4faf1aa6 // fmla v6.4s, v21.4s, v15.s[3]
+	WORD $0x4fb01aa7 // fmla v7.4s, v21.4s, v16.s[3]
+	WORD $0x4fb11aa8 // fmla v8.4s, v21.4s, v17.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels9
+tileNEON12x4_few9:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done9
+tileNEON12x4_channel9:
+	FMOVS.P 4(R8), F9
+	FMOVS.P 4(R9), F10
+	FMOVS.P 4(R10), F11
+	FMOVS.P 4(R11), F12
+	FMOVS.P 4(R12), F13
+	FMOVS.P 4(R13), F14
+	FMOVS.P 4(R14), F15
+	FMOVS.P 4(R15), F16
+	FMOVS.P 4(R19), F17
+	FMOVQ.P 16(R1), F18
+	WORD $0x4f891240 // fmla v0.4s, v18.4s, v9.s[0]
+	WORD $0x4f8a1241 // fmla v1.4s, v18.4s, v10.s[0]
+	WORD $0x4f8b1242 // fmla v2.4s, v18.4s, v11.s[0]
+	WORD $0x4f8c1243 // fmla v3.4s, v18.4s, v12.s[0]
+	WORD $0x4f8d1244 // fmla v4.4s, v18.4s, v13.s[0]
+	WORD $0x4f8e1245 // fmla v5.4s, v18.4s, v14.s[0]
+	WORD $0x4f8f1246 // fmla v6.4s, v18.4s, v15.s[0]
+	WORD $0x4f901247 // fmla v7.4s, v18.4s, v16.s[0]
+	WORD $0x4f911248 // fmla v8.4s, v18.4s, v17.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel9
+tileNEON12x4_done9:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap9
+	CBZ R24, tileNEON12x4_clamp9
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON12x4_clamp9
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON12x4_clamp9
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d442 // fadd v2.4s, v2.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON12x4_clamp9
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON12x4_clamp9
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d484 // fadd v4.4s, v4.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $5, R3
+	BLE tileNEON12x4_clamp9
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $6, R3
+	BLE tileNEON12x4_clamp9
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d4c6 // fadd v6.4s, v6.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $7, R3
+	BLE tileNEON12x4_clamp9
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $8, R3
+	BLE tileNEON12x4_clamp9
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d508 // fadd v8.4s, v8.4s, v9.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp9:
+	FMOVS 248(R0), F18
+	WORD $0x4e040652 // dup v18.4s, v18.s[0]
+	FMOVS 252(R0), F19
+	WORD $0x4e040673 // dup v19.4s, v19.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e32f400 // fmax v0.4s, v0.4s, v18.4s
+	WORD $0x4eb3f400 // fmin v0.4s, v0.4s, v19.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e32f421 // fmax v1.4s, v1.4s, v18.4s
+	WORD $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	FMOVQ F1, 0(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e32f442 // fmax v2.4s, v2.4s, v18.4s
+	WORD $0x4eb3f442 // fmin v2.4s, v2.4s, v19.4s
+	FMOVQ F2, 0(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e32f463 // fmax v3.4s, v3.4s, v18.4s
+	WORD $0x4eb3f463 // fmin v3.4s, v3.4s, v19.4s
+	FMOVQ F3, 0(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e32f484 // fmax v4.4s, v4.4s, v18.4s
+	WORD $0x4eb3f484 // fmin v4.4s, v4.4s, v19.4s
+	FMOVQ F4, 0(R23)
+	ADD R6<<2, R23
+	CMP $5, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e32f4a5 // fmax v5.4s, v5.4s, v18.4s
+	WORD $0x4eb3f4a5 // fmin v5.4s, v5.4s, v19.4s
+	FMOVQ F5, 0(R23)
+	ADD R6<<2, R23
+	CMP $6, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e32f4c6 // fmax v6.4s, v6.4s, v18.4s
+	WORD $0x4eb3f4c6 // fmin v6.4s, v6.4s, v19.4s
+	FMOVQ F6, 0(R23)
+	ADD R6<<2, R23
+	CMP $7, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e32f4e7 // fmax v7.4s, v7.4s, v18.4s
+	WORD $0x4eb3f4e7 // fmin v7.4s, v7.4s, v19.4s
+	FMOVQ F7, 0(R23)
+	ADD R6<<2, R23
+	CMP $8, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e32f508 // fmax v8.4s, v8.4s, v18.4s
+	WORD $0x4eb3f508 // fmin v8.4s, v8.4s, v19.4s
+	FMOVQ F8, 0(R23)
+	ADD R6<<2, R23
+	SUBS $9, R3
+	BLE tileNEON12x4_ret
+	ADD $72, R4
+	ADD $72, R5
+	B tileNEON12x4_next
+tileNEON12x4_rows8:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea01c07 // mov v7.16b, v0.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON12x4_tap8:
 	MOVD.P 8(R6), R17
 	MOVD 0(R0), R26
 	ADD R26, R17
@@ -421,8 +1276,1242 @@ tileNEON8x8_tap:
 	CSEL EQ, R16, R15, R15
 	MOVD 216(R0), R2
 	SUBS $4, R2
-	BLT tileNEON8x8_few
-tileNEON8x8_channels:
+	BLT tileNEON12x4_few8
+tileNEON12x4_channels8:
+	FMOVQ.P 16(R8), F8
+	FMOVQ.P 16(R9), F9
+	FMOVQ.P 16(R10), F10
+	FMOVQ.P 16(R11), F11
+	FMOVQ.P 16(R12), F12
+	FMOVQ.P 16(R13), F13
+	FMOVQ.P 16(R14), F14
+	FMOVQ.P 16(R15), F15
+	FMOVQ.P 16(R1), F16
+	WORD $0x4f881200 // fmla v0.4s, v16.4s, v8.s[0]
+	WORD $0x4f891201 // fmla v1.4s, v16.4s, v9.s[0]
+	WORD $0x4f8a1202 // fmla v2.4s, v16.4s, v10.s[0]
+	WORD $0x4f8b1203 // fmla v3.4s, v16.4s, v11.s[0]
+	WORD $0x4f8c1204 // fmla v4.4s, v16.4s, v12.s[0]
+	WORD $0x4f8d1205 // fmla v5.4s, v16.4s, v13.s[0]
+	WORD $0x4f8e1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4f8f1207 // fmla v7.4s, v16.4s, v15.s[0]
+	FMOVQ.P 16(R1), F17
+	WORD $0x4fa81220 // fmla v0.4s, v17.4s, v8.s[1]
+	WORD $0x4fa91221 // fmla v1.4s, v17.4s, v9.s[1]
+	WORD $0x4faa1222 // fmla v2.4s, v17.4s, v10.s[1]
+	WORD $0x4fab1223 // fmla v3.4s, v17.4s, v11.s[1]
+	WORD $0x4fac1224 // fmla v4.4s, v17.4s, v12.s[1]
+	WORD $0x4fad1225 // fmla v5.4s, v17.4s, v13.s[1]
+	WORD $0x4fae1226 // fmla v6.4s, v17.4s, v14.s[1]
+	WORD $0x4faf1227 // fmla v7.4s, v17.4s, v15.s[1]
+	FMOVQ.P 16(R1), F18
+	WORD $0x4f881a40 // fmla v0.4s, v18.4s, v8.s[2]
+	WORD $0x4f891a41 // fmla v1.4s, v18.4s, v9.s[2]
+	WORD $0x4f8a1a42 // fmla v2.4s, v18.4s, v10.s[2]
+	WORD $0x4f8b1a43 // fmla v3.4s, v18.4s, v11.s[2]
+	WORD $0x4f8c1a44 // fmla v4.4s, v18.4s, v12.s[2]
+	WORD $0x4f8d1a45 // fmla v5.4s, v18.4s, v13.s[2]
+	WORD $0x4f8e1a46 // fmla v6.4s, v18.4s, v14.s[2]
+	WORD $0x4f8f1a47 // fmla v7.4s, v18.4s, v15.s[2]
+	FMOVQ.P 16(R1), F19
+	WORD $0x4fa81a60 // fmla v0.4s, v19.4s, v8.s[3]
+	WORD $0x4fa91a61 // fmla v1.4s, v19.4s, v9.s[3]
+	WORD $0x4faa1a62 // fmla v2.4s, v19.4s, v10.s[3]
+	WORD $0x4fab1a63 // fmla v3.4s, v19.4s, v11.s[3]
+	WORD $0x4fac1a64 // fmla v4.4s, v19.4s, v12.s[3]
+	WORD $0x4fad1a65 // fmla v5.4s, v19.4s, v13.s[3]
+	WORD $0x4fae1a66 // fmla v6.4s, v19.4s, v14.s[3]
+	WORD $0x4faf1a67 // fmla v7.4s, v19.4s, v15.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels8
+tileNEON12x4_few8:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done8
+tileNEON12x4_channel8:
+	FMOVS.P 4(R8), F8
+	FMOVS.P 4(R9), F9
+	FMOVS.P 4(R10), F10
+	FMOVS.P 4(R11), F11
+	FMOVS.P 4(R12), F12
+	FMOVS.P 4(R13), F13
+	FMOVS.P 4(R14), F14
+	FMOVS.P 4(R15), F15
+	FMOVQ.P 16(R1), F16
+	WORD $0x4f881200 // fmla v0.4s, v16.4s, v8.s[0]
+	WORD $0x4f891201 // fmla v1.4s, v16.4s, v9.s[0]
+	WORD $0x4f8a1202 // fmla v2.4s, v16.4s, v10.s[0]
+	WORD $0x4f8b1203 // fmla v3.4s, v16.4s, v11.s[0]
+	WORD $0x4f8c1204 // fmla v4.4s, v16.4s, v12.s[0]
+	WORD $0x4f8d1205 // fmla v5.4s, v16.4s, v13.s[0]
+	WORD $0x4f8e1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4f8f1207 // fmla v7.4s, v16.4s, v15.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel8
+tileNEON12x4_done8:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap8
+	CBZ R24, tileNEON12x4_clamp8
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON12x4_clamp8
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d421 // fadd v1.4s, v1.4s, v8.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON12x4_clamp8
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON12x4_clamp8
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d463 // fadd v3.4s, v3.4s, v8.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON12x4_clamp8
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	ADD R6<<2, R24
+	CMP $5, R3
+	BLE tileNEON12x4_clamp8
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d4a5 // fadd v5.4s, v5.4s, v8.4s
+	ADD R6<<2, R24
+	CMP $6, R3
+	BLE tileNEON12x4_clamp8
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	ADD R6<<2, R24
+	CMP $7, R3
+	BLE tileNEON12x4_clamp8
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d4e7 // fadd v7.4s, v7.4s, v8.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp8:
+	FMOVS 248(R0), F16
+	WORD $0x4e040610 // dup v16.4s, v16.s[0]
+	FMOVS 252(R0), F17
+	WORD $0x4e040631 // dup v17.4s, v17.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
+	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e30f421 // fmax v1.4s, v1.4s, v16.4s
+	WORD $0x4eb1f421 // fmin v1.4s, v1.4s, v17.4s
+	FMOVQ F1, 0(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e30f442 // fmax v2.4s, v2.4s, v16.4s
+	WORD $0x4eb1f442 // fmin v2.4s, v2.4s, v17.4s
+	FMOVQ F2, 0(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e30f463 // fmax v3.4s, v3.4s, v16.4s
+	WORD $0x4eb1f463 // fmin v3.4s, v3.4s, v17.4s
+	FMOVQ F3, 0(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e30f484 // fmax v4.4s, v4.4s, v16.4s
+	WORD $0x4eb1f484 // fmin v4.4s, v4.4s, v17.4s
+	FMOVQ F4, 0(R23)
+	ADD R6<<2, R23
+	CMP $5, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e30f4a5 // fmax v5.4s, v5.4s, v16.4s
+	WORD $0x4eb1f4a5 // fmin v5.4s, v5.4s, v17.4s
+	FMOVQ F5, 0(R23)
+	ADD R6<<2, R23
+	CMP $6, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e30f4c6 // fmax v6.4s, v6.4s, v16.4s
+	WORD $0x4eb1f4c6 // fmin v6.4s, v6.4s, v17.4s
+	FMOVQ F6, 0(R23)
+	ADD R6<<2, R23
+	CMP $7, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e30f4e7 // fmax v7.4s, v7.4s, v16.4s
+	WORD $0x4eb1f4e7 // fmin v7.4s, v7.4s, v17.4s
+	FMOVQ F7, 0(R23)
+	ADD R6<<2, R23
+	SUBS $8, R3
+	BLE tileNEON12x4_ret
+	ADD $64, R4
+	ADD $64, R5
+	B tileNEON12x4_next
+tileNEON12x4_rows7:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON12x4_tap7:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 40(R4), R13
+	MOVD 40(R5), R26
+	ADD R17, R13
+	TST R7, R26
+	CSEL EQ, R16, R13, R13
+	MOVD 48(R4), R14
+	MOVD 48(R5), R26
+	ADD R17, R14
+	TST R7, R26
+	CSEL EQ, R16, R14, R14
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON12x4_few7
+tileNEON12x4_channels7:
+	FMOVQ.P 16(R8), F7
+	FMOVQ.P 16(R9), F8
+	FMOVQ.P 16(R10), F9
+	FMOVQ.P 16(R11), F10
+	FMOVQ.P 16(R12), F11
+	FMOVQ.P 16(R13), F12
+	FMOVQ.P 16(R14), F13
+	FMOVQ.P 16(R1), F14
+	WORD $0x4f8711c0 // fmla v0.4s, v14.4s, v7.s[0]
+	WORD $0x4f8811c1 // fmla v1.4s, v14.4s, v8.s[0]
+	WORD $0x4f8911c2 // fmla v2.4s, v14.4s, v9.s[0]
+	WORD $0x4f8a11c3 // fmla v3.4s, v14.4s, v10.s[0]
+	WORD $0x4f8b11c4 // fmla v4.4s, v14.4s, v11.s[0]
+	WORD $0x4f8c11c5 // fmla v5.4s, v14.4s, v12.s[0]
+	WORD $0x4f8d11c6 // fmla v6.4s, v14.4s, v13.s[0]
+	FMOVQ.P 16(R1), F15
+	WORD $0x4fa711e0 // fmla v0.4s, v15.4s, v7.s[1]
+	WORD $0x4fa811e1 // fmla v1.4s, v15.4s, v8.s[1]
+	WORD $0x4fa911e2 // fmla v2.4s, v15.4s, v9.s[1]
+	WORD $0x4faa11e3 // fmla v3.4s, v15.4s, v10.s[1]
+	WORD $0x4fab11e4 // fmla v4.4s, v15.4s, v11.s[1]
+	WORD $0x4fac11e5 // fmla v5.4s, v15.4s, v12.s[1]
+	WORD $0x4fad11e6 // fmla v6.4s, v15.4s, v13.s[1]
+	FMOVQ.P 16(R1), F16
+	WORD $0x4f871a00 // fmla v0.4s, v16.4s, v7.s[2]
+	WORD $0x4f881a01 // fmla v1.4s, v16.4s, v8.s[2]
+	WORD $0x4f891a02 // fmla v2.4s, v16.4s, v9.s[2]
+	WORD $0x4f8a1a03 // fmla v3.4s, v16.4s, v10.s[2]
+	WORD $0x4f8b1a04 // fmla v4.4s, v16.4s, v11.s[2]
+	WORD $0x4f8c1a05 // fmla v5.4s, v16.4s, v12.s[2]
+	WORD $0x4f8d1a06 // fmla v6.4s, v16.4s, v13.s[2]
+	FMOVQ.P 16(R1), F17
+	WORD $0x4fa71a20 // fmla v0.4s, v17.4s, v7.s[3]
+	WORD $0x4fa81a21 // fmla v1.4s, v17.4s, v8.s[3]
+	WORD $0x4fa91a22 // fmla v2.4s, v17.4s, v9.s[3]
+	WORD $0x4faa1a23 // fmla v3.4s, v17.4s, v10.s[3]
+	WORD $0x4fab1a24 // fmla v4.4s, v17.4s, v11.s[3]
+	WORD $0x4fac1a25 // fmla v5.4s, v17.4s, v12.s[3]
+	WORD $0x4fad1a26 // fmla v6.4s, v17.4s, v13.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels7
+tileNEON12x4_few7:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done7
+tileNEON12x4_channel7:
+	FMOVS.P 4(R8), F7
+	FMOVS.P 4(R9), F8
+	FMOVS.P 4(R10), F9
+	FMOVS.P 4(R11), F10
+	FMOVS.P 4(R12), F11
+	FMOVS.P 4(R13), F12
+	FMOVS.P 4(R14), F13
+	FMOVQ.P 16(R1), F14
+	WORD $0x4f8711c0 // fmla v0.4s, v14.4s, v7.s[0]
+	WORD $0x4f8811c1 // fmla v1.4s, v14.4s, v8.s[0]
+	WORD $0x4f8911c2 // fmla v2.4s, v14.4s, v9.s[0]
+	WORD $0x4f8a11c3 // fmla v3.4s, v14.4s, v10.s[0]
+	WORD $0x4f8b11c4 // fmla v4.4s, v14.4s, v11.s[0]
+	WORD $0x4f8c11c5 // fmla v5.4s, v14.4s, v12.s[0]
+	WORD $0x4f8d11c6 // fmla v6.4s, v14.4s, v13.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel7
+tileNEON12x4_done7:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap7
+	CBZ R24, tileNEON12x4_clamp7
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F7
+	WORD $0x4e27d400 // fadd v0.4s, v0.4s, v7.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON12x4_clamp7
+	FMOVQ 0(R24), F7
+	WORD $0x4e27d421 // fadd v1.4s, v1.4s, v7.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON12x4_clamp7
+	FMOVQ 0(R24), F7
+	WORD $0x4e27d442 // fadd v2.4s, v2.4s, v7.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON12x4_clamp7
+	FMOVQ 0(R24), F7
+	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON12x4_clamp7
+	FMOVQ 0(R24), F7
+	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	ADD R6<<2, R24
+	CMP $5, R3
+	BLE tileNEON12x4_clamp7
+	FMOVQ 0(R24), F7
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	ADD R6<<2, R24
+	CMP $6, R3
+	BLE tileNEON12x4_clamp7
+	FMOVQ 0(R24), F7
+	WORD $0x4e27d4c6 // fadd v6.4s, v6.4s, v7.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp7:
+	FMOVS 248(R0), F14
+	WORD $0x4e0405ce // dup v14.4s, v14.s[0]
+	FMOVS 252(R0), F15
+	WORD $0x4e0405ef // dup v15.4s, v15.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e2ef400 // fmax v0.4s, v0.4s, v14.4s
+	WORD $0x4eaff400 // fmin v0.4s, v0.4s, v15.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2ef421 // fmax v1.4s, v1.4s, v14.4s
+	WORD $0x4eaff421 // fmin v1.4s, v1.4s, v15.4s
+	FMOVQ F1, 0(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2ef442 // fmax v2.4s, v2.4s, v14.4s
+	WORD $0x4eaff442 // fmin v2.4s, v2.4s, v15.4s
+	FMOVQ F2, 0(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2ef463 // fmax v3.4s, v3.4s, v14.4s
+	WORD $0x4eaff463 // fmin v3.4s, v3.4s, v15.4s
+	FMOVQ F3, 0(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2ef484 // fmax v4.4s, v4.4s, v14.4s
+	WORD $0x4eaff484 // fmin v4.4s, v4.4s, v15.4s
+	FMOVQ F4, 0(R23)
+	ADD R6<<2, R23
+	CMP $5, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2ef4a5 // fmax v5.4s, v5.4s, v14.4s
+	WORD $0x4eaff4a5 // fmin v5.4s, v5.4s, v15.4s
+	FMOVQ F5, 0(R23)
+	ADD R6<<2, R23
+	CMP $6, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2ef4c6 // fmax v6.4s, v6.4s, v14.4s
+	WORD $0x4eaff4c6 // fmin v6.4s, v6.4s, v15.4s
+	FMOVQ F6, 0(R23)
+	ADD R6<<2, R23
+	SUBS $7, R3
+	BLE tileNEON12x4_ret
+	ADD $56, R4
+	ADD $56, R5
+	B tileNEON12x4_next
+tileNEON12x4_rows6:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea01c05 // mov v5.16b, v0.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON12x4_tap6:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 40(R4), R13
+	MOVD 40(R5), R26
+	ADD R17, R13
+	TST R7, R26
+	CSEL EQ, R16, R13, R13
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON12x4_few6
+tileNEON12x4_channels6:
+	FMOVQ.P 16(R8), F6
+	FMOVQ.P 16(R9), F7
+	FMOVQ.P 16(R10), F8
+	FMOVQ.P 16(R11), F9
+	FMOVQ.P 16(R12), F10
+	FMOVQ.P 16(R13), F11
+	FMOVQ.P 16(R1), F12
+	WORD $0x4f861180 // fmla v0.4s, v12.4s, v6.s[0]
+	WORD $0x4f871181 // fmla v1.4s, v12.4s, v7.s[0]
+	WORD $0x4f881182 // fmla v2.4s, v12.4s, v8.s[0]
+	WORD $0x4f891183 // fmla v3.4s, v12.4s, v9.s[0]
+	WORD $0x4f8a1184 // fmla v4.4s, v12.4s, v10.s[0]
+	WORD $0x4f8b1185 // fmla v5.4s, v12.4s, v11.s[0]
+	FMOVQ.P 16(R1), F13
+	WORD $0x4fa611a0 // fmla v0.4s, v13.4s, v6.s[1]
+	WORD $0x4fa711a1 // fmla v1.4s, v13.4s, v7.s[1]
+	WORD $0x4fa811a2 // fmla v2.4s, v13.4s, v8.s[1]
+	WORD $0x4fa911a3 // fmla v3.4s, v13.4s, v9.s[1]
+	WORD $0x4faa11a4 // fmla v4.4s, v13.4s, v10.s[1]
+	WORD $0x4fab11a5 // fmla v5.4s, v13.4s, v11.s[1]
+	FMOVQ.P 16(R1), F14
+	WORD $0x4f8619c0 // fmla v0.4s, v14.4s, v6.s[2]
+	WORD $0x4f8719c1 // fmla v1.4s, v14.4s, v7.s[2]
+	WORD $0x4f8819c2 // fmla v2.4s, v14.4s, v8.s[2]
+	WORD $0x4f8919c3 // fmla v3.4s, v14.4s, v9.s[2]
+	WORD $0x4f8a19c4 // fmla v4.4s, v14.4s, v10.s[2]
+	WORD $0x4f8b19c5 // fmla v5.4s, v14.4s, v11.s[2]
+	FMOVQ.P 16(R1), F15
+	WORD $0x4fa619e0 // fmla v0.4s, v15.4s, v6.s[3]
+	WORD $0x4fa719e1 // fmla v1.4s, v15.4s, v7.s[3]
+	WORD $0x4fa819e2 // fmla v2.4s, v15.4s, v8.s[3]
+	WORD $0x4fa919e3 // fmla v3.4s, v15.4s, v9.s[3]
+	WORD $0x4faa19e4 // fmla v4.4s, v15.4s, v10.s[3]
+	WORD $0x4fab19e5 // fmla v5.4s, v15.4s, v11.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels6
+tileNEON12x4_few6:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done6
+tileNEON12x4_channel6:
+	FMOVS.P 4(R8), F6
+	FMOVS.P 4(R9), F7
+	FMOVS.P 4(R10), F8
+	FMOVS.P 4(R11), F9
+	FMOVS.P 4(R12), F10
+	FMOVS.P 4(R13), F11
+	FMOVQ.P 16(R1), F12
+	WORD $0x4f861180 // fmla v0.4s, v12.4s, v6.s[0]
+	WORD $0x4f871181 // fmla v1.4s, v12.4s, v7.s[0]
+	WORD $0x4f881182 // fmla v2.4s, v12.4s, v8.s[0]
+	WORD $0x4f891183 // fmla v3.4s, v12.4s, v9.s[0]
+	WORD $0x4f8a1184 // fmla v4.4s, v12.4s, v10.s[0]
+	WORD $0x4f8b1185 // fmla v5.4s, v12.4s, v11.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel6
+tileNEON12x4_done6:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap6
+	CBZ R24, tileNEON12x4_clamp6
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d400 // fadd v0.4s, v0.4s, v6.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON12x4_clamp6
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d421 // fadd v1.4s, v1.4s, v6.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON12x4_clamp6
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON12x4_clamp6
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON12x4_clamp6
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	ADD R6<<2, R24
+	CMP $5, R3
+	BLE tileNEON12x4_clamp6
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp6:
+	FMOVS 248(R0), F12
+	WORD $0x4e04058c // dup v12.4s, v12.s[0]
+	FMOVS 252(R0), F13
+	WORD $0x4e0405ad // dup v13.4s, v13.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e2cf400 // fmax v0.4s, v0.4s, v12.4s
+	WORD $0x4eadf400 // fmin v0.4s, v0.4s, v13.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2cf421 // fmax v1.4s, v1.4s, v12.4s
+	WORD $0x4eadf421 // fmin v1.4s, v1.4s, v13.4s
+	FMOVQ F1, 0(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2cf442 // fmax v2.4s, v2.4s, v12.4s
+	WORD $0x4eadf442 // fmin v2.4s, v2.4s, v13.4s
+	FMOVQ F2, 0(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2cf463 // fmax v3.4s, v3.4s, v12.4s
+	WORD $0x4eadf463 // fmin v3.4s, v3.4s, v13.4s
+	FMOVQ F3, 0(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2cf484 // fmax v4.4s, v4.4s, v12.4s
+	WORD $0x4eadf484 // fmin v4.4s, v4.4s, v13.4s
+	FMOVQ F4, 0(R23)
+	ADD R6<<2, R23
+	CMP $5, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2cf4a5 // fmax v5.4s, v5.4s, v12.4s
+	WORD $0x4eadf4a5 // fmin v5.4s, v5.4s, v13.4s
+	FMOVQ F5, 0(R23)
+	ADD R6<<2, R23
+	SUBS $6, R3
+	BLE tileNEON12x4_ret
+	ADD $48, R4
+	ADD $48, R5
+	B tileNEON12x4_next
+tileNEON12x4_rows5:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON12x4_tap5:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON12x4_few5
+tileNEON12x4_channels5:
+	FMOVQ.P 16(R8), F5
+	FMOVQ.P 16(R9), F6
+	FMOVQ.P 16(R10), F7
+	FMOVQ.P 16(R11), F8
+	FMOVQ.P 16(R12), F9
+	FMOVQ.P 16(R1), F10
+	WORD $0x4f851140 // fmla v0.4s, v10.4s, v5.s[0]
+	WORD $0x4f861141 // fmla v1.4s, v10.4s, v6.s[0]
+	WORD $0x4f871142 // fmla v2.4s, v10.4s, v7.s[0]
+	WORD $0x4f881143 // fmla v3.4s, v10.4s, v8.s[0]
+	WORD $0x4f891144 // fmla v4.4s, v10.4s, v9.s[0]
+	FMOVQ.P 16(R1), F11
+	WORD $0x4fa51160 // fmla v0.4s, v11.4s, v5.s[1]
+	WORD $0x4fa61161 // fmla v1.4s, v11.4s, v6.s[1]
+	WORD $0x4fa71162 // fmla v2.4s, v11.4s, v7.s[1]
+	WORD $0x4fa81163 // fmla v3.4s, v11.4s, v8.s[1]
+	WORD $0x4fa91164 // fmla v4.4s, v11.4s, v9.s[1]
+	FMOVQ.P 16(R1), F12
+	WORD $0x4f851980 // fmla v0.4s, v12.4s, v5.s[2]
+	WORD $0x4f861981 // fmla v1.4s, v12.4s, v6.s[2]
+	WORD $0x4f871982 // fmla v2.4s, v12.4s, v7.s[2]
+	WORD $0x4f881983 // fmla v3.4s, v12.4s, v8.s[2]
+	WORD $0x4f891984 // fmla v4.4s, v12.4s, v9.s[2]
+	FMOVQ.P 16(R1), F13
+	WORD $0x4fa519a0 // fmla v0.4s, v13.4s, v5.s[3]
+	WORD $0x4fa619a1 // fmla v1.4s, v13.4s, v6.s[3]
+	WORD $0x4fa719a2 // fmla v2.4s, v13.4s, v7.s[3]
+	WORD $0x4fa819a3 // fmla v3.4s, v13.4s, v8.s[3]
+	WORD $0x4fa919a4 // fmla v4.4s, v13.4s, v9.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels5
+tileNEON12x4_few5:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done5
+tileNEON12x4_channel5:
+	FMOVS.P 4(R8), F5
+	FMOVS.P 4(R9), F6
+	FMOVS.P 4(R10), F7
+	FMOVS.P 4(R11), F8
+	FMOVS.P 4(R12), F9
+	FMOVQ.P 16(R1), F10
+	WORD $0x4f851140 // fmla v0.4s, v10.4s, v5.s[0]
+	WORD $0x4f861141 // fmla v1.4s, v10.4s, v6.s[0]
+	WORD $0x4f871142 // fmla v2.4s, v10.4s, v7.s[0]
+	WORD $0x4f881143 // fmla v3.4s, v10.4s, v8.s[0]
+	WORD $0x4f891144 // fmla v4.4s, v10.4s, v9.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel5
+tileNEON12x4_done5:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap5
+	CBZ R24, tileNEON12x4_clamp5
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F5
+	WORD $0x4e25d400 // fadd v0.4s, v0.4s, v5.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON12x4_clamp5
+	FMOVQ 0(R24), F5
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON12x4_clamp5
+	FMOVQ 0(R24), F5
+	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON12x4_clamp5
+	FMOVQ 0(R24), F5
+	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON12x4_clamp5
+	FMOVQ 0(R24), F5
+	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp5:
+	FMOVS 248(R0), F10
+	WORD $0x4e04054a // dup v10.4s, v10.s[0]
+	FMOVS 252(R0), F11
+	WORD $0x4e04056b // dup v11.4s, v11.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e2af400 // fmax v0.4s, v0.4s, v10.4s
+	WORD $0x4eabf400 // fmin v0.4s, v0.4s, v11.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2af421 // fmax v1.4s, v1.4s, v10.4s
+	WORD $0x4eabf421 // fmin v1.4s, v1.4s, v11.4s
+	FMOVQ F1, 0(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2af442 // fmax v2.4s, v2.4s, v10.4s
+	WORD $0x4eabf442 // fmin v2.4s, v2.4s, v11.4s
+	FMOVQ F2, 0(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2af463 // fmax v3.4s, v3.4s, v10.4s
+	WORD $0x4eabf463 // fmin v3.4s, v3.4s, v11.4s
+	FMOVQ F3, 0(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e2af484 // fmax v4.4s, v4.4s, v10.4s
+	WORD $0x4eabf484 // fmin v4.4s, v4.4s, v11.4s
+	FMOVQ F4, 0(R23)
+	ADD R6<<2, R23
+	SUBS $5, R3
+	BLE tileNEON12x4_ret
+	ADD $40, R4
+	ADD $40, R5
+	B tileNEON12x4_next
+tileNEON12x4_rows4:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON12x4_tap4:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON12x4_few4
+tileNEON12x4_channels4:
+	FMOVQ.P 16(R8), F4
+	FMOVQ.P 16(R9), F5
+	FMOVQ.P 16(R10), F6
+	FMOVQ.P 16(R11), F7
+	FMOVQ.P 16(R1), F8
+	WORD $0x4f841100 // fmla v0.4s, v8.4s, v4.s[0]
+	WORD $0x4f851101 // fmla v1.4s, v8.4s, v5.s[0]
+	WORD $0x4f861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD $0x4f871103 // fmla v3.4s, v8.4s, v7.s[0]
+	FMOVQ.P 16(R1), F9
+	WORD $0x4fa41120 // fmla v0.4s, v9.4s, v4.s[1]
+	WORD $0x4fa51121 // fmla v1.4s, v9.4s, v5.s[1]
+	WORD $0x4fa61122 // fmla v2.4s, v9.4s, v6.s[1]
+	WORD $0x4fa71123 // fmla v3.4s, v9.4s, v7.s[1]
+	FMOVQ.P 16(R1), F10
+	WORD $0x4f841940 // fmla v0.4s, v10.4s, v4.s[2]
+	WORD $0x4f851941 // fmla v1.4s, v10.4s, v5.s[2]
+	WORD $0x4f861942 // fmla v2.4s, v10.4s, v6.s[2]
+	WORD $0x4f871943 // fmla v3.4s, v10.4s, v7.s[2]
+	FMOVQ.P 16(R1), F11
+	WORD $0x4fa41960 // fmla v0.4s, v11.4s, v4.s[3]
+	WORD $0x4fa51961 // fmla v1.4s, v11.4s, v5.s[3]
+	WORD $0x4fa61962 // fmla v2.4s, v11.4s, v6.s[3]
+	WORD $0x4fa71963 // fmla v3.4s, v11.4s, v7.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels4
+tileNEON12x4_few4:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done4
+tileNEON12x4_channel4:
+	FMOVS.P 4(R8), F4
+	FMOVS.P 4(R9), F5
+	FMOVS.P 4(R10), F6
+	FMOVS.P 4(R11), F7
+	FMOVQ.P 16(R1), F8
+	WORD $0x4f841100 // fmla v0.4s, v8.4s, v4.s[0]
+	WORD $0x4f851101 // fmla v1.4s, v8.4s, v5.s[0]
+	WORD $0x4f861102 // fmla v2.4s, v8.4s, v6.s[0]
+	WORD $0x4f871103 // fmla v3.4s, v8.4s, v7.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel4
+tileNEON12x4_done4:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap4
+	CBZ R24, tileNEON12x4_clamp4
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F4
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON12x4_clamp4
+	FMOVQ 0(R24), F4
+	WORD $0x4e24d421 // fadd v1.4s, v1.4s, v4.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON12x4_clamp4
+	FMOVQ 0(R24), F4
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON12x4_clamp4
+	FMOVQ 0(R24), F4
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp4:
+	FMOVS 248(R0), F8
+	WORD $0x4e040508 // dup v8.4s, v8.s[0]
+	FMOVS 252(R0), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD $0x4ea9f400 // fmin v0.4s, v0.4s, v9.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e28f421 // fmax v1.4s, v1.4s, v8.4s
+	WORD $0x4ea9f421 // fmin v1.4s, v1.4s, v9.4s
+	FMOVQ F1, 0(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e28f442 // fmax v2.4s, v2.4s, v8.4s
+	WORD $0x4ea9f442 // fmin v2.4s, v2.4s, v9.4s
+	FMOVQ F2, 0(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e28f463 // fmax v3.4s, v3.4s, v8.4s
+	WORD $0x4ea9f463 // fmin v3.4s, v3.4s, v9.4s
+	FMOVQ F3, 0(R23)
+	ADD R6<<2, R23
+	SUBS $4, R3
+	BLE tileNEON12x4_ret
+	ADD $32, R4
+	ADD $32, R5
+	B tileNEON12x4_next
+tileNEON12x4_rows3:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON12x4_tap3:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON12x4_few3
+tileNEON12x4_channels3:
+	FMOVQ.P 16(R8), F3
+	FMOVQ.P 16(R9), F4
+	FMOVQ.P 16(R10), F5
+	FMOVQ.P 16(R1), F6
+	WORD $0x4f8310c0 // fmla v0.4s, v6.4s, v3.s[0]
+	WORD $0x4f8410c1 // fmla v1.4s, v6.4s, v4.s[0]
+	WORD $0x4f8510c2 // fmla v2.4s, v6.4s, v5.s[0]
+	FMOVQ.P 16(R1), F7
+	WORD $0x4fa310e0 // fmla v0.4s, v7.4s, v3.s[1]
+	WORD $0x4fa410e1 // fmla v1.4s, v7.4s, v4.s[1]
+	WORD $0x4fa510e2 // fmla v2.4s, v7.4s, v5.s[1]
+	FMOVQ.P 16(R1), F8
+	WORD $0x4f831900 // fmla v0.4s, v8.4s, v3.s[2]
+	WORD $0x4f841901 // fmla v1.4s, v8.4s, v4.s[2]
+	WORD $0x4f851902 // fmla v2.4s, v8.4s, v5.s[2]
+	FMOVQ.P 16(R1), F9
+	WORD $0x4fa31920 // fmla v0.4s, v9.4s, v3.s[3]
+	WORD $0x4fa41921 // fmla v1.4s, v9.4s, v4.s[3]
+	WORD $0x4fa51922 // fmla v2.4s, v9.4s, v5.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels3
+tileNEON12x4_few3:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done3
+tileNEON12x4_channel3:
+	FMOVS.P 4(R8), F3
+	FMOVS.P 4(R9), F4
+	FMOVS.P 4(R10), F5
+	FMOVQ.P 16(R1), F6
+	WORD $0x4f8310c0 // fmla v0.4s, v6.4s, v3.s[0]
+	WORD $0x4f8410c1 // fmla v1.4s, v6.4s, v4.s[0]
+	WORD $0x4f8510c2 // fmla v2.4s, v6.4s, v5.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel3
+tileNEON12x4_done3:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap3
+	CBZ R24, tileNEON12x4_clamp3
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F3
+	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON12x4_clamp3
+	FMOVQ 0(R24), F3
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON12x4_clamp3
+	FMOVQ 0(R24), F3
+	WORD $0x4e23d442 // fadd v2.4s, v2.4s, v3.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp3:
+	FMOVS 248(R0), F6
+	WORD $0x4e0404c6 // dup v6.4s, v6.s[0]
+	FMOVS 252(R0), F7
+	WORD $0x4e0404e7 // dup v7.4s, v7.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e26f400 // fmax v0.4s, v0.4s, v6.4s
+	WORD $0x4ea7f400 // fmin v0.4s, v0.4s, v7.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e26f421 // fmax v1.4s, v1.4s, v6.4s
+	WORD $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
+	FMOVQ F1, 0(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
+	WORD $0x4ea7f442 // fmin v2.4s, v2.4s, v7.4s
+	FMOVQ F2, 0(R23)
+	ADD R6<<2, R23
+	SUBS $3, R3
+	BLE tileNEON12x4_ret
+	ADD $24, R4
+	ADD $24, R5
+	B tileNEON12x4_next
+tileNEON12x4_rows2:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	WORD $0x4ea01c01 // mov v1.16b, v0.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON12x4_tap2:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON12x4_few2
+tileNEON12x4_channels2:
+	FMOVQ.P 16(R8), F2
+	FMOVQ.P 16(R9), F3
+	FMOVQ.P 16(R1), F4
+	WORD $0x4f821080 // fmla v0.4s, v4.4s, v2.s[0]
+	WORD $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	FMOVQ.P 16(R1), F5
+	WORD $0x4fa210a0 // fmla v0.4s, v5.4s, v2.s[1]
+	WORD $0x4fa310a1 // fmla v1.4s, v5.4s, v3.s[1]
+	FMOVQ.P 16(R1), F6
+	WORD $0x4f8218c0 // fmla v0.4s, v6.4s, v2.s[2]
+	WORD $0x4f8318c1 // fmla v1.4s, v6.4s, v3.s[2]
+	FMOVQ.P 16(R1), F7
+	WORD $0x4fa218e0 // fmla v0.4s, v7.4s, v2.s[3]
+	WORD $0x4fa318e1 // fmla v1.4s, v7.4s, v3.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels2
+tileNEON12x4_few2:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done2
+tileNEON12x4_channel2:
+	FMOVS.P 4(R8), F2
+	FMOVS.P 4(R9), F3
+	FMOVQ.P 16(R1), F4
+	WORD $0x4f821080 // fmla v0.4s, v4.4s, v2.s[0]
+	WORD $0x4f831081 // fmla v1.4s, v4.4s, v3.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel2
+tileNEON12x4_done2:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap2
+	CBZ R24, tileNEON12x4_clamp2
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F2
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON12x4_clamp2
+	FMOVQ 0(R24), F2
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp2:
+	FMOVS 248(R0), F4
+	WORD $0x4e040484 // dup v4.4s, v4.s[0]
+	FMOVS 252(R0), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
+	WORD $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON12x4_ret
+	WORD $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
+	WORD $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
+	FMOVQ F1, 0(R23)
+	ADD R6<<2, R23
+	SUBS $2, R3
+	BLE tileNEON12x4_ret
+	ADD $16, R4
+	ADD $16, R5
+	B tileNEON12x4_next
+tileNEON12x4_rows1:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON12x4_tap1:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON12x4_few1
+tileNEON12x4_channels1:
+	FMOVQ.P 16(R8), F1
+	FMOVQ.P 16(R1), F2
+	WORD $0x4f811040 // fmla v0.4s, v2.4s, v1.s[0]
+	FMOVQ.P 16(R1), F3
+	WORD $0x4fa11060 // fmla v0.4s, v3.4s, v1.s[1]
+	FMOVQ.P 16(R1), F4
+	WORD $0x4f811880 // fmla v0.4s, v4.4s, v1.s[2]
+	FMOVQ.P 16(R1), F5
+	WORD $0x4fa118a0 // fmla v0.4s, v5.4s, v1.s[3]
+	SUBS $4, R2
+	BGE tileNEON12x4_channels1
+tileNEON12x4_few1:
+	ADDS $4, R2
+	BEQ tileNEON12x4_done1
+tileNEON12x4_channel1:
+	FMOVS.P 4(R8), F1
+	FMOVQ.P 16(R1), F2
+	WORD $0x4f811040 // fmla v0.4s, v2.4s, v1.s[0]
+	SUBS $1, R2
+	BNE tileNEON12x4_channel1
+tileNEON12x4_done1:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON12x4_tap1
+	CBZ R24, tileNEON12x4_clamp1
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F1
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	ADD R6<<2, R24
+tileNEON12x4_clamp1:
+	FMOVS 248(R0), F2
+	WORD $0x4e040442 // dup v2.4s, v2.s[0]
+	FMOVS 252(R0), F3
+	WORD $0x4e040463 // dup v3.4s, v3.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
+	WORD $0x4ea3f400 // fmin v0.4s, v0.4s, v3.4s
+	FMOVQ F0, 0(R23)
+	ADD R6<<2, R23
+	SUBS $1, R3
+	BLE tileNEON12x4_ret
+	ADD $8, R4
+	ADD $8, R5
+	B tileNEON12x4_next
+tileNEON12x4_ret:
+	RET
+
+TEXT ·tileNEON8x8(SB), NOSPLIT, $0-8
+	MOVD a+0(FP), R0
+	MOVD 224(R0), R3
+	MOVD 144(R0), R4
+	MOVD 168(R0), R5
+	MOVD 72(R0), R23
+	MOVD 96(R0), R24
+	MOVD 120(R0), R16
+tileNEON8x8_next:
+	MOVD R3, R26
+	CMP $16, R3
+	BGE tileNEON8x8_rows8
+	CMP $8, R3
+	BLE tileNEON8x8_choose
+	ADD $1, R26
+	LSR $1, R26
+tileNEON8x8_choose:
+	CMP $7, R26
+	BEQ tileNEON8x8_rows7
+	CMP $6, R26
+	BEQ tileNEON8x8_rows6
+	CMP $5, R26
+	BEQ tileNEON8x8_rows5
+	CMP $4, R26
+	BEQ tileNEON8x8_rows4
+	CMP $3, R26
+	BEQ tileNEON8x8_rows3
+	CMP $2, R26
+	BEQ tileNEON8x8_rows2
+	CMP $1, R26
+	BEQ tileNEON8x8_rows1
+tileNEON8x8_rows8:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea11c25 // mov v5.16b, v1.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x4ea01c08 // mov v8.16b, v0.16b
+	WORD $0x4ea11c29 // mov v9.16b, v1.16b
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4ea11c2b // mov v11.16b, v1.16b
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea11c2d // mov v13.16b, v1.16b
+	WORD $0x4ea01c0e // mov v14.16b, v0.16b
+	WORD $0x4ea11c2f // mov v15.16b, v1.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON8x8_tap8:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 40(R4), R13
+	MOVD 40(R5), R26
+	ADD R17, R13
+	TST R7, R26
+	CSEL EQ, R16, R13, R13
+	MOVD 48(R4), R14
+	MOVD 48(R5), R26
+	ADD R17, R14
+	TST R7, R26
+	CSEL EQ, R16, R14, R14
+	MOVD 56(R4), R15
+	MOVD 56(R5), R26
+	ADD R17, R15
+	TST R7, R26
+	CSEL EQ, R16, R15, R15
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON8x8_few8
+tileNEON8x8_channels8:
 	FMOVQ.P 16(R8), F16
 	FMOVQ.P 16(R9), F17
 	FMOVQ.P 16(R10), F18
@@ -500,11 +2589,11 @@ tileNEON8x8_channels:
 	WORD $0x4fb71bce // fmla v14.4s, v30.4s, v23.s[3]
 	WORD $0x4fb71bef // fmla v15.4s, v31.4s, v23.s[3]
 	SUBS $4, R2
-	BGE tileNEON8x8_channels
-tileNEON8x8_few:
+	BGE tileNEON8x8_channels8
+tileNEON8x8_few8:
 	ADDS $4, R2
-	BEQ tileNEON8x8_done
-tileNEON8x8_channel:
+	BEQ tileNEON8x8_done8
+tileNEON8x8_channel8:
 	FMOVS.P 4(R8), F16
 	FMOVS.P 4(R9), F17
 	FMOVS.P 4(R10), F18
@@ -531,12 +2620,12 @@ tileNEON8x8_channel:
 	WORD $0x4f97130e // fmla v14.4s, v24.4s, v23.s[0]
 	WORD $0x4f97132f // fmla v15.4s, v25.4s, v23.s[0]
 	SUBS $1, R2
-	BNE tileNEON8x8_channel
-tileNEON8x8_done:
+	BNE tileNEON8x8_channel8
+tileNEON8x8_done8:
 	LSL $1, R7
 	CMP R25, R6
-	BNE tileNEON8x8_tap
-	CBZ R24, tileNEON8x8_clamp
+	BNE tileNEON8x8_tap8
+	CBZ R24, tileNEON8x8_clamp8
 	MOVD 240(R0), R6
 	FMOVQ 0(R24), F16
 	WORD $0x4e30d400 // fadd v0.4s, v0.4s, v16.4s
@@ -544,55 +2633,55 @@ tileNEON8x8_done:
 	WORD $0x4e31d421 // fadd v1.4s, v1.4s, v17.4s
 	ADD R6<<2, R24
 	CMP $1, R3
-	BLE tileNEON8x8_clamp
+	BLE tileNEON8x8_clamp8
 	FMOVQ 0(R24), F16
 	WORD $0x4e30d442 // fadd v2.4s, v2.4s, v16.4s
 	FMOVQ 16(R24), F17
 	WORD $0x4e31d463 // fadd v3.4s, v3.4s, v17.4s
 	ADD R6<<2, R24
 	CMP $2, R3
-	BLE tileNEON8x8_clamp
+	BLE tileNEON8x8_clamp8
 	FMOVQ 0(R24), F16
 	WORD $0x4e30d484 // fadd v4.4s, v4.4s, v16.4s
 	FMOVQ 16(R24), F17
 	WORD $0x4e31d4a5 // fadd v5.4s, v5.4s, v17.4s
 	ADD R6<<2, R24
 	CMP $3, R3
-	BLE tileNEON8x8_clamp
+	BLE tileNEON8x8_clamp8
 	FMOVQ 0(R24), F16
 	WORD $0x4e30d4c6 // fadd v6.4s, v6.4s, v16.4s
 	FMOVQ 16(R24), F17
 	WORD $0x4e31d4e7 // fadd v7.4s, v7.4s, v17.4s
 	ADD R6<<2, R24
 	CMP $4, R3
-	BLE tileNEON8x8_clamp
+	BLE tileNEON8x8_clamp8
 	FMOVQ 0(R24), F16
 	WORD $0x4e30d508 // fadd v8.4s, v8.4s, v16.4s
 	FMOVQ 16(R24), F17
 	WORD $0x4e31d529 // fadd v9.4s, v9.4s, v17.4s
 	ADD R6<<2, R24
 	CMP $5, R3
-	BLE tileNEON8x8_clamp
+	BLE tileNEON8x8_clamp8
 	FMOVQ 0(R24), F16
 	WORD $0x4e30d54a // fadd v10.4s, v10.4s, v16.4s
 	FMOVQ 16(R24), F17
 	WORD $0x4e31d56b // fadd v11.4s, v11.4s, v17.4s
 	ADD R6<<2, R24
 	CMP $6, R3
-	BLE tileNEON8x8_clamp
+	BLE tileNEON8x8_clamp8
 	FMOVQ 0(R24), F16
 	WORD $0x4e30d58c // fadd v12.4s, v12.4s, v16.4s
 	FMOVQ 16(R24), F17
 	WORD $0x4e31d5ad // fadd v13.4s, v13.4s, v17.4s
 	ADD R6<<2, R24
 	CMP $7, R3
-	BLE tileNEON8x8_clamp
+	BLE tileNEON8x8_clamp8
 	FMOVQ 0(R24), F16
 	WORD $0x4e30d5ce // fadd v14.4s, v14.4s, v16.4s
 	FMOVQ 16(R24), F17
 	WORD $0x4e31d5ef // fadd v15.4s, v15.4s, v17.4s
 	ADD R6<<2, R24
-tileNEON8x8_clamp:
+tileNEON8x8_clamp8:
 	FMOVS 248(R0), F24
 	WORD $0x4e040718 // dup v24.4s, v24.s[0]
 	FMOVS 252(R0), F25
@@ -672,44 +2761,313 @@ tileNEON8x8_clamp:
 	BLE tileNEON8x8_ret
 	ADD $64, R4
 	ADD $64, R5
-	B tileNEON8x8_tile
-tileNEON8x8_ret:
-	RET
-
-TEXT ·tileNEON6x12(SB), NOSPLIT, $0-8
-	MOVD a+0(FP), R0
-	MOVD 224(R0), R3
-	MOVD 144(R0), R4
-	MOVD 168(R0), R5
-	MOVD 72(R0), R23
-	MOVD 96(R0), R24
-	MOVD 120(R0), R16
-tileNEON6x12_tile:
+	B tileNEON8x8_next
+tileNEON8x8_rows7:
 	MOVD 48(R0), R26
 	FMOVQ 0(R26), F0
 	FMOVQ 16(R26), F1
-	FMOVQ 32(R26), F2
-	WORD $0x4ea01c03 // mov v3.16b, v0.16b
-	WORD $0x4ea11c24 // mov v4.16b, v1.16b
-	WORD $0x4ea21c45 // mov v5.16b, v2.16b
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea11c25 // mov v5.16b, v1.16b
 	WORD $0x4ea01c06 // mov v6.16b, v0.16b
 	WORD $0x4ea11c27 // mov v7.16b, v1.16b
-	WORD $0x4ea21c48 // mov v8.16b, v2.16b
-	WORD $0x4ea01c09 // mov v9.16b, v0.16b
-	WORD $0x4ea11c2a // mov v10.16b, v1.16b
-	WORD $0x4ea21c4b // mov v11.16b, v2.16b
+	WORD $0x4ea01c08 // mov v8.16b, v0.16b
+	WORD $0x4ea11c29 // mov v9.16b, v1.16b
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4ea11c2b // mov v11.16b, v1.16b
 	WORD $0x4ea01c0c // mov v12.16b, v0.16b
 	WORD $0x4ea11c2d // mov v13.16b, v1.16b
-	WORD $0x4ea21c4e // mov v14.16b, v2.16b
-	WORD $0x4ea01c0f // mov v15.16b, v0.16b
-	WORD $0x4ea11c30 // mov v16.16b, v1.16b
-	WORD $0x4ea21c51 // mov v17.16b, v2.16b
 	MOVD 24(R0), R1
 	MOVD 192(R0), R6
 	MOVD 200(R0), R25
 	ADD R25<<3, R6, R25
 	MOVD $1, R7
-tileNEON6x12_tap:
+tileNEON8x8_tap7:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 40(R4), R13
+	MOVD 40(R5), R26
+	ADD R17, R13
+	TST R7, R26
+	CSEL EQ, R16, R13, R13
+	MOVD 48(R4), R14
+	MOVD 48(R5), R26
+	ADD R17, R14
+	TST R7, R26
+	CSEL EQ, R16, R14, R14
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON8x8_few7
+tileNEON8x8_channels7:
+	FMOVQ.P 16(R8), F14
+	FMOVQ.P 16(R9), F15
+	FMOVQ.P 16(R10), F16
+	FMOVQ.P 16(R11), F17
+	FMOVQ.P 16(R12), F18
+	FMOVQ.P 16(R13), F19
+	FMOVQ.P 16(R14), F20
+	FLDPQ.P 32(R1), (F21, F22)
+	WORD $0x4f8e12a0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4f8e12c1 // fmla v1.4s, v22.4s, v14.s[0]
+	WORD $0x4f8f12a2 // fmla v2.4s, v21.4s, v15.s[0]
+	WORD $0x4f8f12c3 // fmla v3.4s, v22.4s, v15.s[0]
+	WORD $0x4f9012a4 // fmla v4.4s, v21.4s, v16.s[0]
+	WORD $0x4f9012c5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4f9112a6 // fmla v6.4s, v21.4s, v17.s[0]
+	WORD $0x4f9112c7 // fmla v7.4s, v22.4s, v17.s[0]
+	WORD $0x4f9212a8 // fmla v8.4s, v21.4s, v18.s[0]
+	WORD $0x4f9212c9 // fmla v9.4s, v22.4s, v18.s[0]
+	WORD $0x4f9312aa // fmla v10.4s, v21.4s, v19.s[0]
+	WORD $0x4f9312cb // fmla v11.4s, v22.4s, v19.s[0]
+	WORD $0x4f9412ac // fmla v12.4s, v21.4s, v20.s[0]
+	WORD $0x4f9412cd // fmla v13.4s, v22.4s, v20.s[0]
+	FLDPQ.P 32(R1), (F23, F24)
+	WORD $0x4fae12e0 // fmla v0.4s, v23.4s, v14.s[1]
+	WORD $0x4fae1301 // fmla v1.4s, v24.4s, v14.s[1]
+	WORD $0x4faf12e2 // fmla v2.4s, v23.4s, v15.s[1]
+	WORD $0x4faf1303 // fmla v3.4s, v24.4s, v15.s[1]
+	WORD $0x4fb012e4 // fmla v4.4s, v23.4s, v16.s[1]
+	WORD $0x4fb01305 // fmla v5.4s, v24.4s, v16.s[1]
+	WORD $0x4fb112e6 // fmla v6.4s, v23.4s, v17.s[1]
+	WORD $0x4fb11307 // fmla v7.4s, v24.4s, v17.s[1]
+	WORD $0x4fb212e8 // fmla v8.4s, v23.4s, v18.s[1]
+	WORD $0x4fb21309 // fmla v9.4s, v24.4s, v18.s[1]
+	WORD $0x4fb312ea // fmla v10.4s, v23.4s, v19.s[1]
+	WORD $0x4fb3130b // fmla v11.4s, v24.4s, v19.s[1]
+	WORD $0x4fb412ec // fmla v12.4s, v23.4s, v20.s[1]
+	WORD $0x4fb4130d // fmla v13.4s, v24.4s, v20.s[1]
+	FLDPQ.P 32(R1), (F25, F26)
+	WORD $0x4f8e1b20 // fmla v0.4s, v25.4s, v14.s[2]
+	WORD $0x4f8e1b41 // fmla v1.4s, v26.4s, v14.s[2]
+	WORD $0x4f8f1b22 // fmla v2.4s, v25.4s, v15.s[2]
+	WORD $0x4f8f1b43 // fmla v3.4s, v26.4s, v15.s[2]
+	WORD $0x4f901b24 // fmla v4.4s, v25.4s, v16.s[2]
+	WORD $0x4f901b45 // fmla v5.4s, v26.4s, v16.s[2]
+	WORD $0x4f911b26 // fmla v6.4s, v25.4s, v17.s[2]
+	WORD $0x4f911b47 // fmla v7.4s, v26.4s, v17.s[2]
+	WORD $0x4f921b28 // fmla v8.4s, v25.4s, v18.s[2]
+	WORD $0x4f921b49 // fmla v9.4s, v26.4s, v18.s[2]
+	WORD $0x4f931b2a // fmla v10.4s, v25.4s, v19.s[2]
+	WORD $0x4f931b4b // fmla v11.4s, v26.4s, v19.s[2]
+	WORD $0x4f941b2c // fmla v12.4s, v25.4s, v20.s[2]
+	WORD $0x4f941b4d // fmla v13.4s, v26.4s, v20.s[2]
+	FLDPQ.P 32(R1), (F27, F28)
+	WORD $0x4fae1b60 // fmla v0.4s, v27.4s, v14.s[3]
+	WORD $0x4fae1b81 // fmla v1.4s, v28.4s, v14.s[3]
+	WORD $0x4faf1b62 // fmla v2.4s, v27.4s, v15.s[3]
+	WORD $0x4faf1b83 // fmla v3.4s, v28.4s, v15.s[3]
+	WORD $0x4fb01b64 // fmla v4.4s, v27.4s, v16.s[3]
+	WORD $0x4fb01b85 // fmla v5.4s, v28.4s, v16.s[3]
+	WORD $0x4fb11b66 // fmla v6.4s, v27.4s, v17.s[3]
+	WORD $0x4fb11b87 // fmla v7.4s, v28.4s, v17.s[3]
+	WORD $0x4fb21b68 // fmla v8.4s, v27.4s, v18.s[3]
+	WORD $0x4fb21b89 // fmla v9.4s, v28.4s, v18.s[3]
+	WORD $0x4fb31b6a // fmla v10.4s, v27.4s, v19.s[3]
+	WORD $0x4fb31b8b // fmla v11.4s, v28.4s, v19.s[3]
+	WORD $0x4fb41b6c // fmla v12.4s, v27.4s, v20.s[3]
+	WORD $0x4fb41b8d // fmla v13.4s, v28.4s, v20.s[3]
+	SUBS $4, R2
+	BGE tileNEON8x8_channels7
+tileNEON8x8_few7:
+	ADDS $4, R2
+	BEQ tileNEON8x8_done7
+tileNEON8x8_channel7:
+	FMOVS.P 4(R8), F14
+	FMOVS.P 4(R9), F15
+	FMOVS.P 4(R10), F16
+	FMOVS.P 4(R11), F17
+	FMOVS.P 4(R12), F18
+	FMOVS.P 4(R13), F19
+	FMOVS.P 4(R14), F20
+	FLDPQ.P 32(R1), (F21, F22)
+	WORD $0x4f8e12a0 // fmla v0.4s, v21.4s, v14.s[0]
+	WORD $0x4f8e12c1 // fmla v1.4s, v22.4s, v14.s[0]
+	WORD $0x4f8f12a2 // fmla v2.4s, v21.4s, v15.s[0]
+	WORD $0x4f8f12c3 // fmla v3.4s, v22.4s, v15.s[0]
+	WORD $0x4f9012a4 // fmla v4.4s, v21.4s, v16.s[0]
+	WORD $0x4f9012c5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4f9112a6 // fmla v6.4s, v21.4s, v17.s[0]
+	WORD $0x4f9112c7 // fmla v7.4s, v22.4s, v17.s[0]
+	WORD $0x4f9212a8 // fmla v8.4s, v21.4s, v18.s[0]
+	WORD $0x4f9212c9 // fmla v9.4s, v22.4s, v18.s[0]
+	WORD $0x4f9312aa // fmla v10.4s, v21.4s, v19.s[0]
+	WORD $0x4f9312cb // fmla v11.4s, v22.4s, v19.s[0]
+	WORD $0x4f9412ac // fmla v12.4s, v21.4s, v20.s[0]
+	WORD $0x4f9412cd // fmla v13.4s, v22.4s, v20.s[0]
+	SUBS $1, R2
+	BNE tileNEON8x8_channel7
+tileNEON8x8_done7:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON8x8_tap7
+	CBZ R24, tileNEON8x8_clamp7
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F14
+	WORD $0x4e2ed400 // fadd v0.4s, v0.4s, v14.4s
+	FMOVQ 16(R24), F15
+	WORD $0x4e2fd421 // fadd v1.4s, v1.4s, v15.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON8x8_clamp7
+	FMOVQ 0(R24), F14
+	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
+	FMOVQ 16(R24), F15
+	WORD $0x4e2fd463 // fadd v3.4s, v3.4s, v15.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON8x8_clamp7
+	FMOVQ 0(R24), F14
+	WORD $0x4e2ed484 // fadd v4.4s, v4.4s, v14.4s
+	FMOVQ 16(R24), F15
+	WORD $0x4e2fd4a5 // fadd v5.4s, v5.4s, v15.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON8x8_clamp7
+	FMOVQ 0(R24), F14
+	WORD $0x4e2ed4c6 // fadd v6.4s, v6.4s, v14.4s
+	FMOVQ 16(R24), F15
+	WORD $0x4e2fd4e7 // fadd v7.4s, v7.4s, v15.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON8x8_clamp7
+	FMOVQ 0(R24), F14
+	WORD $0x4e2ed508 // fadd v8.4s, v8.4s, v14.4s
+	FMOVQ 16(R24), F15
+	WORD $0x4e2fd529 // fadd v9.4s, v9.4s, v15.4s
+	ADD R6<<2, R24
+	CMP $5, R3
+	BLE tileNEON8x8_clamp7
+	FMOVQ 0(R24), F14
+	WORD $0x4e2ed54a // fadd v10.4s, v10.4s, v14.4s
+	FMOVQ 16(R24), F15
+	WORD $0x4e2fd56b // fadd v11.4s, v11.4s, v15.4s
+	ADD R6<<2, R24
+	CMP $6, R3
+	BLE tileNEON8x8_clamp7
+	FMOVQ 0(R24), F14
+	WORD $0x4e2ed58c // fadd v12.4s, v12.4s, v14.4s
+	FMOVQ 16(R24), F15
+	WORD $0x4e2fd5ad // fadd v13.4s, v13.4s, v15.4s
+	ADD R6<<2, R24
+tileNEON8x8_clamp7:
+	FMOVS 248(R0), F21
+	WORD $0x4e0406b5 // dup v21.4s, v21.s[0]
+	FMOVS 252(R0), F22
+	WORD $0x4e0406d6 // dup v22.4s, v22.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e35f400 // fmax v0.4s, v0.4s, v21.4s
+	WORD $0x4eb6f400 // fmin v0.4s, v0.4s, v22.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e35f421 // fmax v1.4s, v1.4s, v21.4s
+	WORD $0x4eb6f421 // fmin v1.4s, v1.4s, v22.4s
+	FMOVQ F1, 16(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e35f442 // fmax v2.4s, v2.4s, v21.4s
+	WORD $0x4eb6f442 // fmin v2.4s, v2.4s, v22.4s
+	FMOVQ F2, 0(R23)
+	WORD $0x4e35f463 // fmax v3.4s, v3.4s, v21.4s
+	WORD $0x4eb6f463 // fmin v3.4s, v3.4s, v22.4s
+	FMOVQ F3, 16(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e35f484 // fmax v4.4s, v4.4s, v21.4s
+	WORD $0x4eb6f484 // fmin v4.4s, v4.4s, v22.4s
+	FMOVQ F4, 0(R23)
+	WORD $0x4e35f4a5 // fmax v5.4s, v5.4s, v21.4s
+	WORD $0x4eb6f4a5 // fmin v5.4s, v5.4s, v22.4s
+	FMOVQ F5, 16(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e35f4c6 // fmax v6.4s, v6.4s, v21.4s
+	WORD $0x4eb6f4c6 // fmin v6.4s, v6.4s, v22.4s
+	FMOVQ F6, 0(R23)
+	WORD $0x4e35f4e7 // fmax v7.4s, v7.4s, v21.4s
+	WORD $0x4eb6f4e7 // fmin v7.4s, v7.4s, v22.4s
+	FMOVQ F7, 16(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e35f508 // fmax v8.4s, v8.4s, v21.4s
+	WORD $0x4eb6f508 // fmin v8.4s, v8.4s, v22.4s
+	FMOVQ F8, 0(R23)
+	WORD $0x4e35f529 // fmax v9.4s, v9.4s, v21.4s
+	WORD $0x4eb6f529 // fmin v9.4s, v9.4s, v22.4s
+	FMOVQ F9, 16(R23)
+	ADD R6<<2, R23
+	CMP $5, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e35f54a // fmax v10.4s, v10.4s, v21.4s
+	WORD $0x4eb6f54a // fmin v10.4s, v10.4s, v22.4s
+	FMOVQ F10, 0(R23)
+	WORD $0x4e35f56b // fmax v11.4s, v11.4s, v21.4s
+	WORD $0x4eb6f56b // fmin v11.4s, v11.4s, v22.4s
+	FMOVQ F11, 16(R23)
+	ADD R6<<2, R23
+	CMP $6, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e35f58c // fmax v12.4s, v12.4s, v21.4s
+	WORD $0x4eb6f58c // fmin v12.4s, v12.4s, v22.4s
+	FMOVQ F12, 0(R23)
+	WORD $0x4e35f5ad // fmax v13.4s, v13.4s, v21.4s
+	WORD $0x4eb6f5ad // fmin v13.4s, v13.4s, v22.4s
+	FMOVQ F13, 16(R23)
+	ADD R6<<2, R23
+	SUBS $7, R3
+	BLE tileNEON8x8_ret
+	ADD $56, R4
+	ADD $56, R5
+	B tileNEON8x8_next
+tileNEON8x8_rows6:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea11c25 // mov v5.16b, v1.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x4ea01c08 // mov v8.16b, v0.16b
+	WORD $0x4ea11c29 // mov v9.16b, v1.16b
+	WORD $0x4ea01c0a // mov v10.16b, v0.16b
+	WORD $0x4ea11c2b // mov v11.16b, v1.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON8x8_tap6:
 	MOVD.P 8(R6), R17
 	MOVD 0(R0), R26
 	ADD R26, R17
@@ -745,8 +3103,1025 @@ tileNEON6x12_tap:
 	CSEL EQ, R16, R13, R13
 	MOVD 216(R0), R2
 	SUBS $4, R2
-	BLT tileNEON6x12_few
-tileNEON6x12_channels:
+	BLT tileNEON8x8_few6
+tileNEON8x8_channels6:
+	FMOVQ.P 16(R8), F12
+	FMOVQ.P 16(R9), F13
+	FMOVQ.P 16(R10), F14
+	FMOVQ.P 16(R11), F15
+	FMOVQ.P 16(R12), F16
+	FMOVQ.P 16(R13), F17
+	FLDPQ.P 32(R1), (F18, F19)
+	WORD $0x4f8c1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4f8c1261 // fmla v1.4s, v19.4s, v12.s[0]
+	WORD $0x4f8d1242 // fmla v2.4s, v18.4s, v13.s[0]
+	WORD $0x4f8d1263 // fmla v3.4s, v19.4s, v13.s[0]
+	WORD $0x4f8e1244 // fmla v4.4s, v18.4s, v14.s[0]
+	WORD $0x4f8e1265 // fmla v5.4s, v19.4s, v14.s[0]
+	WORD $0x4f8f1246 // fmla v6.4s, v18.4s, v15.s[0]
+	WORD $0x4f8f1267 // fmla v7.4s, v19.4s, v15.s[0]
+	WORD $0x4f901248 // fmla v8.4s, v18.4s, v16.s[0]
+	WORD $0x4f901269 // fmla v9.4s, v19.4s, v16.s[0]
+	WORD $0x4f91124a // fmla v10.4s, v18.4s, v17.s[0]
+	WORD $0x4f91126b // fmla v11.4s, v19.4s, v17.s[0]
+	FLDPQ.P 32(R1), (F20, F21)
+	WORD $0x4fac1280 // fmla v0.4s, v20.4s, v12.s[1]
+	WORD $0x4fac12a1 // fmla v1.4s, v21.4s, v12.s[1]
+	WORD $0x4fad1282 // fmla v2.4s, v20.4s, v13.s[1]
+	WORD $0x4fad12a3 // fmla v3.4s, v21.4s, v13.s[1]
+	WORD $0x4fae1284 // fmla v4.4s, v20.4s, v14.s[1]
+	WORD $0x4fae12a5 // fmla v5.4s, v21.4s, v14.s[1]
+	WORD $0x4faf1286 // fmla v6.4s, v20.4s, v15.s[1]
+	WORD $0x4faf12a7 // fmla v7.4s, v21.4s, v15.s[1]
+	WORD $0x4fb01288 // fmla v8.4s, v20.4s, v16.s[1]
+	WORD $0x4fb012a9 // fmla v9.4s, v21.4s, v16.s[1]
+	WORD $0x4fb1128a // fmla v10.4s, v20.4s, v17.s[1]
+	WORD $0x4fb112ab // fmla v11.4s, v21.4s, v17.s[1]
+	FLDPQ.P 32(R1), (F22, F23)
+	WORD $0x4f8c1ac0 // fmla v0.4s, v22.4s, v12.s[2]
+	WORD $0x4f8c1ae1 // fmla v1.4s, v23.4s, v12.s[2]
+	WORD $0x4f8d1ac2 // fmla v2.4s, v22.4s, v13.s[2]
+	WORD $0x4f8d1ae3 // fmla v3.4s, v23.4s, v13.s[2]
+	WORD $0x4f8e1ac4 // fmla v4.4s, v22.4s, v14.s[2]
+	WORD $0x4f8e1ae5 // fmla v5.4s, v23.4s, v14.s[2]
+	WORD $0x4f8f1ac6 // fmla v6.4s, v22.4s, v15.s[2]
+	WORD $0x4f8f1ae7 // fmla v7.4s, v23.4s, v15.s[2]
+	WORD $0x4f901ac8 // fmla v8.4s, v22.4s, v16.s[2]
+	WORD $0x4f901ae9 // fmla v9.4s, v23.4s, v16.s[2]
+	WORD $0x4f911aca // fmla v10.4s, v22.4s, v17.s[2]
+	WORD $0x4f911aeb // fmla v11.4s, v23.4s, v17.s[2]
+	FLDPQ.P 32(R1), (F24, F25)
+	WORD $0x4fac1b00 // fmla v0.4s, v24.4s, v12.s[3]
+	WORD $0x4fac1b21 // fmla v1.4s, v25.4s, v12.s[3]
+	WORD $0x4fad1b02 // fmla v2.4s, v24.4s, v13.s[3]
+	WORD $0x4fad1b23 // fmla v3.4s, v25.4s, v13.s[3]
+	WORD $0x4fae1b04 // fmla v4.4s, v24.4s, v14.s[3]
+	WORD $0x4fae1b25 // fmla v5.4s, v25.4s, v14.s[3]
+	WORD $0x4faf1b06 // fmla v6.4s, v24.4s, v15.s[3]
+	WORD $0x4faf1b27 // fmla v7.4s, v25.4s, v15.s[3]
+	WORD $0x4fb01b08 // fmla v8.4s, v24.4s, v16.s[3]
+	WORD $0x4fb01b29 // fmla v9.4s, v25.4s, v16.s[3]
+	WORD $0x4fb11b0a // fmla v10.4s, v24.4s, v17.s[3]
+	WORD $0x4fb11b2b // fmla v11.4s, v25.4s, v17.s[3]
+	SUBS $4, R2
+	BGE tileNEON8x8_channels6
+tileNEON8x8_few6:
+	ADDS $4, R2
+	BEQ tileNEON8x8_done6
+tileNEON8x8_channel6:
+	FMOVS.P 4(R8), F12
+	FMOVS.P 4(R9), F13
+	FMOVS.P 4(R10), F14
+	FMOVS.P 4(R11), F15
+	FMOVS.P 4(R12), F16
+	FMOVS.P 4(R13), F17
+	FLDPQ.P 32(R1), (F18, F19)
+	WORD $0x4f8c1240 // fmla v0.4s, v18.4s, v12.s[0]
+	WORD $0x4f8c1261 // fmla v1.4s, v19.4s, v12.s[0]
+	WORD $0x4f8d1242 // fmla v2.4s, v18.4s, v13.s[0]
+	WORD $0x4f8d1263 // fmla v3.4s, v19.4s, v13.s[0]
+	WORD $0x4f8e1244 // fmla v4.4s, v18.4s, v14.s[0]
+	WORD $0x4f8e1265 // fmla v5.4s, v19.4s, v14.s[0]
+	WORD $0x4f8f1246 // fmla v6.4s, v18.4s, v15.s[0]
+	WORD $0x4f8f1267 // fmla v7.4s, v19.4s, v15.s[0]
+	WORD $0x4f901248 // fmla v8.4s, v18.4s, v16.s[0]
+	WORD $0x4f901269 // fmla v9.4s, v19.4s, v16.s[0]
+	WORD $0x4f91124a // fmla v10.4s, v18.4s, v17.s[0]
+	WORD $0x4f91126b // fmla v11.4s, v19.4s, v17.s[0]
+	SUBS $1, R2
+	BNE tileNEON8x8_channel6
+tileNEON8x8_done6:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON8x8_tap6
+	CBZ R24, tileNEON8x8_clamp6
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F12
+	WORD $0x4e2cd400 // fadd v0.4s, v0.4s, v12.4s
+	FMOVQ 16(R24), F13
+	WORD $0x4e2dd421 // fadd v1.4s, v1.4s, v13.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON8x8_clamp6
+	FMOVQ 0(R24), F12
+	WORD $0x4e2cd442 // fadd v2.4s, v2.4s, v12.4s
+	FMOVQ 16(R24), F13
+	WORD $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON8x8_clamp6
+	FMOVQ 0(R24), F12
+	WORD $0x4e2cd484 // fadd v4.4s, v4.4s, v12.4s
+	FMOVQ 16(R24), F13
+	WORD $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON8x8_clamp6
+	FMOVQ 0(R24), F12
+	WORD $0x4e2cd4c6 // fadd v6.4s, v6.4s, v12.4s
+	FMOVQ 16(R24), F13
+	WORD $0x4e2dd4e7 // fadd v7.4s, v7.4s, v13.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON8x8_clamp6
+	FMOVQ 0(R24), F12
+	WORD $0x4e2cd508 // fadd v8.4s, v8.4s, v12.4s
+	FMOVQ 16(R24), F13
+	WORD $0x4e2dd529 // fadd v9.4s, v9.4s, v13.4s
+	ADD R6<<2, R24
+	CMP $5, R3
+	BLE tileNEON8x8_clamp6
+	FMOVQ 0(R24), F12
+	WORD $0x4e2cd54a // fadd v10.4s, v10.4s, v12.4s
+	FMOVQ 16(R24), F13
+	WORD $0x4e2dd56b // fadd v11.4s, v11.4s, v13.4s
+	ADD R6<<2, R24
+tileNEON8x8_clamp6:
+	FMOVS 248(R0), F18
+	WORD $0x4e040652 // dup v18.4s, v18.s[0]
+	FMOVS 252(R0), F19
+	WORD $0x4e040673 // dup v19.4s, v19.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e32f400 // fmax v0.4s, v0.4s, v18.4s
+	WORD $0x4eb3f400 // fmin v0.4s, v0.4s, v19.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e32f421 // fmax v1.4s, v1.4s, v18.4s
+	WORD $0x4eb3f421 // fmin v1.4s, v1.4s, v19.4s
+	FMOVQ F1, 16(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e32f442 // fmax v2.4s, v2.4s, v18.4s
+	WORD $0x4eb3f442 // fmin v2.4s, v2.4s, v19.4s
+	FMOVQ F2, 0(R23)
+	WORD $0x4e32f463 // fmax v3.4s, v3.4s, v18.4s
+	WORD $0x4eb3f463 // fmin v3.4s, v3.4s, v19.4s
+	FMOVQ F3, 16(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e32f484 // fmax v4.4s, v4.4s, v18.4s
+	WORD $0x4eb3f484 // fmin v4.4s, v4.4s, v19.4s
+	FMOVQ F4, 0(R23)
+	WORD $0x4e32f4a5 // fmax v5.4s, v5.4s, v18.4s
+	WORD $0x4eb3f4a5 // fmin v5.4s, v5.4s, v19.4s
+	FMOVQ F5, 16(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e32f4c6 // fmax v6.4s, v6.4s, v18.4s
+	WORD $0x4eb3f4c6 // fmin v6.4s, v6.4s, v19.4s
+	FMOVQ F6, 0(R23)
+	WORD $0x4e32f4e7 // fmax v7.4s, v7.4s, v18.4s
+	WORD $0x4eb3f4e7 // fmin v7.4s, v7.4s, v19.4s
+	FMOVQ F7, 16(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e32f508 // fmax v8.4s, v8.4s, v18.4s
+	WORD $0x4eb3f508 // fmin v8.4s, v8.4s, v19.4s
+	FMOVQ F8, 0(R23)
+	WORD $0x4e32f529 // fmax v9.4s, v9.4s, v18.4s
+	WORD $0x4eb3f529 // fmin v9.4s, v9.4s, v19.4s
+	FMOVQ F9, 16(R23)
+	ADD R6<<2, R23
+	CMP $5, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e32f54a // fmax v10.4s, v10.4s, v18.4s
+	WORD $0x4eb3f54a // fmin v10.4s, v10.4s, v19.4s
+	FMOVQ F10, 0(R23)
+	WORD $0x4e32f56b // fmax v11.4s, v11.4s, v18.4s
+	WORD $0x4eb3f56b // fmin v11.4s, v11.4s, v19.4s
+	FMOVQ F11, 16(R23)
+	ADD R6<<2, R23
+	SUBS $6, R3
+	BLE tileNEON8x8_ret
+	ADD $48, R4
+	ADD $48, R5
+	B tileNEON8x8_next
+tileNEON8x8_rows5:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea11c25 // mov v5.16b, v1.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x4ea01c08 // mov v8.16b, v0.16b
+	WORD $0x4ea11c29 // mov v9.16b, v1.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON8x8_tap5:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON8x8_few5
+tileNEON8x8_channels5:
+	FMOVQ.P 16(R8), F10
+	FMOVQ.P 16(R9), F11
+	FMOVQ.P 16(R10), F12
+	FMOVQ.P 16(R11), F13
+	FMOVQ.P 16(R12), F14
+	FLDPQ.P 32(R1), (F15, F16)
+	WORD $0x4f8a11e0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4f8a1201 // fmla v1.4s, v16.4s, v10.s[0]
+	WORD $0x4f8b11e2 // fmla v2.4s, v15.4s, v11.s[0]
+	WORD $0x4f8b1203 // fmla v3.4s, v16.4s, v11.s[0]
+	WORD $0x4f8c11e4 // fmla v4.4s, v15.4s, v12.s[0]
+	WORD $0x4f8c1205 // fmla v5.4s, v16.4s, v12.s[0]
+	WORD $0x4f8d11e6 // fmla v6.4s, v15.4s, v13.s[0]
+	WORD $0x4f8d1207 // fmla v7.4s, v16.4s, v13.s[0]
+	WORD $0x4f8e11e8 // fmla v8.4s, v15.4s, v14.s[0]
+	WORD $0x4f8e1209 // fmla v9.4s, v16.4s, v14.s[0]
+	FLDPQ.P 32(R1), (F17, F18)
+	WORD $0x4faa1220 // fmla v0.4s, v17.4s, v10.s[1]
+	WORD $0x4faa1241 // fmla v1.4s, v18.4s, v10.s[1]
+	WORD $0x4fab1222 // fmla v2.4s, v17.4s, v11.s[1]
+	WORD $0x4fab1243 // fmla v3.4s, v18.4s, v11.s[1]
+	WORD $0x4fac1224 // fmla v4.4s, v17.4s, v12.s[1]
+	WORD $0x4fac1245 // fmla v5.4s, v18.4s, v12.s[1]
+	WORD $0x4fad1226 // fmla v6.4s, v17.4s, v13.s[1]
+	WORD $0x4fad1247 // fmla v7.4s, v18.4s, v13.s[1]
+	WORD $0x4fae1228 // fmla v8.4s, v17.4s, v14.s[1]
+	WORD $0x4fae1249 // fmla v9.4s, v18.4s, v14.s[1]
+	FLDPQ.P 32(R1), (F19, F20)
+	WORD $0x4f8a1a60 // fmla v0.4s, v19.4s, v10.s[2]
+	WORD $0x4f8a1a81 // fmla v1.4s, v20.4s, v10.s[2]
+	WORD $0x4f8b1a62 // fmla v2.4s, v19.4s, v11.s[2]
+	WORD $0x4f8b1a83 // fmla v3.4s, v20.4s, v11.s[2]
+	WORD $0x4f8c1a64 // fmla v4.4s, v19.4s, v12.s[2]
+	WORD $0x4f8c1a85 // fmla v5.4s, v20.4s, v12.s[2]
+	WORD $0x4f8d1a66 // fmla v6.4s, v19.4s, v13.s[2]
+	WORD $0x4f8d1a87 // fmla v7.4s, v20.4s, v13.s[2]
+	WORD $0x4f8e1a68 // fmla v8.4s, v19.4s, v14.s[2]
+	WORD $0x4f8e1a89 // fmla v9.4s, v20.4s, v14.s[2]
+	FLDPQ.P 32(R1), (F21, F22)
+	WORD $0x4faa1aa0 // fmla v0.4s, v21.4s, v10.s[3]
+	WORD $0x4faa1ac1 // fmla v1.4s, v22.4s, v10.s[3]
+	WORD $0x4fab1aa2 // fmla v2.4s, v21.4s, v11.s[3]
+	WORD $0x4fab1ac3 // fmla v3.4s, v22.4s, v11.s[3]
+	WORD $0x4fac1aa4 // fmla v4.4s, v21.4s, v12.s[3]
+	WORD $0x4fac1ac5 // fmla v5.4s, v22.4s, v12.s[3]
+	WORD $0x4fad1aa6 // fmla v6.4s, v21.4s, v13.s[3]
+	WORD $0x4fad1ac7 // fmla v7.4s, v22.4s, v13.s[3]
+	WORD $0x4fae1aa8 // fmla v8.4s, v21.4s, v14.s[3]
+	WORD $0x4fae1ac9 // fmla v9.4s, v22.4s, v14.s[3]
+	SUBS $4, R2
+	BGE tileNEON8x8_channels5
+tileNEON8x8_few5:
+	ADDS $4, R2
+	BEQ tileNEON8x8_done5
+tileNEON8x8_channel5:
+	FMOVS.P 4(R8), F10
+	FMOVS.P 4(R9), F11
+	FMOVS.P 4(R10), F12
+	FMOVS.P 4(R11), F13
+	FMOVS.P 4(R12), F14
+	FLDPQ.P 32(R1), (F15, F16)
+	WORD $0x4f8a11e0 // fmla v0.4s, v15.4s, v10.s[0]
+	WORD $0x4f8a1201 // fmla v1.4s, v16.4s, v10.s[0]
+	WORD $0x4f8b11e2 // fmla v2.4s, v15.4s, v11.s[0]
+	WORD $0x4f8b1203 // fmla v3.4s, v16.4s, v11.s[0]
+	WORD $0x4f8c11e4 // fmla v4.4s, v15.4s, v12.s[0]
+	WORD $0x4f8c1205 // fmla v5.4s, v16.4s, v12.s[0]
+	WORD $0x4f8d11e6 // fmla v6.4s, v15.4s, v13.s[0]
+	WORD $0x4f8d1207 // fmla v7.4s, v16.4s, v13.s[0]
+	WORD $0x4f8e11e8 // fmla v8.4s, v15.4s, v14.s[0]
+	WORD $0x4f8e1209 // fmla v9.4s, v16.4s, v14.s[0]
+	SUBS $1, R2
+	BNE tileNEON8x8_channel5
+tileNEON8x8_done5:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON8x8_tap5
+	CBZ R24, tileNEON8x8_clamp5
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad400 // fadd v0.4s, v0.4s, v10.4s
+	FMOVQ 16(R24), F11
+	WORD $0x4e2bd421 // fadd v1.4s, v1.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON8x8_clamp5
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad442 // fadd v2.4s, v2.4s, v10.4s
+	FMOVQ 16(R24), F11
+	WORD $0x4e2bd463 // fadd v3.4s, v3.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON8x8_clamp5
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad484 // fadd v4.4s, v4.4s, v10.4s
+	FMOVQ 16(R24), F11
+	WORD $0x4e2bd4a5 // fadd v5.4s, v5.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON8x8_clamp5
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad4c6 // fadd v6.4s, v6.4s, v10.4s
+	FMOVQ 16(R24), F11
+	WORD $0x4e2bd4e7 // fadd v7.4s, v7.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON8x8_clamp5
+	FMOVQ 0(R24), F10
+	WORD $0x4e2ad508 // fadd v8.4s, v8.4s, v10.4s
+	FMOVQ 16(R24), F11
+	WORD $0x4e2bd529 // fadd v9.4s, v9.4s, v11.4s
+	ADD R6<<2, R24
+tileNEON8x8_clamp5:
+	FMOVS 248(R0), F15
+	WORD $0x4e0405ef // dup v15.4s, v15.s[0]
+	FMOVS 252(R0), F16
+	WORD $0x4e040610 // dup v16.4s, v16.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e2ff400 // fmax v0.4s, v0.4s, v15.4s
+	WORD $0x4eb0f400 // fmin v0.4s, v0.4s, v16.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e2ff421 // fmax v1.4s, v1.4s, v15.4s
+	WORD $0x4eb0f421 // fmin v1.4s, v1.4s, v16.4s
+	FMOVQ F1, 16(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e2ff442 // fmax v2.4s, v2.4s, v15.4s
+	WORD $0x4eb0f442 // fmin v2.4s, v2.4s, v16.4s
+	FMOVQ F2, 0(R23)
+	WORD $0x4e2ff463 // fmax v3.4s, v3.4s, v15.4s
+	WORD $0x4eb0f463 // fmin v3.4s, v3.4s, v16.4s
+	FMOVQ F3, 16(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e2ff484 // fmax v4.4s, v4.4s, v15.4s
+	WORD $0x4eb0f484 // fmin v4.4s, v4.4s, v16.4s
+	FMOVQ F4, 0(R23)
+	WORD $0x4e2ff4a5 // fmax v5.4s, v5.4s, v15.4s
+	WORD $0x4eb0f4a5 // fmin v5.4s, v5.4s, v16.4s
+	FMOVQ F5, 16(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e2ff4c6 // fmax v6.4s, v6.4s, v15.4s
+	WORD $0x4eb0f4c6 // fmin v6.4s, v6.4s, v16.4s
+	FMOVQ F6, 0(R23)
+	WORD $0x4e2ff4e7 // fmax v7.4s, v7.4s, v15.4s
+	WORD $0x4eb0f4e7 // fmin v7.4s, v7.4s, v16.4s
+	FMOVQ F7, 16(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e2ff508 // fmax v8.4s, v8.4s, v15.4s
+	WORD $0x4eb0f508 // fmin v8.4s, v8.4s, v16.4s
+	FMOVQ F8, 0(R23)
+	WORD $0x4e2ff529 // fmax v9.4s, v9.4s, v15.4s
+	WORD $0x4eb0f529 // fmin v9.4s, v9.4s, v16.4s
+	FMOVQ F9, 16(R23)
+	ADD R6<<2, R23
+	SUBS $5, R3
+	BLE tileNEON8x8_ret
+	ADD $40, R4
+	ADD $40, R5
+	B tileNEON8x8_next
+tileNEON8x8_rows4:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea11c25 // mov v5.16b, v1.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON8x8_tap4:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON8x8_few4
+tileNEON8x8_channels4:
+	FMOVQ.P 16(R8), F8
+	FMOVQ.P 16(R9), F9
+	FMOVQ.P 16(R10), F10
+	FMOVQ.P 16(R11), F11
+	FLDPQ.P 32(R1), (F12, F13)
+	WORD $0x4f881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4f8811a1 // fmla v1.4s, v13.4s, v8.s[0]
+	WORD $0x4f891182 // fmla v2.4s, v12.4s, v9.s[0]
+	WORD $0x4f8911a3 // fmla v3.4s, v13.4s, v9.s[0]
+	WORD $0x4f8a1184 // fmla v4.4s, v12.4s, v10.s[0]
+	WORD $0x4f8a11a5 // fmla v5.4s, v13.4s, v10.s[0]
+	WORD $0x4f8b1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD $0x4f8b11a7 // fmla v7.4s, v13.4s, v11.s[0]
+	FLDPQ.P 32(R1), (F14, F15)
+	WORD $0x4fa811c0 // fmla v0.4s, v14.4s, v8.s[1]
+	WORD $0x4fa811e1 // fmla v1.4s, v15.4s, v8.s[1]
+	WORD $0x4fa911c2 // fmla v2.4s, v14.4s, v9.s[1]
+	WORD $0x4fa911e3 // fmla v3.4s, v15.4s, v9.s[1]
+	WORD $0x4faa11c4 // fmla v4.4s, v14.4s, v10.s[1]
+	WORD $0x4faa11e5 // fmla v5.4s, v15.4s, v10.s[1]
+	WORD $0x4fab11c6 // fmla v6.4s, v14.4s, v11.s[1]
+	WORD $0x4fab11e7 // fmla v7.4s, v15.4s, v11.s[1]
+	FLDPQ.P 32(R1), (F16, F17)
+	WORD $0x4f881a00 // fmla v0.4s, v16.4s, v8.s[2]
+	WORD $0x4f881a21 // fmla v1.4s, v17.4s, v8.s[2]
+	WORD $0x4f891a02 // fmla v2.4s, v16.4s, v9.s[2]
+	WORD $0x4f891a23 // fmla v3.4s, v17.4s, v9.s[2]
+	WORD $0x4f8a1a04 // fmla v4.4s, v16.4s, v10.s[2]
+	WORD $0x4f8a1a25 // fmla v5.4s, v17.4s, v10.s[2]
+	WORD $0x4f8b1a06 // fmla v6.4s, v16.4s, v11.s[2]
+	WORD $0x4f8b1a27 // fmla v7.4s, v17.4s, v11.s[2]
+	FLDPQ.P 32(R1), (F18, F19)
+	WORD $0x4fa81a40 // fmla v0.4s, v18.4s, v8.s[3]
+	WORD $0x4fa81a61 // fmla v1.4s, v19.4s, v8.s[3]
+	WORD $0x4fa91a42 // fmla v2.4s, v18.4s, v9.s[3]
+	WORD $0x4fa91a63 // fmla v3.4s, v19.4s, v9.s[3]
+	WORD $0x4faa1a44 // fmla v4.4s, v18.4s, v10.s[3]
+	WORD $0x4faa1a65 // fmla v5.4s, v19.4s, v10.s[3]
+	WORD $0x4fab1a46 // fmla v6.4s, v18.4s, v11.s[3]
+	WORD $0x4fab1a67 // fmla v7.4s, v19.4s, v11.s[3]
+	SUBS $4, R2
+	BGE tileNEON8x8_channels4
+tileNEON8x8_few4:
+	ADDS $4, R2
+	BEQ tileNEON8x8_done4
+tileNEON8x8_channel4:
+	FMOVS.P 4(R8), F8
+	FMOVS.P 4(R9), F9
+	FMOVS.P 4(R10), F10
+	FMOVS.P 4(R11), F11
+	FLDPQ.P 32(R1), (F12, F13)
+	WORD $0x4f881180 // fmla v0.4s, v12.4s, v8.s[0]
+	WORD $0x4f8811a1 // fmla v1.4s, v13.4s, v8.s[0]
+	WORD $0x4f891182 // fmla v2.4s, v12.4s, v9.s[0]
+	WORD $0x4f8911a3 // fmla v3.4s, v13.4s, v9.s[0]
+	WORD $0x4f8a1184 // fmla v4.4s, v12.4s, v10.s[0]
+	WORD $0x4f8a11a5 // fmla v5.4s, v13.4s, v10.s[0]
+	WORD $0x4f8b1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD $0x4f8b11a7 // fmla v7.4s, v13.4s, v11.s[0]
+	SUBS $1, R2
+	BNE tileNEON8x8_channel4
+tileNEON8x8_done4:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON8x8_tap4
+	CBZ R24, tileNEON8x8_clamp4
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d400 // fadd v0.4s, v0.4s, v8.4s
+	FMOVQ 16(R24), F9
+	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON8x8_clamp4
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
+	FMOVQ 16(R24), F9
+	WORD $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON8x8_clamp4
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d484 // fadd v4.4s, v4.4s, v8.4s
+	FMOVQ 16(R24), F9
+	WORD $0x4e29d4a5 // fadd v5.4s, v5.4s, v9.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON8x8_clamp4
+	FMOVQ 0(R24), F8
+	WORD $0x4e28d4c6 // fadd v6.4s, v6.4s, v8.4s
+	FMOVQ 16(R24), F9
+	WORD $0x4e29d4e7 // fadd v7.4s, v7.4s, v9.4s
+	ADD R6<<2, R24
+tileNEON8x8_clamp4:
+	FMOVS 248(R0), F12
+	WORD $0x4e04058c // dup v12.4s, v12.s[0]
+	FMOVS 252(R0), F13
+	WORD $0x4e0405ad // dup v13.4s, v13.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e2cf400 // fmax v0.4s, v0.4s, v12.4s
+	WORD $0x4eadf400 // fmin v0.4s, v0.4s, v13.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e2cf421 // fmax v1.4s, v1.4s, v12.4s
+	WORD $0x4eadf421 // fmin v1.4s, v1.4s, v13.4s
+	FMOVQ F1, 16(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e2cf442 // fmax v2.4s, v2.4s, v12.4s
+	WORD $0x4eadf442 // fmin v2.4s, v2.4s, v13.4s
+	FMOVQ F2, 0(R23)
+	WORD $0x4e2cf463 // fmax v3.4s, v3.4s, v12.4s
+	WORD $0x4eadf463 // fmin v3.4s, v3.4s, v13.4s
+	FMOVQ F3, 16(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e2cf484 // fmax v4.4s, v4.4s, v12.4s
+	WORD $0x4eadf484 // fmin v4.4s, v4.4s, v13.4s
+	FMOVQ F4, 0(R23)
+	WORD $0x4e2cf4a5 // fmax v5.4s, v5.4s, v12.4s
+	WORD $0x4eadf4a5 // fmin v5.4s, v5.4s, v13.4s
+	FMOVQ F5, 16(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e2cf4c6 // fmax v6.4s, v6.4s, v12.4s
+	WORD $0x4eadf4c6 // fmin v6.4s, v6.4s, v13.4s
+	FMOVQ F6, 0(R23)
+	WORD $0x4e2cf4e7 // fmax v7.4s, v7.4s, v12.4s
+	WORD $0x4eadf4e7 // fmin v7.4s, v7.4s, v13.4s
+	FMOVQ F7, 16(R23)
+	ADD R6<<2, R23
+	SUBS $4, R3
+	BLE tileNEON8x8_ret
+	ADD $32, R4
+	ADD $32, R5
+	B tileNEON8x8_next
+tileNEON8x8_rows3:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	WORD $0x4ea01c04 // mov v4.16b, v0.16b
+	WORD $0x4ea11c25 // mov v5.16b, v1.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON8x8_tap3:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON8x8_few3
+tileNEON8x8_channels3:
+	FMOVQ.P 16(R8), F6
+	FMOVQ.P 16(R9), F7
+	FMOVQ.P 16(R10), F8
+	FLDPQ.P 32(R1), (F9, F10)
+	WORD $0x4f861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4f861141 // fmla v1.4s, v10.4s, v6.s[0]
+	WORD $0x4f871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD $0x4f871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD $0x4f881124 // fmla v4.4s, v9.4s, v8.s[0]
+	WORD $0x4f881145 // fmla v5.4s, v10.4s, v8.s[0]
+	FLDPQ.P 32(R1), (F11, F12)
+	WORD $0x4fa61160 // fmla v0.4s, v11.4s, v6.s[1]
+	WORD $0x4fa61181 // fmla v1.4s, v12.4s, v6.s[1]
+	WORD $0x4fa71162 // fmla v2.4s, v11.4s, v7.s[1]
+	WORD $0x4fa71183 // fmla v3.4s, v12.4s, v7.s[1]
+	WORD $0x4fa81164 // fmla v4.4s, v11.4s, v8.s[1]
+	WORD $0x4fa81185 // fmla v5.4s, v12.4s, v8.s[1]
+	FLDPQ.P 32(R1), (F13, F14)
+	WORD $0x4f8619a0 // fmla v0.4s, v13.4s, v6.s[2]
+	WORD $0x4f8619c1 // fmla v1.4s, v14.4s, v6.s[2]
+	WORD $0x4f8719a2 // fmla v2.4s, v13.4s, v7.s[2]
+	WORD $0x4f8719c3 // fmla v3.4s, v14.4s, v7.s[2]
+	WORD $0x4f8819a4 // fmla v4.4s, v13.4s, v8.s[2]
+	WORD $0x4f8819c5 // fmla v5.4s, v14.4s, v8.s[2]
+	FLDPQ.P 32(R1), (F15, F16)
+	WORD $0x4fa619e0 // fmla v0.4s, v15.4s, v6.s[3]
+	WORD $0x4fa61a01 // fmla v1.4s, v16.4s, v6.s[3]
+	WORD $0x4fa719e2 // fmla v2.4s, v15.4s, v7.s[3]
+	WORD $0x4fa71a03 // fmla v3.4s, v16.4s, v7.s[3]
+	WORD $0x4fa819e4 // fmla v4.4s, v15.4s, v8.s[3]
+	WORD $0x4fa81a05 // fmla v5.4s, v16.4s, v8.s[3]
+	SUBS $4, R2
+	BGE tileNEON8x8_channels3
+tileNEON8x8_few3:
+	ADDS $4, R2
+	BEQ tileNEON8x8_done3
+tileNEON8x8_channel3:
+	FMOVS.P 4(R8), F6
+	FMOVS.P 4(R9), F7
+	FMOVS.P 4(R10), F8
+	FLDPQ.P 32(R1), (F9, F10)
+	WORD $0x4f861120 // fmla v0.4s, v9.4s, v6.s[0]
+	WORD $0x4f861141 // fmla v1.4s, v10.4s, v6.s[0]
+	WORD $0x4f871122 // fmla v2.4s, v9.4s, v7.s[0]
+	WORD $0x4f871143 // fmla v3.4s, v10.4s, v7.s[0]
+	WORD $0x4f881124 // fmla v4.4s, v9.4s, v8.s[0]
+	WORD $0x4f881145 // fmla v5.4s, v10.4s, v8.s[0]
+	SUBS $1, R2
+	BNE tileNEON8x8_channel3
+tileNEON8x8_done3:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON8x8_tap3
+	CBZ R24, tileNEON8x8_clamp3
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d400 // fadd v0.4s, v0.4s, v6.4s
+	FMOVQ 16(R24), F7
+	WORD $0x4e27d421 // fadd v1.4s, v1.4s, v7.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON8x8_clamp3
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
+	FMOVQ 16(R24), F7
+	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON8x8_clamp3
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d484 // fadd v4.4s, v4.4s, v6.4s
+	FMOVQ 16(R24), F7
+	WORD $0x4e27d4a5 // fadd v5.4s, v5.4s, v7.4s
+	ADD R6<<2, R24
+tileNEON8x8_clamp3:
+	FMOVS 248(R0), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	FMOVS 252(R0), F10
+	WORD $0x4e04054a // dup v10.4s, v10.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e29f400 // fmax v0.4s, v0.4s, v9.4s
+	WORD $0x4eaaf400 // fmin v0.4s, v0.4s, v10.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e29f421 // fmax v1.4s, v1.4s, v9.4s
+	WORD $0x4eaaf421 // fmin v1.4s, v1.4s, v10.4s
+	FMOVQ F1, 16(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e29f442 // fmax v2.4s, v2.4s, v9.4s
+	WORD $0x4eaaf442 // fmin v2.4s, v2.4s, v10.4s
+	FMOVQ F2, 0(R23)
+	WORD $0x4e29f463 // fmax v3.4s, v3.4s, v9.4s
+	WORD $0x4eaaf463 // fmin v3.4s, v3.4s, v10.4s
+	FMOVQ F3, 16(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e29f484 // fmax v4.4s, v4.4s, v9.4s
+	WORD $0x4eaaf484 // fmin v4.4s, v4.4s, v10.4s
+	FMOVQ F4, 0(R23)
+	WORD $0x4e29f4a5 // fmax v5.4s, v5.4s, v9.4s
+	WORD $0x4eaaf4a5 // fmin v5.4s, v5.4s, v10.4s
+	FMOVQ F5, 16(R23)
+	ADD R6<<2, R23
+	SUBS $3, R3
+	BLE tileNEON8x8_ret
+	ADD $24, R4
+	ADD $24, R5
+	B tileNEON8x8_next
+tileNEON8x8_rows2:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	WORD $0x4ea01c02 // mov v2.16b, v0.16b
+	WORD $0x4ea11c23 // mov v3.16b, v1.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON8x8_tap2:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON8x8_few2
+tileNEON8x8_channels2:
+	FMOVQ.P 16(R8), F4
+	FMOVQ.P 16(R9), F5
+	FLDPQ.P 32(R1), (F6, F7)
+	WORD $0x4f8410c0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410e1 // fmla v1.4s, v7.4s, v4.s[0]
+	WORD $0x4f8510c2 // fmla v2.4s, v6.4s, v5.s[0]
+	WORD $0x4f8510e3 // fmla v3.4s, v7.4s, v5.s[0]
+	FLDPQ.P 32(R1), (F8, F9)
+	WORD $0x4fa41100 // fmla v0.4s, v8.4s, v4.s[1]
+	WORD $0x4fa41121 // fmla v1.4s, v9.4s, v4.s[1]
+	WORD $0x4fa51102 // fmla v2.4s, v8.4s, v5.s[1]
+	WORD $0x4fa51123 // fmla v3.4s, v9.4s, v5.s[1]
+	FLDPQ.P 32(R1), (F10, F11)
+	WORD $0x4f841940 // fmla v0.4s, v10.4s, v4.s[2]
+	WORD $0x4f841961 // fmla v1.4s, v11.4s, v4.s[2]
+	WORD $0x4f851942 // fmla v2.4s, v10.4s, v5.s[2]
+	WORD $0x4f851963 // fmla v3.4s, v11.4s, v5.s[2]
+	FLDPQ.P 32(R1), (F12, F13)
+	WORD $0x4fa41980 // fmla v0.4s, v12.4s, v4.s[3]
+	WORD $0x4fa419a1 // fmla v1.4s, v13.4s, v4.s[3]
+	WORD $0x4fa51982 // fmla v2.4s, v12.4s, v5.s[3]
+	WORD $0x4fa519a3 // fmla v3.4s, v13.4s, v5.s[3]
+	SUBS $4, R2
+	BGE tileNEON8x8_channels2
+tileNEON8x8_few2:
+	ADDS $4, R2
+	BEQ tileNEON8x8_done2
+tileNEON8x8_channel2:
+	FMOVS.P 4(R8), F4
+	FMOVS.P 4(R9), F5
+	FLDPQ.P 32(R1), (F6, F7)
+	WORD $0x4f8410c0 // fmla v0.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410e1 // fmla v1.4s, v7.4s, v4.s[0]
+	WORD $0x4f8510c2 // fmla v2.4s, v6.4s, v5.s[0]
+	WORD $0x4f8510e3 // fmla v3.4s, v7.4s, v5.s[0]
+	SUBS $1, R2
+	BNE tileNEON8x8_channel2
+tileNEON8x8_done2:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON8x8_tap2
+	CBZ R24, tileNEON8x8_clamp2
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F4
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	FMOVQ 16(R24), F5
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON8x8_clamp2
+	FMOVQ 0(R24), F4
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	FMOVQ 16(R24), F5
+	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
+	ADD R6<<2, R24
+tileNEON8x8_clamp2:
+	FMOVS 248(R0), F6
+	WORD $0x4e0404c6 // dup v6.4s, v6.s[0]
+	FMOVS 252(R0), F7
+	WORD $0x4e0404e7 // dup v7.4s, v7.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e26f400 // fmax v0.4s, v0.4s, v6.4s
+	WORD $0x4ea7f400 // fmin v0.4s, v0.4s, v7.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e26f421 // fmax v1.4s, v1.4s, v6.4s
+	WORD $0x4ea7f421 // fmin v1.4s, v1.4s, v7.4s
+	FMOVQ F1, 16(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON8x8_ret
+	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
+	WORD $0x4ea7f442 // fmin v2.4s, v2.4s, v7.4s
+	FMOVQ F2, 0(R23)
+	WORD $0x4e26f463 // fmax v3.4s, v3.4s, v6.4s
+	WORD $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
+	FMOVQ F3, 16(R23)
+	ADD R6<<2, R23
+	SUBS $2, R3
+	BLE tileNEON8x8_ret
+	ADD $16, R4
+	ADD $16, R5
+	B tileNEON8x8_next
+tileNEON8x8_rows1:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON8x8_tap1:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON8x8_few1
+tileNEON8x8_channels1:
+	FMOVQ.P 16(R8), F2
+	FLDPQ.P 32(R1), (F3, F4)
+	WORD $0x4f821060 // fmla v0.4s, v3.4s, v2.s[0]
+	WORD $0x4f821081 // fmla v1.4s, v4.4s, v2.s[0]
+	FLDPQ.P 32(R1), (F5, F6)
+	WORD $0x4fa210a0 // fmla v0.4s, v5.4s, v2.s[1]
+	WORD $0x4fa210c1 // fmla v1.4s, v6.4s, v2.s[1]
+	FLDPQ.P 32(R1), (F7, F8)
+	WORD $0x4f8218e0 // fmla v0.4s, v7.4s, v2.s[2]
+	WORD $0x4f821901 // fmla v1.4s, v8.4s, v2.s[2]
+	FLDPQ.P 32(R1), (F9, F10)
+	WORD $0x4fa21920 // fmla v0.4s, v9.4s, v2.s[3]
+	WORD $0x4fa21941 // fmla v1.4s, v10.4s, v2.s[3]
+	SUBS $4, R2
+	BGE tileNEON8x8_channels1
+tileNEON8x8_few1:
+	ADDS $4, R2
+	BEQ tileNEON8x8_done1
+tileNEON8x8_channel1:
+	FMOVS.P 4(R8), F2
+	FLDPQ.P 32(R1), (F3, F4)
+	WORD $0x4f821060 // fmla v0.4s, v3.4s, v2.s[0]
+	WORD $0x4f821081 // fmla v1.4s, v4.4s, v2.s[0]
+	SUBS $1, R2
+	BNE tileNEON8x8_channel1
+tileNEON8x8_done1:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON8x8_tap1
+	CBZ R24, tileNEON8x8_clamp1
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F2
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	FMOVQ 16(R24), F3
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	ADD R6<<2, R24
+tileNEON8x8_clamp1:
+	FMOVS 248(R0), F3
+	WORD $0x4e040463 // dup v3.4s, v3.s[0]
+	FMOVS 252(R0), F4
+	WORD $0x4e040484 // dup v4.4s, v4.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e23f400 // fmax v0.4s, v0.4s, v3.4s
+	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e23f421 // fmax v1.4s, v1.4s, v3.4s
+	WORD $0x4ea4f421 // fmin v1.4s, v1.4s, v4.4s
+	FMOVQ F1, 16(R23)
+	ADD R6<<2, R23
+	SUBS $1, R3
+	BLE tileNEON8x8_ret
+	ADD $8, R4
+	ADD $8, R5
+	B tileNEON8x8_next
+tileNEON8x8_ret:
+	RET
+
+TEXT ·tileNEON6x12(SB), NOSPLIT, $0-8
+	MOVD a+0(FP), R0
+	MOVD 224(R0), R3
+	MOVD 144(R0), R4
+	MOVD 168(R0), R5
+	MOVD 72(R0), R23
+	MOVD 96(R0), R24
+	MOVD 120(R0), R16
+tileNEON6x12_next:
+	MOVD R3, R26
+	CMP $12, R3
+	BGE tileNEON6x12_rows6
+	CMP $6, R3
+	BLE tileNEON6x12_choose
+	ADD $1, R26
+	LSR $1, R26
+tileNEON6x12_choose:
+	CMP $5, R26
+	BEQ tileNEON6x12_rows5
+	CMP $4, R26
+	BEQ tileNEON6x12_rows4
+	CMP $3, R26
+	BEQ tileNEON6x12_rows3
+	CMP $2, R26
+	BEQ tileNEON6x12_rows2
+	CMP $1, R26
+	BEQ tileNEON6x12_rows1
+tileNEON6x12_rows6:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	FMOVQ 32(R26), F2
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x4ea21c45 // mov v5.16b, v2.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x4ea21c48 // mov v8.16b, v2.16b
+	WORD $0x4ea01c09 // mov v9.16b, v0.16b
+	WORD $0x4ea11c2a // mov v10.16b, v1.16b
+	WORD $0x4ea21c4b // mov v11.16b, v2.16b
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea11c2d // mov v13.16b, v1.16b
+	WORD $0x4ea21c4e // mov v14.16b, v2.16b
+	WORD $0x4ea01c0f // mov v15.16b, v0.16b
+	WORD $0x4ea11c30 // mov v16.16b, v1.16b
+	WORD $0x4ea21c51 // mov v17.16b, v2.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON6x12_tap6:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 40(R4), R13
+	MOVD 40(R5), R26
+	ADD R17, R13
+	TST R7, R26
+	CSEL EQ, R16, R13, R13
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON6x12_few6
+tileNEON6x12_channels6:
 	FMOVQ.P 16(R8), F18
 	FMOVQ.P 16(R9), F19
 	FMOVQ.P 16(R10), F20
@@ -834,11 +4209,11 @@ tileNEON6x12_channels:
 	WORD $0x4fb71b90 // fmla v16.4s, v28.4s, v23.s[3]
 	WORD $0x4fb71bb1 // fmla v17.4s, v29.4s, v23.s[3]
 	SUBS $4, R2
-	BGE tileNEON6x12_channels
-tileNEON6x12_few:
+	BGE tileNEON6x12_channels6
+tileNEON6x12_few6:
 	ADDS $4, R2
-	BEQ tileNEON6x12_done
-tileNEON6x12_channel:
+	BEQ tileNEON6x12_done6
+tileNEON6x12_channel6:
 	FMOVS.P 4(R8), F18
 	FMOVS.P 4(R9), F19
 	FMOVS.P 4(R10), F20
@@ -866,12 +4241,12 @@ tileNEON6x12_channel:
 	WORD $0x4f971330 // fmla v16.4s, v25.4s, v23.s[0]
 	WORD $0x4f971351 // fmla v17.4s, v26.4s, v23.s[0]
 	SUBS $1, R2
-	BNE tileNEON6x12_channel
-tileNEON6x12_done:
+	BNE tileNEON6x12_channel6
+tileNEON6x12_done6:
 	LSL $1, R7
 	CMP R25, R6
-	BNE tileNEON6x12_tap
-	CBZ R24, tileNEON6x12_clamp
+	BNE tileNEON6x12_tap6
+	CBZ R24, tileNEON6x12_clamp6
 	MOVD 240(R0), R6
 	FMOVQ 0(R24), F18
 	WORD $0x4e32d400 // fadd v0.4s, v0.4s, v18.4s
@@ -881,7 +4256,7 @@ tileNEON6x12_done:
 	WORD $0x4e34d442 // fadd v2.4s, v2.4s, v20.4s
 	ADD R6<<2, R24
 	CMP $1, R3
-	BLE tileNEON6x12_clamp
+	BLE tileNEON6x12_clamp6
 	FMOVQ 0(R24), F18
 	WORD $0x4e32d463 // fadd v3.4s, v3.4s, v18.4s
 	FMOVQ 16(R24), F19
@@ -890,7 +4265,7 @@ tileNEON6x12_done:
 	WORD $0x4e34d4a5 // fadd v5.4s, v5.4s, v20.4s
 	ADD R6<<2, R24
 	CMP $2, R3
-	BLE tileNEON6x12_clamp
+	BLE tileNEON6x12_clamp6
 	FMOVQ 0(R24), F18
 	WORD $0x4e32d4c6 // fadd v6.4s, v6.4s, v18.4s
 	FMOVQ 16(R24), F19
@@ -899,7 +4274,7 @@ tileNEON6x12_done:
 	WORD $0x4e34d508 // fadd v8.4s, v8.4s, v20.4s
 	ADD R6<<2, R24
 	CMP $3, R3
-	BLE tileNEON6x12_clamp
+	BLE tileNEON6x12_clamp6
 	FMOVQ 0(R24), F18
 	WORD $0x4e32d529 // fadd v9.4s, v9.4s, v18.4s
 	FMOVQ 16(R24), F19
@@ -908,7 +4283,7 @@ tileNEON6x12_done:
 	WORD $0x4e34d56b // fadd v11.4s, v11.4s, v20.4s
 	ADD R6<<2, R24
 	CMP $4, R3
-	BLE tileNEON6x12_clamp
+	BLE tileNEON6x12_clamp6
 	FMOVQ 0(R24), F18
 	WORD $0x4e32d58c // fadd v12.4s, v12.4s, v18.4s
 	FMOVQ 16(R24), F19
@@ -917,7 +4292,7 @@ tileNEON6x12_done:
 	WORD $0x4e34d5ce // fadd v14.4s, v14.4s, v20.4s
 	ADD R6<<2, R24
 	CMP $5, R3
-	BLE tileNEON6x12_clamp
+	BLE tileNEON6x12_clamp6
 	FMOVQ 0(R24), F18
 	WORD $0x4e32d5ef // fadd v15.4s, v15.4s, v18.4s
 	FMOVQ 16(R24), F19
@@ -925,7 +4300,7 @@ tileNEON6x12_done:
 	FMOVQ 32(R24), F20
 	WORD $0x4e34d631 // fadd v17.4s, v17.4s, v20.4s
 	ADD R6<<2, R24
-tileNEON6x12_clamp:
+tileNEON6x12_clamp6:
 	FMOVS 248(R0), F24
 	WORD $0x4e040718 // dup v24.4s, v24.s[0]
 	FMOVS 252(R0), F25
@@ -1005,7 +4380,927 @@ tileNEON6x12_clamp:
 	BLE tileNEON6x12_ret
 	ADD $48, R4
 	ADD $48, R5
-	B tileNEON6x12_tile
+	B tileNEON6x12_next
+tileNEON6x12_rows5:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	FMOVQ 32(R26), F2
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x4ea21c45 // mov v5.16b, v2.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x4ea21c48 // mov v8.16b, v2.16b
+	WORD $0x4ea01c09 // mov v9.16b, v0.16b
+	WORD $0x4ea11c2a // mov v10.16b, v1.16b
+	WORD $0x4ea21c4b // mov v11.16b, v2.16b
+	WORD $0x4ea01c0c // mov v12.16b, v0.16b
+	WORD $0x4ea11c2d // mov v13.16b, v1.16b
+	WORD $0x4ea21c4e // mov v14.16b, v2.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON6x12_tap5:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 32(R4), R12
+	MOVD 32(R5), R26
+	ADD R17, R12
+	TST R7, R26
+	CSEL EQ, R16, R12, R12
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON6x12_few5
+tileNEON6x12_channels5:
+	FMOVQ.P 16(R8), F15
+	FMOVQ.P 16(R9), F16
+	FMOVQ.P 16(R10), F17
+	FMOVQ.P 16(R11), F18
+	FMOVQ.P 16(R12), F19
+	FLDPQ.P 32(R1), (F20, F21)
+	FMOVQ.P 16(R1), F22
+	WORD $0x4f8f1280 // fmla v0.4s, v20.4s, v15.s[0]
+	WORD $0x4f8f12a1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4f8f12c2 // fmla v2.4s, v22.4s, v15.s[0]
+	WORD $0x4f901283 // fmla v3.4s, v20.4s, v16.s[0]
+	WORD $0x4f9012a4 // fmla v4.4s, v21.4s, v16.s[0]
+	WORD $0x4f9012c5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4f911286 // fmla v6.4s, v20.4s, v17.s[0]
+	WORD $0x4f9112a7 // fmla v7.4s, v21.4s, v17.s[0]
+	WORD $0x4f9112c8 // fmla v8.4s, v22.4s, v17.s[0]
+	WORD $0x4f921289 // fmla v9.4s, v20.4s, v18.s[0]
+	WORD $0x4f9212aa // fmla v10.4s, v21.4s, v18.s[0]
+	WORD $0x4f9212cb // fmla v11.4s, v22.4s, v18.s[0]
+	WORD $0x4f93128c // fmla v12.4s, v20.4s, v19.s[0]
+	WORD $0x4f9312ad // fmla v13.4s, v21.4s, v19.s[0]
+	WORD $0x4f9312ce // fmla v14.4s, v22.4s, v19.s[0]
+	FLDPQ.P 32(R1), (F23, F24)
+	FMOVQ.P 16(R1), F25
+	WORD $0x4faf12e0 // fmla v0.4s, v23.4s, v15.s[1]
+	WORD $0x4faf1301 // fmla v1.4s, v24.4s, v15.s[1]
+	WORD $0x4faf1322 // fmla v2.4s, v25.4s, v15.s[1]
+	WORD $0x4fb012e3 // fmla v3.4s, v23.4s, v16.s[1]
+	WORD $0x4fb01304 // fmla v4.4s, v24.4s, v16.s[1]
+	WORD $0x4fb01325 // fmla v5.4s, v25.4s, v16.s[1]
+	WORD $0x4fb112e6 // fmla v6.4s, v23.4s, v17.s[1]
+	WORD $0x4fb11307 // fmla v7.4s, v24.4s, v17.s[1]
+	WORD $0x4fb11328 // fmla v8.4s, v25.4s, v17.s[1]
+	WORD $0x4fb212e9 // fmla v9.4s, v23.4s, v18.s[1]
+	WORD $0x4fb2130a // fmla v10.4s, v24.4s, v18.s[1]
+	WORD $0x4fb2132b // fmla v11.4s, v25.4s, v18.s[1]
+	WORD $0x4fb312ec // fmla v12.4s, v23.4s, v19.s[1]
+	WORD $0x4fb3130d // fmla v13.4s, v24.4s, v19.s[1]
+	WORD $0x4fb3132e // fmla v14.4s, v25.4s, v19.s[1]
+	FLDPQ.P 32(R1), (F26, F27)
+	FMOVQ.P 16(R1), F28
+	WORD $0x4f8f1b40 // fmla v0.4s, v26.4s, v15.s[2]
+	WORD $0x4f8f1b61 // fmla v1.4s, v27.4s, v15.s[2]
+	WORD $0x4f8f1b82 // fmla v2.4s, v28.4s, v15.s[2]
+	WORD $0x4f901b43 // fmla v3.4s, v26.4s, v16.s[2]
+	WORD $0x4f901b64 // fmla v4.4s, v27.4s, v16.s[2]
+	WORD $0x4f901b85 // fmla v5.4s, v28.4s, v16.s[2]
+	WORD $0x4f911b46 // fmla v6.4s, v26.4s, v17.s[2]
+	WORD $0x4f911b67 // fmla v7.4s, v27.4s, v17.s[2]
+	WORD $0x4f911b88 // fmla v8.4s, v28.4s, v17.s[2]
+	WORD $0x4f921b49 // fmla v9.4s, v26.4s, v18.s[2]
+	WORD $0x4f921b6a // fmla v10.4s, v27.4s, v18.s[2]
+	WORD $0x4f921b8b // fmla v11.4s, v28.4s, v18.s[2]
+	WORD $0x4f931b4c // fmla v12.4s, v26.4s, v19.s[2]
+	WORD $0x4f931b6d // fmla v13.4s, v27.4s, v19.s[2]
+	WORD $0x4f931b8e // fmla v14.4s, v28.4s, v19.s[2]
+	FLDPQ.P 32(R1), (F29, F30)
+	FMOVQ.P 16(R1), F31
+	WORD $0x4faf1ba0 // fmla v0.4s, v29.4s, v15.s[3]
+	WORD $0x4faf1bc1 // fmla v1.4s, v30.4s, v15.s[3]
+	WORD $0x4faf1be2 // fmla v2.4s, v31.4s, v15.s[3]
+	WORD $0x4fb01ba3 // fmla v3.4s, v29.4s, v16.s[3]
+	WORD $0x4fb01bc4 // fmla v4.4s, v30.4s, v16.s[3]
+	WORD $0x4fb01be5 // fmla v5.4s, v31.4s, v16.s[3]
+	WORD $0x4fb11ba6 // fmla v6.4s, v29.4s, v17.s[3]
+	WORD $0x4fb11bc7 // fmla v7.4s, v30.4s, v17.s[3]
+	WORD $0x4fb11be8 // fmla v8.4s, v31.4s, v17.s[3]
+	WORD $0x4fb21ba9 // fmla v9.4s, v29.4s, v18.s[3]
+	WORD $0x4fb21bca // fmla v10.4s, v30.4s, v18.s[3]
+	WORD $0x4fb21beb // fmla v11.4s, v31.4s, v18.s[3]
+	WORD $0x4fb31bac // fmla v12.4s, v29.4s, v19.s[3]
+	WORD $0x4fb31bcd // fmla v13.4s, v30.4s, v19.s[3]
+	WORD $0x4fb31bee // fmla v14.4s, v31.4s, v19.s[3]
+	SUBS $4, R2
+	BGE tileNEON6x12_channels5
+tileNEON6x12_few5:
+	ADDS $4, R2
+	BEQ tileNEON6x12_done5
+tileNEON6x12_channel5:
+	FMOVS.P 4(R8), F15
+	FMOVS.P 4(R9), F16
+	FMOVS.P 4(R10), F17
+	FMOVS.P 4(R11), F18
+	FMOVS.P 4(R12), F19
+	FLDPQ.P 32(R1), (F20, F21)
+	FMOVQ.P 16(R1), F22
+	WORD $0x4f8f1280 // fmla v0.4s, v20.4s, v15.s[0]
+	WORD $0x4f8f12a1 // fmla v1.4s, v21.4s, v15.s[0]
+	WORD $0x4f8f12c2 // fmla v2.4s, v22.4s, v15.s[0]
+	WORD $0x4f901283 // fmla v3.4s, v20.4s, v16.s[0]
+	WORD $0x4f9012a4 // fmla v4.4s, v21.4s, v16.s[0]
+	WORD $0x4f9012c5 // fmla v5.4s, v22.4s, v16.s[0]
+	WORD $0x4f911286 // fmla v6.4s, v20.4s, v17.s[0]
+	WORD $0x4f9112a7 // fmla v7.4s, v21.4s, v17.s[0]
+	WORD $0x4f9112c8 // fmla v8.4s, v22.4s, v17.s[0]
+	WORD $0x4f921289 // fmla v9.4s, v20.4s, v18.s[0]
+	WORD $0x4f9212aa // fmla v10.4s, v21.4s, v18.s[0]
+	WORD $0x4f9212cb // fmla v11.4s, v22.4s, v18.s[0]
+	WORD $0x4f93128c // fmla v12.4s, v20.4s, v19.s[0]
+	WORD $0x4f9312ad // fmla v13.4s, v21.4s, v19.s[0]
+	WORD $0x4f9312ce // fmla v14.4s, v22.4s, v19.s[0]
+	SUBS $1, R2
+	BNE tileNEON6x12_channel5
+tileNEON6x12_done5:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON6x12_tap5
+	CBZ R24, tileNEON6x12_clamp5
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F15
+	WORD $0x4e2fd400 // fadd v0.4s, v0.4s, v15.4s
+	FMOVQ 16(R24), F16
+	WORD $0x4e30d421 // fadd v1.4s, v1.4s, v16.4s
+	FMOVQ 32(R24), F17
+	WORD $0x4e31d442 // fadd v2.4s, v2.4s, v17.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON6x12_clamp5
+	FMOVQ 0(R24), F15
+	WORD $0x4e2fd463 // fadd v3.4s, v3.4s, v15.4s
+	FMOVQ 16(R24), F16
+	WORD $0x4e30d484 // fadd v4.4s, v4.4s, v16.4s
+	FMOVQ 32(R24), F17
+	WORD $0x4e31d4a5 // fadd v5.4s, v5.4s, v17.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON6x12_clamp5
+	FMOVQ 0(R24), F15
+	WORD $0x4e2fd4c6 // fadd v6.4s, v6.4s, v15.4s
+	FMOVQ 16(R24), F16
+	WORD $0x4e30d4e7 // fadd v7.4s, v7.4s, v16.4s
+	FMOVQ 32(R24), F17
+	WORD $0x4e31d508 // fadd v8.4s, v8.4s, v17.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON6x12_clamp5
+	FMOVQ 0(R24), F15
+	WORD $0x4e2fd529 // fadd v9.4s, v9.4s, v15.4s
+	FMOVQ 16(R24), F16
+	WORD $0x4e30d54a // fadd v10.4s, v10.4s, v16.4s
+	FMOVQ 32(R24), F17
+	WORD $0x4e31d56b // fadd v11.4s, v11.4s, v17.4s
+	ADD R6<<2, R24
+	CMP $4, R3
+	BLE tileNEON6x12_clamp5
+	FMOVQ 0(R24), F15
+	WORD $0x4e2fd58c // fadd v12.4s, v12.4s, v15.4s
+	FMOVQ 16(R24), F16
+	WORD $0x4e30d5ad // fadd v13.4s, v13.4s, v16.4s
+	FMOVQ 32(R24), F17
+	WORD $0x4e31d5ce // fadd v14.4s, v14.4s, v17.4s
+	ADD R6<<2, R24
+tileNEON6x12_clamp5:
+	FMOVS 248(R0), F20
+	WORD $0x4e040694 // dup v20.4s, v20.s[0]
+	FMOVS 252(R0), F21
+	WORD $0x4e0406b5 // dup v21.4s, v21.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e34f400 // fmax v0.4s, v0.4s, v20.4s
+	WORD $0x4eb5f400 // fmin v0.4s, v0.4s, v21.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e34f421 // fmax v1.4s, v1.4s, v20.4s
+	WORD $0x4eb5f421 // fmin v1.4s, v1.4s, v21.4s
+	FMOVQ F1, 16(R23)
+	WORD $0x4e34f442 // fmax v2.4s, v2.4s, v20.4s
+	WORD $0x4eb5f442 // fmin v2.4s, v2.4s, v21.4s
+	FMOVQ F2, 32(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON6x12_ret
+	WORD $0x4e34f463 // fmax v3.4s, v3.4s, v20.4s
+	WORD $0x4eb5f463 // fmin v3.4s, v3.4s, v21.4s
+	FMOVQ F3, 0(R23)
+	WORD $0x4e34f484 // fmax v4.4s, v4.4s, v20.4s
+	WORD $0x4eb5f484 // fmin v4.4s, v4.4s, v21.4s
+	FMOVQ F4, 16(R23)
+	WORD $0x4e34f4a5 // fmax v5.4s, v5.4s, v20.4s
+	WORD $0x4eb5f4a5 // fmin v5.4s, v5.4s, v21.4s
+	FMOVQ F5, 32(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON6x12_ret
+	WORD $0x4e34f4c6 // fmax v6.4s, v6.4s, v20.4s
+	WORD $0x4eb5f4c6 // fmin v6.4s, v6.4s, v21.4s
+	FMOVQ F6, 0(R23)
+	WORD $0x4e34f4e7 // fmax v7.4s, v7.4s, v20.4s
+	WORD $0x4eb5f4e7 // fmin v7.4s, v7.4s, v21.4s
+	FMOVQ F7, 16(R23)
+	WORD $0x4e34f508 // fmax v8.4s, v8.4s, v20.4s
+	WORD $0x4eb5f508 // fmin v8.4s, v8.4s, v21.4s
+	FMOVQ F8, 32(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON6x12_ret
+	WORD $0x4e34f529 // fmax v9.4s, v9.4s, v20.4s
+	WORD $0x4eb5f529 // fmin v9.4s, v9.4s, v21.4s
+	FMOVQ F9, 0(R23)
+	WORD $0x4e34f54a // fmax v10.4s, v10.4s, v20.4s
+	WORD $0x4eb5f54a // fmin v10.4s, v10.4s, v21.4s
+	FMOVQ F10, 16(R23)
+	WORD $0x4e34f56b // fmax v11.4s, v11.4s, v20.4s
+	WORD $0x4eb5f56b // fmin v11.4s, v11.4s, v21.4s
+	FMOVQ F11, 32(R23)
+	ADD R6<<2, R23
+	CMP $4, R3
+	BLE tileNEON6x12_ret
+	WORD $0x4e34f58c // fmax v12.4s, v12.4s, v20.4s
+	WORD $0x4eb5f58c // fmin v12.4s, v12.4s, v21.4s
+	FMOVQ F12, 0(R23)
+	WORD $0x4e34f5ad // fmax v13.4s, v13.4s, v20.4s
+	WORD $0x4eb5f5ad // fmin v13.4s, v13.4s, v21.4s
+	FMOVQ F13, 16(R23)
+	WORD $0x4e34f5ce // fmax v14.4s, v14.4s, v20.4s
+	WORD $0x4eb5f5ce // fmin v14.4s, v14.4s, v21.4s
+	FMOVQ F14, 32(R23)
+	ADD R6<<2, R23
+	SUBS $5, R3
+	BLE tileNEON6x12_ret
+	ADD $40, R4
+	ADD $40, R5
+	B tileNEON6x12_next
+tileNEON6x12_rows4:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	FMOVQ 32(R26), F2
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x4ea21c45 // mov v5.16b, v2.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x4ea21c48 // mov v8.16b, v2.16b
+	WORD $0x4ea01c09 // mov v9.16b, v0.16b
+	WORD $0x4ea11c2a // mov v10.16b, v1.16b
+	WORD $0x4ea21c4b // mov v11.16b, v2.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON6x12_tap4:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 24(R4), R11
+	MOVD 24(R5), R26
+	ADD R17, R11
+	TST R7, R26
+	CSEL EQ, R16, R11, R11
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON6x12_few4
+tileNEON6x12_channels4:
+	FMOVQ.P 16(R8), F12
+	FMOVQ.P 16(R9), F13
+	FMOVQ.P 16(R10), F14
+	FMOVQ.P 16(R11), F15
+	FLDPQ.P 32(R1), (F16, F17)
+	FMOVQ.P 16(R1), F18
+	WORD $0x4f8c1200 // fmla v0.4s, v16.4s, v12.s[0]
+	WORD $0x4f8c1221 // fmla v1.4s, v17.4s, v12.s[0]
+	WORD $0x4f8c1242 // fmla v2.4s, v18.4s, v12.s[0]
+	WORD $0x4f8d1203 // fmla v3.4s, v16.4s, v13.s[0]
+	WORD $0x4f8d1224 // fmla v4.4s, v17.4s, v13.s[0]
+	WORD $0x4f8d1245 // fmla v5.4s, v18.4s, v13.s[0]
+	WORD $0x4f8e1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4f8e1227 // fmla v7.4s, v17.4s, v14.s[0]
+	WORD $0x4f8e1248 // fmla v8.4s, v18.4s, v14.s[0]
+	WORD $0x4f8f1209 // fmla v9.4s, v16.4s, v15.s[0]
+	WORD $0x4f8f122a // fmla v10.4s, v17.4s, v15.s[0]
+	WORD $0x4f8f124b // fmla v11.4s, v18.4s, v15.s[0]
+	FLDPQ.P 32(R1), (F19, F20)
+	FMOVQ.P 16(R1), F21
+	WORD $0x4fac1260 // fmla v0.4s, v19.4s, v12.s[1]
+	WORD $0x4fac1281 // fmla v1.4s, v20.4s, v12.s[1]
+	WORD $0x4fac12a2 // fmla v2.4s, v21.4s, v12.s[1]
+	WORD $0x4fad1263 // fmla v3.4s, v19.4s, v13.s[1]
+	WORD $0x4fad1284 // fmla v4.4s, v20.4s, v13.s[1]
+	WORD $0x4fad12a5 // fmla v5.4s, v21.4s, v13.s[1]
+	WORD $0x4fae1266 // fmla v6.4s, v19.4s, v14.s[1]
+	WORD $0x4fae1287 // fmla v7.4s, v20.4s, v14.s[1]
+	WORD $0x4fae12a8 // fmla v8.4s, v21.4s, v14.s[1]
+	WORD $0x4faf1269 // fmla v9.4s, v19.4s, v15.s[1]
+	WORD $0x4faf128a // fmla v10.4s, v20.4s, v15.s[1]
+	WORD $0x4faf12ab // fmla v11.4s, v21.4s, v15.s[1]
+	FLDPQ.P 32(R1), (F22, F23)
+	FMOVQ.P 16(R1), F24
+	WORD $0x4f8c1ac0 // fmla v0.4s, v22.4s, v12.s[2]
+	WORD $0x4f8c1ae1 // fmla v1.4s, v23.4s, v12.s[2]
+	WORD $0x4f8c1b02 // fmla v2.4s, v24.4s, v12.s[2]
+	WORD $0x4f8d1ac3 // fmla v3.4s, v22.4s, v13.s[2]
+	WORD $0x4f8d1ae4 // fmla v4.4s, v23.4s, v13.s[2]
+	WORD $0x4f8d1b05 // fmla v5.4s, v24.4s, v13.s[2]
+	WORD $0x4f8e1ac6 // fmla v6.4s, v22.4s, v14.s[2]
+	WORD $0x4f8e1ae7 // fmla v7.4s, v23.4s, v14.s[2]
+	WORD $0x4f8e1b08 // fmla v8.4s, v24.4s, v14.s[2]
+	WORD $0x4f8f1ac9 // fmla v9.4s, v22.4s, v15.s[2]
+	WORD $0x4f8f1aea // fmla v10.4s, v23.4s, v15.s[2]
+	WORD $0x4f8f1b0b // fmla v11.4s, v24.4s, v15.s[2]
+	FLDPQ.P 32(R1), (F25, F26)
+	FMOVQ.P 16(R1), F27
+	WORD $0x4fac1b20 // fmla v0.4s, v25.4s, v12.s[3]
+	WORD $0x4fac1b41 // fmla v1.4s, v26.4s, v12.s[3]
+	WORD $0x4fac1b62 // fmla v2.4s, v27.4s, v12.s[3]
+	WORD $0x4fad1b23 // fmla v3.4s, v25.4s, v13.s[3]
+	WORD $0x4fad1b44 // fmla v4.4s, v26.4s, v13.s[3]
+	WORD $0x4fad1b65 // fmla v5.4s, v27.4s, v13.s[3]
+	WORD $0x4fae1b26 // fmla v6.4s, v25.4s, v14.s[3]
+	WORD $0x4fae1b47 // fmla v7.4s, v26.4s, v14.s[3]
+	WORD $0x4fae1b68 // fmla v8.4s, v27.4s, v14.s[3]
+	WORD $0x4faf1b29 // fmla v9.4s, v25.4s, v15.s[3]
+	WORD $0x4faf1b4a // fmla v10.4s, v26.4s, v15.s[3]
+	WORD $0x4faf1b6b // fmla v11.4s, v27.4s, v15.s[3]
+	SUBS $4, R2
+	BGE tileNEON6x12_channels4
+tileNEON6x12_few4:
+	ADDS $4, R2
+	BEQ tileNEON6x12_done4
+tileNEON6x12_channel4:
+	FMOVS.P 4(R8), F12
+	FMOVS.P 4(R9), F13
+	FMOVS.P 4(R10), F14
+	FMOVS.P 4(R11), F15
+	FLDPQ.P 32(R1), (F16, F17)
+	FMOVQ.P 16(R1), F18
+	WORD $0x4f8c1200 // fmla v0.4s, v16.4s, v12.s[0]
+	WORD $0x4f8c1221 // fmla v1.4s, v17.4s, v12.s[0]
+	WORD $0x4f8c1242 // fmla v2.4s, v18.4s, v12.s[0]
+	WORD $0x4f8d1203 // fmla v3.4s, v16.4s, v13.s[0]
+	WORD $0x4f8d1224 // fmla v4.4s, v17.4s, v13.s[0]
+	WORD $0x4f8d1245 // fmla v5.4s, v18.4s, v13.s[0]
+	WORD $0x4f8e1206 // fmla v6.4s, v16.4s, v14.s[0]
+	WORD $0x4f8e1227 // fmla v7.4s, v17.4s, v14.s[0]
+	WORD $0x4f8e1248 // fmla v8.4s, v18.4s, v14.s[0]
+	WORD $0x4f8f1209 // fmla v9.4s, v16.4s, v15.s[0]
+	WORD $0x4f8f122a // fmla v10.4s, v17.4s, v15.s[0]
+	WORD $0x4f8f124b // fmla v11.4s, v18.4s, v15.s[0]
+	SUBS $1, R2
+	BNE tileNEON6x12_channel4
+tileNEON6x12_done4:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON6x12_tap4
+	CBZ R24, tileNEON6x12_clamp4
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F12
+	WORD $0x4e2cd400 // fadd v0.4s, v0.4s, v12.4s
+	FMOVQ 16(R24), F13
+	WORD $0x4e2dd421 // fadd v1.4s, v1.4s, v13.4s
+	FMOVQ 32(R24), F14
+	WORD $0x4e2ed442 // fadd v2.4s, v2.4s, v14.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON6x12_clamp4
+	FMOVQ 0(R24), F12
+	WORD $0x4e2cd463 // fadd v3.4s, v3.4s, v12.4s
+	FMOVQ 16(R24), F13
+	WORD $0x4e2dd484 // fadd v4.4s, v4.4s, v13.4s
+	FMOVQ 32(R24), F14
+	WORD $0x4e2ed4a5 // fadd v5.4s, v5.4s, v14.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON6x12_clamp4
+	FMOVQ 0(R24), F12
+	WORD $0x4e2cd4c6 // fadd v6.4s, v6.4s, v12.4s
+	FMOVQ 16(R24), F13
+	WORD $0x4e2dd4e7 // fadd v7.4s, v7.4s, v13.4s
+	FMOVQ 32(R24), F14
+	WORD $0x4e2ed508 // fadd v8.4s, v8.4s, v14.4s
+	ADD R6<<2, R24
+	CMP $3, R3
+	BLE tileNEON6x12_clamp4
+	FMOVQ 0(R24), F12
+	WORD $0x4e2cd529 // fadd v9.4s, v9.4s, v12.4s
+	FMOVQ 16(R24), F13
+	WORD $0x4e2dd54a // fadd v10.4s, v10.4s, v13.4s
+	FMOVQ 32(R24), F14
+	WORD $0x4e2ed56b // fadd v11.4s, v11.4s, v14.4s
+	ADD R6<<2, R24
+tileNEON6x12_clamp4:
+	FMOVS 248(R0), F16
+	WORD $0x4e040610 // dup v16.4s, v16.s[0]
+	FMOVS 252(R0), F17
+	WORD $0x4e040631 // dup v17.4s, v17.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e30f400 // fmax v0.4s, v0.4s, v16.4s
+	WORD $0x4eb1f400 // fmin v0.4s, v0.4s, v17.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e30f421 // fmax v1.4s, v1.4s, v16.4s
+	WORD $0x4eb1f421 // fmin v1.4s, v1.4s, v17.4s
+	FMOVQ F1, 16(R23)
+	WORD $0x4e30f442 // fmax v2.4s, v2.4s, v16.4s
+	WORD $0x4eb1f442 // fmin v2.4s, v2.4s, v17.4s
+	FMOVQ F2, 32(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON6x12_ret
+	WORD $0x4e30f463 // fmax v3.4s, v3.4s, v16.4s
+	WORD $0x4eb1f463 // fmin v3.4s, v3.4s, v17.4s
+	FMOVQ F3, 0(R23)
+	WORD $0x4e30f484 // fmax v4.4s, v4.4s, v16.4s
+	WORD $0x4eb1f484 // fmin v4.4s, v4.4s, v17.4s
+	FMOVQ F4, 16(R23)
+	WORD $0x4e30f4a5 // fmax v5.4s, v5.4s, v16.4s
+	WORD $0x4eb1f4a5 // fmin v5.4s, v5.4s, v17.4s
+	FMOVQ F5, 32(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON6x12_ret
+	WORD $0x4e30f4c6 // fmax v6.4s, v6.4s, v16.4s
+	WORD $0x4eb1f4c6 // fmin v6.4s, v6.4s, v17.4s
+	FMOVQ F6, 0(R23)
+	WORD $0x4e30f4e7 // fmax v7.4s, v7.4s, v16.4s
+	WORD $0x4eb1f4e7 // fmin v7.4s, v7.4s, v17.4s
+	FMOVQ F7, 16(R23)
+	WORD $0x4e30f508 // fmax v8.4s, v8.4s, v16.4s
+	WORD $0x4eb1f508 // fmin v8.4s, v8.4s, v17.4s
+	FMOVQ F8, 32(R23)
+	ADD R6<<2, R23
+	CMP $3, R3
+	BLE tileNEON6x12_ret
+	WORD $0x4e30f529 // fmax v9.4s, v9.4s, v16.4s
+	WORD $0x4eb1f529 // fmin v9.4s, v9.4s, v17.4s
+	FMOVQ F9, 0(R23)
+	WORD $0x4e30f54a // fmax v10.4s, v10.4s, v16.4s
+	WORD $0x4eb1f54a // fmin v10.4s, v10.4s, v17.4s
+	FMOVQ F10, 16(R23)
+	WORD $0x4e30f56b // fmax v11.4s, v11.4s, v16.4s
+	WORD $0x4eb1f56b // fmin v11.4s, v11.4s, v17.4s
+	FMOVQ F11, 32(R23)
+	ADD R6<<2, R23
+	SUBS $4, R3
+	BLE tileNEON6x12_ret
+	ADD $32, R4
+	ADD $32, R5
+	B tileNEON6x12_next
+tileNEON6x12_rows3:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	FMOVQ 32(R26), F2
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x4ea21c45 // mov v5.16b, v2.16b
+	WORD $0x4ea01c06 // mov v6.16b, v0.16b
+	WORD $0x4ea11c27 // mov v7.16b, v1.16b
+	WORD $0x4ea21c48 // mov v8.16b, v2.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON6x12_tap3:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 16(R4), R10
+	MOVD 16(R5), R26
+	ADD R17, R10
+	TST R7, R26
+	CSEL EQ, R16, R10, R10
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON6x12_few3
+tileNEON6x12_channels3:
+	FMOVQ.P 16(R8), F9
+	FMOVQ.P 16(R9), F10
+	FMOVQ.P 16(R10), F11
+	FLDPQ.P 32(R1), (F12, F13)
+	FMOVQ.P 16(R1), F14
+	WORD $0x4f891180 // fmla v0.4s, v12.4s, v9.s[0]
+	WORD $0x4f8911a1 // fmla v1.4s, v13.4s, v9.s[0]
+	WORD $0x4f8911c2 // fmla v2.4s, v14.4s, v9.s[0]
+	WORD $0x4f8a1183 // fmla v3.4s, v12.4s, v10.s[0]
+	WORD $0x4f8a11a4 // fmla v4.4s, v13.4s, v10.s[0]
+	WORD $0x4f8a11c5 // fmla v5.4s, v14.4s, v10.s[0]
+	WORD $0x4f8b1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD $0x4f8b11a7 // fmla v7.4s, v13.4s, v11.s[0]
+	WORD $0x4f8b11c8 // fmla v8.4s, v14.4s, v11.s[0]
+	FLDPQ.P 32(R1), (F15, F16)
+	FMOVQ.P 16(R1), F17
+	WORD $0x4fa911e0 // fmla v0.4s, v15.4s, v9.s[1]
+	WORD $0x4fa91201 // fmla v1.4s, v16.4s, v9.s[1]
+	WORD $0x4fa91222 // fmla v2.4s, v17.4s, v9.s[1]
+	WORD $0x4faa11e3 // fmla v3.4s, v15.4s, v10.s[1]
+	WORD $0x4faa1204 // fmla v4.4s, v16.4s, v10.s[1]
+	WORD $0x4faa1225 // fmla v5.4s, v17.4s, v10.s[1]
+	WORD $0x4fab11e6 // fmla v6.4s, v15.4s, v11.s[1]
+	WORD $0x4fab1207 // fmla v7.4s, v16.4s, v11.s[1]
+	WORD $0x4fab1228 // fmla v8.4s, v17.4s, v11.s[1]
+	FLDPQ.P 32(R1), (F18, F19)
+	FMOVQ.P 16(R1), F20
+	WORD $0x4f891a40 // fmla v0.4s, v18.4s, v9.s[2]
+	WORD $0x4f891a61 // fmla v1.4s, v19.4s, v9.s[2]
+	WORD $0x4f891a82 // fmla v2.4s, v20.4s, v9.s[2]
+	WORD $0x4f8a1a43 // fmla v3.4s, v18.4s, v10.s[2]
+	WORD $0x4f8a1a64 // fmla v4.4s, v19.4s, v10.s[2]
+	WORD $0x4f8a1a85 // fmla v5.4s, v20.4s, v10.s[2]
+	WORD $0x4f8b1a46 // fmla v6.4s, v18.4s, v11.s[2]
+	WORD $0x4f8b1a67 // fmla v7.4s, v19.4s, v11.s[2]
+	WORD $0x4f8b1a88 // fmla v8.4s, v20.4s, v11.s[2]
+	FLDPQ.P 32(R1), (F21, F22)
+	FMOVQ.P 16(R1), F23
+	WORD $0x4fa91aa0 // fmla v0.4s, v21.4s, v9.s[3]
+	WORD $0x4fa91ac1 // fmla v1.4s, v22.4s, v9.s[3]
+	WORD $0x4fa91ae2 // fmla v2.4s, v23.4s, v9.s[3]
+	WORD $0x4faa1aa3 // fmla v3.4s, v21.4s, v10.s[3]
+	WORD $0x4faa1ac4 // fmla v4.4s, v22.4s, v10.s[3]
+	WORD $0x4faa1ae5 // fmla v5.4s, v23.4s, v10.s[3]
+	WORD $0x4fab1aa6 // fmla v6.4s, v21.4s, v11.s[3]
+	WORD $0x4fab1ac7 // fmla v7.4s, v22.4s, v11.s[3]
+	WORD $0x4fab1ae8 // fmla v8.4s, v23.4s, v11.s[3]
+	SUBS $4, R2
+	BGE tileNEON6x12_channels3
+tileNEON6x12_few3:
+	ADDS $4, R2
+	BEQ tileNEON6x12_done3
+tileNEON6x12_channel3:
+	FMOVS.P 4(R8), F9
+	FMOVS.P 4(R9), F10
+	FMOVS.P 4(R10), F11
+	FLDPQ.P 32(R1), (F12, F13)
+	FMOVQ.P 16(R1), F14
+	WORD $0x4f891180 // fmla v0.4s, v12.4s, v9.s[0]
+	WORD $0x4f8911a1 // fmla v1.4s, v13.4s, v9.s[0]
+	WORD $0x4f8911c2 // fmla v2.4s, v14.4s, v9.s[0]
+	WORD $0x4f8a1183 // fmla v3.4s, v12.4s, v10.s[0]
+	WORD $0x4f8a11a4 // fmla v4.4s, v13.4s, v10.s[0]
+	WORD $0x4f8a11c5 // fmla v5.4s, v14.4s, v10.s[0]
+	WORD $0x4f8b1186 // fmla v6.4s, v12.4s, v11.s[0]
+	WORD $0x4f8b11a7 // fmla v7.4s, v13.4s, v11.s[0]
+	WORD $0x4f8b11c8 // fmla v8.4s, v14.4s, v11.s[0]
+	SUBS $1, R2
+	BNE tileNEON6x12_channel3
+tileNEON6x12_done3:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON6x12_tap3
+	CBZ R24, tileNEON6x12_clamp3
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
+	FMOVQ 16(R24), F10
+	WORD $0x4e2ad421 // fadd v1.4s, v1.4s, v10.4s
+	FMOVQ 32(R24), F11
+	WORD $0x4e2bd442 // fadd v2.4s, v2.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON6x12_clamp3
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	FMOVQ 16(R24), F10
+	WORD $0x4e2ad484 // fadd v4.4s, v4.4s, v10.4s
+	FMOVQ 32(R24), F11
+	WORD $0x4e2bd4a5 // fadd v5.4s, v5.4s, v11.4s
+	ADD R6<<2, R24
+	CMP $2, R3
+	BLE tileNEON6x12_clamp3
+	FMOVQ 0(R24), F9
+	WORD $0x4e29d4c6 // fadd v6.4s, v6.4s, v9.4s
+	FMOVQ 16(R24), F10
+	WORD $0x4e2ad4e7 // fadd v7.4s, v7.4s, v10.4s
+	FMOVQ 32(R24), F11
+	WORD $0x4e2bd508 // fadd v8.4s, v8.4s, v11.4s
+	ADD R6<<2, R24
+tileNEON6x12_clamp3:
+	FMOVS 248(R0), F12
+	WORD $0x4e04058c // dup v12.4s, v12.s[0]
+	FMOVS 252(R0), F13
+	WORD $0x4e0405ad // dup v13.4s, v13.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e2cf400 // fmax v0.4s, v0.4s, v12.4s
+	WORD $0x4eadf400 // fmin v0.4s, v0.4s, v13.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e2cf421 // fmax v1.4s, v1.4s, v12.4s
+	WORD $0x4eadf421 // fmin v1.4s, v1.4s, v13.4s
+	FMOVQ F1, 16(R23)
+	WORD $0x4e2cf442 // fmax v2.4s, v2.4s, v12.4s
+	WORD $0x4eadf442 // fmin v2.4s, v2.4s, v13.4s
+	FMOVQ F2, 32(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON6x12_ret
+	WORD $0x4e2cf463 // fmax v3.4s, v3.4s, v12.4s
+	WORD $0x4eadf463 // fmin v3.4s, v3.4s, v13.4s
+	FMOVQ F3, 0(R23)
+	WORD $0x4e2cf484 // fmax v4.4s, v4.4s, v12.4s
+	WORD $0x4eadf484 // fmin v4.4s, v4.4s, v13.4s
+	FMOVQ F4, 16(R23)
+	WORD $0x4e2cf4a5 // fmax v5.4s, v5.4s, v12.4s
+	WORD $0x4eadf4a5 // fmin v5.4s, v5.4s, v13.4s
+	FMOVQ F5, 32(R23)
+	ADD R6<<2, R23
+	CMP $2, R3
+	BLE tileNEON6x12_ret
+	WORD $0x4e2cf4c6 // fmax v6.4s, v6.4s, v12.4s
+	WORD $0x4eadf4c6 // fmin v6.4s, v6.4s, v13.4s
+	FMOVQ F6, 0(R23)
+	WORD $0x4e2cf4e7 // fmax v7.4s, v7.4s, v12.4s
+	WORD $0x4eadf4e7 // fmin v7.4s, v7.4s, v13.4s
+	FMOVQ F7, 16(R23)
+	WORD $0x4e2cf508 // fmax v8.4s, v8.4s, v12.4s
+	WORD $0x4eadf508 // fmin v8.4s, v8.4s, v13.4s
+	FMOVQ F8, 32(R23)
+	ADD R6<<2, R23
+	SUBS $3, R3
+	BLE tileNEON6x12_ret
+	ADD $24, R4
+	ADD $24, R5
+	B tileNEON6x12_next
+tileNEON6x12_rows2:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	FMOVQ 32(R26), F2
+	WORD $0x4ea01c03 // mov v3.16b, v0.16b
+	WORD $0x4ea11c24 // mov v4.16b, v1.16b
+	WORD $0x4ea21c45 // mov v5.16b, v2.16b
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON6x12_tap2:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 8(R4), R9
+	MOVD 8(R5), R26
+	ADD R17, R9
+	TST R7, R26
+	CSEL EQ, R16, R9, R9
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON6x12_few2
+tileNEON6x12_channels2:
+	FMOVQ.P 16(R8), F6
+	FMOVQ.P 16(R9), F7
+	FLDPQ.P 32(R1), (F8, F9)
+	FMOVQ.P 16(R1), F10
+	WORD $0x4f861100 // fmla v0.4s, v8.4s, v6.s[0]
+	WORD $0x4f861121 // fmla v1.4s, v9.4s, v6.s[0]
+	WORD $0x4f861142 // fmla v2.4s, v10.4s, v6.s[0]
+	WORD $0x4f871103 // fmla v3.4s, v8.4s, v7.s[0]
+	WORD $0x4f871124 // fmla v4.4s, v9.4s, v7.s[0]
+	WORD $0x4f871145 // fmla v5.4s, v10.4s, v7.s[0]
+	FLDPQ.P 32(R1), (F11, F12)
+	FMOVQ.P 16(R1), F13
+	WORD $0x4fa61160 // fmla v0.4s, v11.4s, v6.s[1]
+	WORD $0x4fa61181 // fmla v1.4s, v12.4s, v6.s[1]
+	WORD $0x4fa611a2 // fmla v2.4s, v13.4s, v6.s[1]
+	WORD $0x4fa71163 // fmla v3.4s, v11.4s, v7.s[1]
+	WORD $0x4fa71184 // fmla v4.4s, v12.4s, v7.s[1]
+	WORD $0x4fa711a5 // fmla v5.4s, v13.4s, v7.s[1]
+	FLDPQ.P 32(R1), (F14, F15)
+	FMOVQ.P 16(R1), F16
+	WORD $0x4f8619c0 // fmla v0.4s, v14.4s, v6.s[2]
+	WORD $0x4f8619e1 // fmla v1.4s, v15.4s, v6.s[2]
+	WORD $0x4f861a02 // fmla v2.4s, v16.4s, v6.s[2]
+	WORD $0x4f8719c3 // fmla v3.4s, v14.4s, v7.s[2]
+	WORD $0x4f8719e4 // fmla v4.4s, v15.4s, v7.s[2]
+	WORD $0x4f871a05 // fmla v5.4s, v16.4s, v7.s[2]
+	FLDPQ.P 32(R1), (F17, F18)
+	FMOVQ.P 16(R1), F19
+	WORD $0x4fa61a20 // fmla v0.4s, v17.4s, v6.s[3]
+	WORD $0x4fa61a41 // fmla v1.4s, v18.4s, v6.s[3]
+	WORD $0x4fa61a62 // fmla v2.4s, v19.4s, v6.s[3]
+	WORD $0x4fa71a23 // fmla v3.4s, v17.4s, v7.s[3]
+	WORD $0x4fa71a44 // fmla v4.4s, v18.4s, v7.s[3]
+	WORD $0x4fa71a65 // fmla v5.4s, v19.4s, v7.s[3]
+	SUBS $4, R2
+	BGE tileNEON6x12_channels2
+tileNEON6x12_few2:
+	ADDS $4, R2
+	BEQ tileNEON6x12_done2
+tileNEON6x12_channel2:
+	FMOVS.P 4(R8), F6
+	FMOVS.P 4(R9), F7
+	FLDPQ.P 32(R1), (F8, F9)
+	FMOVQ.P 16(R1), F10
+	WORD $0x4f861100 // fmla v0.4s, v8.4s, v6.s[0]
+	WORD $0x4f861121 // fmla v1.4s, v9.4s, v6.s[0]
+	WORD $0x4f861142 // fmla v2.4s, v10.4s, v6.s[0]
+	WORD $0x4f871103 // fmla v3.4s, v8.4s, v7.s[0]
+	WORD $0x4f871124 // fmla v4.4s, v9.4s, v7.s[0]
+	WORD $0x4f871145 // fmla v5.4s, v10.4s, v7.s[0]
+	SUBS $1, R2
+	BNE tileNEON6x12_channel2
+tileNEON6x12_done2:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON6x12_tap2
+	CBZ R24, tileNEON6x12_clamp2
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d400 // fadd v0.4s, v0.4s, v6.4s
+	FMOVQ 16(R24), F7
+	WORD $0x4e27d421 // fadd v1.4s, v1.4s, v7.4s
+	FMOVQ 32(R24), F8
+	WORD $0x4e28d442 // fadd v2.4s, v2.4s, v8.4s
+	ADD R6<<2, R24
+	CMP $1, R3
+	BLE tileNEON6x12_clamp2
+	FMOVQ 0(R24), F6
+	WORD $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
+	FMOVQ 16(R24), F7
+	WORD $0x4e27d484 // fadd v4.4s, v4.4s, v7.4s
+	FMOVQ 32(R24), F8
+	WORD $0x4e28d4a5 // fadd v5.4s, v5.4s, v8.4s
+	ADD R6<<2, R24
+tileNEON6x12_clamp2:
+	FMOVS 248(R0), F8
+	WORD $0x4e040508 // dup v8.4s, v8.s[0]
+	FMOVS 252(R0), F9
+	WORD $0x4e040529 // dup v9.4s, v9.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e28f400 // fmax v0.4s, v0.4s, v8.4s
+	WORD $0x4ea9f400 // fmin v0.4s, v0.4s, v9.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e28f421 // fmax v1.4s, v1.4s, v8.4s
+	WORD $0x4ea9f421 // fmin v1.4s, v1.4s, v9.4s
+	FMOVQ F1, 16(R23)
+	WORD $0x4e28f442 // fmax v2.4s, v2.4s, v8.4s
+	WORD $0x4ea9f442 // fmin v2.4s, v2.4s, v9.4s
+	FMOVQ F2, 32(R23)
+	ADD R6<<2, R23
+	CMP $1, R3
+	BLE tileNEON6x12_ret
+	WORD $0x4e28f463 // fmax v3.4s, v3.4s, v8.4s
+	WORD $0x4ea9f463 // fmin v3.4s, v3.4s, v9.4s
+	FMOVQ F3, 0(R23)
+	WORD $0x4e28f484 // fmax v4.4s, v4.4s, v8.4s
+	WORD $0x4ea9f484 // fmin v4.4s, v4.4s, v9.4s
+	FMOVQ F4, 16(R23)
+	WORD $0x4e28f4a5 // fmax v5.4s, v5.4s, v8.4s
+	WORD $0x4ea9f4a5 // fmin v5.4s, v5.4s, v9.4s
+	FMOVQ F5, 32(R23)
+	ADD R6<<2, R23
+	SUBS $2, R3
+	BLE tileNEON6x12_ret
+	ADD $16, R4
+	ADD $16, R5
+	B tileNEON6x12_next
+tileNEON6x12_rows1:
+	MOVD 48(R0), R26
+	FMOVQ 0(R26), F0
+	FMOVQ 16(R26), F1
+	FMOVQ 32(R26), F2
+	MOVD 24(R0), R1
+	MOVD 192(R0), R6
+	MOVD 200(R0), R25
+	ADD R25<<3, R6, R25
+	MOVD $1, R7
+tileNEON6x12_tap1:
+	MOVD.P 8(R6), R17
+	MOVD 0(R0), R26
+	ADD R26, R17
+	MOVD 0(R4), R8
+	MOVD 0(R5), R26
+	ADD R17, R8
+	TST R7, R26
+	CSEL EQ, R16, R8, R8
+	MOVD 216(R0), R2
+	SUBS $4, R2
+	BLT tileNEON6x12_few1
+tileNEON6x12_channels1:
+	FMOVQ.P 16(R8), F3
+	FLDPQ.P 32(R1), (F4, F5)
+	FMOVQ.P 16(R1), F6
+	WORD $0x4f831080 // fmla v0.4s, v4.4s, v3.s[0]
+	WORD $0x4f8310a1 // fmla v1.4s, v5.4s, v3.s[0]
+	WORD $0x4f8310c2 // fmla v2.4s, v6.4s, v3.s[0]
+	FLDPQ.P 32(R1), (F7, F8)
+	FMOVQ.P 16(R1), F9
+	WORD $0x4fa310e0 // fmla v0.4s, v7.4s, v3.s[1]
+	WORD $0x4fa31101 // fmla v1.4s, v8.4s, v3.s[1]
+	WORD $0x4fa31122 // fmla v2.4s, v9.4s, v3.s[1]
+	FLDPQ.P 32(R1), (F10, F11)
+	FMOVQ.P 16(R1), F12
+	WORD $0x4f831940 // fmla v0.4s, v10.4s, v3.s[2]
+	WORD $0x4f831961 // fmla v1.4s, v11.4s, v3.s[2]
+	WORD $0x4f831982 // fmla v2.4s, v12.4s, v3.s[2]
+	FLDPQ.P 32(R1), (F13, F14)
+	FMOVQ.P 16(R1), F15
+	WORD $0x4fa319a0 // fmla v0.4s, v13.4s, v3.s[3]
+	WORD $0x4fa319c1 // fmla v1.4s, v14.4s, v3.s[3]
+	WORD $0x4fa319e2 // fmla v2.4s, v15.4s, v3.s[3]
+	SUBS $4, R2
+	BGE tileNEON6x12_channels1
+tileNEON6x12_few1:
+	ADDS $4, R2
+	BEQ tileNEON6x12_done1
+tileNEON6x12_channel1:
+	FMOVS.P 4(R8), F3
+	FLDPQ.P 32(R1), (F4, F5)
+	FMOVQ.P 16(R1), F6
+	WORD $0x4f831080 // fmla v0.4s, v4.4s, v3.s[0]
+	WORD $0x4f8310a1 // fmla v1.4s, v5.4s, v3.s[0]
+	WORD $0x4f8310c2 // fmla v2.4s, v6.4s, v3.s[0]
+	SUBS $1, R2
+	BNE tileNEON6x12_channel1
+tileNEON6x12_done1:
+	LSL $1, R7
+	CMP R25, R6
+	BNE tileNEON6x12_tap1
+	CBZ R24, tileNEON6x12_clamp1
+	MOVD 240(R0), R6
+	FMOVQ 0(R24), F3
+	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
+	FMOVQ 16(R24), F4
+	WORD $0x4e24d421 // fadd v1.4s, v1.4s, v4.4s
+	FMOVQ 32(R24), F5
+	WORD $0x4e25d442 // fadd v2.4s, v2.4s, v5.4s
+	ADD R6<<2, R24
+tileNEON6x12_clamp1:
+	FMOVS 248(R0), F4
+	WORD $0x4e040484 // dup v4.4s, v4.s[0]
+	FMOVS 252(R0), F5
+	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
+	MOVD 232(R0), R6
+	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
+	WORD $0x4ea5f400 // fmin v0.4s, v0.4s, v5.4s
+	FMOVQ F0, 0(R23)
+	WORD $0x4e24f421 // fmax v1.4s, v1.4s, v4.4s
+	WORD $0x4ea5f421 // fmin v1.4s, v1.4s, v5.4s
+	FMOVQ F1, 16(R23)
+	WORD $0x4e24f442 // fmax v2.4s, v2.4s, v4.4s
+	WORD $0x4ea5f442 // fmin v2.4s, v2.4s, v5.4s
+	FMOVQ F2, 32(R23)
+	ADD R6<<2, R23
+	SUBS $1, R3
+	BLE tileNEON6x12_ret
+	ADD $8, R4
+	ADD $8, R5
+	B tileNEON6x12_next
 tileNEON6x12_ret:
 	RET
 
