@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/qvec"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -126,6 +129,25 @@ func (c *compiler) shuffleJoined(n *graph.Node) bool {
 	return true
 }
 
+// joinShuffled lowers the concatenation v of the two 8-bit tensors in, and the
+// shuffle that alone reads it, like shuffleJoined.
+func (c *compiler) joinShuffled(v *graph.Value, in []*buf, axis int) bool {
+	next := c.only(v)
+	if len(in) != 2 || axis != 1 || in[0].layout != channelsLast || !slices.Equal(in[0].shape, in[1].shape) || next == nil || next.Inputs[0] != v {
+		return false
+	}
+	s, ok := c.shuffleFrom(next)
+	if !ok || s.groups != 2 {
+		return false
+	}
+	for _, m := range s.nodes {
+		c.done[m] = true
+	}
+	_, half, _ := in[0].channels()
+	c.interleave(c.defBytes(s.out, channelsLast), in, in[0], in[1], half, half)
+	return true
+}
+
 // interleave emits the step that takes the channels of dst from a and b in
 // turn, whose pixels are sa and sb elements apart.
 func (c *compiler) interleave(dst *buf, in []*buf, a, b *buf, sa, sb int) {
@@ -134,7 +156,10 @@ func (c *compiler) interleave(dst *buf, in []*buf, a, b *buf, sa, sb int) {
 	bits := dst.dtype.Bits()
 	c.emit(step{kernel: "shuffle", in: in, out: []*buf{dst}, run: c.loop(batch*pixels, max(1, grain/ch), func(x *frame, lo, hi int) {
 		if bits == 8 {
-			inTurn(view[[2]uint8](x, dst)[lo*half:hi*half], x.raw(a)[lo*sa:], x.raw(b)[lo*sb:], half, sa, sb)
+			d, p, q := x.raw(dst), x.raw(a), x.raw(b)
+			for r := lo; r < hi; r++ {
+				qvec.Interleave(d[r*ch:][:ch], p[r*sa:][:half], q[r*sb:][:half])
+			}
 		} else {
 			inTurn(view[[2]float32](x, dst)[lo*half:hi*half], f32(x, a)[lo*sa:], f32(x, b)[lo*sb:], half, sa, sb)
 		}

@@ -101,11 +101,14 @@ func (quantizer) concat(c *compiler, n *graph.Node) bool {
 		})})
 		in[i] = moved
 	}
-	dst := c.defBytes(t.out, l)
 	axis := n.Int("axis", 0)
 	if axis < 0 {
 		axis += len(t.out.Shape)
 	}
+	if c.joinShuffled(t.out, in, axis) {
+		return true
+	}
+	dst := c.defBytes(t.out, l)
 	c.join(dst, in, axis)
 	return true
 }

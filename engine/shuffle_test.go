@@ -132,3 +132,27 @@ func both(t *testing.T, g *graph.Graph, in map[string]*tensor.Tensor) (p *engine
 	}
 	return p, got, want
 }
+
+// TestShuffledBytesJoined checks that two quantized halves whose channels are
+// shuffled are not joined first.
+func TestShuffledBytesJoined(t *testing.T) {
+	zero := tensor.Scalar(int8(3))
+	m, x := newMaker(2, 3, 6, 5)
+	x = m.quantized(x, zero)
+	a, b := m.quantized(m.conv(x, 3, 20, 3, 1), zero), m.quantized(m.conv(x, 3, 20, 1, 1), zero)
+	x = m.quantized(m.shuffled(m.quantized(m.concat(a, b), zero), "five axes", 2), zero)
+	g := m.done(t, m.quantized(m.conv(x, 40, 4, 3, 1), zero))
+	in := randomInputs(g, 2, 3)
+	p, got, want := both(t, g, in)
+	name := g.Outputs[0].Name
+	if d := worst(got[name], want[name]); d > 0.02 {
+		t.Errorf("differs by %.2g of the largest element", d)
+	}
+	count := map[string]int{}
+	for _, s := range p.Steps() {
+		count[s.Kernel]++
+	}
+	if count["shuffle"] != 1 || count["concat"] != 0 {
+		t.Errorf("steps %v", count)
+	}
+}

@@ -24,6 +24,7 @@ func emitQvec() {
 	taps("max")
 	taps("sum")
 	minMax()
+	interleave()
 }
 
 // dwords emits a read-only table.
@@ -309,40 +310,61 @@ func lut() {
 }
 
 // taps emits the reduction of pooling: over the pixels at a list of offsets,
-// channel by channel, 32 channels at a time for the maximum, 8 for the sum.
+// channel by channel, 32 channels at a time for the maximum and then 8, which
+// is what the sum takes at a time.
 func taps(op string) {
 	name := op + "TapsAVX2"
 	kind := map[string]string{"max": "*uint8", "sum": "*int32"}[op]
 	step := map[string]int{"max": 32, "sum": 8}[op]
+	const least = 8
 	TEXT(name, NOSPLIT, "func(dst "+kind+", src *uint8, offs *int, taps, n int)")
 	Pragma("noescape")
-	Doc(fmt.Sprintf("%s reduces n channels, rounded down to a multiple of %d, of at least one pixel.", name, step))
+	Doc(fmt.Sprintf("%s reduces n channels, rounded down to a multiple of %d, of at least one pixel.", name, least))
 	dst := Load(Param("dst"), GP64())
 	src := Load(Param("src"), GP64())
 	offs := Load(Param("offs"), GP64())
 	count := Load(Param("taps"), GP64())
 	n := Load(Param("n"), GP64())
 	i, at := GP64(), GP64()
-	Label(name + "_channels")
-	SUBQ(Imm(uint64(step)), n)
-	JLT(LabelRef(name + "_done"))
-	VPXOR(ymm(0), ymm(0), ymm(0))
-	XORQ(i, i)
-	Label(name + "_tap")
-	MOVQ(Mem{Base: offs, Index: i, Scale: 8}, at)
-	if op == "max" {
-		VPMAXUB(Mem{Base: src, Index: at, Scale: 1}, ymm(0), ymm(0))
-	} else {
-		VPMOVZXBD(Mem{Base: src, Index: at, Scale: 1}, ymm(1))
-		VPADDD(ymm(1), ymm(0), ymm(0))
+	// pass reduces width channels after the other.
+	pass := func(label, next string, width int) {
+		Label(label)
+		SUBQ(Imm(uint64(width)), n)
+		JLT(LabelRef(next))
+		VPXOR(ymm(0), ymm(0), ymm(0))
+		XORQ(i, i)
+		Label(label + "_tap")
+		MOVQ(Mem{Base: offs, Index: i, Scale: 8}, at)
+		pixel := Mem{Base: src, Index: at, Scale: 1}
+		switch {
+		case op == "sum":
+			VPMOVZXBD(pixel, ymm(1))
+			VPADDD(ymm(1), ymm(0), ymm(0))
+		case width == 32:
+			VPMAXUB(pixel, ymm(0), ymm(0))
+		default:
+			VMOVQ(pixel, ymm(1).AsX())
+			VPMAXUB(ymm(1).AsX(), ymm(0).AsX(), ymm(0).AsX())
+		}
+		INCQ(i)
+		CMPQ(i, count)
+		JLT(LabelRef(label + "_tap"))
+		if op == "max" && width == 8 {
+			VMOVQ(ymm(0).AsX(), Mem{Base: dst})
+			ADDQ(Imm(8), dst)
+		} else {
+			VMOVDQU(ymm(0), Mem{Base: dst})
+			ADDQ(Imm(32), dst)
+		}
+		ADDQ(Imm(uint64(width)), src)
+		JMP(LabelRef(label))
 	}
-	INCQ(i)
-	CMPQ(i, count)
-	JLT(LabelRef(name + "_tap"))
-	VMOVDQU(ymm(0), Mem{Base: dst})
-	ADDQ(Imm(32), dst)
-	ADDQ(Imm(uint64(step)), src)
-	JMP(LabelRef(name + "_channels"))
+	if step > least {
+		pass(name+"_channels", name+"_rest", step)
+		Label(name + "_rest")
+		ADDQ(Imm(uint64(step)), n)
+	}
+	pass(name+"_few", name+"_done", least)
 	Label(name + "_done")
 	VZEROUPPER()
 	RET()
@@ -383,6 +405,29 @@ func minMax() {
 	VMAXPS(hi[1], hi[0], hi[0])
 	VMOVUPS(lo[0], Mem{Base: out})
 	VMOVUPS(hi[0], Mem{Base: out, Disp: 32})
+	VZEROUPPER()
+	RET()
+}
+
+// interleave emits the function that takes bytes from two rows in turn.
+func interleave() {
+	const name = "interleaveAVX2"
+	TEXT(name, NOSPLIT, "func(dst, a, b *uint8, n int)")
+	Pragma("noescape")
+	Doc(name + " writes the bytes of a and b in turn, n of each, a multiple of 16.")
+	dst, a, b, n := Load(Param("dst"), GP64()), Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("n"), GP64())
+	Label(name + "_loop")
+	VMOVDQU(Mem{Base: a}, ymm(0).AsX())
+	VMOVDQU(Mem{Base: b}, ymm(1).AsX())
+	VPUNPCKLBW(ymm(1).AsX(), ymm(0).AsX(), ymm(2).AsX())
+	VPUNPCKHBW(ymm(1).AsX(), ymm(0).AsX(), ymm(3).AsX())
+	VMOVDQU(ymm(2).AsX(), Mem{Base: dst})
+	VMOVDQU(ymm(3).AsX(), Mem{Base: dst, Disp: 16})
+	ADDQ(Imm(16), a)
+	ADDQ(Imm(16), b)
+	ADDQ(Imm(32), dst)
+	SUBQ(Imm(16), n)
+	JNE(LabelRef(name + "_loop"))
 	VZEROUPPER()
 	RET()
 }

@@ -34,7 +34,7 @@ func averageAVX2(dst *uint8, sums *int32, n int, off int32, m float32, zero uint
 //go:noescape
 func lutAVX2(dst *uint8, src *uint8, n int, table *[256]uint8)
 
-// maxTapsAVX2 reduces n channels, rounded down to a multiple of 32, of at least one pixel.
+// maxTapsAVX2 reduces n channels, rounded down to a multiple of 8, of at least one pixel.
 //
 //go:noescape
 func maxTapsAVX2(dst *uint8, src *uint8, offs *int, taps int, n int)
@@ -48,3 +48,8 @@ func sumTapsAVX2(dst *int32, src *uint8, offs *int, taps int, n int)
 //
 //go:noescape
 func minMaxAVX2(x *float32, n int, out *[16]float32)
+
+// interleaveAVX2 writes the bytes of a and b in turn, n of each, a multiple of 16.
+//
+//go:noescape
+func interleaveAVX2(dst *uint8, a *uint8, b *uint8, n int)

@@ -628,20 +628,41 @@ TEXT ·maxTapsAVX2(SB), NOSPLIT, $0-40
 
 maxTapsAVX2_channels:
 	SUBQ  $0x20, SI
-	JLT   maxTapsAVX2_done
+	JLT   maxTapsAVX2_rest
 	VPXOR Y0, Y0, Y0
 	XORQ  DI, DI
 
-maxTapsAVX2_tap:
+maxTapsAVX2_channels_tap:
 	MOVQ    (DX)(DI*8), R8
 	VPMAXUB (CX)(R8*1), Y0, Y0
 	INCQ    DI
 	CMPQ    DI, BX
-	JLT     maxTapsAVX2_tap
+	JLT     maxTapsAVX2_channels_tap
 	VMOVDQU Y0, (AX)
 	ADDQ    $0x20, AX
 	ADDQ    $0x20, CX
 	JMP     maxTapsAVX2_channels
+
+maxTapsAVX2_rest:
+	ADDQ $0x20, SI
+
+maxTapsAVX2_few:
+	SUBQ  $0x08, SI
+	JLT   maxTapsAVX2_done
+	VPXOR Y0, Y0, Y0
+	XORQ  DI, DI
+
+maxTapsAVX2_few_tap:
+	MOVQ    (DX)(DI*8), R8
+	VMOVQ   (CX)(R8*1), X1
+	VPMAXUB X1, X0, X0
+	INCQ    DI
+	CMPQ    DI, BX
+	JLT     maxTapsAVX2_few_tap
+	VMOVQ   X0, (AX)
+	ADDQ    $0x08, AX
+	ADDQ    $0x08, CX
+	JMP     maxTapsAVX2_few
 
 maxTapsAVX2_done:
 	VZEROUPPER
@@ -656,23 +677,23 @@ TEXT ·sumTapsAVX2(SB), NOSPLIT, $0-40
 	MOVQ taps+24(FP), BX
 	MOVQ n+32(FP), SI
 
-sumTapsAVX2_channels:
+sumTapsAVX2_few:
 	SUBQ  $0x08, SI
 	JLT   sumTapsAVX2_done
 	VPXOR Y0, Y0, Y0
 	XORQ  DI, DI
 
-sumTapsAVX2_tap:
+sumTapsAVX2_few_tap:
 	MOVQ      (DX)(DI*8), R8
 	VPMOVZXBD (CX)(R8*1), Y1
 	VPADDD    Y1, Y0, Y0
 	INCQ      DI
 	CMPQ      DI, BX
-	JLT       sumTapsAVX2_tap
+	JLT       sumTapsAVX2_few_tap
 	VMOVDQU   Y0, (AX)
 	ADDQ      $0x20, AX
 	ADDQ      $0x08, CX
-	JMP       sumTapsAVX2_channels
+	JMP       sumTapsAVX2_few
 
 sumTapsAVX2_done:
 	VZEROUPPER
@@ -714,5 +735,28 @@ minMaxAVX2_done:
 	VMAXPS  Y3, Y2, Y2
 	VMOVUPS Y0, (DX)
 	VMOVUPS Y2, 32(DX)
+	VZEROUPPER
+	RET
+
+// func interleaveAVX2(dst *uint8, a *uint8, b *uint8, n int)
+// Requires: AVX
+TEXT ·interleaveAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+
+interleaveAVX2_loop:
+	VMOVDQU    (CX), X0
+	VMOVDQU    (DX), X1
+	VPUNPCKLBW X1, X0, X2
+	VPUNPCKHBW X1, X0, X3
+	VMOVDQU    X2, (AX)
+	VMOVDQU    X3, 16(AX)
+	ADDQ       $0x10, CX
+	ADDQ       $0x10, DX
+	ADDQ       $0x20, AX
+	SUBQ       $0x10, BX
+	JNE        interleaveAVX2_loop
 	VZEROUPPER
 	RET

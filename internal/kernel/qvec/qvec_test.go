@@ -411,3 +411,22 @@ func TestAddParamsLayout(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+func TestInterleave(t *testing.T) {
+	for n := range 70 {
+		a, b, dst := make([]uint8, n), make([]uint8, n), make([]uint8, 2*n+1)
+		for i := range n {
+			a[i], b[i] = uint8(2*i), uint8(2*i+1)
+		}
+		dst[2*n] = 77
+		Interleave(dst, a, b)
+		for i, v := range dst[:2*n] {
+			if v != uint8(i) {
+				t.Fatalf("%d: element %d is %d", n, i, v)
+			}
+		}
+		if dst[2*n] != 77 {
+			t.Fatalf("%d: wrote beyond the end", n)
+		}
+	}
+}

@@ -83,7 +83,7 @@ func lutSIMD(dst, src []uint8, table *[256]uint8) int {
 // maxSIMD and sumSIMD reduce over the pixels at offs, which the caller has
 // checked to lie within src.
 func maxSIMD(dst, src []uint8, offs []int) int {
-	n := len(dst) &^ 31
+	n := len(dst) &^ 7
 	if !useSIMD || n == 0 || len(offs) == 0 {
 		return 0
 	}
@@ -106,5 +106,14 @@ func averageSIMD(dst []uint8, sums []int32, off int32, m float32, p *AveragePara
 		return 0
 	}
 	averageAVX2(&dst[:n][0], &sums[0], n, off, m, uint32(p.ZeroY), uint32(p.Min), uint32(p.Max))
+	return n
+}
+
+func interleaveSIMD(dst, a, b []uint8) int {
+	n := len(a) &^ 15
+	if !useSIMD || n == 0 {
+		return 0
+	}
+	interleaveAVX2(&dst[0], &a[0], &b[0], n)
 	return n
 }

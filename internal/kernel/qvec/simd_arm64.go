@@ -135,3 +135,5 @@ func sumTapsNEON(dst *int32, src *uint8, offs *int, taps, n int)
 
 //go:noescape
 func minMaxNEON(x *float32, n int, out *[16]float32)
+
+func interleaveSIMD(dst, a, b []uint8) int { return 0 }

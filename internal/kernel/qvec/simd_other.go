@@ -19,3 +19,5 @@ func lutSIMD(dst, src []uint8, table *[256]uint8) int                           
 func maxSIMD(dst, src []uint8, offs []int) int                                          { return 0 }
 func sumSIMD(sums []int32, src []uint8, offs []int) int                                 { return 0 }
 func averageSIMD(dst []uint8, sums []int32, off int32, m float32, p *AverageParams) int { return 0 }
+
+func interleaveSIMD(dst, a, b []uint8) int { return 0 }
