@@ -17,8 +17,12 @@ type Family string
 
 // The families.
 const (
-	Prune     Family = "prune"     // which weights or channels to remove
+	Prune     Family = "prune"     // which channels to remove
+	Weights   Family = "weights"   // which single weights to remove
+	Layers    Family = "layers"    // which whole blocks to remove
 	Allocate  Family = "allocate"  // how much to remove where
+	Schedule  Family = "schedule"  // how much to remove when
+	Sparsify  Family = "sparsify"  // training that makes channels removable
 	Quantize  Family = "quantize"  // grids, rounding and correction
 	Calibrate Family = "calibrate" // ranges of activations
 	Train     Family = "train"     // optimizers, schedules, losses

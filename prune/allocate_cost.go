@@ -2,6 +2,7 @@ package prune
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,6 +32,11 @@ func init() {
 type costAllocator struct{ of string }
 
 func (a *costAllocator) Plan(ctx context.Context, p *Problem) error {
+	for _, c := range p.Candidates {
+		if c.Group == nil {
+			return errors.New("it counts what channels cost; for single weights there is energy")
+		}
+	}
 	cost := budgets[a.of]
 	full, err := cost(ctx, p.Graph)
 	if err != nil {

@@ -47,6 +47,13 @@ func (t *trainer) vectors() (entries []entry, data [][]float32) {
 	if t.ema != nil {
 		t.each(func(name string, _ []float32) { add("ema:"+name, t.ema[name]) })
 	}
+	for i, h := range t.c.Hooks {
+		if k, ok := h.(Keeper); ok {
+			for _, v := range k.Vectors() {
+				add(fmt.Sprintf("hook%d:%s", i, v.Name), v.Data)
+			}
+		}
+	}
 	if t.best != nil {
 		t.each(func(name string, _ []float32) { add("best:"+name, t.best[name]) })
 	}

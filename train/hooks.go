@@ -20,6 +20,20 @@ type Hook interface {
 	EpochEnd(s *State) error
 }
 
+// A Keeper is a Hook with state of its own, which checkpoints hold, so that a
+// resumed run goes on with it. Vectors must list the same vectors at all
+// times; a checkpoint's values are copied into them.
+type Keeper interface {
+	Hook
+	Vectors() []Vector
+}
+
+// Vector is a named part of a Keeper's state.
+type Vector struct {
+	Name string
+	Data []float32
+}
+
 // NoHook does nothing at every point.
 type NoHook struct{}
 

@@ -15,7 +15,12 @@ var families = []struct {
 }{
 	{method.Prune, "Pruning scores", "A score says how much each channel matters. `drawknife prune` and `compress` remove the channels that score least, " +
 		"over whole dependency groups, so that the layers that share them shrink together."},
-	{method.Allocate, "Allocation", "An allocation turns one strength of pruning for the whole network into a number of channels for every group."},
+	{method.Sparsify, "Sparsifying training", "Training that makes channels unimportant before a score removes them: `drawknife prune --sparsify NAME` trains with it first."},
+	{method.Weights, "Pruning weights", "These choose single weights, not channels: `drawknife prune --method NAME --sparsity S` makes them zero and keeps them so while it " +
+		"fine-tunes. The network keeps its shapes; the engine's sparse kernels and compressed files use the zeros."},
+	{method.Layers, "Pruning layers", "These rate whole residual blocks: `drawknife prune --method NAME --blocks N` removes the N least important."},
+	{method.Allocate, "Allocation", "An allocation turns one strength of pruning for the whole network into a number of channels for every group, or of weights for every layer."},
+	{method.Schedule, "Schedules", "A schedule says how much is gone when: at once, in rounds with fine-tuning between them, or little by little during training."},
 	{method.Quantize, "Quantization", "These turn a float network into one that computes in integers, or prepare it so that less accuracy is lost."},
 	{method.Calibrate, "Calibration", "A calibrator watches the activations of the float network on a few hundred images and chooses the range that the integer " +
 		"grid covers: a wide one clips nothing, a narrow one has finer steps."},
