@@ -27,6 +27,8 @@ type Op struct {
 	// MACs counts multiply-accumulates at the inferred shapes, an unknown
 	// dimension counting as 1. Nil means none.
 	MACs func(n *Node) int64
+	// Learned lists the inputs that are trained if they are constants.
+	Learned []int
 	// KeepsWeight marks an operator that only re-represents its input 0, such
 	// as fake quantization: a weight behind it is still counted as the
 	// reader's parameter.

@@ -67,14 +67,27 @@ func (o *aciqObserver) Range(qmin, qmax int) (lo, hi float32) {
 	if oneSided {
 		bits++
 	}
-	alpha := laplaceClip(bits) * b
-	if o.distribution == "gauss" || o.distribution == "auto" && o.error(mean, gaussClip(bits)*sigma, bits) < o.error(mean, alpha, bits) {
-		alpha = gaussClip(bits) * sigma
+	best := math.Inf(1)
+	try := func(name string, center, alpha float64) {
+		if o.distribution != "auto" && o.distribution != name {
+			return
+		}
+		least, most := max(o.lo, float32(center-alpha)), min(o.hi, float32(center+alpha))
+		if oneSided {
+			least = 0
+		}
+		if e := o.squareError(Affine(least, most, qmin, qmax)); e < best {
+			best, lo, hi = e, least, most
+		}
 	}
-	if oneSided {
-		return 0, min(o.hi, float32(max(mean, 0)+alpha))
+	try("laplace", mean, laplaceClip(bits)*b)
+	try("gauss", mean, gaussClip(bits)*sigma)
+	if oneSided { // what a Relu leaves of a distribution around zero
+		half, root := o.positive()
+		try("laplace", 0, laplaceClip(bits)*half)
+		try("gauss", 0, gaussClip(bits)*root)
 	}
-	return max(o.lo, float32(mean-alpha)), min(o.hi, float32(mean+alpha))
+	return lo, hi
 }
 
 // moments are the mean, the mean absolute deviation and the standard deviation.
@@ -91,19 +104,16 @@ func (o *aciqObserver) moments() (mean, deviation, sigma float64) {
 	return mean, deviation / o.total, math.Sqrt(sigma / o.total)
 }
 
-// error estimates the square error of clipping at mean ± alpha: that of the
-// histogram beyond it, and step²/12 of what lies inside.
-func (o *aciqObserver) error(mean, alpha, bits float64) float64 {
-	step := 2 * alpha / math.Exp2(bits)
-	sum := 0.0
-	for i, n := range o.n {
-		if d := math.Abs(float64(o.center(i))-mean) - alpha; d > 0 {
-			sum += n * d * d
-		} else {
-			sum += n * step * step / 12
-		}
+// positive are the mean and the root mean square of the elements above zero.
+func (o *aciqObserver) positive() (mean, root float64) {
+	n := 0.0
+	for i, c := range o.n[bins/2+1:] {
+		x := float64(o.center(bins/2 + 1 + i))
+		n += c
+		mean += c * x
+		root += c * x * x
 	}
-	return sum
+	return mean / max(n, 1), math.Sqrt(root / max(n, 1))
 }
 
 // laplaceClip is the best clipping value α/b of M bits for a Laplace

@@ -110,6 +110,19 @@ func (h *histogram) center(i int) float32 {
 	return (float32(i)+0.5)/(bins/2)*h.reach - h.reach
 }
 
+// squareError is the sum of the square errors that the grid makes of the
+// elements counted.
+func (h *histogram) squareError(g Grid) float64 {
+	sum := 0.0
+	for i, n := range h.n {
+		if n > 0 {
+			e := float64(g.Error(h.center(i)))
+			sum += n * e * e
+		}
+	}
+	return sum
+}
+
 func number(options map[string]string, name string, lo, hi float64) (float64, error) {
 	v, err := strconv.ParseFloat(options[name], 64)
 	if err != nil || !(v >= lo && v <= hi) {

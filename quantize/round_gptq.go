@@ -178,6 +178,9 @@ func (l *layer) columns(x []*tensor.Tensor, g, groups, n int) *mat.Dense {
 		positions += t.Shape[0] * w.oh * w.ow
 	}
 	step := max(1, positions/n)
+	for gcd(step, w.oh*w.ow) > 1 { // else only some columns or rows of the images are met
+		step++
+	}
 	depth := len(l.w) / l.channels
 	cols := (positions + step - 1) / step
 	m := mat.NewDense(depth, cols, nil)
@@ -206,6 +209,13 @@ func (l *layer) columns(x []*tensor.Tensor, g, groups, n int) *mat.Dense {
 		at -= t.Shape[0] * w.oh * w.ow
 	}
 	return m
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // sampleRows takes about n rows of depth elements each as columns.

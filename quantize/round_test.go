@@ -171,6 +171,27 @@ func TestColumns(t *testing.T) {
 	}
 }
 
+// TestColumnsMeetThePicture samples few positions of images whose pixels are
+// their own columns' numbers: all of them must be met.
+func TestColumnsMeetThePicture(t *testing.T) {
+	const size, images = 16, 32
+	x := tensor.New(tensor.Float32, images, 1, size, size)
+	for i, d := 0, tensor.Data[float32](x); i < len(d); i++ {
+		d[i] = float32(i % size)
+	}
+	g := graph.New("g")
+	y := g.Add("Conv", "conv", nil, g.AddInput("x", tensor.Float32, graph.Dims(images, 1, size, size)), g.AddConst("w", tensor.New(tensor.Float32, 1, 1, 1, 1)))
+	m := newLayer(y.Producer(), Bits{8, 8}).columns([]*tensor.Tensor{x}, 0, 1, 128)
+	met := map[float64]bool{}
+	_, cols := m.Dims()
+	for c := range cols {
+		met[m.At(0, c)] = true
+	}
+	if len(met) != size || cols > 140 {
+		t.Errorf("%d positions meet %d of %d columns", cols, len(met), size)
+	}
+}
+
 // outputError is the mean square difference of a quantized network's outputs
 // from the float network's.
 func outputError(t *testing.T, g *graph.Graph, change func(*Options)) float64 {

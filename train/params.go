@@ -38,6 +38,11 @@ func parameters(g *graph.Graph) ([]*graph.Value, map[*graph.Value]role) {
 		}
 	}
 	for _, n := range g.Nodes {
+		if op := n.Lookup(); op != nil {
+			for _, i := range op.Learned {
+				add(n.In(i), affine)
+			}
+		}
 		switch {
 		case n.Is("Conv", "ConvTranspose", "Gemm"):
 			add(n.In(1), weight)
