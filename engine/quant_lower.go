@@ -322,11 +322,59 @@ func (c *compiler) table(n *graph.Node, q *graph.Value, g grid, f func(float32) 
 	}
 	tab := qvec.Table(g.scale, g.zero, t.scale, t.zero, f)
 	t.clamp(tab)
+	for c.combined(q, &t, tab) {
+	}
 	src := c.anyBytes(q)
 	dst := c.defBytes(t.out, src.layout)
 	c.emit(step{kernel: "table", in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.bytes, 2*grain, func(x *frame, lo, hi int) {
 		qvec.LUT(u8(x, dst)[lo:hi], u8(x, src)[lo:hi], tab)
 	})})
+	return true
+}
+
+// combined makes tab, which gives t.out from q, the table of what alone reads
+// t.out, if that is the quantized sum or product with q itself: SiLU, for
+// example, is x times sigmoid(x), each with a grid of its own. The result is
+// that of the operators one by one.
+func (c *compiler) combined(q *graph.Value, t *target, tab *[256]uint8) bool {
+	dq := c.only(t.out)
+	if !dq.Is("DequantizeLinear") {
+		return false
+	}
+	g, ok := c.gridOf(dq)
+	n := c.only(dq.Outputs[0])
+	if !ok || !n.Is("Add", "Mul") {
+		return false
+	}
+	at := 0
+	if n.Inputs[1] == dq.Outputs[0] {
+		at = 1
+	}
+	same, gq, ok := c.dequantized(n.Inputs[1-at])
+	if !ok || same != q {
+		return false
+	}
+	next, ok := c.quantizedTail(n.Outputs[0])
+	if !ok {
+		return false
+	}
+	c.done[n] = true
+	var each [256]uint8
+	for i := range each {
+		each[i] = uint8(i)
+	}
+	a, b, ga, gb := each[:], tab[:], gq, g
+	if at == 0 {
+		a, b, ga, gb = b, a, gb, ga
+	}
+	p := qvec.AddParams{ScaleA: ga.scale, ZeroA: ga.zero, ScaleB: gb.scale, ZeroB: gb.zero,
+		ScaleY: next.scale, ZeroY: next.zero, Min: next.min, Max: next.max}
+	if n.Op == "Add" {
+		qvec.Add(tab[:], a, b, p)
+	} else {
+		qvec.Mul(tab[:], a, b, p)
+	}
+	*t = next
 	return true
 }
 
