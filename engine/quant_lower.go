@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math"
+	"slices"
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/kernel/conv"
@@ -33,8 +34,17 @@ func lowerQuantize(c *compiler, n *graph.Node) error {
 // the tensor before it.
 func lowerDequantize(c *compiler, n *graph.Node) error {
 	out := n.Outputs[0]
-	if t := c.constFloat(out); t != nil {
-		c.slot(out).bufs[plain] = c.constBuf(out.Name, t)
+	if !slices.ContainsFunc(n.Inputs, func(v *graph.Value) bool { return v != nil && c.constant(v) == nil }) {
+		// Weights: the kernels that read them in integers are many, and the
+		// float form is four times as large.
+		c.slot(out).force = func() error {
+			t := c.constFloat(out)
+			if t == nil {
+				return fallback(c, n)
+			}
+			c.slot(out).bufs[plain] = c.constBuf(out.Name, t)
+			return nil
+		}
 		return nil
 	}
 	g, ok := c.gridOf(n)
