@@ -71,6 +71,7 @@ type packer struct {
 	loads  []load // [step][order]
 	list   []group
 	dense  []int16 // weights of a panel
+	sorts  [2][]entry
 }
 
 type packedStep struct {
@@ -178,11 +179,7 @@ func (p *packer) group(several bool) []group {
 // join makes groups of n+m steps out of such of n and m. The heaviest choose
 // first, each the heaviest that fits.
 func (p *packer) join(list []group, n, m int) {
-	open := p.sorted(list, m)
-	heads := slices.Clone(open)
-	if n != m {
-		heads = p.sorted(list, n)
-	}
+	open, heads := p.sorted(0, list, m), p.sorted(1, list, n)
 	for _, h := range heads {
 		g := &list[h.index]
 		if g.n != n {
@@ -205,8 +202,9 @@ func (p *packer) join(list []group, n, m int) {
 // entry is a group in a list sorted by descending totals.
 type entry struct{ total, index int }
 
-func (p *packer) sorted(list []group, n int) []entry {
-	entries := make([]entry, 0, len(list))
+// sorted lists the groups of n steps, in the packer's buffer of that number.
+func (p *packer) sorted(buffer int, list []group, n int) []entry {
+	entries := p.sorts[buffer][:0]
 	for i := range list {
 		if list[i].n == n {
 			entries = append(entries, entry{list[i].total, i})
@@ -218,6 +216,7 @@ func (p *packer) sorted(list []group, n int) []entry {
 		}
 		return a.index - b.index
 	})
+	p.sorts[buffer] = entries
 	return entries
 }
 

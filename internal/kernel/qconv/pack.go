@@ -3,28 +3,55 @@ package qconv
 import (
 	"encoding/binary"
 	"math"
+	"runtime"
 	"slices"
+	"sync"
 )
 
 // pack lays out panels and their weights.
 func (t *tiled) pack(groups, merge int) {
 	s := &t.c.shape
 	kg := s.K / groups
-	runs, length := t.g.runOffsets(s.C / groups)
-	t.weights = make([]byte, 0, len(t.c.w)+len(t.c.w)/2)
 	for g := range groups {
 		for _, p := range splitChannels(kg, t.isa.lanes, t.isa.wide) {
 			p.base, p.k0 = int32(g*s.C/groups), p.k0+g*kg
-			p.step, p.w, p.at = len(t.steps), len(t.weights), len(t.bias)
 			u := unit{lo: len(t.panels), hi: len(t.panels) + 1, k0: p.k0, k1: p.k0 + p.n}
 			if last := len(t.units) - 1; last >= 0 && t.units[last].k1 > p.k0 {
 				t.units[last].hi, t.units[last].k1 = u.hi, u.k1
 			} else {
 				t.units = append(t.units, u)
 			}
-			t.packPanel(&p, groups, merge, runs, length)
 			t.panels = append(t.panels, p)
 		}
+	}
+	const least = 1 << 14 // weights that are worth another goroutine
+	n := max(1, min(runtime.GOMAXPROCS(0), len(t.panels), len(t.c.w)/least))
+	parts := make([]tiled, n)
+	var done sync.WaitGroup
+	for i := range parts {
+		lo, hi := i*len(t.panels)/n, (i+1)*len(t.panels)/n
+		parts[i] = tiled{c: t.c, isa: t.isa, g: t.g, panels: t.panels[lo:hi], packer: packer{orders: t.g.copies}}
+		done.Go(func() { parts[i].packPanels(groups, merge) })
+	}
+	done.Wait()
+	for i := range parts {
+		part := &parts[i]
+		for j := range part.panels {
+			p := &part.panels[j]
+			p.step, p.w, p.at = p.step+len(t.steps), p.w+len(t.weights), p.at+len(t.bias)
+		}
+		t.steps, t.weights = append(t.steps, part.steps...), append(t.weights, part.weights...)
+		t.bias, t.scale = append(t.bias, part.bias...), append(t.scale, part.scale...)
+	}
+}
+
+// packPanels lays out the weights of the panels there are.
+func (t *tiled) packPanels(groups, merge int) {
+	runs, length := t.g.runOffsets(t.c.shape.C / groups)
+	for i := range t.panels {
+		p := &t.panels[i]
+		p.step, p.w, p.at = len(t.steps), len(t.weights), len(t.bias)
+		t.packPanel(p, groups, merge, runs, length)
 	}
 }
 

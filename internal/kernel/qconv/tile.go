@@ -67,9 +67,7 @@ func newTiled(c *Conv, i *isa) *tiled {
 	}
 	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, copies, stripBytes)}
 	t.offs = t.g.pixelOffsets()
-	t.packer.orders = copies
 	t.pack(groups, merge)
-	t.packer = packer{}
 	t.together = t.panelsTogether()
 	t.padding = bytes.Repeat([]byte{c.p.SrcZero}, t.g.cols*t.g.pitch)
 	t.args = newArgs(&c.p)
