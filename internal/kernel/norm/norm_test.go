@@ -17,7 +17,7 @@ var inf = float32(math.Inf(1))
 func levels(t *testing.T, f func(t *testing.T)) {
 	best := level
 	defer func() { level = best }()
-	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2} {
+	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.NEON} {
 		if cpu.Has(l) {
 			level = l
 			t.Run(l.String(), f)

@@ -5,13 +5,14 @@
 // instruction it encodes in a comment. Every kernel package holds the
 // go:generate line that runs it:
 //
-//	go run ./arm64 FAMILY FILE
+//	go run ./arm64 FAMILY FILE [STUBS]
 package main
 
 import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -21,14 +22,19 @@ import (
 var families = map[string]func(*asm){}
 
 func main() {
-	if len(os.Args) != 3 || families[os.Args[1]] == nil {
+	if n := len(os.Args); n < 3 || n > 4 || families[os.Args[1]] == nil {
 		names := slices.Sorted(maps.Keys(families))
-		fmt.Fprintf(os.Stderr, "usage: arm64 %s FILE\n", strings.Join(names, "|"))
+		fmt.Fprintf(os.Stderr, "usage: arm64 %s FILE [STUBS]\n", strings.Join(names, "|"))
 		os.Exit(2)
 	}
 	a := &asm{}
 	families[os.Args[1]](a)
-	if err := os.WriteFile(os.Args[2], a.file(os.Args[1]), 0o644); err != nil {
+	err := os.WriteFile(os.Args[2], a.file(os.Args[1]), 0o644)
+	if len(os.Args) > 3 && err == nil {
+		pkg := filepath.Base(filepath.Dir(os.Args[3]))
+		err = os.WriteFile(os.Args[3], a.stubs(os.Args[1], pkg), 0o644)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -49,7 +49,34 @@ func (t tile) emit(a *asm) {
 	a.field(argAdd, tileAdd)
 	a.field(argZero, tileZero)
 
-	a.label("tile")
+	// Full tiles while there are rows for two; what is left after them is
+	// halved, since tiles of few rows wait for their sums.
+	a.label("next")
+	a.i("MOVD %v, %v", tileLeft, tileTmp)
+	a.i("CMP $%d, %v", 2*t.rows, tileLeft)
+	a.to(t.at("rows"), "BGE")
+	a.i("CMP $%d, %v", t.rows, tileLeft)
+	a.to("choose", "BLE")
+	a.i("ADD $1, %v", tileTmp)
+	a.i("LSR $1, %v", tileTmp)
+	a.label("choose")
+	for r := t.rows - 1; r > 0; r-- {
+		a.i("CMP $%d, %v", r, tileTmp)
+		a.to(tile{r, t.vecs}.at("rows"), "BEQ")
+	}
+	for r := t.rows; r > 0; r-- {
+		tile{r, t.vecs}.body(a)
+	}
+	a.label("ret")
+	a.i("RET")
+}
+
+// at is a label of the code for so many rows.
+func (t tile) at(l string) string { return fmt.Sprintf("%s%d", l, t.rows) }
+
+// body computes and stores one tile.
+func (t tile) body(a *asm) {
+	a.label(t.at("rows"))
 	a.field(argBias, tileTmp)
 	for j := range t.vecs {
 		a.load(whole, tileTmp, 16*j, t.acc(0, j))
@@ -65,20 +92,18 @@ func (t tile) emit(a *asm) {
 	a.i("ADD %v<<3, %v, %v", tileTapEnd, tileTap, tileTapEnd)
 	a.i("MOVD $1, %v", tileBit)
 
-	a.label("tap")
+	a.label(t.at("tap"))
 	t.pointRows(a)
 	t.channels(a)
 	a.i("LSL $1, %v", tileBit)
 	a.i("CMP %v, %v", tileTapEnd, tileTap)
-	a.to("tap", "BNE")
+	a.to(t.at("tap"), "BNE")
 	t.store(a)
 	a.i("SUBS $%d, %v", t.rows, tileLeft)
 	a.to("ret", "BLE")
 	a.i("ADD $%d, %v", 8*t.rows, tileBase)
 	a.i("ADD $%d, %v", 8*t.rows, tileMask)
-	a.to("tile", "B")
-	a.label("ret")
-	a.i("RET")
+	a.to("next", "B")
 }
 
 // pointRows points the row registers at their runs of the current tap, or at
@@ -118,8 +143,8 @@ func (t tile) channels(a *asm) {
 	}
 	a.field(argRun, tileSteps)
 	a.i("SUBS $%d, %v", unroll, tileSteps)
-	a.to("few", "BLT")
-	a.label("channels")
+	a.to(t.at("few"), "BLT")
+	a.label(t.at("channels"))
 	values(whole)
 	for u := range unroll {
 		w := t.weight(u % held * t.vecs)
@@ -127,17 +152,17 @@ func (t tile) channels(a *asm) {
 		step(w, u)
 	}
 	a.i("SUBS $%d, %v", unroll, tileSteps)
-	a.to("channels", "BGE")
-	a.label("few")
+	a.to(t.at("channels"), "BGE")
+	a.label(t.at("few"))
 	a.i("ADDS $%d, %v", unroll, tileSteps)
-	a.to("done", "BEQ")
-	a.label("channel")
+	a.to(t.at("done"), "BEQ")
+	a.label(t.at("channel"))
 	values(one)
 	a.loadRun(tileW, t.weight(0), t.vecs)
 	step(t.weight(0), 0)
 	a.i("SUBS $1, %v", tileSteps)
-	a.to("channel", "BNE")
-	a.label("done")
+	a.to(t.at("channel"), "BNE")
+	a.label(t.at("done"))
 }
 
 // store adds the residual, clamps and stores the rows there are.
@@ -149,17 +174,17 @@ func (t tile) store(a *asm) {
 			a.to(otherwise, "BLE")
 		}
 	}
-	a.to("clamp", "CBZ %v", tileAdd)
+	a.to(t.at("clamp"), "CBZ %v", tileAdd)
 	a.field(argAddStride, stride)
 	for i := range t.rows {
-		ifRow(i, "clamp")
+		ifRow(i, t.at("clamp"))
 		for j := range t.vecs {
 			a.load(whole, tileAdd, 16*j, t.value(j))
 			a.v("fadd", t.acc(i, j), t.acc(i, j), t.value(j))
 		}
 		a.i("ADD %v<<2, %v", stride, tileAdd)
 	}
-	a.label("clamp")
+	a.label(t.at("clamp"))
 	lo, hi := t.weight(0), t.weight(1)
 	a.spread(args, argMin, lo)
 	a.spread(args, argMax, hi)
