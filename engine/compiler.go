@@ -32,6 +32,7 @@ type slot struct {
 	force func() error
 	// flipped holds the uint8 form of an int8 value.
 	flipped *slot
+	signs   *buf // of a value that binary convolutions read, a bit each
 }
 
 // compiler lowers a graph to steps. A lowering asks for its inputs in the
