@@ -24,7 +24,8 @@ func emitSparse() {
 
 // Byte offsets of the fields of sparse.stripArgs.
 const (
-	spPanel, spStream, spOut, spStrips, spMin, spMax = 0, 24, 48, 72, 80, 84
+	spPanel, spStream, spOut, spStrips = 0, 24, 48, 72
+	spMore, spClamp, spMin, spMax      = 80, 88, 96, 100
 )
 
 // strip emits the product of sparse rows by a panel, described by
@@ -71,17 +72,7 @@ func (s strip) emit() {
 	MOVQ(stream, header)
 	MOVLQSX(Mem{Base: header}, steps)
 	ADDQ(Imm(uint64(8+8*s.rows)), stream)
-	for r := range s.rows {
-		bias := Mem{Base: header, Disp: 8 + 8*r + 4}
-		if s.vecs == 0 {
-			VMOVSS(bias, s.acc(r, 0).AsX())
-			continue
-		}
-		VBROADCASTSS(bias, s.acc(r, 0))
-		for j := 1; j < s.vecs; j++ {
-			VMOVAPS(s.acc(r, 0), s.acc(r, j))
-		}
-	}
+	s.begin(label, arg, header, out)
 	TESTQ(steps, steps)
 	JEQ(LabelRef(label("store")))
 	Label(label("step"))
@@ -94,11 +85,41 @@ func (s strip) emit() {
 	JNE(LabelRef(label("step")))
 
 	Label(label("store"))
-	s.store(arg, header, out)
+	s.store(label, arg, header, out)
 	DECQ(strips)
 	JNE(LabelRef(label("strip")))
 	VZEROUPPER()
 	RET()
+}
+
+// begin starts the sums with the biases, or goes on with those that are there.
+func (s strip) begin(label func(string) string, arg func(int) Mem, header, out GPPhysical) {
+	CMPQ(arg(spMore), Imm(0))
+	JNE(LabelRef(label("more")))
+	for r := range s.rows {
+		bias := Mem{Base: header, Disp: 8 + 8*r + 4}
+		if s.vecs == 0 {
+			VMOVSS(bias, s.acc(r, 0).AsX())
+			continue
+		}
+		VBROADCASTSS(bias, s.acc(r, 0))
+		for j := 1; j < s.vecs; j++ {
+			VMOVAPS(s.acc(r, 0), s.acc(r, j))
+		}
+	}
+	JMP(LabelRef(label("begun")))
+	Label(label("more"))
+	for r := range s.rows {
+		MOVLQSX(Mem{Base: header, Disp: 8 + 8*r}, R8)
+		for j := range s.width() {
+			if sums := (Mem{Base: out, Index: R8, Scale: 1, Disp: 32 * j}); s.vecs == 0 {
+				VMOVSS(sums, s.acc(r, j).AsX())
+			} else {
+				VMOVUPS(sums, s.acc(r, j))
+			}
+		}
+	}
+	Label(label("begun"))
 }
 
 // rowStep adds one non-zero of each row: a place and a value for each.
@@ -139,29 +160,26 @@ func (s strip) blockStep(panel, stream GPPhysical) {
 	ADDQ(Imm(uint64(4+4*s.rows)), stream)
 }
 
-// store clamps the sums and writes each row to its place.
-func (s strip) store(arg func(int) Mem, header, out GPPhysical) {
+// store clamps the sums if they are complete, and writes each row to its place.
+func (s strip) store(label func(string) string, arg func(int) Mem, header, out GPPhysical) {
+	CMPQ(arg(spClamp), Imm(0))
+	JEQ(LabelRef(label("write")))
 	lo, hi := s.spare(0), s.spare(1)
-	if s.vecs == 0 {
-		VMOVSS(arg(spMin), lo.AsX())
-		VMOVSS(arg(spMax), hi.AsX())
-	} else {
-		VBROADCASTSS(arg(spMin), lo)
-		VBROADCASTSS(arg(spMax), hi)
+	VBROADCASTSS(arg(spMin), lo)
+	VBROADCASTSS(arg(spMax), hi)
+	for i := range s.rows * s.width() {
+		// The sum is the operand that a comparison with NaN returns.
+		VMAXPS(ymm(i), lo, ymm(i))
+		VMINPS(ymm(i), hi, ymm(i))
 	}
+	Label(label("write"))
 	for r := range s.rows {
 		MOVLQSX(Mem{Base: header, Disp: 8 + 8*r}, R8)
-		ADDQ(out, R8)
 		for j := range s.width() {
-			// The sum is the operand that a comparison with NaN returns.
-			if x := s.acc(r, j); s.vecs == 0 {
-				VMAXSS(x.AsX(), lo.AsX(), x.AsX())
-				VMINSS(x.AsX(), hi.AsX(), x.AsX())
-				VMOVSS(x.AsX(), Mem{Base: R8})
+			if to := (Mem{Base: out, Index: R8, Scale: 1, Disp: 32 * j}); s.vecs == 0 {
+				VMOVSS(s.acc(r, j).AsX(), to)
 			} else {
-				VMAXPS(x, lo, x)
-				VMINPS(x, hi, x)
-				VMOVUPS(x, Mem{Base: R8, Disp: 32 * j})
+				VMOVUPS(s.acc(r, j), to)
 			}
 		}
 	}

@@ -48,6 +48,16 @@ var layers = []struct {
 	{"Gemm 1024-1000, batch 32", conv.Shape{N: 32, H: 1, W: 1, C: 1024, K: 1000, P: 1, Q: 1}},
 }
 
+// contenders are the ways that zeros are spread in the layers.
+var contenders = []struct {
+	name    string
+	density float64
+	how     pattern
+}{
+	{"50%", 0.5, anywhere}, {"80%", 0.2, anywhere}, {"90%", 0.1, anywhere}, {"95%", 0.05, anywhere},
+	{"2:4", 0, twoOfFour}, {"1:4", 0, oneOfFour}, {"4-block 80%", 0.2, blocks4}, {"4-block 90%", 0.1, blocks4}, {"8-block 80%", 0.2, blocks8}, {"8-block 90%", 0.1, blocks8},
+}
+
 // rounds is how often each contender of a comparison runs, in turns; the
 // fastest round counts, which other processes disturb least.
 const rounds = 12
@@ -56,14 +66,6 @@ const rounds = 12
 // by package conv, on one core. It prints a table row for each: the dense rate,
 // then time ratio and rate on non-zeros at each share of zeros.
 func BenchmarkAgainstDense(b *testing.B) {
-	contenders := []struct {
-		name    string
-		density float64
-		how     pattern
-	}{
-		{"50%", 0.5, anywhere}, {"80%", 0.2, anywhere}, {"90%", 0.1, anywhere}, {"95%", 0.05, anywhere},
-		{"2:4", 0, twoOfFour}, {"block80%", 0.2, blocks}, {"block90%", 0.1, blocks},
-	}
 	pool := parallel.New(1)
 	for _, l := range layers {
 		b.Run(l.name, func(b *testing.B) {
@@ -78,7 +80,7 @@ func BenchmarkAgainstDense(b *testing.B) {
 			for _, c := range contenders {
 				q := p.Params
 				q.Weights = append([]float32(nil), p.Weights...)
-				prune(rng, q.Weights, s.K, c.density, c.how)
+				prune(rng, q.Weights, s, c.density, c.how)
 				sp := New(s, q)
 				scratch := make([]float32, sp.Scratch(1))
 				run = append(run, func() { sp.Run(pool, dst, p.src, nil, scratch) })
@@ -99,8 +101,11 @@ func BenchmarkAgainstDense(b *testing.B) {
 			row := fmt.Sprintf("| %s | %.0f |", l.name, rate(0, 1))
 			for i, c := range contenders {
 				density := c.density
-				if c.how == twoOfFour {
+				switch c.how {
+				case twoOfFour:
 					density = 0.5
+				case oneOfFour:
+					density = 0.25
 				}
 				row += fmt.Sprintf(" %.2f (%.0f) |", float64(best[0])/float64(best[1+i]), rate(1+i, density))
 			}

@@ -1,10 +1,6 @@
 package sparse
 
-import (
-	"unsafe"
-
-	"github.com/drawknife/drawknife/internal/kernel/conv"
-)
+import "github.com/drawknife/drawknife/internal/kernel/conv"
 
 // geometry says which pixels are computed together (a block) and how the
 // inputs they need lie in a panel, whose vectors run along the pixels.
@@ -85,8 +81,17 @@ func newPlanes(s conv.Shape, vecs int) geometry {
 	return g
 }
 
-// depth is the number of inputs of an output.
-func (g *geometry) depth() int { return g.C * g.R * g.S }
+// inputs is the number of inputs of an output.
+func (g *geometry) inputs() int { return g.C * g.R * g.S }
+
+// panelRows is the number of rows of a panel, or of its images, and the floats
+// of one.
+func (g *geometry) panelRows() (rows, floats int) {
+	if g.planes {
+		return g.C, g.plane
+	}
+	return g.inputs(), g.pitch
+}
 
 // panel is the number of floats of a panel, with what is read past its end
 // where the result is dropped.
@@ -94,11 +99,11 @@ func (g *geometry) panel() int {
 	if g.planes {
 		return g.C*g.plane + reach(g.S, g.DilW) + lanes
 	}
-	return g.depth()*g.pitch + 1 // and the zero of zeroAt
+	return g.inputs()*g.pitch + 1 // and the zero of zeroAt
 }
 
 // zeroAt is the place, in bytes, of a zero in the panel of one pixel.
-func (g *geometry) zeroAt() int { return 4 * g.depth() }
+func (g *geometry) zeroAt() int { return 4 * g.inputs() }
 
 // at is the place in the panel, in bytes, of the inputs that meet kernel
 // element r, s of channel c.
@@ -141,112 +146,4 @@ func (g *geometry) blockAt(i int) block {
 	b.vecs = (to - from) * b.rows
 	b.first = (b.image*g.P+b.p)*g.Q + b.q
 	return b
-}
-
-// loader copies inputs to panels.
-type loader struct {
-	*geometry
-	k     *kernels
-	zero  []float32 // C zeros
-	args  *inArgs
-	src   []float32
-	panel []float32
-}
-
-// load fills the panel for block b.
-func (l *loader) load(b block) {
-	switch {
-	case l.vecs == 0:
-		l.single()
-	case l.planes:
-		l.images(b)
-	default:
-		l.flat(b)
-	}
-}
-
-// pixel returns the address of an input pixel, that of zeros outside of the
-// image.
-func (l *loader) pixel(n, y, x int) unsafe.Pointer {
-	if uint(y) >= uint(l.H) || uint(x) >= uint(l.W) {
-		return unsafe.Pointer(&l.zero[0])
-	}
-	return unsafe.Pointer(&l.src[((n*l.H+y)*l.W+x)*l.SrcStride])
-}
-
-// put copies the eight pixels in args to the panel, from float at on.
-func (l *loader) put(at, ld int) {
-	l.args.Dst, l.args.Ld, l.args.Chans = l.panel[at:], ld, l.C
-	l.k.in(l.args)
-}
-
-// single copies the inputs of the only pixel.
-func (l *loader) single() {
-	at := 0
-	for r := range l.R {
-		for s := range l.S {
-			p := l.pixel(0, r*l.DilH-l.PadH, s*l.DilW-l.PadW)
-			copy(l.panel[at:], unsafe.Slice((*float32)(p), l.C))
-			at += l.C
-		}
-	}
-	l.panel[at] = 0
-}
-
-// flat fills a flat panel.
-func (l *loader) flat(b block) {
-	direct := l.R*l.S == 1 && l.StrideH == 1 && l.StrideW == 1 && l.PadH == 0 && l.PadW == 0 && l.P == l.H && l.Q == l.W
-	for v := range b.vecs {
-		first := b.first + lanes*v
-		if direct && lanes*(v+1) <= b.cols {
-			for i := range l.args.Src {
-				l.args.Src[i] = unsafe.Pointer(&l.src[(first+i)*l.SrcStride])
-			}
-			l.put(lanes*v, l.pitch)
-			continue
-		}
-		for r := range l.R {
-			for s := range l.S {
-				l.patch(first, b.cols-lanes*v, r, s)
-				l.put(((r*l.S+s)*l.C)*l.pitch+lanes*v, l.pitch)
-			}
-		}
-	}
-}
-
-// patch points args at what kernel element r, s reads for the eight pixels from
-// first on, of which left are in the block.
-func (l *loader) patch(first, left, r, s int) {
-	n, p, q := first/(l.P*l.Q), first/l.Q%l.P, first%l.Q
-	for i := range l.args.Src {
-		if i >= left {
-			l.args.Src[i] = unsafe.Pointer(&l.zero[0])
-			continue
-		}
-		l.args.Src[i] = l.pixel(n, p*l.StrideH-l.PadH+r*l.DilH, q*l.StrideW-l.PadW+s*l.DilW)
-		if q++; q == l.Q {
-			q = 0
-			if p++; p == l.P {
-				p, n = 0, n+1
-			}
-		}
-	}
-}
-
-// images fills a panel of planes.
-func (l *loader) images(b block) {
-	for i := range l.args.Src {
-		l.args.Src[i] = unsafe.Pointer(&l.zero[0])
-	}
-	l.put(0, l.plane)
-	for row := range b.rows - 1 + reach(l.R, l.DilH) {
-		y := b.p - l.PadH + row
-		for at := 0; at < l.pitch; at += lanes {
-			x := b.q + at - l.origin
-			for i := range l.args.Src {
-				l.args.Src[i] = l.pixel(b.image, y, x+i)
-			}
-			l.put(slack+row*l.pitch+at, l.plane)
-		}
-	}
 }

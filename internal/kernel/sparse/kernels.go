@@ -12,10 +12,11 @@ import (
 const (
 	lanes       = 8  // pixels of a vector
 	maxVecs     = 8  // vectors of the widest kernel for rows
+	wideRows    = 7  // vectors that suit maps of 7, 14, 28 and 56 pixels a side
 	maxBlock    = 3  // vectors of the widest kernel for blocks
 	blockRows   = 4  // output channels of a block
+	groupOutput = 32 // output channels between two copies of sums to pixels
 	scalarRows  = 4  // output channels that are computed at once for a single pixel
-	groupOutput = 16 // output channels between two calls of out: a cache line of floats
 )
 
 // stripArgs describes one call of a kernel: Strips strips of output channels
@@ -37,6 +38,8 @@ type stripArgs struct {
 	Stream   []uint32
 	Out      []float32
 	Strips   int
+	More     int // 1 if the sums start with what is in Out instead of the bias
+	Clamp    int // 1 if the sums are complete, and to be limited to Min and Max
 	Min, Max float32
 }
 
@@ -159,12 +162,16 @@ func portableRows(a *stripArgs, rows, n int) {
 		at += 2 + 2*rows
 		for r := range rows {
 			sums := a.Out[head[2*r]/4:][:n]
-			fill(sums, math.Float32frombits(head[2*r+1]))
+			if a.More == 0 {
+				fill(sums, math.Float32frombits(head[2*r+1]))
+			}
 			for i := range steps {
 				e := a.Stream[at+2*(i*rows+r):]
 				addScaled(sums, a.Panel[e[0]/4:], math.Float32frombits(e[1]))
 			}
-			clamp(sums, a.Min, a.Max)
+			if a.Clamp != 0 {
+				clamp(sums, a.Min, a.Max)
+			}
 		}
 		at += 2 * rows * steps
 	}
@@ -181,12 +188,16 @@ func portableBlock(a *stripArgs, n int) {
 		at += 2 + 2*blockRows
 		for r := range blockRows {
 			sums := a.Out[head[2*r]/4:][:n]
-			fill(sums, math.Float32frombits(head[2*r+1]))
+			if a.More == 0 {
+				fill(sums, math.Float32frombits(head[2*r+1]))
+			}
 			for i := range steps {
 				e := a.Stream[at+word*i:]
 				addScaled(sums, a.Panel[e[0]/4:], math.Float32frombits(e[1+r]))
 			}
-			clamp(sums, a.Min, a.Max)
+			if a.Clamp != 0 {
+				clamp(sums, a.Min, a.Max)
+			}
 		}
 		at += word * steps
 	}

@@ -1,9 +1,63 @@
 package sparse
 
 import (
+	"math"
+
 	"github.com/drawknife/drawknife/internal/cpu"
 	"github.com/drawknife/drawknife/internal/kernel/conv"
 )
+
+// method is a way to compute a layer.
+type method int
+
+const (
+	byRows   method = iota // each output channel has non-zeros of its own
+	byBlocks               // blockRows output channels share their places
+	methods
+)
+
+func (m method) String() string {
+	return [...]string{"rows", "4-blocks"}[m]
+}
+
+// vecs is the number of vectors to give a block of pixels, for the methods with
+// panels.
+func (m method) vecs(s conv.Shape) int {
+	if m == byBlocks {
+		return maxBlock
+	}
+	return wideRows
+}
+
+// zeros describes where the weights of a layer are not zero: products counts
+// what each method multiplies by each pixel.
+type zeros struct {
+	nonzero  int
+	products [methods]int
+}
+
+// census counts the weights.
+func census(s conv.Shape, w []float32) zeros {
+	var z zeros
+	depth := s.C * s.R * s.S
+	used := make([]int, depth) // of a block's output channels, by weight
+	for k := 0; k < s.K; k += blockRows {
+		clear(used)
+		for r := k; r < min(k+blockRows, s.K); r++ {
+			for i, v := range w[r*depth:][:depth] {
+				if v != 0 {
+					used[i]++
+				}
+			}
+		}
+		for _, n := range used {
+			z.nonzero += n
+			z.products[byBlocks] += blockRows * min(n, 1)
+		}
+	}
+	z.products[byRows] = z.nonzero
+	return z
+}
 
 // rates are the figures of the cost model, fitted to BenchmarkAgainstDense
 // (docs/results/sparse.md). Times are in nanoseconds on the machine of that
@@ -20,9 +74,16 @@ type rates struct {
 	scalar   float64 // a weight by one pixel
 }
 
-var modelOf = map[cpu.Level]rates{
-	cpu.Portable: {dense: 0.5, denseRow: 0.5, load: 8, store: 8, strip: 20, near: 8, far: 8, shared: 8, scalar: 2},
-	cpu.AVX2:     {dense: 0.0235, denseRow: 0.09, load: 0.45, store: 1.1, strip: 4, near: 0.2, far: 0.31, shared: 0.11, scalar: 0.42},
+var portableRates = rates{dense: 0.5, denseRow: 0.5, load: 8, store: 8, strip: 20, near: 8, far: 8, shared: 8, scalar: 2}
+
+var avx2Rates = rates{dense: 0.0235, denseRow: 0.09, load: 0.45, store: 1.1, strip: 4, near: 0.2, far: 0.31, shared: 0.11, scalar: 0.42}
+
+// modelOf returns the figures for a set of kernels.
+func modelOf(k *kernels) *rates {
+	if k.level == cpu.Portable {
+		return &portableRates
+	}
+	return &avx2Rates
 }
 
 // nearBytes is the size of a panel that stays in the first-level cache.
@@ -53,12 +114,20 @@ func Gain(s conv.Shape, p conv.Params) float64 {
 	if !Supports(s) || len(p.Weights) != s.K*s.C*s.R*s.S {
 		return 0
 	}
-	z := census(s, p.Weights)
-	r, ok := modelOf[best().level]
-	if !ok {
-		return 0
+	r := modelOf(best())
+	_, t := r.choose(s, census(s, p.Weights))
+	return r.denseTime(s, p.Winograd) / t
+}
+
+// choose returns the fastest method and its time.
+func (r *rates) choose(s conv.Shape, z zeros) (method, float64) {
+	fastest, least := byRows, math.Inf(1)
+	for m := range methods {
+		if t := r.time(m, s, z); t < least {
+			fastest, least = m, t
+		}
 	}
-	return r.denseTime(s, p.Winograd) / r.time(s, z)
+	return fastest, least
 }
 
 // denseTime estimates the time of package conv.
@@ -75,29 +144,34 @@ func (r *rates) denseTime(s conv.Shape, winograd bool) float64 {
 	return macs * r.dense
 }
 
-// time estimates the time of this package.
-func (r *rates) time(s conv.Shape, z zeros) float64 {
-	g := newGeometry(s, z.vecs(s))
+// time estimates the time of method m; it is infinite if the method cannot
+// compute the shape.
+func (r *rates) time(m method, s conv.Shape, z zeros) float64 {
+	products := float64(z.products[m])
+	g := newGeometry(s, m.vecs(s))
 	if g.vecs == 0 {
-		return float64(z.nonzero) * r.scalar
+		if m == byBlocks {
+			return math.Inf(1)
+		}
+		return products * r.scalar
 	}
 	vecs := 0
 	for i := range g.blocks {
 		vecs += g.blockAt(i).vecs
 	}
-	loads := vecs * g.depth()
+	loads := vecs * g.inputs()
 	if g.planes {
 		loads = g.blocks * g.C * g.plane / lanes
 	}
 	outputs := float64(s.K)
 	t := float64(loads)*r.load + float64(vecs)*outputs*r.store + float64(g.blocks)*outputs*r.strip
-	if z.shared() {
-		return t + float64(vecs)*float64(blockRows*z.columns)*r.shared
+	if m == byBlocks {
+		return t + float64(vecs)*products*r.shared
 	}
 	bytes := 4 * float64(g.panel())
 	if g.planes {
-		bytes = 4 * float64(g.depth()*lanes*g.vecs) / 3 // neighbouring elements overlap
+		bytes = 4 * float64(g.inputs()*lanes*g.vecs) / 3 // neighbouring elements overlap
 	}
 	near := min(1, nearBytes/bytes)
-	return t + float64(vecs)*float64(z.nonzero)*(r.near*near+r.far*(1-near))
+	return t + float64(vecs)*products*(r.near*near+r.far*(1-near))
 }

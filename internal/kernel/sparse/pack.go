@@ -4,73 +4,26 @@ import (
 	"cmp"
 	"math"
 	"slices"
-	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/kernel/conv"
 )
 
 var negInf, posInf = float32(math.Inf(-1)), float32(math.Inf(1))
 
-// zeros describes where the weights of a layer are not zero.
-type zeros struct {
-	weights  int
-	nonzero  int
-	columns  int // inputs that a block of output channels needs, summed over the blocks
-	channels int
-}
-
-// census counts the weights.
-func census(s conv.Shape, w []float32) zeros {
-	z := zeros{weights: len(w), channels: s.K}
-	depth := s.C * s.R * s.S
-	for k := 0; k < s.K; k += blockRows {
-		rows := min(blockRows, s.K-k)
-		for i := range depth {
-			used := 0
-			for r := range rows {
-				if w[(k+r)*depth+i] != 0 {
-					used++
-				}
-			}
-			z.nonzero += used
-			z.columns += min(used, 1)
-		}
-	}
-	return z
-}
-
-// shared reports whether it pays to compute blockRows output channels as if
-// their non-zeros were in the same places.
-func (z *zeros) shared() bool { return float64(blockRows*z.columns) < fillCost*float64(z.nonzero) }
-
-// fillCost is how many products of a block cost as much as one of a row.
-const fillCost = 1.5
-
-// vecs is the number of vectors to give a block of pixels.
-func (z *zeros) vecs(s conv.Shape) int {
-	switch {
-	case z.shared():
-		return maxBlock
-	case s.C*s.R*s.S > deep:
-		return 4
-	}
-	return 7
-}
-
-// deep is the number of inputs of an output from which on narrower blocks are
-// quicker: more of the panel fits the first-level cache.
-const deep = 512
-
 // packed is the non-zero weights as the kernels read them.
 type packed struct {
-	shared  bool
-	stream  []uint32
-	groups  []group // of groupOutput output channels
-	percent int     // of the weights, not zero
+	shared bool // rows by blockRows
+	depth  int  // rows of the panel that are read before the next ones
+	stream []uint32
+	groups []group // of groupOutput output channels
 }
 
-// group is the place of some output channels in the stream.
-type group struct{ at, strips int }
+// group is the places of some output channels in the stream, one for each
+// depth.
+type group struct {
+	at     []int
+	strips int
+}
 
 // weight is a non-zero weight (or the padding of a strip) and the place of its
 // inputs in the panel, in bytes.
@@ -79,38 +32,79 @@ type weight struct {
 	v  float32
 }
 
+const (
+	depthBytes = 24 << 10 // of a panel that stay in the first-level cache
+	depthSteps = 8        // non-zeros of an output channel that are worth a depth
+)
+
+// split cuts the rows of the panel, or its images, into depths of the same size
+// and returns how many there are in one.
+func (g *geometry) split(nonzero int, shared bool) int {
+	rows, floats := g.panelRows()
+	depths := min(ceilDiv(4*rows*floats, depthBytes), nonzero/(g.K*depthSteps))
+	if depths < 2 || shared || g.vecs == 0 { // these do not wait for the cache
+		return rows
+	}
+	return ceilLanes(ceilDiv(rows, depths))
+}
+
 // pack lays out the weights of p.
-func pack(g *geometry, z zeros, p conv.Params) packed {
-	out := packed{shared: z.shared() && g.vecs > 0, percent: int(math.Round(100 * float64(z.nonzero) / float64(max(z.weights, 1))))}
+func pack(g *geometry, shared bool, nonzero int, p conv.Params) packed {
+	out := packed{shared: shared && g.vecs > 0}
+	all, floats := g.panelRows()
+	out.depth = g.split(nonzero, out.shared)
+	depths, bytes := ceilDiv(all, out.depth), 4*floats*out.depth
 	rows := make([][]weight, groupOutput)
 	for k := 0; k < g.K; k += groupOutput {
-		n := min(groupOutput, g.K-k)
-		order := make([]int, n)
-		for i := range n {
-			order[i] = i
+		rows = rows[:min(groupOutput, g.K-k)]
+		for i := range rows {
 			rows[i] = g.row(rows[i][:0], p.Weights, k+i)
 		}
-		size := 1
-		switch {
-		case out.shared:
-			size = blockRows
-		case g.vecs == 0:
-			size = scalarRows
-			// Strips of rows of about the same length need little padding.
-			slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(rows[a]), len(rows[b])) })
+		var it group
+		for d := range depths {
+			part := make([][]weight, len(rows))
+			for i, r := range rows {
+				from, _ := slices.BinarySearchFunc(r, d*bytes, place)
+				to, _ := slices.BinarySearchFunc(r, (d+1)*bytes, place)
+				part[i] = r[from:to]
+			}
+			it.at = append(it.at, len(out.stream))
+			it.strips = out.strips(g, p.Bias, k, part)
 		}
-		out.groups = append(out.groups, group{at: len(out.stream), strips: ceilDiv(n, size)})
-		for i := 0; i < n; i += size {
-			out.strip(g, p.Bias, k, order[i:min(i+size, n)], size, rows)
-		}
+		out.groups = append(out.groups, it)
 	}
 	return out
+}
+
+// place compares a weight's place.
+func place(w weight, at int) int { return cmp.Compare(w.at, at) }
+
+// strips appends the output channels from first on, whose weights are rows, and
+// returns the number of strips they make.
+func (p *packed) strips(g *geometry, bias []float32, first int, rows [][]weight) int {
+	order := make([]int, len(rows))
+	for i := range order {
+		order[i] = i
+	}
+	size := 1
+	switch {
+	case p.shared:
+		size = blockRows
+	case g.vecs == 0:
+		size = scalarRows
+		// Strips of rows of about the same length need little padding.
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(rows[a]), len(rows[b])) })
+	}
+	for i := 0; i < len(rows); i += size {
+		p.strip(g, bias, first, order[i:min(i+size, len(rows))], size, rows)
+	}
+	return ceilDiv(len(rows), size)
 }
 
 // row appends the non-zero weights of output channel k, in the order of their
 // places in the panel.
 func (g *geometry) row(to []weight, w []float32, k int) []weight {
-	i := k * g.depth()
+	i := k * g.inputs()
 	for c := range g.C {
 		for r := range g.R {
 			for s := range g.S {
@@ -121,7 +115,7 @@ func (g *geometry) row(to []weight, w []float32, k int) []weight {
 			}
 		}
 	}
-	slices.SortFunc(to, func(a, b weight) int { return cmp.Compare(a.at, b.at) })
+	slices.SortFunc(to, func(a, b weight) int { return place(a, b.at) })
 	return to
 }
 
@@ -145,7 +139,7 @@ func (p *packed) strip(g *geometry, bias []float32, first int, order []int, size
 	p.stream = append(p.stream, uint32(steps), 0)
 	pitch := max(lanes*g.vecs, 1)
 	for i := range size {
-		b, at := float32(0), groupOutput // of a row that fills up the strip
+		b, at := float32(0), groupOutput // only the last group has strips to fill up: nobody's place
 		if i < len(order) {
 			at = order[i]
 			if bias != nil {
@@ -177,7 +171,7 @@ func (p *packed) block(columns, order []int, size int, rows [][]weight) {
 			v := float32(0)
 			if i < len(order) {
 				row := rows[order[i]]
-				if j, ok := slices.BinarySearchFunc(row, at, func(w weight, at int) int { return cmp.Compare(w.at, at) }); ok {
+				if j, ok := slices.BinarySearchFunc(row, at, place); ok {
 					v = row[j].v
 				}
 			}
@@ -195,12 +189,4 @@ func (p *packed) kernel(k *kernels, vecs int) func(*stripArgs) {
 		return k.block[vecs]
 	}
 	return k.rows[vecs]
-}
-
-// onLine drops up to line-1 floats, so that s starts on a cache line.
-func onLine(s []float32) []float32 {
-	if off := int(uintptr(unsafe.Pointer(&s[0])) % (4 * line)); off != 0 {
-		return s[(4*line-off)/4:]
-	}
-	return s
 }

@@ -17,9 +17,18 @@ rowsAVX2x1x1_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x10, SI
+	CMPQ         80(AX), $0x00
+	JNE          rowsAVX2x1x1_more
 	VBROADCASTSS 12(R12), Y0
-	TESTQ        DX, DX
-	JEQ          rowsAVX2x1x1_store
+	JMP          rowsAVX2x1x1_begun
+
+rowsAVX2x1x1_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+
+rowsAVX2x1x1_begun:
+	TESTQ DX, DX
+	JEQ   rowsAVX2x1x1_store
 
 rowsAVX2x1x1_step:
 	MOVLQSX      (SI), R8
@@ -30,15 +39,18 @@ rowsAVX2x1x1_step:
 	JNE          rowsAVX2x1x1_step
 
 rowsAVX2x1x1_store:
-	VBROADCASTSS 80(AX), Y1
-	VBROADCASTSS 84(AX), Y2
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          rowsAVX2x1x1_write
+	VBROADCASTSS 96(AX), Y1
+	VBROADCASTSS 100(AX), Y2
 	VMAXPS       Y0, Y1, Y0
 	VMINPS       Y0, Y2, Y0
-	VMOVUPS      Y0, (R8)
-	DECQ         CX
-	JNE          rowsAVX2x1x1_strip
+
+rowsAVX2x1x1_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	DECQ    CX
+	JNE     rowsAVX2x1x1_strip
 	VZEROUPPER
 	RET
 
@@ -55,10 +67,20 @@ rowsAVX2x1x2_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x10, SI
+	CMPQ         80(AX), $0x00
+	JNE          rowsAVX2x1x2_more
 	VBROADCASTSS 12(R12), Y0
 	VMOVAPS      Y0, Y1
-	TESTQ        DX, DX
-	JEQ          rowsAVX2x1x2_store
+	JMP          rowsAVX2x1x2_begun
+
+rowsAVX2x1x2_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+	VMOVUPS 32(DI)(R8*1), Y1
+
+rowsAVX2x1x2_begun:
+	TESTQ DX, DX
+	JEQ   rowsAVX2x1x2_store
 
 rowsAVX2x1x2_step:
 	MOVLQSX      (SI), R8
@@ -70,18 +92,21 @@ rowsAVX2x1x2_step:
 	JNE          rowsAVX2x1x2_step
 
 rowsAVX2x1x2_store:
-	VBROADCASTSS 80(AX), Y2
-	VBROADCASTSS 84(AX), Y3
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          rowsAVX2x1x2_write
+	VBROADCASTSS 96(AX), Y2
+	VBROADCASTSS 100(AX), Y3
 	VMAXPS       Y0, Y2, Y0
 	VMINPS       Y0, Y3, Y0
-	VMOVUPS      Y0, (R8)
 	VMAXPS       Y1, Y2, Y1
 	VMINPS       Y1, Y3, Y1
-	VMOVUPS      Y1, 32(R8)
-	DECQ         CX
-	JNE          rowsAVX2x1x2_strip
+
+rowsAVX2x1x2_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	VMOVUPS Y1, 32(DI)(R8*1)
+	DECQ    CX
+	JNE     rowsAVX2x1x2_strip
 	VZEROUPPER
 	RET
 
@@ -98,11 +123,22 @@ rowsAVX2x1x3_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x10, SI
+	CMPQ         80(AX), $0x00
+	JNE          rowsAVX2x1x3_more
 	VBROADCASTSS 12(R12), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
-	TESTQ        DX, DX
-	JEQ          rowsAVX2x1x3_store
+	JMP          rowsAVX2x1x3_begun
+
+rowsAVX2x1x3_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+	VMOVUPS 32(DI)(R8*1), Y1
+	VMOVUPS 64(DI)(R8*1), Y2
+
+rowsAVX2x1x3_begun:
+	TESTQ DX, DX
+	JEQ   rowsAVX2x1x3_store
 
 rowsAVX2x1x3_step:
 	MOVLQSX      (SI), R8
@@ -115,21 +151,24 @@ rowsAVX2x1x3_step:
 	JNE          rowsAVX2x1x3_step
 
 rowsAVX2x1x3_store:
-	VBROADCASTSS 80(AX), Y3
-	VBROADCASTSS 84(AX), Y4
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          rowsAVX2x1x3_write
+	VBROADCASTSS 96(AX), Y3
+	VBROADCASTSS 100(AX), Y4
 	VMAXPS       Y0, Y3, Y0
 	VMINPS       Y0, Y4, Y0
-	VMOVUPS      Y0, (R8)
 	VMAXPS       Y1, Y3, Y1
 	VMINPS       Y1, Y4, Y1
-	VMOVUPS      Y1, 32(R8)
 	VMAXPS       Y2, Y3, Y2
 	VMINPS       Y2, Y4, Y2
-	VMOVUPS      Y2, 64(R8)
-	DECQ         CX
-	JNE          rowsAVX2x1x3_strip
+
+rowsAVX2x1x3_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	VMOVUPS Y1, 32(DI)(R8*1)
+	VMOVUPS Y2, 64(DI)(R8*1)
+	DECQ    CX
+	JNE     rowsAVX2x1x3_strip
 	VZEROUPPER
 	RET
 
@@ -146,12 +185,24 @@ rowsAVX2x1x4_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x10, SI
+	CMPQ         80(AX), $0x00
+	JNE          rowsAVX2x1x4_more
 	VBROADCASTSS 12(R12), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
 	VMOVAPS      Y0, Y3
-	TESTQ        DX, DX
-	JEQ          rowsAVX2x1x4_store
+	JMP          rowsAVX2x1x4_begun
+
+rowsAVX2x1x4_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+	VMOVUPS 32(DI)(R8*1), Y1
+	VMOVUPS 64(DI)(R8*1), Y2
+	VMOVUPS 96(DI)(R8*1), Y3
+
+rowsAVX2x1x4_begun:
+	TESTQ DX, DX
+	JEQ   rowsAVX2x1x4_store
 
 rowsAVX2x1x4_step:
 	MOVLQSX      (SI), R8
@@ -165,24 +216,27 @@ rowsAVX2x1x4_step:
 	JNE          rowsAVX2x1x4_step
 
 rowsAVX2x1x4_store:
-	VBROADCASTSS 80(AX), Y4
-	VBROADCASTSS 84(AX), Y5
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          rowsAVX2x1x4_write
+	VBROADCASTSS 96(AX), Y4
+	VBROADCASTSS 100(AX), Y5
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
-	VMOVUPS      Y0, (R8)
 	VMAXPS       Y1, Y4, Y1
 	VMINPS       Y1, Y5, Y1
-	VMOVUPS      Y1, 32(R8)
 	VMAXPS       Y2, Y4, Y2
 	VMINPS       Y2, Y5, Y2
-	VMOVUPS      Y2, 64(R8)
 	VMAXPS       Y3, Y4, Y3
 	VMINPS       Y3, Y5, Y3
-	VMOVUPS      Y3, 96(R8)
-	DECQ         CX
-	JNE          rowsAVX2x1x4_strip
+
+rowsAVX2x1x4_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	VMOVUPS Y1, 32(DI)(R8*1)
+	VMOVUPS Y2, 64(DI)(R8*1)
+	VMOVUPS Y3, 96(DI)(R8*1)
+	DECQ    CX
+	JNE     rowsAVX2x1x4_strip
 	VZEROUPPER
 	RET
 
@@ -199,13 +253,26 @@ rowsAVX2x1x5_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x10, SI
+	CMPQ         80(AX), $0x00
+	JNE          rowsAVX2x1x5_more
 	VBROADCASTSS 12(R12), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
 	VMOVAPS      Y0, Y3
 	VMOVAPS      Y0, Y4
-	TESTQ        DX, DX
-	JEQ          rowsAVX2x1x5_store
+	JMP          rowsAVX2x1x5_begun
+
+rowsAVX2x1x5_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+	VMOVUPS 32(DI)(R8*1), Y1
+	VMOVUPS 64(DI)(R8*1), Y2
+	VMOVUPS 96(DI)(R8*1), Y3
+	VMOVUPS 128(DI)(R8*1), Y4
+
+rowsAVX2x1x5_begun:
+	TESTQ DX, DX
+	JEQ   rowsAVX2x1x5_store
 
 rowsAVX2x1x5_step:
 	MOVLQSX      (SI), R8
@@ -220,27 +287,30 @@ rowsAVX2x1x5_step:
 	JNE          rowsAVX2x1x5_step
 
 rowsAVX2x1x5_store:
-	VBROADCASTSS 80(AX), Y5
-	VBROADCASTSS 84(AX), Y6
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          rowsAVX2x1x5_write
+	VBROADCASTSS 96(AX), Y5
+	VBROADCASTSS 100(AX), Y6
 	VMAXPS       Y0, Y5, Y0
 	VMINPS       Y0, Y6, Y0
-	VMOVUPS      Y0, (R8)
 	VMAXPS       Y1, Y5, Y1
 	VMINPS       Y1, Y6, Y1
-	VMOVUPS      Y1, 32(R8)
 	VMAXPS       Y2, Y5, Y2
 	VMINPS       Y2, Y6, Y2
-	VMOVUPS      Y2, 64(R8)
 	VMAXPS       Y3, Y5, Y3
 	VMINPS       Y3, Y6, Y3
-	VMOVUPS      Y3, 96(R8)
 	VMAXPS       Y4, Y5, Y4
 	VMINPS       Y4, Y6, Y4
-	VMOVUPS      Y4, 128(R8)
-	DECQ         CX
-	JNE          rowsAVX2x1x5_strip
+
+rowsAVX2x1x5_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	VMOVUPS Y1, 32(DI)(R8*1)
+	VMOVUPS Y2, 64(DI)(R8*1)
+	VMOVUPS Y3, 96(DI)(R8*1)
+	VMOVUPS Y4, 128(DI)(R8*1)
+	DECQ    CX
+	JNE     rowsAVX2x1x5_strip
 	VZEROUPPER
 	RET
 
@@ -257,14 +327,28 @@ rowsAVX2x1x6_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x10, SI
+	CMPQ         80(AX), $0x00
+	JNE          rowsAVX2x1x6_more
 	VBROADCASTSS 12(R12), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
 	VMOVAPS      Y0, Y3
 	VMOVAPS      Y0, Y4
 	VMOVAPS      Y0, Y5
-	TESTQ        DX, DX
-	JEQ          rowsAVX2x1x6_store
+	JMP          rowsAVX2x1x6_begun
+
+rowsAVX2x1x6_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+	VMOVUPS 32(DI)(R8*1), Y1
+	VMOVUPS 64(DI)(R8*1), Y2
+	VMOVUPS 96(DI)(R8*1), Y3
+	VMOVUPS 128(DI)(R8*1), Y4
+	VMOVUPS 160(DI)(R8*1), Y5
+
+rowsAVX2x1x6_begun:
+	TESTQ DX, DX
+	JEQ   rowsAVX2x1x6_store
 
 rowsAVX2x1x6_step:
 	MOVLQSX      (SI), R8
@@ -280,30 +364,33 @@ rowsAVX2x1x6_step:
 	JNE          rowsAVX2x1x6_step
 
 rowsAVX2x1x6_store:
-	VBROADCASTSS 80(AX), Y6
-	VBROADCASTSS 84(AX), Y7
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          rowsAVX2x1x6_write
+	VBROADCASTSS 96(AX), Y6
+	VBROADCASTSS 100(AX), Y7
 	VMAXPS       Y0, Y6, Y0
 	VMINPS       Y0, Y7, Y0
-	VMOVUPS      Y0, (R8)
 	VMAXPS       Y1, Y6, Y1
 	VMINPS       Y1, Y7, Y1
-	VMOVUPS      Y1, 32(R8)
 	VMAXPS       Y2, Y6, Y2
 	VMINPS       Y2, Y7, Y2
-	VMOVUPS      Y2, 64(R8)
 	VMAXPS       Y3, Y6, Y3
 	VMINPS       Y3, Y7, Y3
-	VMOVUPS      Y3, 96(R8)
 	VMAXPS       Y4, Y6, Y4
 	VMINPS       Y4, Y7, Y4
-	VMOVUPS      Y4, 128(R8)
 	VMAXPS       Y5, Y6, Y5
 	VMINPS       Y5, Y7, Y5
-	VMOVUPS      Y5, 160(R8)
-	DECQ         CX
-	JNE          rowsAVX2x1x6_strip
+
+rowsAVX2x1x6_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	VMOVUPS Y1, 32(DI)(R8*1)
+	VMOVUPS Y2, 64(DI)(R8*1)
+	VMOVUPS Y3, 96(DI)(R8*1)
+	VMOVUPS Y4, 128(DI)(R8*1)
+	VMOVUPS Y5, 160(DI)(R8*1)
+	DECQ    CX
+	JNE     rowsAVX2x1x6_strip
 	VZEROUPPER
 	RET
 
@@ -320,6 +407,8 @@ rowsAVX2x1x7_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x10, SI
+	CMPQ         80(AX), $0x00
+	JNE          rowsAVX2x1x7_more
 	VBROADCASTSS 12(R12), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
@@ -327,8 +416,21 @@ rowsAVX2x1x7_strip:
 	VMOVAPS      Y0, Y4
 	VMOVAPS      Y0, Y5
 	VMOVAPS      Y0, Y6
-	TESTQ        DX, DX
-	JEQ          rowsAVX2x1x7_store
+	JMP          rowsAVX2x1x7_begun
+
+rowsAVX2x1x7_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+	VMOVUPS 32(DI)(R8*1), Y1
+	VMOVUPS 64(DI)(R8*1), Y2
+	VMOVUPS 96(DI)(R8*1), Y3
+	VMOVUPS 128(DI)(R8*1), Y4
+	VMOVUPS 160(DI)(R8*1), Y5
+	VMOVUPS 192(DI)(R8*1), Y6
+
+rowsAVX2x1x7_begun:
+	TESTQ DX, DX
+	JEQ   rowsAVX2x1x7_store
 
 rowsAVX2x1x7_step:
 	MOVLQSX      (SI), R8
@@ -345,33 +447,36 @@ rowsAVX2x1x7_step:
 	JNE          rowsAVX2x1x7_step
 
 rowsAVX2x1x7_store:
-	VBROADCASTSS 80(AX), Y7
-	VBROADCASTSS 84(AX), Y8
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          rowsAVX2x1x7_write
+	VBROADCASTSS 96(AX), Y7
+	VBROADCASTSS 100(AX), Y8
 	VMAXPS       Y0, Y7, Y0
 	VMINPS       Y0, Y8, Y0
-	VMOVUPS      Y0, (R8)
 	VMAXPS       Y1, Y7, Y1
 	VMINPS       Y1, Y8, Y1
-	VMOVUPS      Y1, 32(R8)
 	VMAXPS       Y2, Y7, Y2
 	VMINPS       Y2, Y8, Y2
-	VMOVUPS      Y2, 64(R8)
 	VMAXPS       Y3, Y7, Y3
 	VMINPS       Y3, Y8, Y3
-	VMOVUPS      Y3, 96(R8)
 	VMAXPS       Y4, Y7, Y4
 	VMINPS       Y4, Y8, Y4
-	VMOVUPS      Y4, 128(R8)
 	VMAXPS       Y5, Y7, Y5
 	VMINPS       Y5, Y8, Y5
-	VMOVUPS      Y5, 160(R8)
 	VMAXPS       Y6, Y7, Y6
 	VMINPS       Y6, Y8, Y6
-	VMOVUPS      Y6, 192(R8)
-	DECQ         CX
-	JNE          rowsAVX2x1x7_strip
+
+rowsAVX2x1x7_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	VMOVUPS Y1, 32(DI)(R8*1)
+	VMOVUPS Y2, 64(DI)(R8*1)
+	VMOVUPS Y3, 96(DI)(R8*1)
+	VMOVUPS Y4, 128(DI)(R8*1)
+	VMOVUPS Y5, 160(DI)(R8*1)
+	VMOVUPS Y6, 192(DI)(R8*1)
+	DECQ    CX
+	JNE     rowsAVX2x1x7_strip
 	VZEROUPPER
 	RET
 
@@ -388,6 +493,8 @@ rowsAVX2x1x8_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x10, SI
+	CMPQ         80(AX), $0x00
+	JNE          rowsAVX2x1x8_more
 	VBROADCASTSS 12(R12), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
@@ -396,8 +503,22 @@ rowsAVX2x1x8_strip:
 	VMOVAPS      Y0, Y5
 	VMOVAPS      Y0, Y6
 	VMOVAPS      Y0, Y7
-	TESTQ        DX, DX
-	JEQ          rowsAVX2x1x8_store
+	JMP          rowsAVX2x1x8_begun
+
+rowsAVX2x1x8_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+	VMOVUPS 32(DI)(R8*1), Y1
+	VMOVUPS 64(DI)(R8*1), Y2
+	VMOVUPS 96(DI)(R8*1), Y3
+	VMOVUPS 128(DI)(R8*1), Y4
+	VMOVUPS 160(DI)(R8*1), Y5
+	VMOVUPS 192(DI)(R8*1), Y6
+	VMOVUPS 224(DI)(R8*1), Y7
+
+rowsAVX2x1x8_begun:
+	TESTQ DX, DX
+	JEQ   rowsAVX2x1x8_store
 
 rowsAVX2x1x8_step:
 	MOVLQSX      (SI), R8
@@ -415,36 +536,39 @@ rowsAVX2x1x8_step:
 	JNE          rowsAVX2x1x8_step
 
 rowsAVX2x1x8_store:
-	VBROADCASTSS 80(AX), Y8
-	VBROADCASTSS 84(AX), Y9
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          rowsAVX2x1x8_write
+	VBROADCASTSS 96(AX), Y8
+	VBROADCASTSS 100(AX), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
-	VMOVUPS      Y0, (R8)
 	VMAXPS       Y1, Y8, Y1
 	VMINPS       Y1, Y9, Y1
-	VMOVUPS      Y1, 32(R8)
 	VMAXPS       Y2, Y8, Y2
 	VMINPS       Y2, Y9, Y2
-	VMOVUPS      Y2, 64(R8)
 	VMAXPS       Y3, Y8, Y3
 	VMINPS       Y3, Y9, Y3
-	VMOVUPS      Y3, 96(R8)
 	VMAXPS       Y4, Y8, Y4
 	VMINPS       Y4, Y9, Y4
-	VMOVUPS      Y4, 128(R8)
 	VMAXPS       Y5, Y8, Y5
 	VMINPS       Y5, Y9, Y5
-	VMOVUPS      Y5, 160(R8)
 	VMAXPS       Y6, Y8, Y6
 	VMINPS       Y6, Y9, Y6
-	VMOVUPS      Y6, 192(R8)
 	VMAXPS       Y7, Y8, Y7
 	VMINPS       Y7, Y9, Y7
-	VMOVUPS      Y7, 224(R8)
-	DECQ         CX
-	JNE          rowsAVX2x1x8_strip
+
+rowsAVX2x1x8_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	VMOVUPS Y1, 32(DI)(R8*1)
+	VMOVUPS Y2, 64(DI)(R8*1)
+	VMOVUPS Y3, 96(DI)(R8*1)
+	VMOVUPS Y4, 128(DI)(R8*1)
+	VMOVUPS Y5, 160(DI)(R8*1)
+	VMOVUPS Y6, 192(DI)(R8*1)
+	VMOVUPS Y7, 224(DI)(R8*1)
+	DECQ    CX
+	JNE     rowsAVX2x1x8_strip
 	VZEROUPPER
 	RET
 
@@ -461,12 +585,27 @@ rowsAVX2x4x0_strip:
 	MOVQ    SI, R12
 	MOVLQSX (R12), DX
 	ADDQ    $0x28, SI
+	CMPQ    80(AX), $0x00
+	JNE     rowsAVX2x4x0_more
 	VMOVSS  12(R12), X0
 	VMOVSS  20(R12), X1
 	VMOVSS  28(R12), X2
 	VMOVSS  36(R12), X3
-	TESTQ   DX, DX
-	JEQ     rowsAVX2x4x0_store
+	JMP     rowsAVX2x4x0_begun
+
+rowsAVX2x4x0_more:
+	MOVLQSX 8(R12), R8
+	VMOVSS  (DI)(R8*1), X0
+	MOVLQSX 16(R12), R8
+	VMOVSS  (DI)(R8*1), X1
+	MOVLQSX 24(R12), R8
+	VMOVSS  (DI)(R8*1), X2
+	MOVLQSX 32(R12), R8
+	VMOVSS  (DI)(R8*1), X3
+
+rowsAVX2x4x0_begun:
+	TESTQ DX, DX
+	JEQ   rowsAVX2x4x0_store
 
 rowsAVX2x4x0_step:
 	MOVLQSX     (SI), R8
@@ -486,28 +625,28 @@ rowsAVX2x4x0_step:
 	JNE         rowsAVX2x4x0_step
 
 rowsAVX2x4x0_store:
-	VMOVSS  80(AX), X4
-	VMOVSS  84(AX), X5
+	CMPQ         88(AX), $0x00
+	JEQ          rowsAVX2x4x0_write
+	VBROADCASTSS 96(AX), Y4
+	VBROADCASTSS 100(AX), Y5
+	VMAXPS       Y0, Y4, Y0
+	VMINPS       Y0, Y5, Y0
+	VMAXPS       Y1, Y4, Y1
+	VMINPS       Y1, Y5, Y1
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y5, Y3
+
+rowsAVX2x4x0_write:
 	MOVLQSX 8(R12), R8
-	ADDQ    DI, R8
-	VMAXSS  X0, X4, X0
-	VMINSS  X0, X5, X0
-	VMOVSS  X0, (R8)
+	VMOVSS  X0, (DI)(R8*1)
 	MOVLQSX 16(R12), R8
-	ADDQ    DI, R8
-	VMAXSS  X1, X4, X1
-	VMINSS  X1, X5, X1
-	VMOVSS  X1, (R8)
+	VMOVSS  X1, (DI)(R8*1)
 	MOVLQSX 24(R12), R8
-	ADDQ    DI, R8
-	VMAXSS  X2, X4, X2
-	VMINSS  X2, X5, X2
-	VMOVSS  X2, (R8)
+	VMOVSS  X2, (DI)(R8*1)
 	MOVLQSX 32(R12), R8
-	ADDQ    DI, R8
-	VMAXSS  X3, X4, X3
-	VMINSS  X3, X5, X3
-	VMOVSS  X3, (R8)
+	VMOVSS  X3, (DI)(R8*1)
 	DECQ    CX
 	JNE     rowsAVX2x4x0_strip
 	VZEROUPPER
@@ -526,12 +665,27 @@ blockAVX2x4x1_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x28, SI
+	CMPQ         80(AX), $0x00
+	JNE          blockAVX2x4x1_more
 	VBROADCASTSS 12(R12), Y0
 	VBROADCASTSS 20(R12), Y1
 	VBROADCASTSS 28(R12), Y2
 	VBROADCASTSS 36(R12), Y3
-	TESTQ        DX, DX
-	JEQ          blockAVX2x4x1_store
+	JMP          blockAVX2x4x1_begun
+
+blockAVX2x4x1_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+	MOVLQSX 16(R12), R8
+	VMOVUPS (DI)(R8*1), Y1
+	MOVLQSX 24(R12), R8
+	VMOVUPS (DI)(R8*1), Y2
+	MOVLQSX 32(R12), R8
+	VMOVUPS (DI)(R8*1), Y3
+
+blockAVX2x4x1_begun:
+	TESTQ DX, DX
+	JEQ   blockAVX2x4x1_store
 
 blockAVX2x4x1_step:
 	MOVLQSX      (SI), R8
@@ -549,30 +703,30 @@ blockAVX2x4x1_step:
 	JNE          blockAVX2x4x1_step
 
 blockAVX2x4x1_store:
-	VBROADCASTSS 80(AX), Y4
-	VBROADCASTSS 84(AX), Y5
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          blockAVX2x4x1_write
+	VBROADCASTSS 96(AX), Y4
+	VBROADCASTSS 100(AX), Y5
 	VMAXPS       Y0, Y4, Y0
 	VMINPS       Y0, Y5, Y0
-	VMOVUPS      Y0, (R8)
-	MOVLQSX      16(R12), R8
-	ADDQ         DI, R8
 	VMAXPS       Y1, Y4, Y1
 	VMINPS       Y1, Y5, Y1
-	VMOVUPS      Y1, (R8)
-	MOVLQSX      24(R12), R8
-	ADDQ         DI, R8
 	VMAXPS       Y2, Y4, Y2
 	VMINPS       Y2, Y5, Y2
-	VMOVUPS      Y2, (R8)
-	MOVLQSX      32(R12), R8
-	ADDQ         DI, R8
 	VMAXPS       Y3, Y4, Y3
 	VMINPS       Y3, Y5, Y3
-	VMOVUPS      Y3, (R8)
-	DECQ         CX
-	JNE          blockAVX2x4x1_strip
+
+blockAVX2x4x1_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	MOVLQSX 16(R12), R8
+	VMOVUPS Y1, (DI)(R8*1)
+	MOVLQSX 24(R12), R8
+	VMOVUPS Y2, (DI)(R8*1)
+	MOVLQSX 32(R12), R8
+	VMOVUPS Y3, (DI)(R8*1)
+	DECQ    CX
+	JNE     blockAVX2x4x1_strip
 	VZEROUPPER
 	RET
 
@@ -589,6 +743,8 @@ blockAVX2x4x2_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x28, SI
+	CMPQ         80(AX), $0x00
+	JNE          blockAVX2x4x2_more
 	VBROADCASTSS 12(R12), Y0
 	VMOVAPS      Y0, Y1
 	VBROADCASTSS 20(R12), Y2
@@ -597,8 +753,25 @@ blockAVX2x4x2_strip:
 	VMOVAPS      Y4, Y5
 	VBROADCASTSS 36(R12), Y6
 	VMOVAPS      Y6, Y7
-	TESTQ        DX, DX
-	JEQ          blockAVX2x4x2_store
+	JMP          blockAVX2x4x2_begun
+
+blockAVX2x4x2_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+	VMOVUPS 32(DI)(R8*1), Y1
+	MOVLQSX 16(R12), R8
+	VMOVUPS (DI)(R8*1), Y2
+	VMOVUPS 32(DI)(R8*1), Y3
+	MOVLQSX 24(R12), R8
+	VMOVUPS (DI)(R8*1), Y4
+	VMOVUPS 32(DI)(R8*1), Y5
+	MOVLQSX 32(R12), R8
+	VMOVUPS (DI)(R8*1), Y6
+	VMOVUPS 32(DI)(R8*1), Y7
+
+blockAVX2x4x2_begun:
+	TESTQ DX, DX
+	JEQ   blockAVX2x4x2_store
 
 blockAVX2x4x2_step:
 	MOVLQSX      (SI), R8
@@ -621,42 +794,42 @@ blockAVX2x4x2_step:
 	JNE          blockAVX2x4x2_step
 
 blockAVX2x4x2_store:
-	VBROADCASTSS 80(AX), Y8
-	VBROADCASTSS 84(AX), Y9
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          blockAVX2x4x2_write
+	VBROADCASTSS 96(AX), Y8
+	VBROADCASTSS 100(AX), Y9
 	VMAXPS       Y0, Y8, Y0
 	VMINPS       Y0, Y9, Y0
-	VMOVUPS      Y0, (R8)
 	VMAXPS       Y1, Y8, Y1
 	VMINPS       Y1, Y9, Y1
-	VMOVUPS      Y1, 32(R8)
-	MOVLQSX      16(R12), R8
-	ADDQ         DI, R8
 	VMAXPS       Y2, Y8, Y2
 	VMINPS       Y2, Y9, Y2
-	VMOVUPS      Y2, (R8)
 	VMAXPS       Y3, Y8, Y3
 	VMINPS       Y3, Y9, Y3
-	VMOVUPS      Y3, 32(R8)
-	MOVLQSX      24(R12), R8
-	ADDQ         DI, R8
 	VMAXPS       Y4, Y8, Y4
 	VMINPS       Y4, Y9, Y4
-	VMOVUPS      Y4, (R8)
 	VMAXPS       Y5, Y8, Y5
 	VMINPS       Y5, Y9, Y5
-	VMOVUPS      Y5, 32(R8)
-	MOVLQSX      32(R12), R8
-	ADDQ         DI, R8
 	VMAXPS       Y6, Y8, Y6
 	VMINPS       Y6, Y9, Y6
-	VMOVUPS      Y6, (R8)
 	VMAXPS       Y7, Y8, Y7
 	VMINPS       Y7, Y9, Y7
-	VMOVUPS      Y7, 32(R8)
-	DECQ         CX
-	JNE          blockAVX2x4x2_strip
+
+blockAVX2x4x2_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	VMOVUPS Y1, 32(DI)(R8*1)
+	MOVLQSX 16(R12), R8
+	VMOVUPS Y2, (DI)(R8*1)
+	VMOVUPS Y3, 32(DI)(R8*1)
+	MOVLQSX 24(R12), R8
+	VMOVUPS Y4, (DI)(R8*1)
+	VMOVUPS Y5, 32(DI)(R8*1)
+	MOVLQSX 32(R12), R8
+	VMOVUPS Y6, (DI)(R8*1)
+	VMOVUPS Y7, 32(DI)(R8*1)
+	DECQ    CX
+	JNE     blockAVX2x4x2_strip
 	VZEROUPPER
 	RET
 
@@ -673,6 +846,8 @@ blockAVX2x4x3_strip:
 	MOVQ         SI, R12
 	MOVLQSX      (R12), DX
 	ADDQ         $0x28, SI
+	CMPQ         80(AX), $0x00
+	JNE          blockAVX2x4x3_more
 	VBROADCASTSS 12(R12), Y0
 	VMOVAPS      Y0, Y1
 	VMOVAPS      Y0, Y2
@@ -685,8 +860,29 @@ blockAVX2x4x3_strip:
 	VBROADCASTSS 36(R12), Y9
 	VMOVAPS      Y9, Y10
 	VMOVAPS      Y9, Y11
-	TESTQ        DX, DX
-	JEQ          blockAVX2x4x3_store
+	JMP          blockAVX2x4x3_begun
+
+blockAVX2x4x3_more:
+	MOVLQSX 8(R12), R8
+	VMOVUPS (DI)(R8*1), Y0
+	VMOVUPS 32(DI)(R8*1), Y1
+	VMOVUPS 64(DI)(R8*1), Y2
+	MOVLQSX 16(R12), R8
+	VMOVUPS (DI)(R8*1), Y3
+	VMOVUPS 32(DI)(R8*1), Y4
+	VMOVUPS 64(DI)(R8*1), Y5
+	MOVLQSX 24(R12), R8
+	VMOVUPS (DI)(R8*1), Y6
+	VMOVUPS 32(DI)(R8*1), Y7
+	VMOVUPS 64(DI)(R8*1), Y8
+	MOVLQSX 32(R12), R8
+	VMOVUPS (DI)(R8*1), Y9
+	VMOVUPS 32(DI)(R8*1), Y10
+	VMOVUPS 64(DI)(R8*1), Y11
+
+blockAVX2x4x3_begun:
+	TESTQ DX, DX
+	JEQ   blockAVX2x4x3_store
 
 blockAVX2x4x3_step:
 	MOVLQSX      (SI), R8
@@ -714,54 +910,54 @@ blockAVX2x4x3_step:
 	JNE          blockAVX2x4x3_step
 
 blockAVX2x4x3_store:
-	VBROADCASTSS 80(AX), Y12
-	VBROADCASTSS 84(AX), Y13
-	MOVLQSX      8(R12), R8
-	ADDQ         DI, R8
+	CMPQ         88(AX), $0x00
+	JEQ          blockAVX2x4x3_write
+	VBROADCASTSS 96(AX), Y12
+	VBROADCASTSS 100(AX), Y13
 	VMAXPS       Y0, Y12, Y0
 	VMINPS       Y0, Y13, Y0
-	VMOVUPS      Y0, (R8)
 	VMAXPS       Y1, Y12, Y1
 	VMINPS       Y1, Y13, Y1
-	VMOVUPS      Y1, 32(R8)
 	VMAXPS       Y2, Y12, Y2
 	VMINPS       Y2, Y13, Y2
-	VMOVUPS      Y2, 64(R8)
-	MOVLQSX      16(R12), R8
-	ADDQ         DI, R8
 	VMAXPS       Y3, Y12, Y3
 	VMINPS       Y3, Y13, Y3
-	VMOVUPS      Y3, (R8)
 	VMAXPS       Y4, Y12, Y4
 	VMINPS       Y4, Y13, Y4
-	VMOVUPS      Y4, 32(R8)
 	VMAXPS       Y5, Y12, Y5
 	VMINPS       Y5, Y13, Y5
-	VMOVUPS      Y5, 64(R8)
-	MOVLQSX      24(R12), R8
-	ADDQ         DI, R8
 	VMAXPS       Y6, Y12, Y6
 	VMINPS       Y6, Y13, Y6
-	VMOVUPS      Y6, (R8)
 	VMAXPS       Y7, Y12, Y7
 	VMINPS       Y7, Y13, Y7
-	VMOVUPS      Y7, 32(R8)
 	VMAXPS       Y8, Y12, Y8
 	VMINPS       Y8, Y13, Y8
-	VMOVUPS      Y8, 64(R8)
-	MOVLQSX      32(R12), R8
-	ADDQ         DI, R8
 	VMAXPS       Y9, Y12, Y9
 	VMINPS       Y9, Y13, Y9
-	VMOVUPS      Y9, (R8)
 	VMAXPS       Y10, Y12, Y10
 	VMINPS       Y10, Y13, Y10
-	VMOVUPS      Y10, 32(R8)
 	VMAXPS       Y11, Y12, Y11
 	VMINPS       Y11, Y13, Y11
-	VMOVUPS      Y11, 64(R8)
-	DECQ         CX
-	JNE          blockAVX2x4x3_strip
+
+blockAVX2x4x3_write:
+	MOVLQSX 8(R12), R8
+	VMOVUPS Y0, (DI)(R8*1)
+	VMOVUPS Y1, 32(DI)(R8*1)
+	VMOVUPS Y2, 64(DI)(R8*1)
+	MOVLQSX 16(R12), R8
+	VMOVUPS Y3, (DI)(R8*1)
+	VMOVUPS Y4, 32(DI)(R8*1)
+	VMOVUPS Y5, 64(DI)(R8*1)
+	MOVLQSX 24(R12), R8
+	VMOVUPS Y6, (DI)(R8*1)
+	VMOVUPS Y7, 32(DI)(R8*1)
+	VMOVUPS Y8, 64(DI)(R8*1)
+	MOVLQSX 32(R12), R8
+	VMOVUPS Y9, (DI)(R8*1)
+	VMOVUPS Y10, 32(DI)(R8*1)
+	VMOVUPS Y11, 64(DI)(R8*1)
+	DECQ    CX
+	JNE     blockAVX2x4x3_strip
 	VZEROUPPER
 	RET
 

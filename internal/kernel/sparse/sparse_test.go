@@ -56,24 +56,31 @@ func random(rng *rand.Rand, n int) []float32 {
 type pattern int
 
 const (
-	anywhere pattern = iota
-	blocks           // the same in each four output channels
-	twoOfFour
+	anywhere  pattern = iota
+	blocks4           // the same in each four output channels
+	blocks8           // the same in each eight output channels
+	twoOfFour         // two of each four inputs
+	oneOfFour
 )
 
-// prune sets all but about density of the weights, [k][depth], to zero.
-func prune(rng *rand.Rand, w []float32, k int, density float64, how pattern) {
+// prune sets all but about density of the weights to zero.
+func prune(rng *rand.Rand, w []float32, s conv.Shape, density float64, how pattern) {
+	k, taps := s.K, s.R*s.S
 	depth := len(w) / k
 	for i := range k {
 		row := w[i*depth : (i+1)*depth]
 		for j := range row {
 			switch {
-			case how == blocks && i%blockRows > 0:
-				if w[(i-i%blockRows)*depth+j] == 0 {
+			case how == blocks4 && i%4 > 0, how == blocks8 && i%8 > 0:
+				if w[(i-1)*depth+j] == 0 {
 					row[j] = 0
 				}
 			case how == twoOfFour:
-				if first := (i + j/4) % 3; j%4 != first && j%4 != first+1 {
+				if c := j / taps; c%4 != (i+c/4)%3 && c%4 != (i+c/4)%3+1 {
+					row[j] = 0
+				}
+			case how == oneOfFour:
+				if c := j / taps; c%4 != (i+c/4)%4 {
 					row[j] = 0
 				}
 			default:
@@ -96,7 +103,7 @@ func newProblem(rng *rand.Rand, s conv.Shape, density float64, how pattern) prob
 	n := normal(s)
 	p := problem{Shape: s}
 	p.Weights = random(rng, n.K*n.C*n.R*n.S)
-	prune(rng, p.Weights, n.K, density, how)
+	prune(rng, p.Weights, n, density, how)
 	if rng.IntN(3) > 0 {
 		p.Bias = random(rng, n.K)
 	}
@@ -116,12 +123,24 @@ func newProblem(rng *rand.Rand, s conv.Shape, density float64, how pattern) prob
 
 const canary = 12345
 
+// ways lists the methods that can compute the shape.
+func ways(s conv.Shape) []method {
+	s = normal(s)
+	var all []method
+	for m := range methods {
+		if !math.IsInf(avx2Rates.time(m, s, zeros{}), 1) {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
 // run computes the problem with one set of kernels.
-func (p *problem) run(k *kernels, workers int) []float32 {
+func (p *problem) run(k *kernels, m method, workers int) []float32 {
 	pool := parallel.New(workers)
 	defer pool.Close()
 	n := normal(p.Shape)
-	c := newWith(k, p.Shape, p.Params)
+	c := newWith(k, m, p.Shape, p.Params)
 	dst := make([]float32, n.N*n.P*n.Q*n.DstStride)
 	fill(dst, canary)
 	scratch := make([]float32, c.Scratch(workers))
@@ -183,15 +202,17 @@ var cases = map[string]conv.Shape{
 func TestCases(t *testing.T) {
 	for name, s := range cases {
 		for _, k := range available() {
-			for how := anywhere; how <= twoOfFour; how++ {
-				t.Run(fmt.Sprintf("%s/%s/%d", name, k.name, how), func(t *testing.T) {
-					p := newProblem(rand.New(rand.NewPCG(1, 2)), s, 0.3, how)
-					got := p.run(k, 1)
-					p.check(t, got)
-					if !slices.Equal(got, p.run(k, 3)) {
-						t.Fatal("three workers give other bits than one")
-					}
-				})
+			for _, m := range ways(s) {
+				for how := anywhere; how <= oneOfFour; how++ {
+					t.Run(fmt.Sprintf("%s/%s/%v/%d", name, k.name, m, how), func(t *testing.T) {
+						p := newProblem(rand.New(rand.NewPCG(1, 2)), s, 0.3, how)
+						got := p.run(k, m, 1)
+						p.check(t, got)
+						if !slices.Equal(got, p.run(k, m, 3)) {
+							t.Fatal("three workers give other bits than one")
+						}
+					})
+				}
 			}
 		}
 	}
@@ -202,10 +223,12 @@ func TestRandom(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for i := range 300 {
 		s := randomShape(rng)
-		p := newProblem(rng, s, []float64{0, 0.05, 0.3, 1}[rng.IntN(4)], pattern(rng.IntN(3)))
+		p := newProblem(rng, s, []float64{0, 0.05, 0.3, 1}[rng.IntN(4)], pattern(rng.IntN(5)))
 		for _, k := range available() {
-			if !t.Run(fmt.Sprintf("%d/%s", i, k.name), func(t *testing.T) { p.check(t, p.run(k, 1+i%3)) }) {
-				t.Fatalf("%+v", s)
+			for _, m := range ways(s) {
+				if !t.Run(fmt.Sprintf("%d/%s/%v", i, k.name, m), func(t *testing.T) { p.check(t, p.run(k, m, 1+i%3)) }) {
+					t.Fatalf("%+v", s)
+				}
 			}
 		}
 	}
@@ -222,6 +245,9 @@ func randomShape(rng *rand.Rand) conv.Shape {
 	s.PadH, s.PadW = pick(0, 1, 1, 2, -1), pick(0, 1, 1, 2, -1)
 	s.P, s.Q = 1+rng.IntN(9), 1+rng.IntN(pick(14, 70))
 	s.C, s.K = 1+rng.IntN(20), 1+rng.IntN(50)
+	if rng.IntN(2) == 0 {
+		s.C, s.K = 4*s.C, (s.K+15)/16*16
+	}
 	if rng.IntN(3) == 0 {
 		s.SrcStride, s.DstStride, s.AddStride = s.C+rng.IntN(5), s.K+rng.IntN(5), s.K+rng.IntN(5)
 	}
@@ -230,21 +256,23 @@ func randomShape(rng *rand.Rand) conv.Shape {
 
 // TestAddInPlace runs a residual add whose operand is the destination.
 func TestAddInPlace(t *testing.T) {
+	pool := parallel.New(2)
+	defer pool.Close()
 	for name, s := range cases {
 		s.AddStride = s.DstStride
+		p := newProblem(rand.New(rand.NewPCG(5, 6)), s, 0.3, anywhere)
+		n := normal(s)
+		p.add = random(rand.New(rand.NewPCG(7, 8)), n.N*n.P*n.Q*n.AddStride)
 		for _, k := range available() {
-			p := newProblem(rand.New(rand.NewPCG(5, 6)), s, 0.3, anywhere)
-			n := normal(s)
-			p.add = random(rand.New(rand.NewPCG(7, 8)), n.N*n.P*n.Q*n.AddStride)
-			want := p.run(k, 1)
-			pool := parallel.New(2)
-			c := newWith(k, p.Shape, p.Params)
-			got := slices.Clone(p.add)
-			c.Run(pool, got, p.src, got, make([]float32, c.Scratch(2)))
-			pool.Close()
-			for i := range n.N * n.P * n.Q {
-				if a, b := got[i*n.DstStride:][:n.K], want[i*n.DstStride:][:n.K]; !slices.Equal(a, b) {
-					t.Fatalf("%s, %s: pixel %d = %v, want %v", name, k.name, i, a, b)
+			for _, m := range ways(s) {
+				want := p.run(k, m, 1)
+				c := newWith(k, m, p.Shape, p.Params)
+				got := slices.Clone(p.add)
+				c.Run(pool, got, p.src, got, make([]float32, c.Scratch(2)))
+				for i := range n.N * n.P * n.Q {
+					if a, b := got[i*n.DstStride:][:n.K], want[i*n.DstStride:][:n.K]; !slices.Equal(a, b) {
+						t.Fatalf("%s, %s, %v: pixel %d = %v, want %v", name, k.name, m, i, a, b)
+					}
 				}
 			}
 		}
@@ -265,9 +293,11 @@ func TestNaNPassesTheClamp(t *testing.T) {
 				if residual {
 					p.add = make([]float32, s.P*s.Q*s.K)
 				}
-				for i, v := range p.run(k, 1) {
-					if v == v {
-						t.Fatalf("%s, %s: output %d = %g, want NaN", k.name, name, i, v)
+				for _, m := range ways(s) {
+					for i, v := range p.run(k, m, 1) {
+						if v == v {
+							t.Fatalf("%s, %v, %s: output %d = %g, want NaN", k.name, m, name, i, v)
+						}
 					}
 				}
 			}
@@ -275,9 +305,9 @@ func TestNaNPassesTheClamp(t *testing.T) {
 	}
 }
 
-// TestInfinityMeetsOnlyItsWeights checks that nothing but the non-zero weights
-// is multiplied, so that an infinite input does not spread to outputs that do
-// not use it.
+// TestInfinityMeetsOnlyItsWeights checks that by rows nothing but the non-zero
+// weights is multiplied, so that an infinite input does not spread to outputs
+// that do not use it.
 func TestInfinityMeetsOnlyItsWeights(t *testing.T) {
 	for _, k := range available() {
 		for _, pixels := range []int{1, 20} {
@@ -289,7 +319,7 @@ func TestInfinityMeetsOnlyItsWeights(t *testing.T) {
 			for i := range pixels {
 				p.src[6*i] = posInf // channel 0, which nobody uses
 			}
-			for i, v := range p.run(k, 1) {
+			for i, v := range p.run(k, byRows, 1) {
 				if v != 0 {
 					t.Fatalf("%s, %d pixels: output %d = %g, want 0", k.name, pixels, i, v)
 				}
@@ -304,10 +334,12 @@ func TestRunAllocatesNothing(t *testing.T) {
 	for _, name := range []string{"1x1 batch", "one pixel", "3x3 14 wide", "3x3/2"} {
 		p := newProblem(rand.New(rand.NewPCG(1, 2)), cases[name], 0.3, anywhere)
 		n := normal(p.Shape)
-		c := New(p.Shape, p.Params)
-		dst, scratch := make([]float32, n.N*n.P*n.Q*n.DstStride), make([]float32, c.Scratch(2))
-		if got := testing.AllocsPerRun(20, func() { c.Run(pool, dst, p.src, p.add, scratch) }); got >= 1 {
-			t.Errorf("%s: %v allocations a run", name, got)
+		for _, m := range ways(p.Shape) {
+			c := newWith(best(), m, p.Shape, p.Params)
+			dst, scratch := make([]float32, n.N*n.P*n.Q*n.DstStride), make([]float32, c.Scratch(2))
+			if got := testing.AllocsPerRun(20, func() { c.Run(pool, dst, p.src, p.add, scratch) }); got >= 1 {
+				t.Errorf("%s, %v: %v allocations a run", name, m, got)
+			}
 		}
 	}
 }
@@ -322,7 +354,8 @@ func TestArgsLayout(t *testing.T) {
 	for name, f := range map[string][2]uintptr{
 		"strip.Panel": {unsafe.Offsetof(s.Panel), 0}, "strip.Stream": {unsafe.Offsetof(s.Stream), 24},
 		"strip.Out": {unsafe.Offsetof(s.Out), 48}, "strip.Strips": {unsafe.Offsetof(s.Strips), 72},
-		"strip.Min": {unsafe.Offsetof(s.Min), 80}, "strip.Max": {unsafe.Offsetof(s.Max), 84},
+		"strip.More": {unsafe.Offsetof(s.More), 80}, "strip.Clamp": {unsafe.Offsetof(s.Clamp), 88},
+		"strip.Min": {unsafe.Offsetof(s.Min), 96}, "strip.Max": {unsafe.Offsetof(s.Max), 100},
 		"in.Src": {unsafe.Offsetof(i.Src), 0}, "in.Dst": {unsafe.Offsetof(i.Dst), 64},
 		"in.Ld": {unsafe.Offsetof(i.Ld), 88}, "in.Chans": {unsafe.Offsetof(i.Chans), 96},
 		"out.Src": {unsafe.Offsetof(o.Src), 0}, "out.Ld": {unsafe.Offsetof(o.Ld), 24},
