@@ -65,24 +65,37 @@ type window struct {
 func (w window) emit() {
 	name := w.name + "AVX2"
 	sig := "func(dst, src *float32, c, kh, kw, sh, sw int, more bool"
+	doc := name + " " + w.doc + " With more, what dst holds takes part."
 	switch {
-	case w.scaled:
-		sig += ", scale float32"
 	case w.indexed:
 		sig += ", index *int32, at, dh, dw int32"
+	default:
+		if w.scaled {
+			sig += ", scale float32"
+		}
+		sig += ", n, dstStep, srcStep int"
+		doc += " It does so for n windows, whose results and first pixels lie dstStep and srcStep bytes apart."
 	}
 	TEXT(name, NOSPLIT, sig+")")
 	Pragma("noescape")
-	Doc(name + " " + w.doc + " With more, what dst holds takes part.")
+	Doc(doc)
 	dst := Load(Param("dst"), GP64())
 	src := Load(Param("src"), GP64())
-	c := Load(Param("c"), GP64())
 	sh := Load(Param("sh"), GP64())
 	sw := Load(Param("sw"), GP64())
-	var index Register
+	var index, n Register
+	nextDst, nextSrc := GP64(), GP64()
 	if w.indexed {
 		index = Load(Param("index"), GP64())
+	} else {
+		n = Load(Param("n"), GP64())
+		Label("next")
+		MOVQ(dst, nextDst)
+		MOVQ(src, nextSrc)
+		ADDQ(paramMem("dstStep"), nextDst)
+		ADDQ(paramMem("srcStep"), nextSrc)
 	}
+	c := Load(Param("c"), GP64())
 	for _, width := range []int{4, 1} {
 		if w.indexed && width == 4 {
 			width = 2
@@ -106,6 +119,12 @@ func (w window) emit() {
 	JEQ(LabelRef("done"))
 	w.block("tail", dst, src, index, sh, sw, 1, tailMask(c))
 	Label("done")
+	if !w.indexed {
+		MOVQ(nextDst, dst)
+		MOVQ(nextSrc, src)
+		DECQ(n)
+		JNE(LabelRef("next"))
+	}
 	VZEROUPPER()
 	RET()
 }

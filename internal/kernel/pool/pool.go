@@ -21,15 +21,16 @@ func Max(p *parallel.Pool, s Shape, dst, src []float32) {
 func MaxRows(s *Shape, dst, src []float32, lo, hi int) {
 	g := s.geometry()
 	for o := g.outputs(lo, hi); o.next(); {
-		win, at := &o.win, o.at
-		d := dst[at*g.dstPixel:][:g.c]
+		win, row, at := &o.win, o.run(), o.at
+		d := dst[at*g.dstPixel:]
 		if win.empty() {
-			vec.Fill(d, float32(math.Inf(-1)))
+			vec.Fill(d[:g.c], float32(math.Inf(-1)))
 			continue
 		}
 		for k := range win.kd {
-			maxWindow(d, src[win.at+k*win.sd:], win, k == 0)
+			maxWindows(d, src[win.at+k*win.sd:], win, k == 0, &row)
 		}
+		o.skip(row.n - 1)
 	}
 }
 
@@ -42,10 +43,10 @@ func Average(p *parallel.Pool, s Shape, dst, src []float32) {
 func AverageRows(s *Shape, dst, src []float32, lo, hi int) {
 	g := s.geometry()
 	for o := g.outputs(lo, hi); o.next(); {
-		win, at := &o.win, o.at
-		d := dst[at*g.dstPixel:][:g.c]
+		win, row, at := &o.win, o.run(), o.at
+		d := dst[at*g.dstPixel:]
 		if win.empty() {
-			clear(d)
+			clear(d[:g.c])
 			continue
 		}
 		for k := range win.kd {
@@ -53,51 +54,58 @@ func AverageRows(s *Shape, dst, src []float32, lo, hi int) {
 			if k == win.kd-1 {
 				scale = g.inverse(o.od, o.p, o.q)
 			}
-			sumWindow(d, src[win.at+k*win.sd:], win, k == 0, scale)
+			sumWindows(d, src[win.at+k*win.sd:], win, k == 0, scale, &row)
 		}
+		o.skip(row.n - 1)
 	}
 }
 
-// maxWindow takes the maximum over one plane of a window, for each element of
-// dst, and of what dst holds unless first.
-func maxWindow(dst, src []float32, win *window, first bool) {
-	if maxWindowSIMD(dst, src, win, first) {
+// maxWindows takes the maximum over one plane of each window of a run, channel
+// by channel, and of what dst holds unless first.
+func maxWindows(dst, src []float32, win *window, first bool, row *run) {
+	if maxWindowsSIMD(dst, src, win, first, row) {
 		return
 	}
-	if first {
-		vec.Fill(dst, float32(math.Inf(-1)))
-	}
-	for i := range win.kh {
-		for j := range win.kw {
-			x := src[i*win.sh+j*win.sw:][:len(dst)]
-			for c, v := range x {
-				if v > dst[c] || v != v {
-					dst[c] = v
+	for r := range row.n {
+		d, s := dst[r*row.dstStep:][:row.c], src[r*row.srcStep:]
+		if first {
+			vec.Fill(d, float32(math.Inf(-1)))
+		}
+		for i := range win.kh {
+			for j := range win.kw {
+				x := s[i*win.sh+j*win.sw:][:len(d)]
+				for c, v := range x {
+					if v > d[c] || v != v {
+						d[c] = v
+					}
 				}
 			}
 		}
 	}
 }
 
-// sumWindow sums one plane of a window, adds what dst holds unless first, and
-// multiplies by scale.
-func sumWindow(dst, src []float32, win *window, first bool, scale float32) {
-	if sumWindowSIMD(dst, src, win, first, scale) {
+// sumWindows sums one plane of each window of a run, adds what dst holds
+// unless first, and multiplies by scale.
+func sumWindows(dst, src []float32, win *window, first bool, scale float32, row *run) {
+	if sumWindowsSIMD(dst, src, win, first, scale, row) {
 		return
 	}
-	if first {
-		clear(dst)
-	}
-	for i := range win.kh {
-		for j := range win.kw {
-			x := src[i*win.sh+j*win.sw:][:len(dst)]
-			for c, v := range x {
-				dst[c] += v
+	for r := range row.n {
+		d, s := dst[r*row.dstStep:][:row.c], src[r*row.srcStep:]
+		if first {
+			clear(d)
+		}
+		for i := range win.kh {
+			for j := range win.kw {
+				x := s[i*win.sh+j*win.sw:][:len(d)]
+				for c, v := range x {
+					d[c] += v
+				}
 			}
 		}
-	}
-	for c := range dst {
-		dst[c] *= scale
+		for c := range d {
+			d[c] *= scale
+		}
 	}
 }
 

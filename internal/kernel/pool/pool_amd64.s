@@ -4,15 +4,22 @@
 
 #include "textflag.h"
 
-// func maxWindowAVX2(dst *float32, src *float32, c int, kh int, kw int, sh int, sw int, more bool)
+// func maxWindowAVX2(dst *float32, src *float32, c int, kh int, kw int, sh int, sw int, more bool, n int, dstStep int, srcStep int)
 // Requires: AVX
-TEXT ·maxWindowAVX2(SB), NOSPLIT, $0-57
+TEXT ·maxWindowAVX2(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ c+16(FP), DX
-	MOVQ sh+40(FP), BX
-	MOVQ sw+48(FP), SI
-	SUBQ $0x00000020, DX
+	MOVQ sh+40(FP), DX
+	MOVQ sw+48(FP), BX
+	MOVQ n+64(FP), R8
+
+next:
+	MOVQ AX, SI
+	MOVQ CX, DI
+	ADDQ dstStep+72(FP), SI
+	ADDQ srcStep+80(FP), DI
+	MOVQ c+16(FP), R9
+	SUBQ $0x00000020, R9
 	JLT  w4end
 
 w4:
@@ -24,8 +31,8 @@ w4:
 	VXORPS  Y5, Y5, Y5
 	VMOVUPS kff800000<>+0(SB), Y6
 	VXORPS  Y7, Y7, Y7
-	MOVBLZX more+56(FP), DI
-	TESTL   DI, DI
+	MOVBLZX more+56(FP), R10
+	TESTL   R10, R10
 	JEQ     w4start
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y1
@@ -37,35 +44,35 @@ w4:
 	VCMPPS  $0x03, Y6, Y6, Y7
 
 w4start:
-	MOVQ CX, DI
-	MOVQ kh+24(FP), R9
+	MOVQ CX, R10
+	MOVQ kh+24(FP), R12
 
 w4row:
-	MOVQ DI, R8
-	MOVQ kw+32(FP), R10
+	MOVQ R10, R11
+	MOVQ kw+32(FP), R13
 
 w4tap:
-	VMOVUPS (R8), Y8
+	VMOVUPS (R11), Y8
 	VCMPPS  $0x03, Y8, Y8, Y9
 	VORPS   Y9, Y1, Y1
 	VMAXPS  Y8, Y0, Y0
-	VMOVUPS 32(R8), Y8
+	VMOVUPS 32(R11), Y8
 	VCMPPS  $0x03, Y8, Y8, Y9
 	VORPS   Y9, Y3, Y3
 	VMAXPS  Y8, Y2, Y2
-	VMOVUPS 64(R8), Y8
+	VMOVUPS 64(R11), Y8
 	VCMPPS  $0x03, Y8, Y8, Y9
 	VORPS   Y9, Y5, Y5
 	VMAXPS  Y8, Y4, Y4
-	VMOVUPS 96(R8), Y8
+	VMOVUPS 96(R11), Y8
 	VCMPPS  $0x03, Y8, Y8, Y9
 	VORPS   Y9, Y7, Y7
 	VMAXPS  Y8, Y6, Y6
-	ADDQ    SI, R8
-	DECQ    R10
+	ADDQ    BX, R11
+	DECQ    R13
 	JNE     w4tap
-	ADDQ    BX, DI
-	DECQ    R9
+	ADDQ    DX, R10
+	DECQ    R12
 	JNE     w4row
 	VORPS   Y1, Y0, Y0
 	VMOVUPS Y0, (AX)
@@ -77,86 +84,90 @@ w4tap:
 	VMOVUPS Y6, 96(AX)
 	ADDQ    $0x00000080, CX
 	ADDQ    $0x00000080, AX
-	SUBQ    $0x00000020, DX
+	SUBQ    $0x00000020, R9
 	JGE     w4
 
 w4end:
-	ADDQ $0x00000020, DX
-	SUBQ $0x00000008, DX
+	ADDQ $0x00000020, R9
+	SUBQ $0x00000008, R9
 	JLT  w1end
 
 w1:
 	VMOVUPS kff800000<>+0(SB), Y0
 	VXORPS  Y1, Y1, Y1
-	MOVBLZX more+56(FP), DI
-	TESTL   DI, DI
+	MOVBLZX more+56(FP), R10
+	TESTL   R10, R10
 	JEQ     w1start
 	VMOVUPS (AX), Y0
 	VCMPPS  $0x03, Y0, Y0, Y1
 
 w1start:
-	MOVQ CX, DI
-	MOVQ kh+24(FP), R9
+	MOVQ CX, R10
+	MOVQ kh+24(FP), R12
 
 w1row:
-	MOVQ DI, R8
-	MOVQ kw+32(FP), R10
+	MOVQ R10, R11
+	MOVQ kw+32(FP), R13
 
 w1tap:
-	VMOVUPS (R8), Y2
+	VMOVUPS (R11), Y2
 	VCMPPS  $0x03, Y2, Y2, Y3
 	VORPS   Y3, Y1, Y1
 	VMAXPS  Y2, Y0, Y0
-	ADDQ    SI, R8
-	DECQ    R10
+	ADDQ    BX, R11
+	DECQ    R13
 	JNE     w1tap
-	ADDQ    BX, DI
-	DECQ    R9
+	ADDQ    DX, R10
+	DECQ    R12
 	JNE     w1row
 	VORPS   Y1, Y0, Y0
 	VMOVUPS Y0, (AX)
 	ADDQ    $0x00000020, CX
 	ADDQ    $0x00000020, AX
-	SUBQ    $0x00000008, DX
+	SUBQ    $0x00000008, R9
 	JGE     w1
 
 w1end:
-	ADDQ       $0x00000008, DX
-	TESTQ      DX, DX
+	ADDQ       $0x00000008, R9
+	TESTQ      R9, R9
 	JEQ        done
-	LEAQ       tailmasks<>+0(SB), DI
-	NEGQ       DX
-	VMOVUPS    32(DI)(DX*4), Y0
+	LEAQ       tailmasks<>+0(SB), R10
+	NEGQ       R9
+	VMOVUPS    32(R10)(R9*4), Y0
 	VMOVUPS    kff800000<>+0(SB), Y1
 	VXORPS     Y2, Y2, Y2
-	MOVBLZX    more+56(FP), DX
-	TESTL      DX, DX
+	MOVBLZX    more+56(FP), R9
+	TESTL      R9, R9
 	JEQ        tailstart
 	VMASKMOVPS (AX), Y0, Y1
 	VCMPPS     $0x03, Y1, Y1, Y2
 
 tailstart:
-	MOVQ kh+24(FP), DI
+	MOVQ kh+24(FP), R10
 
 tailrow:
-	MOVQ CX, DX
-	MOVQ kw+32(FP), R8
+	MOVQ CX, R9
+	MOVQ kw+32(FP), R11
 
 tailtap:
-	VMASKMOVPS (DX), Y0, Y3
+	VMASKMOVPS (R9), Y0, Y3
 	VCMPPS     $0x03, Y3, Y3, Y4
 	VORPS      Y4, Y2, Y2
 	VMAXPS     Y3, Y1, Y1
-	ADDQ       SI, DX
-	DECQ       R8
+	ADDQ       BX, R9
+	DECQ       R11
 	JNE        tailtap
-	ADDQ       BX, CX
-	DECQ       DI
+	ADDQ       DX, CX
+	DECQ       R10
 	JNE        tailrow
 	VORPS      Y2, Y1, Y1
 	VMASKMOVPS Y1, Y0, (AX)
 
 done:
+	MOVQ SI, AX
+	MOVQ DI, CX
+	DECQ R8
+	JNE  next
 	VZEROUPPER
 	RET
 
@@ -188,15 +199,22 @@ DATA tailmasks<>+56(SB)/4, $0x00000000
 DATA tailmasks<>+60(SB)/4, $0x00000000
 GLOBL tailmasks<>(SB), RODATA|NOPTR, $64
 
-// func sumWindowAVX2(dst *float32, src *float32, c int, kh int, kw int, sh int, sw int, more bool, scale float32)
+// func sumWindowAVX2(dst *float32, src *float32, c int, kh int, kw int, sh int, sw int, more bool, scale float32, n int, dstStep int, srcStep int)
 // Requires: AVX
-TEXT ·sumWindowAVX2(SB), NOSPLIT, $0-64
+TEXT ·sumWindowAVX2(SB), NOSPLIT, $0-88
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ c+16(FP), DX
-	MOVQ sh+40(FP), BX
-	MOVQ sw+48(FP), SI
-	SUBQ $0x00000020, DX
+	MOVQ sh+40(FP), DX
+	MOVQ sw+48(FP), BX
+	MOVQ n+64(FP), R8
+
+next:
+	MOVQ AX, SI
+	MOVQ CX, DI
+	ADDQ dstStep+72(FP), SI
+	ADDQ srcStep+80(FP), DI
+	MOVQ c+16(FP), R9
+	SUBQ $0x00000020, R9
 	JLT  w4end
 
 w4:
@@ -204,8 +222,8 @@ w4:
 	VMOVUPS k00000000<>+0(SB), Y1
 	VMOVUPS k00000000<>+0(SB), Y2
 	VMOVUPS k00000000<>+0(SB), Y3
-	MOVBLZX more+56(FP), DI
-	TESTL   DI, DI
+	MOVBLZX more+56(FP), R10
+	TESTL   R10, R10
 	JEQ     w4start
 	VMOVUPS (AX), Y0
 	VMOVUPS 32(AX), Y1
@@ -213,27 +231,27 @@ w4:
 	VMOVUPS 96(AX), Y3
 
 w4start:
-	MOVQ CX, DI
-	MOVQ kh+24(FP), R9
+	MOVQ CX, R10
+	MOVQ kh+24(FP), R12
 
 w4row:
-	MOVQ DI, R8
-	MOVQ kw+32(FP), R10
+	MOVQ R10, R11
+	MOVQ kw+32(FP), R13
 
 w4tap:
-	VMOVUPS      (R8), Y4
+	VMOVUPS      (R11), Y4
 	VADDPS       Y4, Y0, Y0
-	VMOVUPS      32(R8), Y4
+	VMOVUPS      32(R11), Y4
 	VADDPS       Y4, Y1, Y1
-	VMOVUPS      64(R8), Y4
+	VMOVUPS      64(R11), Y4
 	VADDPS       Y4, Y2, Y2
-	VMOVUPS      96(R8), Y4
+	VMOVUPS      96(R11), Y4
 	VADDPS       Y4, Y3, Y3
-	ADDQ         SI, R8
-	DECQ         R10
+	ADDQ         BX, R11
+	DECQ         R13
 	JNE          w4tap
-	ADDQ         BX, DI
-	DECQ         R9
+	ADDQ         DX, R10
+	DECQ         R12
 	JNE          w4row
 	VBROADCASTSS scale+60(FP), Y4
 	VMULPS       Y4, Y0, Y0
@@ -246,80 +264,84 @@ w4tap:
 	VMOVUPS      Y3, 96(AX)
 	ADDQ         $0x00000080, CX
 	ADDQ         $0x00000080, AX
-	SUBQ         $0x00000020, DX
+	SUBQ         $0x00000020, R9
 	JGE          w4
 
 w4end:
-	ADDQ $0x00000020, DX
-	SUBQ $0x00000008, DX
+	ADDQ $0x00000020, R9
+	SUBQ $0x00000008, R9
 	JLT  w1end
 
 w1:
 	VMOVUPS k00000000<>+0(SB), Y0
-	MOVBLZX more+56(FP), DI
-	TESTL   DI, DI
+	MOVBLZX more+56(FP), R10
+	TESTL   R10, R10
 	JEQ     w1start
 	VMOVUPS (AX), Y0
 
 w1start:
-	MOVQ CX, DI
-	MOVQ kh+24(FP), R9
+	MOVQ CX, R10
+	MOVQ kh+24(FP), R12
 
 w1row:
-	MOVQ DI, R8
-	MOVQ kw+32(FP), R10
+	MOVQ R10, R11
+	MOVQ kw+32(FP), R13
 
 w1tap:
-	VMOVUPS      (R8), Y1
+	VMOVUPS      (R11), Y1
 	VADDPS       Y1, Y0, Y0
-	ADDQ         SI, R8
-	DECQ         R10
+	ADDQ         BX, R11
+	DECQ         R13
 	JNE          w1tap
-	ADDQ         BX, DI
-	DECQ         R9
+	ADDQ         DX, R10
+	DECQ         R12
 	JNE          w1row
 	VBROADCASTSS scale+60(FP), Y1
 	VMULPS       Y1, Y0, Y0
 	VMOVUPS      Y0, (AX)
 	ADDQ         $0x00000020, CX
 	ADDQ         $0x00000020, AX
-	SUBQ         $0x00000008, DX
+	SUBQ         $0x00000008, R9
 	JGE          w1
 
 w1end:
-	ADDQ       $0x00000008, DX
-	TESTQ      DX, DX
+	ADDQ       $0x00000008, R9
+	TESTQ      R9, R9
 	JEQ        done
-	LEAQ       tailmasks<>+0(SB), DI
-	NEGQ       DX
-	VMOVUPS    32(DI)(DX*4), Y0
+	LEAQ       tailmasks<>+0(SB), R10
+	NEGQ       R9
+	VMOVUPS    32(R10)(R9*4), Y0
 	VMOVUPS    k00000000<>+0(SB), Y1
-	MOVBLZX    more+56(FP), DX
-	TESTL      DX, DX
+	MOVBLZX    more+56(FP), R9
+	TESTL      R9, R9
 	JEQ        tailstart
 	VMASKMOVPS (AX), Y0, Y1
 
 tailstart:
-	MOVQ kh+24(FP), DI
+	MOVQ kh+24(FP), R10
 
 tailrow:
-	MOVQ CX, DX
-	MOVQ kw+32(FP), R8
+	MOVQ CX, R9
+	MOVQ kw+32(FP), R11
 
 tailtap:
-	VMASKMOVPS   (DX), Y0, Y2
+	VMASKMOVPS   (R9), Y0, Y2
 	VADDPS       Y2, Y1, Y1
-	ADDQ         SI, DX
-	DECQ         R8
+	ADDQ         BX, R9
+	DECQ         R11
 	JNE          tailtap
-	ADDQ         BX, CX
-	DECQ         DI
+	ADDQ         DX, CX
+	DECQ         R10
 	JNE          tailrow
 	VBROADCASTSS scale+60(FP), Y2
 	VMULPS       Y2, Y1, Y1
 	VMASKMOVPS   Y1, Y0, (AX)
 
 done:
+	MOVQ SI, AX
+	MOVQ DI, CX
+	DECQ R8
+	JNE  next
 	VZEROUPPER
 	RET
 
@@ -338,11 +360,11 @@ GLOBL k00000000<>(SB), RODATA|NOPTR, $32
 TEXT ·maxIndexWindowAVX2(SB), NOSPLIT, $0-84
 	MOVQ dst+0(FP), AX
 	MOVQ src+8(FP), CX
-	MOVQ c+16(FP), DX
-	MOVQ sh+40(FP), BX
-	MOVQ sw+48(FP), SI
-	MOVQ index+64(FP), DI
-	SUBQ $0x00000010, DX
+	MOVQ sh+40(FP), DX
+	MOVQ sw+48(FP), BX
+	MOVQ index+64(FP), SI
+	MOVQ c+16(FP), DI
+	SUBQ $0x00000010, DI
 	JLT  w2end
 
 w2:
@@ -359,9 +381,9 @@ w2:
 	TESTL        R8, R8
 	JEQ          w2start
 	VMOVUPS      (AX), Y0
-	VMOVUPS      (DI), Y1
+	VMOVUPS      (SI), Y1
 	VMOVUPS      32(AX), Y2
-	VMOVUPS      32(DI), Y3
+	VMOVUPS      32(SI), Y3
 
 w2start:
 	MOVQ CX, R8
@@ -386,26 +408,26 @@ w2tap:
 	VBLENDVPS Y9, Y8, Y2, Y2
 	VBLENDVPS Y9, Y7, Y3, Y3
 	VPADDD    Y6, Y7, Y7
-	ADDQ      SI, R9
+	ADDQ      BX, R9
 	DECQ      R11
 	JNE       w2tap
 	VPADDD    Y5, Y4, Y4
-	ADDQ      BX, R8
+	ADDQ      DX, R8
 	DECQ      R10
 	JNE       w2row
 	VMOVUPS   Y0, (AX)
-	VMOVUPS   Y1, (DI)
+	VMOVUPS   Y1, (SI)
 	VMOVUPS   Y2, 32(AX)
-	VMOVUPS   Y3, 32(DI)
+	VMOVUPS   Y3, 32(SI)
 	ADDQ      $0x00000040, CX
 	ADDQ      $0x00000040, AX
-	ADDQ      $0x00000040, DI
-	SUBQ      $0x00000010, DX
+	ADDQ      $0x00000040, SI
+	SUBQ      $0x00000010, DI
 	JGE       w2
 
 w2end:
-	ADDQ $0x00000010, DX
-	SUBQ $0x00000008, DX
+	ADDQ $0x00000010, DI
+	SUBQ $0x00000008, DI
 	JLT  w1end
 
 w1:
@@ -419,7 +441,7 @@ w1:
 	TESTL        R8, R8
 	JEQ          w1start
 	VMOVUPS      (AX), Y0
-	VMOVUPS      (DI), Y1
+	VMOVUPS      (SI), Y1
 
 w1start:
 	MOVQ CX, R8
@@ -438,65 +460,65 @@ w1tap:
 	VBLENDVPS Y7, Y6, Y0, Y0
 	VBLENDVPS Y7, Y5, Y1, Y1
 	VPADDD    Y4, Y5, Y5
-	ADDQ      SI, R9
+	ADDQ      BX, R9
 	DECQ      R11
 	JNE       w1tap
 	VPADDD    Y3, Y2, Y2
-	ADDQ      BX, R8
+	ADDQ      DX, R8
 	DECQ      R10
 	JNE       w1row
 	VMOVUPS   Y0, (AX)
-	VMOVUPS   Y1, (DI)
+	VMOVUPS   Y1, (SI)
 	ADDQ      $0x00000020, CX
 	ADDQ      $0x00000020, AX
-	ADDQ      $0x00000020, DI
-	SUBQ      $0x00000008, DX
+	ADDQ      $0x00000020, SI
+	SUBQ      $0x00000008, DI
 	JGE       w1
 
 w1end:
-	ADDQ         $0x00000008, DX
-	TESTQ        DX, DX
+	ADDQ         $0x00000008, DI
+	TESTQ        DI, DI
 	JEQ          done
 	LEAQ         tailmasks<>+0(SB), R8
-	NEGQ         DX
-	VMOVUPS      32(R8)(DX*4), Y0
+	NEGQ         DI
+	VMOVUPS      32(R8)(DI*4), Y0
 	VMOVUPS      kff800000<>+0(SB), Y1
 	VXORPS       Y2, Y2, Y2
 	VBROADCASTSS at+72(FP), Y3
 	VBROADCASTSS dh+76(FP), Y4
 	VBROADCASTSS dw+80(FP), Y5
 	VMOVUPS      Y3, Y2
-	MOVBLZX      more+56(FP), DX
-	TESTL        DX, DX
+	MOVBLZX      more+56(FP), DI
+	TESTL        DI, DI
 	JEQ          tailstart
 	VMASKMOVPS   (AX), Y0, Y1
-	VMASKMOVPS   (DI), Y0, Y2
+	VMASKMOVPS   (SI), Y0, Y2
 
 tailstart:
 	MOVQ kh+24(FP), R8
 
 tailrow:
-	MOVQ    CX, DX
+	MOVQ    CX, DI
 	VMOVUPS Y3, Y6
 	MOVQ    kw+32(FP), R9
 
 tailtap:
-	VMASKMOVPS (DX), Y0, Y7
+	VMASKMOVPS (DI), Y0, Y7
 	VCMPPS     $0x03, Y1, Y1, Y8
 	VCMPPS     $0x16, Y1, Y7, Y9
 	VANDNPS    Y9, Y8, Y8
 	VBLENDVPS  Y8, Y7, Y1, Y1
 	VBLENDVPS  Y8, Y6, Y2, Y2
 	VPADDD     Y5, Y6, Y6
-	ADDQ       SI, DX
+	ADDQ       BX, DI
 	DECQ       R9
 	JNE        tailtap
 	VPADDD     Y4, Y3, Y3
-	ADDQ       BX, CX
+	ADDQ       DX, CX
 	DECQ       R8
 	JNE        tailrow
 	VMASKMOVPS Y1, Y0, (AX)
-	VMASKMOVPS Y2, Y0, (DI)
+	VMASKMOVPS Y2, Y0, (SI)
 
 done:
 	VZEROUPPER

@@ -4,15 +4,15 @@
 
 package pool
 
-// maxWindowAVX2 takes the greatest element over kh by kw pixels, a NaN if there is one. With more, what dst holds takes part.
+// maxWindowAVX2 takes the greatest element over kh by kw pixels, a NaN if there is one. With more, what dst holds takes part. It does so for n windows, whose results and first pixels lie dstStep and srcStep bytes apart.
 //
 //go:noescape
-func maxWindowAVX2(dst *float32, src *float32, c int, kh int, kw int, sh int, sw int, more bool)
+func maxWindowAVX2(dst *float32, src *float32, c int, kh int, kw int, sh int, sw int, more bool, n int, dstStep int, srcStep int)
 
-// sumWindowAVX2 sums kh by kw pixels and multiplies by scale. With more, what dst holds takes part.
+// sumWindowAVX2 sums kh by kw pixels and multiplies by scale. With more, what dst holds takes part. It does so for n windows, whose results and first pixels lie dstStep and srcStep bytes apart.
 //
 //go:noescape
-func sumWindowAVX2(dst *float32, src *float32, c int, kh int, kw int, sh int, sw int, more bool, scale float32)
+func sumWindowAVX2(dst *float32, src *float32, c int, kh int, kw int, sh int, sw int, more bool, scale float32, n int, dstStep int, srcStep int)
 
 // maxIndexWindowAVX2 takes the greatest element over kh by kw pixels and the number of its pixel: at, dw more for each column, dh more for each row. With more, what dst holds takes part.
 //

@@ -167,6 +167,25 @@ func (c *cursor) next() bool {
 	return true
 }
 
+// run is a number of output pixels side by side with windows alike, and how
+// many elements their results and their windows lie apart.
+type run struct{ n, c, dstStep, srcStep int }
+
+// run is the longest run of whole windows that begins with the cursor's pixel;
+// of that pixel alone if its window is not whole.
+func (c *cursor) run() run {
+	g, a := c.g, &c.g.w
+	r := run{1, g.c, g.dstPixel, a.stride * g.srcPixel}
+	if c.win.kw == a.size {
+		room := a.in - 1 - (a.size-1)*a.dil + a.pad // where the last whole window starts, from the padding's begin
+		r.n = max(1, min(a.out-1, room/a.stride)-c.q+1)
+	}
+	return r
+}
+
+// skip passes over n more pixels of the row.
+func (c *cursor) skip(n int) { c.q, c.at = c.q+n, c.at+n }
+
 // newRow finds what the windows of a row have in common.
 func (c *cursor) newRow() {
 	g := c.g

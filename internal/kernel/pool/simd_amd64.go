@@ -7,19 +7,19 @@ import "github.com/drawknife/drawknife/internal/cpu"
 // The functions of this file run the AVX2 version of a kernel if level allows
 // it, and tell whether they did.
 
-func maxWindowSIMD(dst, src []float32, win *window, first bool) bool {
-	if level < cpu.AVX2 || len(dst) == 0 {
+func maxWindowsSIMD(dst, src []float32, win *window, first bool, row *run) bool {
+	if level < cpu.AVX2 || row.c == 0 {
 		return false
 	}
-	maxWindowAVX2(&dst[0], &src[0], len(dst), win.kh, win.kw, 4*win.sh, 4*win.sw, !first)
+	maxWindowAVX2(&dst[0], &src[0], row.c, win.kh, win.kw, 4*win.sh, 4*win.sw, !first, row.n, 4*row.dstStep, 4*row.srcStep)
 	return true
 }
 
-func sumWindowSIMD(dst, src []float32, win *window, first bool, scale float32) bool {
-	if level < cpu.AVX2 || len(dst) == 0 {
+func sumWindowsSIMD(dst, src []float32, win *window, first bool, scale float32, row *run) bool {
+	if level < cpu.AVX2 || row.c == 0 {
 		return false
 	}
-	sumWindowAVX2(&dst[0], &src[0], len(dst), win.kh, win.kw, 4*win.sh, 4*win.sw, !first, scale)
+	sumWindowAVX2(&dst[0], &src[0], row.c, win.kh, win.kw, 4*win.sh, 4*win.sw, !first, scale, row.n, 4*row.dstStep, 4*row.srcStep)
 	return true
 }
 

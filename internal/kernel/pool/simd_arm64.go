@@ -9,19 +9,23 @@ import "github.com/drawknife/drawknife/internal/cpu"
 // The functions of this file run the NEON version of a kernel if level allows
 // it, and tell whether they did.
 
-func maxWindowSIMD(dst, src []float32, win *window, first bool) bool {
-	if level < cpu.NEON || len(dst) == 0 {
+func maxWindowsSIMD(dst, src []float32, win *window, first bool, row *run) bool {
+	if level < cpu.NEON || row.c == 0 {
 		return false
 	}
-	maxWindowNEON(&dst[0], &src[0], len(dst), win.kh, win.kw, 4*win.sh, 4*win.sw, !first)
+	for i := range row.n {
+		maxWindowNEON(&dst[i*row.dstStep], &src[i*row.srcStep], row.c, win.kh, win.kw, 4*win.sh, 4*win.sw, !first)
+	}
 	return true
 }
 
-func sumWindowSIMD(dst, src []float32, win *window, first bool, scale float32) bool {
-	if level < cpu.NEON || len(dst) == 0 {
+func sumWindowsSIMD(dst, src []float32, win *window, first bool, scale float32, row *run) bool {
+	if level < cpu.NEON || row.c == 0 {
 		return false
 	}
-	sumWindowNEON(&dst[0], &src[0], len(dst), win.kh, win.kw, 4*win.sh, 4*win.sw, !first, scale)
+	for i := range row.n {
+		sumWindowNEON(&dst[i*row.dstStep], &src[i*row.srcStep], row.c, win.kh, win.kw, 4*win.sh, 4*win.sw, !first, scale)
+	}
 	return true
 }
 

@@ -2,9 +2,9 @@
 
 package pool
 
-func maxWindowSIMD([]float32, []float32, *window, bool) bool { return false }
+func maxWindowsSIMD([]float32, []float32, *window, bool, *run) bool { return false }
 
-func sumWindowSIMD([]float32, []float32, *window, bool, float32) bool { return false }
+func sumWindowsSIMD([]float32, []float32, *window, bool, float32, *run) bool { return false }
 
 func maxIndexSIMD([]float32, []int32, []float32, *window, bool, place) bool { return false }
 
