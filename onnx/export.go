@@ -97,6 +97,7 @@ func export(g *graph.Graph, o WriteOptions, w *externalWriter) (*rope, error) {
 	if err := e.metadata(r); err != nil {
 		return nil, err
 	}
+	e.functions(r)
 	r.raw(e.o.unknown)
 	return r, nil
 }
@@ -175,6 +176,9 @@ func (e *exporter) irVersion() int64 {
 	}
 	for _, v := range e.g.Constants() {
 		ir = max(ir, irOfType(v.Type))
+	}
+	if slices.ContainsFunc(e.g.Nodes, hasBody) {
+		ir = max(ir, bodyIR)
 	}
 	if e.loose {
 		ir = max(ir, 4) // before, every initializer had to be an input too

@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/drawknife/drawknife/graph"
 )
 
 // functionProto is a function that a model defines for itself, as PyTorch's
@@ -56,11 +58,8 @@ func decodeFunction(b []byte) (*functionProto, error) {
 
 // takeFunctions decodes the functions among a model's unknown fields. Unless
 // they are to be kept they are removed from there: their calls are replaced by
-// their bodies.
+// their bodies. Those of operators of ours always go; writing defines them again.
 func (im *importer) takeFunctions(p *modelProto, opsets map[string]int64) error {
-	if im.opts.KeepFunctions {
-		return nil
-	}
 	var rest []byte
 	im.functions = map[string]*functionProto{}
 	domains := map[string]bool{}
@@ -70,8 +69,14 @@ func (im *importer) takeFunctions(p *modelProto, opsets map[string]int64) error 
 			return nil
 		}
 		fn, err := decodeFunction(f.b)
-		if err != nil {
+		switch {
+		case err != nil && !im.opts.KeepFunctions:
 			return fmt.Errorf("function %q: %w", fn.name, err)
+		case err == nil && fn.domain == graph.DrawknifeDomain && bodies[fn.name] != nil:
+			return nil
+		case im.opts.KeepFunctions:
+			rest = append(rest, f.raw...)
+			return nil
 		}
 		if ownDomain(fn.domain) == "" {
 			return fmt.Errorf("function %q is in ONNX's own domain", fn.name)

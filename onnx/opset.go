@@ -39,6 +39,9 @@ func lowestOpset(g *graph.Graph, opset int64) (need int64, who string) {
 			}
 		}
 		for _, n := range g.Nodes {
+			if hasBody(n) {
+				raise(bodyOpset, n)
+			}
 			if n.Domain == "" {
 				raise(settledAt(n.Op), n)
 				raise(newForm(n, need).downgrade(), n)

@@ -7,7 +7,7 @@ import (
 )
 
 // Lowering replaces a node of domain "drawknife" by ONNX's own operators in g.
-// The node must be gone afterwards.
+// The node must be gone afterwards, unless files define its operator (bodies).
 type Lowering func(g *graph.Graph, n *graph.Node) error
 
 var lowerings = map[string]Lowering{}
