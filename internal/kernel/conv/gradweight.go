@@ -148,7 +148,7 @@ func (g *GradWeight) tiles(k, n, src int) []gradTile {
 					continue
 				}
 				// Eight rows are better cut 4+4 than 6+2.
-				if best == nil || n-i == 8 && o.rows == 4 {
+				if best == nil || n-i == 8 && o.rows == 4 && best.rows < 8 {
 					best = o
 				}
 			}
