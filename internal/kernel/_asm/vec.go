@@ -38,7 +38,7 @@ func emitUnary() {
 		{"hardSwish", 4, func(x, a, b VecVirtual) VecVirtual {
 			return mul(clip(add(mul(x, k(1./6)), k(0.5)), kbits(0), k(1)), x)
 		}},
-		{"silu", 2, func(x, a, b VecVirtual) VecVirtual { return mul(sigmoid(x), x) }},
+		{"silu", 2, func(x, a, b VecVirtual) VecVirtual { return silu(x) }},
 		{"swish", 2, func(x, a, b VecVirtual) VecVirtual { return mul(sigmoid(mul(x, a)), x) }},
 		{"tanh", 2, func(x, a, b VecVirtual) VecVirtual { return tanh(x) }},
 		{"softplus", 2, func(x, a, b VecVirtual) VecVirtual { return softplus(x) }},

@@ -123,6 +123,14 @@ func sigmoid(x VecVirtual) VecVirtual {
 	return div(num, add(z, k(1)))
 }
 
+// silu is x/(1+exp(-x)); see its twin.
+func silu(x VecVirtual) VecVirtual {
+	x = maxK(x, k(-87))
+	n, q := reduceExp(maxK(xor(x, kbits(signBit)), k(-87)))
+	pow2(n)
+	return div(x, add(fma(n, q, n), k(1)))
+}
+
 func tanh(x VecVirtual) VecVirtual {
 	t := abs(x)
 	z := mul(t, t)

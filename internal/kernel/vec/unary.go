@@ -103,7 +103,7 @@ var funcs = [numFuncs]fn{
 		func(x, y, a, b float32) float32 {
 			return pick(x > -3, pick(x < 3, fma(x, 1./3, 0.5), 1), 0)
 		}},
-	Silu: {"Silu", func(x, a, b float32) float32 { return x * sigmoid32(x) },
+	Silu: {"Silu", func(x, a, b float32) float32 { return silu32(x) },
 		func(x, y, a, b float32) float32 { s := sigmoid32(x); return fma(y, 1-s, s) }},
 	Swish: {"Swish", func(x, a, b float32) float32 { return x * sigmoid32(a*x) },
 		func(x, y, a, b float32) float32 { s := sigmoid32(a * x); return fma(float32(a*y), 1-s, s) }},

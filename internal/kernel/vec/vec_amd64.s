@@ -1218,14 +1218,16 @@ TEXT ·siluAVX2(SB), NOSPLIT, $0-32
 
 loop:
 	VMOVUPS      (CX)(BX*4), Y0
-	VORPS        k80000000<>+0(SB), Y0, Y1
-	VMOVUPS      kc2d00000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y2
-	VMULPS       k3fb8aa3b<>+0(SB), Y2, Y1
-	VROUNDPS     $0x08, Y1, Y1
+	VMOVUPS      kc2ae0000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VXORPS       k80000000<>+0(SB), Y1, Y0
+	VMOVUPS      kc2ae0000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y2
+	VMULPS       k3fb8aa3b<>+0(SB), Y2, Y0
+	VROUNDPS     $0x08, Y0, Y0
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS k3f317218<>+0(SB), Y1, Y2
-	VFNMADD231PS kb102e308<>+0(SB), Y1, Y2
+	VFNMADD231PS k3f317218<>+0(SB), Y0, Y2
+	VFNMADD231PS kb102e308<>+0(SB), Y0, Y2
 	VMOVUPS      k3ab6da72<>+0(SB), Y3
 	VFMADD213PS  k3c091df0<>+0(SB), Y2, Y3
 	VFMADD213PS  k3d2aaa2f<>+0(SB), Y2, Y3
@@ -1233,31 +1235,25 @@ loop:
 	VFMADD213PS  k3f000000<>+0(SB), Y2, Y3
 	VMULPS       Y2, Y3, Y3
 	VFMADD213PS  Y2, Y2, Y3
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y2
-	VPSUBD       Y2, Y1, Y1
-	VPADDD       k0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VPADDD       k0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VADDPS       k3f800000<>+0(SB), Y3, Y3
-	VMULPS       Y2, Y3, Y2
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      k3f800000<>+0(SB), Y2
-	VBLENDVPS    Y0, Y1, Y2, Y2
-	VADDPS       k3f800000<>+0(SB), Y1, Y1
-	VDIVPS       Y1, Y2, Y1
-	VMULPS       Y0, Y1, Y0
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       k0000007f<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  Y3, Y0, Y2
+	VADDPS       k3f800000<>+0(SB), Y2, Y0
+	VDIVPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (AX)(BX*4)
 	VMOVUPS      32(CX)(BX*4), Y0
-	VORPS        k80000000<>+0(SB), Y0, Y1
-	VMOVUPS      kc2d00000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y2
-	VMULPS       k3fb8aa3b<>+0(SB), Y2, Y1
-	VROUNDPS     $0x08, Y1, Y1
+	VMOVUPS      kc2ae0000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VXORPS       k80000000<>+0(SB), Y1, Y0
+	VMOVUPS      kc2ae0000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y2
+	VMULPS       k3fb8aa3b<>+0(SB), Y2, Y0
+	VROUNDPS     $0x08, Y0, Y0
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS k3f317218<>+0(SB), Y1, Y2
-	VFNMADD231PS kb102e308<>+0(SB), Y1, Y2
+	VFNMADD231PS k3f317218<>+0(SB), Y0, Y2
+	VFNMADD231PS kb102e308<>+0(SB), Y0, Y2
 	VMOVUPS      k3ab6da72<>+0(SB), Y3
 	VFMADD213PS  k3c091df0<>+0(SB), Y2, Y3
 	VFMADD213PS  k3d2aaa2f<>+0(SB), Y2, Y3
@@ -1265,21 +1261,13 @@ loop:
 	VFMADD213PS  k3f000000<>+0(SB), Y2, Y3
 	VMULPS       Y2, Y3, Y3
 	VFMADD213PS  Y2, Y2, Y3
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y2
-	VPSUBD       Y2, Y1, Y1
-	VPADDD       k0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VPADDD       k0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VADDPS       k3f800000<>+0(SB), Y3, Y3
-	VMULPS       Y2, Y3, Y2
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      k3f800000<>+0(SB), Y2
-	VBLENDVPS    Y0, Y1, Y2, Y2
-	VADDPS       k3f800000<>+0(SB), Y1, Y1
-	VDIVPS       Y1, Y2, Y1
-	VMULPS       Y0, Y1, Y0
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       k0000007f<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  Y3, Y0, Y2
+	VADDPS       k3f800000<>+0(SB), Y2, Y0
+	VDIVPS       Y0, Y1, Y0
 	VMOVUPS      Y0, 32(AX)(BX*4)
 	ADDQ         $0x00000010, BX
 	SUBQ         $0x00000010, DX
@@ -1292,14 +1280,16 @@ rest:
 
 single:
 	VMOVUPS      (CX)(BX*4), Y0
-	VORPS        k80000000<>+0(SB), Y0, Y1
-	VMOVUPS      kc2d00000<>+0(SB), Y2
-	VMAXPS       Y1, Y2, Y2
-	VMULPS       k3fb8aa3b<>+0(SB), Y2, Y1
-	VROUNDPS     $0x08, Y1, Y1
+	VMOVUPS      kc2ae0000<>+0(SB), Y1
+	VMAXPS       Y0, Y1, Y1
+	VXORPS       k80000000<>+0(SB), Y1, Y0
+	VMOVUPS      kc2ae0000<>+0(SB), Y2
+	VMAXPS       Y0, Y2, Y2
+	VMULPS       k3fb8aa3b<>+0(SB), Y2, Y0
+	VROUNDPS     $0x08, Y0, Y0
 	VMOVUPS      Y2, Y2
-	VFNMADD231PS k3f317218<>+0(SB), Y1, Y2
-	VFNMADD231PS kb102e308<>+0(SB), Y1, Y2
+	VFNMADD231PS k3f317218<>+0(SB), Y0, Y2
+	VFNMADD231PS kb102e308<>+0(SB), Y0, Y2
 	VMOVUPS      k3ab6da72<>+0(SB), Y3
 	VFMADD213PS  k3c091df0<>+0(SB), Y2, Y3
 	VFMADD213PS  k3d2aaa2f<>+0(SB), Y2, Y3
@@ -1307,21 +1297,13 @@ single:
 	VFMADD213PS  k3f000000<>+0(SB), Y2, Y3
 	VMULPS       Y2, Y3, Y3
 	VFMADD213PS  Y2, Y2, Y3
-	VCVTPS2DQ    Y1, Y1
-	VPSRAD       $0x01, Y1, Y2
-	VPSUBD       Y2, Y1, Y1
-	VPADDD       k0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VPADDD       k0000007f<>+0(SB), Y1, Y1
-	VPSLLD       $0x17, Y1, Y1
-	VADDPS       k3f800000<>+0(SB), Y3, Y3
-	VMULPS       Y2, Y3, Y2
-	VMULPS       Y1, Y2, Y1
-	VMOVUPS      k3f800000<>+0(SB), Y2
-	VBLENDVPS    Y0, Y1, Y2, Y2
-	VADDPS       k3f800000<>+0(SB), Y1, Y1
-	VDIVPS       Y1, Y2, Y1
-	VMULPS       Y0, Y1, Y0
+	VCVTPS2DQ    Y0, Y0
+	VPADDD       k0000007f<>+0(SB), Y0, Y0
+	VPSLLD       $0x17, Y0, Y0
+	VMOVUPS      Y0, Y2
+	VFMADD231PS  Y3, Y0, Y2
+	VADDPS       k3f800000<>+0(SB), Y2, Y0
+	VDIVPS       Y0, Y1, Y0
 	VMOVUPS      Y0, (AX)(BX*4)
 	ADDQ         $0x08, BX
 	SUBQ         $0x08, DX
@@ -1334,14 +1316,16 @@ tail:
 	NEGQ         DX
 	VMOVUPS      32(SI)(DX*4), Y0
 	VMASKMOVPS   (CX)(BX*4), Y0, Y1
-	VORPS        k80000000<>+0(SB), Y1, Y2
-	VMOVUPS      kc2d00000<>+0(SB), Y3
-	VMAXPS       Y2, Y3, Y3
-	VMULPS       k3fb8aa3b<>+0(SB), Y3, Y2
-	VROUNDPS     $0x08, Y2, Y2
+	VMOVUPS      kc2ae0000<>+0(SB), Y2
+	VMAXPS       Y1, Y2, Y2
+	VXORPS       k80000000<>+0(SB), Y2, Y1
+	VMOVUPS      kc2ae0000<>+0(SB), Y3
+	VMAXPS       Y1, Y3, Y3
+	VMULPS       k3fb8aa3b<>+0(SB), Y3, Y1
+	VROUNDPS     $0x08, Y1, Y1
 	VMOVUPS      Y3, Y3
-	VFNMADD231PS k3f317218<>+0(SB), Y2, Y3
-	VFNMADD231PS kb102e308<>+0(SB), Y2, Y3
+	VFNMADD231PS k3f317218<>+0(SB), Y1, Y3
+	VFNMADD231PS kb102e308<>+0(SB), Y1, Y3
 	VMOVUPS      k3ab6da72<>+0(SB), Y4
 	VFMADD213PS  k3c091df0<>+0(SB), Y3, Y4
 	VFMADD213PS  k3d2aaa2f<>+0(SB), Y3, Y4
@@ -1349,26 +1333,28 @@ tail:
 	VFMADD213PS  k3f000000<>+0(SB), Y3, Y4
 	VMULPS       Y3, Y4, Y4
 	VFMADD213PS  Y3, Y3, Y4
-	VCVTPS2DQ    Y2, Y2
-	VPSRAD       $0x01, Y2, Y3
-	VPSUBD       Y3, Y2, Y2
-	VPADDD       k0000007f<>+0(SB), Y3, Y3
-	VPSLLD       $0x17, Y3, Y3
-	VPADDD       k0000007f<>+0(SB), Y2, Y2
-	VPSLLD       $0x17, Y2, Y2
-	VADDPS       k3f800000<>+0(SB), Y4, Y4
-	VMULPS       Y3, Y4, Y3
-	VMULPS       Y2, Y3, Y2
-	VMOVUPS      k3f800000<>+0(SB), Y3
-	VBLENDVPS    Y1, Y2, Y3, Y3
-	VADDPS       k3f800000<>+0(SB), Y2, Y2
-	VDIVPS       Y2, Y3, Y2
-	VMULPS       Y1, Y2, Y1
+	VCVTPS2DQ    Y1, Y1
+	VPADDD       k0000007f<>+0(SB), Y1, Y1
+	VPSLLD       $0x17, Y1, Y1
+	VMOVUPS      Y1, Y3
+	VFMADD231PS  Y4, Y1, Y3
+	VADDPS       k3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
 	VMASKMOVPS   Y1, Y0, (AX)(BX*4)
 
 done:
 	VZEROUPPER
 	RET
+
+DATA kc2ae0000<>+0(SB)/4, $0xc2ae0000
+DATA kc2ae0000<>+4(SB)/4, $0xc2ae0000
+DATA kc2ae0000<>+8(SB)/4, $0xc2ae0000
+DATA kc2ae0000<>+12(SB)/4, $0xc2ae0000
+DATA kc2ae0000<>+16(SB)/4, $0xc2ae0000
+DATA kc2ae0000<>+20(SB)/4, $0xc2ae0000
+DATA kc2ae0000<>+24(SB)/4, $0xc2ae0000
+DATA kc2ae0000<>+28(SB)/4, $0xc2ae0000
+GLOBL kc2ae0000<>(SB), RODATA|NOPTR, $32
 
 // func swishAVX2(dst *float32, src *float32, n int, alpha float32, beta float32)
 // Requires: AVX, AVX2, FMA3

@@ -64,203 +64,211 @@ DATA constants<>+224(SB)/4, $0x3e2aaaab
 DATA constants<>+228(SB)/4, $0x3e2aaaab
 DATA constants<>+232(SB)/4, $0x3e2aaaab
 DATA constants<>+236(SB)/4, $0x3e2aaaab
-DATA constants<>+240(SB)/4, $0xbbbb55fb
-DATA constants<>+244(SB)/4, $0xbbbb55fb
-DATA constants<>+248(SB)/4, $0xbbbb55fb
-DATA constants<>+252(SB)/4, $0xbbbb55fb
-DATA constants<>+256(SB)/4, $0x3ca92b67
-DATA constants<>+260(SB)/4, $0x3ca92b67
-DATA constants<>+264(SB)/4, $0x3ca92b67
-DATA constants<>+268(SB)/4, $0x3ca92b67
-DATA constants<>+272(SB)/4, $0xbd5c2224
-DATA constants<>+276(SB)/4, $0xbd5c2224
-DATA constants<>+280(SB)/4, $0xbd5c2224
-DATA constants<>+284(SB)/4, $0xbd5c2224
-DATA constants<>+288(SB)/4, $0x3e0883b4
-DATA constants<>+292(SB)/4, $0x3e0883b4
-DATA constants<>+296(SB)/4, $0x3e0883b4
-DATA constants<>+300(SB)/4, $0x3e0883b4
-DATA constants<>+304(SB)/4, $0xbeaaaa9a
-DATA constants<>+308(SB)/4, $0xbeaaaa9a
-DATA constants<>+312(SB)/4, $0xbeaaaa9a
-DATA constants<>+316(SB)/4, $0xbeaaaa9a
-DATA constants<>+320(SB)/4, $0x42b20000
-DATA constants<>+324(SB)/4, $0x42b20000
-DATA constants<>+328(SB)/4, $0x42b20000
-DATA constants<>+332(SB)/4, $0x42b20000
-DATA constants<>+336(SB)/4, $0x40000000
-DATA constants<>+340(SB)/4, $0x40000000
-DATA constants<>+344(SB)/4, $0x40000000
-DATA constants<>+348(SB)/4, $0x40000000
-DATA constants<>+352(SB)/4, $0x3f200000
-DATA constants<>+356(SB)/4, $0x3f200000
-DATA constants<>+360(SB)/4, $0x3f200000
-DATA constants<>+364(SB)/4, $0x3f200000
-DATA constants<>+368(SB)/4, $0x3ed413cd
-DATA constants<>+372(SB)/4, $0x3ed413cd
-DATA constants<>+376(SB)/4, $0x3ed413cd
-DATA constants<>+380(SB)/4, $0x3ed413cd
-DATA constants<>+384(SB)/4, $0xbf000000
-DATA constants<>+388(SB)/4, $0xbf000000
-DATA constants<>+392(SB)/4, $0xbf000000
-DATA constants<>+396(SB)/4, $0xbf000000
-DATA constants<>+400(SB)/4, $0x3d8a3157
-DATA constants<>+404(SB)/4, $0x3d8a3157
-DATA constants<>+408(SB)/4, $0x3d8a3157
-DATA constants<>+412(SB)/4, $0x3d8a3157
-DATA constants<>+416(SB)/4, $0xbdef27c2
-DATA constants<>+420(SB)/4, $0xbdef27c2
-DATA constants<>+424(SB)/4, $0xbdef27c2
-DATA constants<>+428(SB)/4, $0xbdef27c2
-DATA constants<>+432(SB)/4, $0x3df37b13
-DATA constants<>+436(SB)/4, $0x3df37b13
-DATA constants<>+440(SB)/4, $0x3df37b13
-DATA constants<>+444(SB)/4, $0x3df37b13
-DATA constants<>+448(SB)/4, $0xbdfe0fb9
-DATA constants<>+452(SB)/4, $0xbdfe0fb9
-DATA constants<>+456(SB)/4, $0xbdfe0fb9
-DATA constants<>+460(SB)/4, $0xbdfe0fb9
-DATA constants<>+464(SB)/4, $0x3e119b70
-DATA constants<>+468(SB)/4, $0x3e119b70
-DATA constants<>+472(SB)/4, $0x3e119b70
-DATA constants<>+476(SB)/4, $0x3e119b70
-DATA constants<>+480(SB)/4, $0xbe2aae2d
-DATA constants<>+484(SB)/4, $0xbe2aae2d
-DATA constants<>+488(SB)/4, $0xbe2aae2d
-DATA constants<>+492(SB)/4, $0xbe2aae2d
-DATA constants<>+496(SB)/4, $0x3e4cd25e
-DATA constants<>+500(SB)/4, $0x3e4cd25e
-DATA constants<>+504(SB)/4, $0x3e4cd25e
-DATA constants<>+508(SB)/4, $0x3e4cd25e
-DATA constants<>+512(SB)/4, $0xbe800003
-DATA constants<>+516(SB)/4, $0xbe800003
-DATA constants<>+520(SB)/4, $0xbe800003
-DATA constants<>+524(SB)/4, $0xbe800003
-DATA constants<>+528(SB)/4, $0x3eaaaaa4
-DATA constants<>+532(SB)/4, $0x3eaaaaa4
-DATA constants<>+536(SB)/4, $0x3eaaaaa4
-DATA constants<>+540(SB)/4, $0x3eaaaaa4
-DATA constants<>+544(SB)/4, $0x41a00000
-DATA constants<>+548(SB)/4, $0x41a00000
-DATA constants<>+552(SB)/4, $0x41a00000
-DATA constants<>+556(SB)/4, $0x41a00000
-DATA constants<>+560(SB)/4, $0x3f3504f3
-DATA constants<>+564(SB)/4, $0x3f3504f3
-DATA constants<>+568(SB)/4, $0x3f3504f3
-DATA constants<>+572(SB)/4, $0x3f3504f3
-DATA constants<>+576(SB)/4, $0x38a57263
-DATA constants<>+580(SB)/4, $0x38a57263
-DATA constants<>+584(SB)/4, $0x38a57263
-DATA constants<>+588(SB)/4, $0x38a57263
-DATA constants<>+592(SB)/4, $0xba5242f4
-DATA constants<>+596(SB)/4, $0xba5242f4
-DATA constants<>+600(SB)/4, $0xba5242f4
-DATA constants<>+604(SB)/4, $0xba5242f4
-DATA constants<>+608(SB)/4, $0x3baa0cfa
-DATA constants<>+612(SB)/4, $0x3baa0cfa
-DATA constants<>+616(SB)/4, $0x3baa0cfa
-DATA constants<>+620(SB)/4, $0x3baa0cfa
-DATA constants<>+624(SB)/4, $0xbcdbfdda
-DATA constants<>+628(SB)/4, $0xbcdbfdda
-DATA constants<>+632(SB)/4, $0xbcdbfdda
-DATA constants<>+636(SB)/4, $0xbcdbfdda
-DATA constants<>+640(SB)/4, $0x3de71690
-DATA constants<>+644(SB)/4, $0x3de71690
-DATA constants<>+648(SB)/4, $0x3de71690
-DATA constants<>+652(SB)/4, $0x3de71690
-DATA constants<>+656(SB)/4, $0xbec0939f
-DATA constants<>+660(SB)/4, $0xbec0939f
-DATA constants<>+664(SB)/4, $0xbec0939f
-DATA constants<>+668(SB)/4, $0xbec0939f
-DATA constants<>+672(SB)/4, $0x3f906eba
-DATA constants<>+676(SB)/4, $0x3f906eba
-DATA constants<>+680(SB)/4, $0x3f906eba
-DATA constants<>+684(SB)/4, $0x3f906eba
-DATA constants<>+688(SB)/4, $0x40a00000
-DATA constants<>+692(SB)/4, $0x40a00000
-DATA constants<>+696(SB)/4, $0x40a00000
-DATA constants<>+700(SB)/4, $0x40a00000
-DATA constants<>+704(SB)/4, $0xb7b4528a
-DATA constants<>+708(SB)/4, $0xb7b4528a
-DATA constants<>+712(SB)/4, $0xb7b4528a
-DATA constants<>+716(SB)/4, $0xb7b4528a
-DATA constants<>+720(SB)/4, $0x39e637da
-DATA constants<>+724(SB)/4, $0x39e637da
-DATA constants<>+728(SB)/4, $0x39e637da
-DATA constants<>+732(SB)/4, $0x39e637da
-DATA constants<>+736(SB)/4, $0xbb896a8f
-DATA constants<>+740(SB)/4, $0xbb896a8f
-DATA constants<>+744(SB)/4, $0xbb896a8f
-DATA constants<>+748(SB)/4, $0xbb896a8f
-DATA constants<>+752(SB)/4, $0x3cce441f
-DATA constants<>+756(SB)/4, $0x3cce441f
-DATA constants<>+760(SB)/4, $0x3cce441f
-DATA constants<>+764(SB)/4, $0x3cce441f
-DATA constants<>+768(SB)/4, $0xbdddf264
-DATA constants<>+772(SB)/4, $0xbdddf264
-DATA constants<>+776(SB)/4, $0xbdddf264
-DATA constants<>+780(SB)/4, $0xbdddf264
-DATA constants<>+784(SB)/4, $0xbf221d80
-DATA constants<>+788(SB)/4, $0xbf221d80
-DATA constants<>+792(SB)/4, $0xbf221d80
-DATA constants<>+796(SB)/4, $0xbf221d80
-DATA constants<>+800(SB)/4, $0xbf909551
-DATA constants<>+804(SB)/4, $0xbf909551
-DATA constants<>+808(SB)/4, $0xbf909551
-DATA constants<>+812(SB)/4, $0xbf909551
-DATA constants<>+816(SB)/4, $0x39405ae4
-DATA constants<>+820(SB)/4, $0x39405ae4
-DATA constants<>+824(SB)/4, $0x39405ae4
-DATA constants<>+828(SB)/4, $0x39405ae4
-DATA constants<>+832(SB)/4, $0x3d372713
-DATA constants<>+836(SB)/4, $0x3d372713
-DATA constants<>+840(SB)/4, $0x3d372713
-DATA constants<>+844(SB)/4, $0x3d372713
-DATA constants<>+848(SB)/4, $0x3fcc422a
-DATA constants<>+852(SB)/4, $0x3fcc422a
-DATA constants<>+856(SB)/4, $0x3fcc422a
-DATA constants<>+860(SB)/4, $0x3fcc422a
-DATA constants<>+864(SB)/4, $0x00800000
-DATA constants<>+868(SB)/4, $0x00800000
-DATA constants<>+872(SB)/4, $0x00800000
-DATA constants<>+876(SB)/4, $0x00800000
-DATA constants<>+880(SB)/4, $0x4b000000
-DATA constants<>+884(SB)/4, $0x4b000000
-DATA constants<>+888(SB)/4, $0x4b000000
-DATA constants<>+892(SB)/4, $0x4b000000
-DATA constants<>+896(SB)/4, $0xc1b80000
-DATA constants<>+900(SB)/4, $0xc1b80000
-DATA constants<>+904(SB)/4, $0xc1b80000
-DATA constants<>+908(SB)/4, $0xc1b80000
-DATA constants<>+912(SB)/4, $0x7f800000
-DATA constants<>+916(SB)/4, $0x7f800000
-DATA constants<>+920(SB)/4, $0x7f800000
-DATA constants<>+924(SB)/4, $0x7f800000
-DATA constants<>+928(SB)/4, $0xff800000
-DATA constants<>+932(SB)/4, $0xff800000
-DATA constants<>+936(SB)/4, $0xff800000
-DATA constants<>+940(SB)/4, $0xff800000
-DATA constants<>+944(SB)/4, $0x40400000
-DATA constants<>+948(SB)/4, $0x40400000
-DATA constants<>+952(SB)/4, $0x40400000
-DATA constants<>+956(SB)/4, $0x40400000
-DATA constants<>+960(SB)/4, $0x3eaaaaab
-DATA constants<>+964(SB)/4, $0x3eaaaaab
-DATA constants<>+968(SB)/4, $0x3eaaaaab
-DATA constants<>+972(SB)/4, $0x3eaaaaab
-DATA constants<>+976(SB)/4, $0xc0400000
-DATA constants<>+980(SB)/4, $0xc0400000
-DATA constants<>+984(SB)/4, $0xc0400000
-DATA constants<>+988(SB)/4, $0xc0400000
-DATA constants<>+992(SB)/4, $0x3ecc422a
-DATA constants<>+996(SB)/4, $0x3ecc422a
-DATA constants<>+1000(SB)/4, $0x3ecc422a
-DATA constants<>+1004(SB)/4, $0x3ecc422a
-DATA constants<>+1008(SB)/4, $0x3e095d4f
-DATA constants<>+1012(SB)/4, $0x3e095d4f
-DATA constants<>+1016(SB)/4, $0x3e095d4f
-DATA constants<>+1020(SB)/4, $0x3e095d4f
-GLOBL constants<>(SB), RODATA|NOPTR, $1024
+DATA constants<>+240(SB)/4, $0xc2ae0000
+DATA constants<>+244(SB)/4, $0xc2ae0000
+DATA constants<>+248(SB)/4, $0xc2ae0000
+DATA constants<>+252(SB)/4, $0xc2ae0000
+DATA constants<>+256(SB)/4, $0x00000000
+DATA constants<>+260(SB)/4, $0x00000000
+DATA constants<>+264(SB)/4, $0x00000000
+DATA constants<>+268(SB)/4, $0x00000000
+DATA constants<>+272(SB)/4, $0xbbbb55fb
+DATA constants<>+276(SB)/4, $0xbbbb55fb
+DATA constants<>+280(SB)/4, $0xbbbb55fb
+DATA constants<>+284(SB)/4, $0xbbbb55fb
+DATA constants<>+288(SB)/4, $0x3ca92b67
+DATA constants<>+292(SB)/4, $0x3ca92b67
+DATA constants<>+296(SB)/4, $0x3ca92b67
+DATA constants<>+300(SB)/4, $0x3ca92b67
+DATA constants<>+304(SB)/4, $0xbd5c2224
+DATA constants<>+308(SB)/4, $0xbd5c2224
+DATA constants<>+312(SB)/4, $0xbd5c2224
+DATA constants<>+316(SB)/4, $0xbd5c2224
+DATA constants<>+320(SB)/4, $0x3e0883b4
+DATA constants<>+324(SB)/4, $0x3e0883b4
+DATA constants<>+328(SB)/4, $0x3e0883b4
+DATA constants<>+332(SB)/4, $0x3e0883b4
+DATA constants<>+336(SB)/4, $0xbeaaaa9a
+DATA constants<>+340(SB)/4, $0xbeaaaa9a
+DATA constants<>+344(SB)/4, $0xbeaaaa9a
+DATA constants<>+348(SB)/4, $0xbeaaaa9a
+DATA constants<>+352(SB)/4, $0x42b20000
+DATA constants<>+356(SB)/4, $0x42b20000
+DATA constants<>+360(SB)/4, $0x42b20000
+DATA constants<>+364(SB)/4, $0x42b20000
+DATA constants<>+368(SB)/4, $0x40000000
+DATA constants<>+372(SB)/4, $0x40000000
+DATA constants<>+376(SB)/4, $0x40000000
+DATA constants<>+380(SB)/4, $0x40000000
+DATA constants<>+384(SB)/4, $0x3f200000
+DATA constants<>+388(SB)/4, $0x3f200000
+DATA constants<>+392(SB)/4, $0x3f200000
+DATA constants<>+396(SB)/4, $0x3f200000
+DATA constants<>+400(SB)/4, $0x3ed413cd
+DATA constants<>+404(SB)/4, $0x3ed413cd
+DATA constants<>+408(SB)/4, $0x3ed413cd
+DATA constants<>+412(SB)/4, $0x3ed413cd
+DATA constants<>+416(SB)/4, $0xbf000000
+DATA constants<>+420(SB)/4, $0xbf000000
+DATA constants<>+424(SB)/4, $0xbf000000
+DATA constants<>+428(SB)/4, $0xbf000000
+DATA constants<>+432(SB)/4, $0x3d8a3157
+DATA constants<>+436(SB)/4, $0x3d8a3157
+DATA constants<>+440(SB)/4, $0x3d8a3157
+DATA constants<>+444(SB)/4, $0x3d8a3157
+DATA constants<>+448(SB)/4, $0xbdef27c2
+DATA constants<>+452(SB)/4, $0xbdef27c2
+DATA constants<>+456(SB)/4, $0xbdef27c2
+DATA constants<>+460(SB)/4, $0xbdef27c2
+DATA constants<>+464(SB)/4, $0x3df37b13
+DATA constants<>+468(SB)/4, $0x3df37b13
+DATA constants<>+472(SB)/4, $0x3df37b13
+DATA constants<>+476(SB)/4, $0x3df37b13
+DATA constants<>+480(SB)/4, $0xbdfe0fb9
+DATA constants<>+484(SB)/4, $0xbdfe0fb9
+DATA constants<>+488(SB)/4, $0xbdfe0fb9
+DATA constants<>+492(SB)/4, $0xbdfe0fb9
+DATA constants<>+496(SB)/4, $0x3e119b70
+DATA constants<>+500(SB)/4, $0x3e119b70
+DATA constants<>+504(SB)/4, $0x3e119b70
+DATA constants<>+508(SB)/4, $0x3e119b70
+DATA constants<>+512(SB)/4, $0xbe2aae2d
+DATA constants<>+516(SB)/4, $0xbe2aae2d
+DATA constants<>+520(SB)/4, $0xbe2aae2d
+DATA constants<>+524(SB)/4, $0xbe2aae2d
+DATA constants<>+528(SB)/4, $0x3e4cd25e
+DATA constants<>+532(SB)/4, $0x3e4cd25e
+DATA constants<>+536(SB)/4, $0x3e4cd25e
+DATA constants<>+540(SB)/4, $0x3e4cd25e
+DATA constants<>+544(SB)/4, $0xbe800003
+DATA constants<>+548(SB)/4, $0xbe800003
+DATA constants<>+552(SB)/4, $0xbe800003
+DATA constants<>+556(SB)/4, $0xbe800003
+DATA constants<>+560(SB)/4, $0x3eaaaaa4
+DATA constants<>+564(SB)/4, $0x3eaaaaa4
+DATA constants<>+568(SB)/4, $0x3eaaaaa4
+DATA constants<>+572(SB)/4, $0x3eaaaaa4
+DATA constants<>+576(SB)/4, $0x41a00000
+DATA constants<>+580(SB)/4, $0x41a00000
+DATA constants<>+584(SB)/4, $0x41a00000
+DATA constants<>+588(SB)/4, $0x41a00000
+DATA constants<>+592(SB)/4, $0x3f3504f3
+DATA constants<>+596(SB)/4, $0x3f3504f3
+DATA constants<>+600(SB)/4, $0x3f3504f3
+DATA constants<>+604(SB)/4, $0x3f3504f3
+DATA constants<>+608(SB)/4, $0x38a57263
+DATA constants<>+612(SB)/4, $0x38a57263
+DATA constants<>+616(SB)/4, $0x38a57263
+DATA constants<>+620(SB)/4, $0x38a57263
+DATA constants<>+624(SB)/4, $0xba5242f4
+DATA constants<>+628(SB)/4, $0xba5242f4
+DATA constants<>+632(SB)/4, $0xba5242f4
+DATA constants<>+636(SB)/4, $0xba5242f4
+DATA constants<>+640(SB)/4, $0x3baa0cfa
+DATA constants<>+644(SB)/4, $0x3baa0cfa
+DATA constants<>+648(SB)/4, $0x3baa0cfa
+DATA constants<>+652(SB)/4, $0x3baa0cfa
+DATA constants<>+656(SB)/4, $0xbcdbfdda
+DATA constants<>+660(SB)/4, $0xbcdbfdda
+DATA constants<>+664(SB)/4, $0xbcdbfdda
+DATA constants<>+668(SB)/4, $0xbcdbfdda
+DATA constants<>+672(SB)/4, $0x3de71690
+DATA constants<>+676(SB)/4, $0x3de71690
+DATA constants<>+680(SB)/4, $0x3de71690
+DATA constants<>+684(SB)/4, $0x3de71690
+DATA constants<>+688(SB)/4, $0xbec0939f
+DATA constants<>+692(SB)/4, $0xbec0939f
+DATA constants<>+696(SB)/4, $0xbec0939f
+DATA constants<>+700(SB)/4, $0xbec0939f
+DATA constants<>+704(SB)/4, $0x3f906eba
+DATA constants<>+708(SB)/4, $0x3f906eba
+DATA constants<>+712(SB)/4, $0x3f906eba
+DATA constants<>+716(SB)/4, $0x3f906eba
+DATA constants<>+720(SB)/4, $0x40a00000
+DATA constants<>+724(SB)/4, $0x40a00000
+DATA constants<>+728(SB)/4, $0x40a00000
+DATA constants<>+732(SB)/4, $0x40a00000
+DATA constants<>+736(SB)/4, $0xb7b4528a
+DATA constants<>+740(SB)/4, $0xb7b4528a
+DATA constants<>+744(SB)/4, $0xb7b4528a
+DATA constants<>+748(SB)/4, $0xb7b4528a
+DATA constants<>+752(SB)/4, $0x39e637da
+DATA constants<>+756(SB)/4, $0x39e637da
+DATA constants<>+760(SB)/4, $0x39e637da
+DATA constants<>+764(SB)/4, $0x39e637da
+DATA constants<>+768(SB)/4, $0xbb896a8f
+DATA constants<>+772(SB)/4, $0xbb896a8f
+DATA constants<>+776(SB)/4, $0xbb896a8f
+DATA constants<>+780(SB)/4, $0xbb896a8f
+DATA constants<>+784(SB)/4, $0x3cce441f
+DATA constants<>+788(SB)/4, $0x3cce441f
+DATA constants<>+792(SB)/4, $0x3cce441f
+DATA constants<>+796(SB)/4, $0x3cce441f
+DATA constants<>+800(SB)/4, $0xbdddf264
+DATA constants<>+804(SB)/4, $0xbdddf264
+DATA constants<>+808(SB)/4, $0xbdddf264
+DATA constants<>+812(SB)/4, $0xbdddf264
+DATA constants<>+816(SB)/4, $0xbf221d80
+DATA constants<>+820(SB)/4, $0xbf221d80
+DATA constants<>+824(SB)/4, $0xbf221d80
+DATA constants<>+828(SB)/4, $0xbf221d80
+DATA constants<>+832(SB)/4, $0xbf909551
+DATA constants<>+836(SB)/4, $0xbf909551
+DATA constants<>+840(SB)/4, $0xbf909551
+DATA constants<>+844(SB)/4, $0xbf909551
+DATA constants<>+848(SB)/4, $0x39405ae4
+DATA constants<>+852(SB)/4, $0x39405ae4
+DATA constants<>+856(SB)/4, $0x39405ae4
+DATA constants<>+860(SB)/4, $0x39405ae4
+DATA constants<>+864(SB)/4, $0x3d372713
+DATA constants<>+868(SB)/4, $0x3d372713
+DATA constants<>+872(SB)/4, $0x3d372713
+DATA constants<>+876(SB)/4, $0x3d372713
+DATA constants<>+880(SB)/4, $0x3fcc422a
+DATA constants<>+884(SB)/4, $0x3fcc422a
+DATA constants<>+888(SB)/4, $0x3fcc422a
+DATA constants<>+892(SB)/4, $0x3fcc422a
+DATA constants<>+896(SB)/4, $0x00800000
+DATA constants<>+900(SB)/4, $0x00800000
+DATA constants<>+904(SB)/4, $0x00800000
+DATA constants<>+908(SB)/4, $0x00800000
+DATA constants<>+912(SB)/4, $0x4b000000
+DATA constants<>+916(SB)/4, $0x4b000000
+DATA constants<>+920(SB)/4, $0x4b000000
+DATA constants<>+924(SB)/4, $0x4b000000
+DATA constants<>+928(SB)/4, $0xc1b80000
+DATA constants<>+932(SB)/4, $0xc1b80000
+DATA constants<>+936(SB)/4, $0xc1b80000
+DATA constants<>+940(SB)/4, $0xc1b80000
+DATA constants<>+944(SB)/4, $0x7f800000
+DATA constants<>+948(SB)/4, $0x7f800000
+DATA constants<>+952(SB)/4, $0x7f800000
+DATA constants<>+956(SB)/4, $0x7f800000
+DATA constants<>+960(SB)/4, $0xff800000
+DATA constants<>+964(SB)/4, $0xff800000
+DATA constants<>+968(SB)/4, $0xff800000
+DATA constants<>+972(SB)/4, $0xff800000
+DATA constants<>+976(SB)/4, $0x40400000
+DATA constants<>+980(SB)/4, $0x40400000
+DATA constants<>+984(SB)/4, $0x40400000
+DATA constants<>+988(SB)/4, $0x40400000
+DATA constants<>+992(SB)/4, $0x3eaaaaab
+DATA constants<>+996(SB)/4, $0x3eaaaaab
+DATA constants<>+1000(SB)/4, $0x3eaaaaab
+DATA constants<>+1004(SB)/4, $0x3eaaaaab
+DATA constants<>+1008(SB)/4, $0xc0400000
+DATA constants<>+1012(SB)/4, $0xc0400000
+DATA constants<>+1016(SB)/4, $0xc0400000
+DATA constants<>+1020(SB)/4, $0xc0400000
+DATA constants<>+1024(SB)/4, $0x3ecc422a
+DATA constants<>+1028(SB)/4, $0x3ecc422a
+DATA constants<>+1032(SB)/4, $0x3ecc422a
+DATA constants<>+1036(SB)/4, $0x3ecc422a
+DATA constants<>+1040(SB)/4, $0x3e095d4f
+DATA constants<>+1044(SB)/4, $0x3e095d4f
+DATA constants<>+1048(SB)/4, $0x3e095d4f
+DATA constants<>+1052(SB)/4, $0x3e095d4f
+GLOBL constants<>(SB), RODATA|NOPTR, $1056
 
 TEXT ·reluNEON(SB), NOSPLIT, $0-32
 	MOVD dst+0(FP), R1
@@ -1449,9 +1457,11 @@ TEXT ·siluNEON(SB), NOSPLIT, $0-32
 	BLT siluNEON_after62
 siluNEON_loop61:
 	FMOVQ 0(R2), F2
-	FMOVQ 176(R26), F3
-	WORD $0x4ea31c43 // orr v3.16b, v2.16b, v3.16b
-	FMOVQ 192(R26), F4
+	FMOVQ 240(R26), F3
+	WORD $0x4e23f442 // fmax v2.4s, v2.4s, v3.4s
+	FMOVQ 256(R26), F3
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	FMOVQ 240(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
 	FMOVQ 16(R26), F4
 	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
@@ -1472,30 +1482,20 @@ siluNEON_loop61:
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD $0x4e23cca3 // fmla v3.4s, v5.4s, v3.4s
-	WORD $0x4f3f0485 // sshr v5.4s, v4.4s, #1
-	WORD $0x6ea58484 // sub v4.4s, v4.4s, v5.4s
-	FMOVQ 208(R26), F6
-	WORD $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
-	FMOVQ 144(R26), F6
-	WORD $0x4ea684a5 // add v5.4s, v5.4s, v6.4s
-	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 144(R26), F5
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x4f210444 // sshr v4.4s, v2.4s, #31
-	FMOVQ 208(R26), F5
-	WORD $0x6e651c64 // bsl v4.16b, v3.16b, v5.16b
-	FMOVQ 208(R26), F5
-	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-	WORD $0x6e23fc83 // fdiv v3.4s, v4.4s, v3.4s
-	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
+	WORD $0x4e23cc84 // fmla v4.4s, v4.4s, v3.4s
+	FMOVQ 208(R26), F3
+	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
+	WORD $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
 	FMOVQ F2, 0(R1)
 	FMOVQ 16(R2), F2
-	FMOVQ 176(R26), F3
-	WORD $0x4ea31c43 // orr v3.16b, v2.16b, v3.16b
-	FMOVQ 192(R26), F4
+	FMOVQ 240(R26), F3
+	WORD $0x4e23f442 // fmax v2.4s, v2.4s, v3.4s
+	FMOVQ 256(R26), F3
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	FMOVQ 240(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
 	FMOVQ 16(R26), F4
 	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
@@ -1516,25 +1516,13 @@ siluNEON_loop61:
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD $0x4e23cca3 // fmla v3.4s, v5.4s, v3.4s
-	WORD $0x4f3f0485 // sshr v5.4s, v4.4s, #1
-	WORD $0x6ea58484 // sub v4.4s, v4.4s, v5.4s
-	FMOVQ 208(R26), F6
-	WORD $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
-	FMOVQ 144(R26), F6
-	WORD $0x4ea684a5 // add v5.4s, v5.4s, v6.4s
-	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 144(R26), F5
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x4f210444 // sshr v4.4s, v2.4s, #31
-	FMOVQ 208(R26), F5
-	WORD $0x6e651c64 // bsl v4.16b, v3.16b, v5.16b
-	FMOVQ 208(R26), F5
-	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-	WORD $0x6e23fc83 // fdiv v3.4s, v4.4s, v3.4s
-	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
+	WORD $0x4e23cc84 // fmla v4.4s, v4.4s, v3.4s
+	FMOVQ 208(R26), F3
+	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
+	WORD $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
 	FMOVQ F2, 16(R1)
 	ADD $32, R1
 	ADD $32, R2
@@ -1546,9 +1534,11 @@ siluNEON_after62:
 	BLT siluNEON_after64
 siluNEON_loop63:
 	FMOVQ 0(R2), F2
-	FMOVQ 176(R26), F3
-	WORD $0x4ea31c43 // orr v3.16b, v2.16b, v3.16b
-	FMOVQ 192(R26), F4
+	FMOVQ 240(R26), F3
+	WORD $0x4e23f442 // fmax v2.4s, v2.4s, v3.4s
+	FMOVQ 256(R26), F3
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	FMOVQ 240(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
 	FMOVQ 16(R26), F4
 	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
@@ -1569,25 +1559,13 @@ siluNEON_loop63:
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD $0x4e23cca3 // fmla v3.4s, v5.4s, v3.4s
-	WORD $0x4f3f0485 // sshr v5.4s, v4.4s, #1
-	WORD $0x6ea58484 // sub v4.4s, v4.4s, v5.4s
-	FMOVQ 208(R26), F6
-	WORD $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
-	FMOVQ 144(R26), F6
-	WORD $0x4ea684a5 // add v5.4s, v5.4s, v6.4s
-	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 144(R26), F5
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x4f210444 // sshr v4.4s, v2.4s, #31
-	FMOVQ 208(R26), F5
-	WORD $0x6e651c64 // bsl v4.16b, v3.16b, v5.16b
-	FMOVQ 208(R26), F5
-	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-	WORD $0x6e23fc83 // fdiv v3.4s, v4.4s, v3.4s
-	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
+	WORD $0x4e23cc84 // fmla v4.4s, v4.4s, v3.4s
+	FMOVQ 208(R26), F3
+	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
+	WORD $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
 	FMOVQ F2, 0(R1)
 	ADD $16, R1
 	ADD $16, R2
@@ -1599,9 +1577,11 @@ siluNEON_after64:
 	BLT siluNEON_after66
 siluNEON_loop65:
 	FMOVS 0(R2), F2
-	FMOVQ 176(R26), F3
-	WORD $0x4ea31c43 // orr v3.16b, v2.16b, v3.16b
-	FMOVQ 192(R26), F4
+	FMOVQ 240(R26), F3
+	WORD $0x4e23f442 // fmax v2.4s, v2.4s, v3.4s
+	FMOVQ 256(R26), F3
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	FMOVQ 240(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
 	FMOVQ 16(R26), F4
 	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
@@ -1622,25 +1602,13 @@ siluNEON_loop65:
 	WORD $0x6e23dca5 // fmul v5.4s, v5.4s, v3.4s
 	WORD $0x4e21a884 // fcvtns v4.4s, v4.4s
 	WORD $0x4e23cca3 // fmla v3.4s, v5.4s, v3.4s
-	WORD $0x4f3f0485 // sshr v5.4s, v4.4s, #1
-	WORD $0x6ea58484 // sub v4.4s, v4.4s, v5.4s
-	FMOVQ 208(R26), F6
-	WORD $0x4e26d463 // fadd v3.4s, v3.4s, v6.4s
-	FMOVQ 144(R26), F6
-	WORD $0x4ea684a5 // add v5.4s, v5.4s, v6.4s
-	WORD $0x4f3754a5 // shl v5.4s, v5.4s, #23
-	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 144(R26), F5
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
-	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	WORD $0x4f210444 // sshr v4.4s, v2.4s, #31
-	FMOVQ 208(R26), F5
-	WORD $0x6e651c64 // bsl v4.16b, v3.16b, v5.16b
-	FMOVQ 208(R26), F5
-	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
-	WORD $0x6e23fc83 // fdiv v3.4s, v4.4s, v3.4s
-	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
+	WORD $0x4e23cc84 // fmla v4.4s, v4.4s, v3.4s
+	FMOVQ 208(R26), F3
+	WORD $0x4e23d483 // fadd v3.4s, v4.4s, v3.4s
+	WORD $0x6e23fc42 // fdiv v2.4s, v2.4s, v3.4s
 	FMOVS F2, 0(R1)
 	ADD $4, R1
 	ADD $4, R2
@@ -1883,20 +1851,20 @@ tanhNEON_loop73:
 	FMOVQ 0(R2), F2
 	WORD $0x4ea0f843 // fabs v3.4s, v2.4s
 	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	FMOVQ 240(R26), F5
-	FMOVQ 256(R26), F6
-	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 272(R26), F5
-	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	FMOVQ 288(R26), F6
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 304(R26), F5
+	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
+	FMOVQ 320(R26), F6
+	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
+	FMOVQ 336(R26), F5
 	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
 	WORD $0x4ea31c66 // mov v6.16b, v3.16b
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	WORD $0x4e23d464 // fadd v4.4s, v3.4s, v3.4s
-	FMOVQ 320(R26), F5
+	FMOVQ 352(R26), F5
 	WORD $0x4ea5f484 // fmin v4.4s, v4.4s, v5.4s
 	FMOVQ 192(R26), F5
 	WORD $0x4e25f484 // fmax v4.4s, v4.4s, v5.4s
@@ -1934,10 +1902,10 @@ tanhNEON_loop73:
 	FMOVQ 208(R26), F5
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	FMOVQ 208(R26), F5
-	FMOVQ 336(R26), F7
+	FMOVQ 368(R26), F7
 	WORD $0x6e24fce4 // fdiv v4.4s, v7.4s, v4.4s
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	FMOVQ 352(R26), F5
+	FMOVQ 384(R26), F5
 	WORD $0x6ea3e4a3 // fcmgt v3.4s, v5.4s, v3.4s
 	WORD $0x6e641cc3 // bsl v3.16b, v6.16b, v4.16b
 	FMOVQ 176(R26), F4
@@ -1947,20 +1915,20 @@ tanhNEON_loop73:
 	FMOVQ 16(R2), F2
 	WORD $0x4ea0f843 // fabs v3.4s, v2.4s
 	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	FMOVQ 240(R26), F5
-	FMOVQ 256(R26), F6
-	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 272(R26), F5
-	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	FMOVQ 288(R26), F6
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 304(R26), F5
+	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
+	FMOVQ 320(R26), F6
+	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
+	FMOVQ 336(R26), F5
 	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
 	WORD $0x4ea31c66 // mov v6.16b, v3.16b
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	WORD $0x4e23d464 // fadd v4.4s, v3.4s, v3.4s
-	FMOVQ 320(R26), F5
+	FMOVQ 352(R26), F5
 	WORD $0x4ea5f484 // fmin v4.4s, v4.4s, v5.4s
 	FMOVQ 192(R26), F5
 	WORD $0x4e25f484 // fmax v4.4s, v4.4s, v5.4s
@@ -1998,10 +1966,10 @@ tanhNEON_loop73:
 	FMOVQ 208(R26), F5
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	FMOVQ 208(R26), F5
-	FMOVQ 336(R26), F7
+	FMOVQ 368(R26), F7
 	WORD $0x6e24fce4 // fdiv v4.4s, v7.4s, v4.4s
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	FMOVQ 352(R26), F5
+	FMOVQ 384(R26), F5
 	WORD $0x6ea3e4a3 // fcmgt v3.4s, v5.4s, v3.4s
 	WORD $0x6e641cc3 // bsl v3.16b, v6.16b, v4.16b
 	FMOVQ 176(R26), F4
@@ -2020,20 +1988,20 @@ tanhNEON_loop75:
 	FMOVQ 0(R2), F2
 	WORD $0x4ea0f843 // fabs v3.4s, v2.4s
 	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	FMOVQ 240(R26), F5
-	FMOVQ 256(R26), F6
-	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 272(R26), F5
-	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	FMOVQ 288(R26), F6
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 304(R26), F5
+	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
+	FMOVQ 320(R26), F6
+	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
+	FMOVQ 336(R26), F5
 	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
 	WORD $0x4ea31c66 // mov v6.16b, v3.16b
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	WORD $0x4e23d464 // fadd v4.4s, v3.4s, v3.4s
-	FMOVQ 320(R26), F5
+	FMOVQ 352(R26), F5
 	WORD $0x4ea5f484 // fmin v4.4s, v4.4s, v5.4s
 	FMOVQ 192(R26), F5
 	WORD $0x4e25f484 // fmax v4.4s, v4.4s, v5.4s
@@ -2071,10 +2039,10 @@ tanhNEON_loop75:
 	FMOVQ 208(R26), F5
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	FMOVQ 208(R26), F5
-	FMOVQ 336(R26), F7
+	FMOVQ 368(R26), F7
 	WORD $0x6e24fce4 // fdiv v4.4s, v7.4s, v4.4s
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	FMOVQ 352(R26), F5
+	FMOVQ 384(R26), F5
 	WORD $0x6ea3e4a3 // fcmgt v3.4s, v5.4s, v3.4s
 	WORD $0x6e641cc3 // bsl v3.16b, v6.16b, v4.16b
 	FMOVQ 176(R26), F4
@@ -2093,20 +2061,20 @@ tanhNEON_loop77:
 	FMOVS 0(R2), F2
 	WORD $0x4ea0f843 // fabs v3.4s, v2.4s
 	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	FMOVQ 240(R26), F5
-	FMOVQ 256(R26), F6
-	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 272(R26), F5
-	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	FMOVQ 288(R26), F6
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 304(R26), F5
+	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
+	FMOVQ 320(R26), F6
+	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
+	FMOVQ 336(R26), F5
 	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	WORD $0x6e24dc64 // fmul v4.4s, v3.4s, v4.4s
 	WORD $0x4ea31c66 // mov v6.16b, v3.16b
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	WORD $0x4e23d464 // fadd v4.4s, v3.4s, v3.4s
-	FMOVQ 320(R26), F5
+	FMOVQ 352(R26), F5
 	WORD $0x4ea5f484 // fmin v4.4s, v4.4s, v5.4s
 	FMOVQ 192(R26), F5
 	WORD $0x4e25f484 // fmax v4.4s, v4.4s, v5.4s
@@ -2144,10 +2112,10 @@ tanhNEON_loop77:
 	FMOVQ 208(R26), F5
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	FMOVQ 208(R26), F5
-	FMOVQ 336(R26), F7
+	FMOVQ 368(R26), F7
 	WORD $0x6e24fce4 // fdiv v4.4s, v7.4s, v4.4s
 	WORD $0x4ea4d4a4 // fsub v4.4s, v5.4s, v4.4s
-	FMOVQ 352(R26), F5
+	FMOVQ 384(R26), F5
 	WORD $0x6ea3e4a3 // fcmgt v3.4s, v5.4s, v3.4s
 	WORD $0x6e641cc3 // bsl v3.16b, v6.16b, v4.16b
 	FMOVQ 176(R26), F4
@@ -2210,10 +2178,10 @@ softplusNEON_loop79:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 368(R26), F4
+	FMOVQ 400(R26), F4
 	WORD $0x6ea3e484 // fcmgt v4.4s, v4.4s, v3.4s
 	FMOVQ 128(R26), F5
-	FMOVQ 384(R26), F6
+	FMOVQ 416(R26), F6
 	WORD $0x4e25cc66 // fmla v6.4s, v3.4s, v5.4s
 	WORD $0x4ea41c85 // mov v5.16b, v4.16b
 	WORD $0x6e661c65 // bsl v5.16b, v3.16b, v6.16b
@@ -2221,11 +2189,7 @@ softplusNEON_loop79:
 	WORD $0x4e641c63 // bic v3.16b, v3.16b, v4.16b
 	WORD $0x6e25dca4 // fmul v4.4s, v5.4s, v5.4s
 	WORD $0x6e24dca6 // fmul v6.4s, v5.4s, v4.4s
-	FMOVQ 400(R26), F7
-	FMOVQ 416(R26), F8
-	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 432(R26), F7
-	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	FMOVQ 448(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 464(R26), F7
@@ -2237,6 +2201,10 @@ softplusNEON_loop79:
 	FMOVQ 512(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 528(R26), F7
+	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
+	FMOVQ 544(R26), F8
+	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
+	FMOVQ 560(R26), F7
 	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	FMOVQ 48(R26), F7
@@ -2286,10 +2254,10 @@ softplusNEON_loop79:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 368(R26), F4
+	FMOVQ 400(R26), F4
 	WORD $0x6ea3e484 // fcmgt v4.4s, v4.4s, v3.4s
 	FMOVQ 128(R26), F5
-	FMOVQ 384(R26), F6
+	FMOVQ 416(R26), F6
 	WORD $0x4e25cc66 // fmla v6.4s, v3.4s, v5.4s
 	WORD $0x4ea41c85 // mov v5.16b, v4.16b
 	WORD $0x6e661c65 // bsl v5.16b, v3.16b, v6.16b
@@ -2297,11 +2265,7 @@ softplusNEON_loop79:
 	WORD $0x4e641c63 // bic v3.16b, v3.16b, v4.16b
 	WORD $0x6e25dca4 // fmul v4.4s, v5.4s, v5.4s
 	WORD $0x6e24dca6 // fmul v6.4s, v5.4s, v4.4s
-	FMOVQ 400(R26), F7
-	FMOVQ 416(R26), F8
-	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 432(R26), F7
-	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	FMOVQ 448(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 464(R26), F7
@@ -2313,6 +2277,10 @@ softplusNEON_loop79:
 	FMOVQ 512(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 528(R26), F7
+	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
+	FMOVQ 544(R26), F8
+	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
+	FMOVQ 560(R26), F7
 	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	FMOVQ 48(R26), F7
@@ -2371,10 +2339,10 @@ softplusNEON_loop81:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 368(R26), F4
+	FMOVQ 400(R26), F4
 	WORD $0x6ea3e484 // fcmgt v4.4s, v4.4s, v3.4s
 	FMOVQ 128(R26), F5
-	FMOVQ 384(R26), F6
+	FMOVQ 416(R26), F6
 	WORD $0x4e25cc66 // fmla v6.4s, v3.4s, v5.4s
 	WORD $0x4ea41c85 // mov v5.16b, v4.16b
 	WORD $0x6e661c65 // bsl v5.16b, v3.16b, v6.16b
@@ -2382,11 +2350,7 @@ softplusNEON_loop81:
 	WORD $0x4e641c63 // bic v3.16b, v3.16b, v4.16b
 	WORD $0x6e25dca4 // fmul v4.4s, v5.4s, v5.4s
 	WORD $0x6e24dca6 // fmul v6.4s, v5.4s, v4.4s
-	FMOVQ 400(R26), F7
-	FMOVQ 416(R26), F8
-	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 432(R26), F7
-	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	FMOVQ 448(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 464(R26), F7
@@ -2398,6 +2362,10 @@ softplusNEON_loop81:
 	FMOVQ 512(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 528(R26), F7
+	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
+	FMOVQ 544(R26), F8
+	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
+	FMOVQ 560(R26), F7
 	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	FMOVQ 48(R26), F7
@@ -2456,10 +2424,10 @@ softplusNEON_loop83:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 368(R26), F4
+	FMOVQ 400(R26), F4
 	WORD $0x6ea3e484 // fcmgt v4.4s, v4.4s, v3.4s
 	FMOVQ 128(R26), F5
-	FMOVQ 384(R26), F6
+	FMOVQ 416(R26), F6
 	WORD $0x4e25cc66 // fmla v6.4s, v3.4s, v5.4s
 	WORD $0x4ea41c85 // mov v5.16b, v4.16b
 	WORD $0x6e661c65 // bsl v5.16b, v3.16b, v6.16b
@@ -2467,11 +2435,7 @@ softplusNEON_loop83:
 	WORD $0x4e641c63 // bic v3.16b, v3.16b, v4.16b
 	WORD $0x6e25dca4 // fmul v4.4s, v5.4s, v5.4s
 	WORD $0x6e24dca6 // fmul v6.4s, v5.4s, v4.4s
-	FMOVQ 400(R26), F7
-	FMOVQ 416(R26), F8
-	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 432(R26), F7
-	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	FMOVQ 448(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 464(R26), F7
@@ -2483,6 +2447,10 @@ softplusNEON_loop83:
 	FMOVQ 512(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 528(R26), F7
+	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
+	FMOVQ 544(R26), F8
+	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
+	FMOVQ 560(R26), F7
 	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	FMOVQ 48(R26), F7
@@ -2579,9 +2547,9 @@ TEXT ·mishNEON(SB), NOSPLIT, $0-32
 	BLT mishNEON_after92
 mishNEON_loop91:
 	FMOVQ 0(R2), F2
-	FMOVQ 544(R26), F3
+	FMOVQ 576(R26), F3
 	WORD $0x4ea3f443 // fmin v3.4s, v2.4s, v3.4s
-	FMOVQ 320(R26), F4
+	FMOVQ 352(R26), F4
 	WORD $0x4ea4f463 // fmin v3.4s, v3.4s, v4.4s
 	FMOVQ 192(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
@@ -2616,18 +2584,18 @@ mishNEON_loop91:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
 	FMOVQ F2, 0(R1)
 	FMOVQ 16(R2), F2
-	FMOVQ 544(R26), F3
+	FMOVQ 576(R26), F3
 	WORD $0x4ea3f443 // fmin v3.4s, v2.4s, v3.4s
-	FMOVQ 320(R26), F4
+	FMOVQ 352(R26), F4
 	WORD $0x4ea4f463 // fmin v3.4s, v3.4s, v4.4s
 	FMOVQ 192(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
@@ -2662,10 +2630,10 @@ mishNEON_loop91:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
@@ -2680,9 +2648,9 @@ mishNEON_after92:
 	BLT mishNEON_after94
 mishNEON_loop93:
 	FMOVQ 0(R2), F2
-	FMOVQ 544(R26), F3
+	FMOVQ 576(R26), F3
 	WORD $0x4ea3f443 // fmin v3.4s, v2.4s, v3.4s
-	FMOVQ 320(R26), F4
+	FMOVQ 352(R26), F4
 	WORD $0x4ea4f463 // fmin v3.4s, v3.4s, v4.4s
 	FMOVQ 192(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
@@ -2717,10 +2685,10 @@ mishNEON_loop93:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
@@ -2735,9 +2703,9 @@ mishNEON_after94:
 	BLT mishNEON_after96
 mishNEON_loop95:
 	FMOVS 0(R2), F2
-	FMOVQ 544(R26), F3
+	FMOVQ 576(R26), F3
 	WORD $0x4ea3f443 // fmin v3.4s, v2.4s, v3.4s
-	FMOVQ 320(R26), F4
+	FMOVQ 352(R26), F4
 	WORD $0x4ea4f463 // fmin v3.4s, v3.4s, v4.4s
 	FMOVQ 192(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
@@ -2772,10 +2740,10 @@ mishNEON_loop95:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
@@ -2801,15 +2769,11 @@ TEXT ·geluErfNEON(SB), NOSPLIT, $0-32
 	BLT geluErfNEON_after98
 geluErfNEON_loop97:
 	FMOVQ 0(R2), F2
-	FMOVQ 560(R26), F3
+	FMOVQ 592(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x4ea0f864 // fabs v4.4s, v3.4s
 	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	FMOVQ 576(R26), F6
-	FMOVQ 592(R26), F7
-	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 608(R26), F6
-	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
 	FMOVQ 624(R26), F7
 	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 640(R26), F6
@@ -2818,15 +2782,15 @@ geluErfNEON_loop97:
 	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 672(R26), F6
 	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
+	FMOVQ 688(R26), F7
+	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
+	FMOVQ 704(R26), F6
+	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
 	FMOVQ 208(R26), F5
 	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
-	FMOVQ 688(R26), F6
+	FMOVQ 720(R26), F6
 	WORD $0x6e26e486 // fcmge v6.4s, v4.4s, v6.4s
-	FMOVQ 704(R26), F7
-	FMOVQ 720(R26), F8
-	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 736(R26), F7
-	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
 	FMOVQ 752(R26), F8
 	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 768(R26), F7
@@ -2836,6 +2800,10 @@ geluErfNEON_loop97:
 	FMOVQ 800(R26), F7
 	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
 	FMOVQ 816(R26), F8
+	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
+	FMOVQ 832(R26), F7
+	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
+	FMOVQ 848(R26), F8
 	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f507 // fmax v7.4s, v8.4s, v7.4s
@@ -2872,7 +2840,7 @@ geluErfNEON_loop97:
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
 	WORD $0x4e661ce6 // bic v6.16b, v7.16b, v6.16b
 	WORD $0x4f210463 // sshr v3.4s, v3.4s, #31
-	FMOVQ 336(R26), F7
+	FMOVQ 368(R26), F7
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e671cc3 // bsl v3.16b, v6.16b, v7.16b
 	FMOVQ 208(R26), F6
@@ -2883,15 +2851,11 @@ geluErfNEON_loop97:
 	WORD $0x6e22dc82 // fmul v2.4s, v4.4s, v2.4s
 	FMOVQ F2, 0(R1)
 	FMOVQ 16(R2), F2
-	FMOVQ 560(R26), F3
+	FMOVQ 592(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x4ea0f864 // fabs v4.4s, v3.4s
 	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	FMOVQ 576(R26), F6
-	FMOVQ 592(R26), F7
-	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 608(R26), F6
-	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
 	FMOVQ 624(R26), F7
 	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 640(R26), F6
@@ -2900,15 +2864,15 @@ geluErfNEON_loop97:
 	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 672(R26), F6
 	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
+	FMOVQ 688(R26), F7
+	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
+	FMOVQ 704(R26), F6
+	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
 	FMOVQ 208(R26), F5
 	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
-	FMOVQ 688(R26), F6
+	FMOVQ 720(R26), F6
 	WORD $0x6e26e486 // fcmge v6.4s, v4.4s, v6.4s
-	FMOVQ 704(R26), F7
-	FMOVQ 720(R26), F8
-	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 736(R26), F7
-	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
 	FMOVQ 752(R26), F8
 	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 768(R26), F7
@@ -2918,6 +2882,10 @@ geluErfNEON_loop97:
 	FMOVQ 800(R26), F7
 	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
 	FMOVQ 816(R26), F8
+	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
+	FMOVQ 832(R26), F7
+	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
+	FMOVQ 848(R26), F8
 	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f507 // fmax v7.4s, v8.4s, v7.4s
@@ -2954,7 +2922,7 @@ geluErfNEON_loop97:
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
 	WORD $0x4e661ce6 // bic v6.16b, v7.16b, v6.16b
 	WORD $0x4f210463 // sshr v3.4s, v3.4s, #31
-	FMOVQ 336(R26), F7
+	FMOVQ 368(R26), F7
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e671cc3 // bsl v3.16b, v6.16b, v7.16b
 	FMOVQ 208(R26), F6
@@ -2974,15 +2942,11 @@ geluErfNEON_after98:
 	BLT geluErfNEON_after100
 geluErfNEON_loop99:
 	FMOVQ 0(R2), F2
-	FMOVQ 560(R26), F3
+	FMOVQ 592(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x4ea0f864 // fabs v4.4s, v3.4s
 	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	FMOVQ 576(R26), F6
-	FMOVQ 592(R26), F7
-	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 608(R26), F6
-	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
 	FMOVQ 624(R26), F7
 	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 640(R26), F6
@@ -2991,15 +2955,15 @@ geluErfNEON_loop99:
 	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 672(R26), F6
 	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
+	FMOVQ 688(R26), F7
+	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
+	FMOVQ 704(R26), F6
+	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
 	FMOVQ 208(R26), F5
 	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
-	FMOVQ 688(R26), F6
+	FMOVQ 720(R26), F6
 	WORD $0x6e26e486 // fcmge v6.4s, v4.4s, v6.4s
-	FMOVQ 704(R26), F7
-	FMOVQ 720(R26), F8
-	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 736(R26), F7
-	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
 	FMOVQ 752(R26), F8
 	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 768(R26), F7
@@ -3009,6 +2973,10 @@ geluErfNEON_loop99:
 	FMOVQ 800(R26), F7
 	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
 	FMOVQ 816(R26), F8
+	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
+	FMOVQ 832(R26), F7
+	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
+	FMOVQ 848(R26), F8
 	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f507 // fmax v7.4s, v8.4s, v7.4s
@@ -3045,7 +3013,7 @@ geluErfNEON_loop99:
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
 	WORD $0x4e661ce6 // bic v6.16b, v7.16b, v6.16b
 	WORD $0x4f210463 // sshr v3.4s, v3.4s, #31
-	FMOVQ 336(R26), F7
+	FMOVQ 368(R26), F7
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e671cc3 // bsl v3.16b, v6.16b, v7.16b
 	FMOVQ 208(R26), F6
@@ -3065,15 +3033,11 @@ geluErfNEON_after100:
 	BLT geluErfNEON_after102
 geluErfNEON_loop101:
 	FMOVS 0(R2), F2
-	FMOVQ 560(R26), F3
+	FMOVQ 592(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x4ea0f864 // fabs v4.4s, v3.4s
 	WORD $0x6e24dc85 // fmul v5.4s, v4.4s, v4.4s
-	FMOVQ 576(R26), F6
-	FMOVQ 592(R26), F7
-	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 608(R26), F6
-	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
 	FMOVQ 624(R26), F7
 	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 640(R26), F6
@@ -3082,15 +3046,15 @@ geluErfNEON_loop101:
 	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
 	FMOVQ 672(R26), F6
 	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
+	FMOVQ 688(R26), F7
+	WORD $0x4e25ccc7 // fmla v7.4s, v6.4s, v5.4s
+	FMOVQ 704(R26), F6
+	WORD $0x4e25cce6 // fmla v6.4s, v7.4s, v5.4s
 	FMOVQ 208(R26), F5
 	WORD $0x4e23ccc5 // fmla v5.4s, v6.4s, v3.4s
-	FMOVQ 688(R26), F6
+	FMOVQ 720(R26), F6
 	WORD $0x6e26e486 // fcmge v6.4s, v4.4s, v6.4s
-	FMOVQ 704(R26), F7
-	FMOVQ 720(R26), F8
-	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 736(R26), F7
-	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
 	FMOVQ 752(R26), F8
 	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 768(R26), F7
@@ -3100,6 +3064,10 @@ geluErfNEON_loop101:
 	FMOVQ 800(R26), F7
 	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
 	FMOVQ 816(R26), F8
+	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
+	FMOVQ 832(R26), F7
+	WORD $0x4e24cd07 // fmla v7.4s, v8.4s, v4.4s
+	FMOVQ 848(R26), F8
 	WORD $0x4e24cce8 // fmla v8.4s, v7.4s, v4.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f507 // fmax v7.4s, v8.4s, v7.4s
@@ -3136,7 +3104,7 @@ geluErfNEON_loop101:
 	WORD $0x6e28dce7 // fmul v7.4s, v7.4s, v8.4s
 	WORD $0x4e661ce6 // bic v6.16b, v7.16b, v6.16b
 	WORD $0x4f210463 // sshr v3.4s, v3.4s, #31
-	FMOVQ 336(R26), F7
+	FMOVQ 368(R26), F7
 	WORD $0x4ea6d4e7 // fsub v7.4s, v7.4s, v6.4s
 	WORD $0x6e671cc3 // bsl v3.16b, v6.16b, v7.16b
 	FMOVQ 208(R26), F6
@@ -3168,10 +3136,10 @@ TEXT ·geluTanhNEON(SB), NOSPLIT, $0-32
 geluTanhNEON_loop103:
 	FMOVQ 0(R2), F2
 	WORD $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	FMOVQ 832(R26), F4
+	FMOVQ 864(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 848(R26), F3
+	FMOVQ 880(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 176(R26), F5
@@ -3219,10 +3187,10 @@ geluTanhNEON_loop103:
 	FMOVQ F2, 0(R1)
 	FMOVQ 16(R2), F2
 	WORD $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	FMOVQ 832(R26), F4
+	FMOVQ 864(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 848(R26), F3
+	FMOVQ 880(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 176(R26), F5
@@ -3279,10 +3247,10 @@ geluTanhNEON_after104:
 geluTanhNEON_loop105:
 	FMOVQ 0(R2), F2
 	WORD $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	FMOVQ 832(R26), F4
+	FMOVQ 864(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 848(R26), F3
+	FMOVQ 880(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 176(R26), F5
@@ -3339,10 +3307,10 @@ geluTanhNEON_after106:
 geluTanhNEON_loop107:
 	FMOVS 0(R2), F2
 	WORD $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	FMOVQ 832(R26), F4
+	FMOVQ 864(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 848(R26), F3
+	FMOVQ 880(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 176(R26), F5
@@ -3411,11 +3379,7 @@ erfNEON_loop109:
 	FMOVQ 0(R2), F2
 	WORD $0x4ea0f843 // fabs v3.4s, v2.4s
 	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	FMOVQ 576(R26), F5
-	FMOVQ 592(R26), F6
-	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 608(R26), F5
-	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	FMOVQ 624(R26), F6
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 640(R26), F5
@@ -3424,15 +3388,15 @@ erfNEON_loop109:
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 672(R26), F5
 	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
+	FMOVQ 688(R26), F6
+	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
+	FMOVQ 704(R26), F5
+	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	FMOVQ 208(R26), F4
-	FMOVQ 688(R26), F6
+	FMOVQ 720(R26), F6
 	WORD $0x6e26e466 // fcmge v6.4s, v3.4s, v6.4s
-	FMOVQ 704(R26), F7
-	FMOVQ 720(R26), F8
-	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 736(R26), F7
-	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
 	FMOVQ 752(R26), F8
 	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 768(R26), F7
@@ -3442,6 +3406,10 @@ erfNEON_loop109:
 	FMOVQ 800(R26), F7
 	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
 	FMOVQ 816(R26), F8
+	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
+	FMOVQ 832(R26), F7
+	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
+	FMOVQ 848(R26), F8
 	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f507 // fmax v7.4s, v8.4s, v7.4s
@@ -3488,11 +3456,7 @@ erfNEON_loop109:
 	FMOVQ 16(R2), F2
 	WORD $0x4ea0f843 // fabs v3.4s, v2.4s
 	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	FMOVQ 576(R26), F5
-	FMOVQ 592(R26), F6
-	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 608(R26), F5
-	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	FMOVQ 624(R26), F6
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 640(R26), F5
@@ -3501,15 +3465,15 @@ erfNEON_loop109:
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 672(R26), F5
 	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
+	FMOVQ 688(R26), F6
+	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
+	FMOVQ 704(R26), F5
+	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	FMOVQ 208(R26), F4
-	FMOVQ 688(R26), F6
+	FMOVQ 720(R26), F6
 	WORD $0x6e26e466 // fcmge v6.4s, v3.4s, v6.4s
-	FMOVQ 704(R26), F7
-	FMOVQ 720(R26), F8
-	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 736(R26), F7
-	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
 	FMOVQ 752(R26), F8
 	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 768(R26), F7
@@ -3519,6 +3483,10 @@ erfNEON_loop109:
 	FMOVQ 800(R26), F7
 	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
 	FMOVQ 816(R26), F8
+	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
+	FMOVQ 832(R26), F7
+	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
+	FMOVQ 848(R26), F8
 	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f507 // fmax v7.4s, v8.4s, v7.4s
@@ -3574,11 +3542,7 @@ erfNEON_loop111:
 	FMOVQ 0(R2), F2
 	WORD $0x4ea0f843 // fabs v3.4s, v2.4s
 	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	FMOVQ 576(R26), F5
-	FMOVQ 592(R26), F6
-	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 608(R26), F5
-	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	FMOVQ 624(R26), F6
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 640(R26), F5
@@ -3587,15 +3551,15 @@ erfNEON_loop111:
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 672(R26), F5
 	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
+	FMOVQ 688(R26), F6
+	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
+	FMOVQ 704(R26), F5
+	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	FMOVQ 208(R26), F4
-	FMOVQ 688(R26), F6
+	FMOVQ 720(R26), F6
 	WORD $0x6e26e466 // fcmge v6.4s, v3.4s, v6.4s
-	FMOVQ 704(R26), F7
-	FMOVQ 720(R26), F8
-	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 736(R26), F7
-	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
 	FMOVQ 752(R26), F8
 	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 768(R26), F7
@@ -3605,6 +3569,10 @@ erfNEON_loop111:
 	FMOVQ 800(R26), F7
 	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
 	FMOVQ 816(R26), F8
+	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
+	FMOVQ 832(R26), F7
+	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
+	FMOVQ 848(R26), F8
 	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f507 // fmax v7.4s, v8.4s, v7.4s
@@ -3660,11 +3628,7 @@ erfNEON_loop113:
 	FMOVS 0(R2), F2
 	WORD $0x4ea0f843 // fabs v3.4s, v2.4s
 	WORD $0x6e23dc64 // fmul v4.4s, v3.4s, v3.4s
-	FMOVQ 576(R26), F5
-	FMOVQ 592(R26), F6
-	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 608(R26), F5
-	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	FMOVQ 624(R26), F6
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 640(R26), F5
@@ -3673,15 +3637,15 @@ erfNEON_loop113:
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
 	FMOVQ 672(R26), F5
 	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
+	FMOVQ 688(R26), F6
+	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
+	FMOVQ 704(R26), F5
+	WORD $0x4e24ccc5 // fmla v5.4s, v6.4s, v4.4s
 	WORD $0x6e22dca5 // fmul v5.4s, v5.4s, v2.4s
 	FMOVQ 208(R26), F4
-	FMOVQ 688(R26), F6
+	FMOVQ 720(R26), F6
 	WORD $0x6e26e466 // fcmge v6.4s, v3.4s, v6.4s
-	FMOVQ 704(R26), F7
-	FMOVQ 720(R26), F8
-	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 736(R26), F7
-	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
 	FMOVQ 752(R26), F8
 	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 768(R26), F7
@@ -3691,6 +3655,10 @@ erfNEON_loop113:
 	FMOVQ 800(R26), F7
 	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
 	FMOVQ 816(R26), F8
+	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
+	FMOVQ 832(R26), F7
+	WORD $0x4e23cd07 // fmla v7.4s, v8.4s, v3.4s
+	FMOVQ 848(R26), F8
 	WORD $0x4e23cce8 // fmla v8.4s, v7.4s, v3.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f507 // fmax v7.4s, v8.4s, v7.4s
@@ -3755,7 +3723,7 @@ TEXT ·expNEON(SB), NOSPLIT, $0-32
 	BLT expNEON_after116
 expNEON_loop115:
 	FMOVQ 0(R2), F2
-	FMOVQ 320(R26), F3
+	FMOVQ 352(R26), F3
 	WORD $0x4ea3f442 // fmin v2.4s, v2.4s, v3.4s
 	FMOVQ 192(R26), F3
 	WORD $0x4e23f442 // fmax v2.4s, v2.4s, v3.4s
@@ -3792,7 +3760,7 @@ expNEON_loop115:
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	FMOVQ F2, 0(R1)
 	FMOVQ 16(R2), F2
-	FMOVQ 320(R26), F3
+	FMOVQ 352(R26), F3
 	WORD $0x4ea3f442 // fmin v2.4s, v2.4s, v3.4s
 	FMOVQ 192(R26), F3
 	WORD $0x4e23f442 // fmax v2.4s, v2.4s, v3.4s
@@ -3838,7 +3806,7 @@ expNEON_after116:
 	BLT expNEON_after118
 expNEON_loop117:
 	FMOVQ 0(R2), F2
-	FMOVQ 320(R26), F3
+	FMOVQ 352(R26), F3
 	WORD $0x4ea3f442 // fmin v2.4s, v2.4s, v3.4s
 	FMOVQ 192(R26), F3
 	WORD $0x4e23f442 // fmax v2.4s, v2.4s, v3.4s
@@ -3884,7 +3852,7 @@ expNEON_after118:
 	BLT expNEON_after120
 expNEON_loop119:
 	FMOVS 0(R2), F2
-	FMOVQ 320(R26), F3
+	FMOVQ 352(R26), F3
 	WORD $0x4ea3f442 // fmin v2.4s, v2.4s, v3.4s
 	FMOVQ 192(R26), F3
 	WORD $0x4e23f442 // fmax v2.4s, v2.4s, v3.4s
@@ -3941,15 +3909,15 @@ TEXT ·logNEON(SB), NOSPLIT, $0-32
 	BLT logNEON_after122
 logNEON_loop121:
 	FMOVQ 0(R2), F2
-	FMOVQ 864(R26), F3
+	FMOVQ 896(R26), F3
 	WORD $0x6ea2e463 // fcmgt v3.4s, v3.4s, v2.4s
-	FMOVQ 880(R26), F4
+	FMOVQ 912(R26), F4
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
 	WORD $0x4ea31c65 // mov v5.16b, v3.16b
 	WORD $0x6e621c85 // bsl v5.16b, v4.16b, v2.16b
-	FMOVQ 896(R26), F4
+	FMOVQ 928(R26), F4
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	FMOVQ 560(R26), F4
+	FMOVQ 592(R26), F4
 	WORD $0x6ea484a4 // sub v4.4s, v5.4s, v4.4s
 	WORD $0x4f290484 // sshr v4.4s, v4.4s, #23
 	WORD $0x4f375486 // shl v6.4s, v4.4s, #23
@@ -3960,11 +3928,7 @@ logNEON_loop121:
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 	WORD $0x6e25dca4 // fmul v4.4s, v5.4s, v5.4s
 	WORD $0x6e24dca6 // fmul v6.4s, v5.4s, v4.4s
-	FMOVQ 400(R26), F7
-	FMOVQ 416(R26), F8
-	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 432(R26), F7
-	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	FMOVQ 448(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 464(R26), F7
@@ -3977,6 +3941,10 @@ logNEON_loop121:
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 528(R26), F7
 	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
+	FMOVQ 544(R26), F8
+	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
+	FMOVQ 560(R26), F7
+	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	FMOVQ 48(R26), F7
 	WORD $0x4e27cc66 // fmla v6.4s, v3.4s, v7.4s
@@ -3985,12 +3953,12 @@ logNEON_loop121:
 	FMOVQ 32(R26), F4
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 912(R26), F3
+	FMOVQ 944(R26), F3
 	WORD $0x4e23e443 // fcmeq v3.4s, v2.4s, v3.4s
 	WORD $0x6e651c43 // bsl v3.16b, v2.16b, v5.16b
 	WORD $0x4f00e405 // movi v5.16b, #0
 	WORD $0x4e25e445 // fcmeq v5.4s, v2.4s, v5.4s
-	FMOVQ 928(R26), F4
+	FMOVQ 960(R26), F4
 	WORD $0x6e631c85 // bsl v5.16b, v4.16b, v3.16b
 	WORD $0x4f00e403 // movi v3.16b, #0
 	WORD $0x6e23e442 // fcmge v2.4s, v2.4s, v3.4s
@@ -3998,15 +3966,15 @@ logNEON_loop121:
 	WORD $0x4ea51c42 // orr v2.16b, v2.16b, v5.16b
 	FMOVQ F2, 0(R1)
 	FMOVQ 16(R2), F2
-	FMOVQ 864(R26), F3
+	FMOVQ 896(R26), F3
 	WORD $0x6ea2e463 // fcmgt v3.4s, v3.4s, v2.4s
-	FMOVQ 880(R26), F4
+	FMOVQ 912(R26), F4
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
 	WORD $0x4ea31c65 // mov v5.16b, v3.16b
 	WORD $0x6e621c85 // bsl v5.16b, v4.16b, v2.16b
-	FMOVQ 896(R26), F4
+	FMOVQ 928(R26), F4
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	FMOVQ 560(R26), F4
+	FMOVQ 592(R26), F4
 	WORD $0x6ea484a4 // sub v4.4s, v5.4s, v4.4s
 	WORD $0x4f290484 // sshr v4.4s, v4.4s, #23
 	WORD $0x4f375486 // shl v6.4s, v4.4s, #23
@@ -4017,11 +3985,7 @@ logNEON_loop121:
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 	WORD $0x6e25dca4 // fmul v4.4s, v5.4s, v5.4s
 	WORD $0x6e24dca6 // fmul v6.4s, v5.4s, v4.4s
-	FMOVQ 400(R26), F7
-	FMOVQ 416(R26), F8
-	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 432(R26), F7
-	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	FMOVQ 448(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 464(R26), F7
@@ -4034,6 +3998,10 @@ logNEON_loop121:
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 528(R26), F7
 	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
+	FMOVQ 544(R26), F8
+	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
+	FMOVQ 560(R26), F7
+	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	FMOVQ 48(R26), F7
 	WORD $0x4e27cc66 // fmla v6.4s, v3.4s, v7.4s
@@ -4042,12 +4010,12 @@ logNEON_loop121:
 	FMOVQ 32(R26), F4
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 912(R26), F3
+	FMOVQ 944(R26), F3
 	WORD $0x4e23e443 // fcmeq v3.4s, v2.4s, v3.4s
 	WORD $0x6e651c43 // bsl v3.16b, v2.16b, v5.16b
 	WORD $0x4f00e405 // movi v5.16b, #0
 	WORD $0x4e25e445 // fcmeq v5.4s, v2.4s, v5.4s
-	FMOVQ 928(R26), F4
+	FMOVQ 960(R26), F4
 	WORD $0x6e631c85 // bsl v5.16b, v4.16b, v3.16b
 	WORD $0x4f00e403 // movi v3.16b, #0
 	WORD $0x6e23e442 // fcmge v2.4s, v2.4s, v3.4s
@@ -4064,15 +4032,15 @@ logNEON_after122:
 	BLT logNEON_after124
 logNEON_loop123:
 	FMOVQ 0(R2), F2
-	FMOVQ 864(R26), F3
+	FMOVQ 896(R26), F3
 	WORD $0x6ea2e463 // fcmgt v3.4s, v3.4s, v2.4s
-	FMOVQ 880(R26), F4
+	FMOVQ 912(R26), F4
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
 	WORD $0x4ea31c65 // mov v5.16b, v3.16b
 	WORD $0x6e621c85 // bsl v5.16b, v4.16b, v2.16b
-	FMOVQ 896(R26), F4
+	FMOVQ 928(R26), F4
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	FMOVQ 560(R26), F4
+	FMOVQ 592(R26), F4
 	WORD $0x6ea484a4 // sub v4.4s, v5.4s, v4.4s
 	WORD $0x4f290484 // sshr v4.4s, v4.4s, #23
 	WORD $0x4f375486 // shl v6.4s, v4.4s, #23
@@ -4083,11 +4051,7 @@ logNEON_loop123:
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 	WORD $0x6e25dca4 // fmul v4.4s, v5.4s, v5.4s
 	WORD $0x6e24dca6 // fmul v6.4s, v5.4s, v4.4s
-	FMOVQ 400(R26), F7
-	FMOVQ 416(R26), F8
-	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 432(R26), F7
-	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	FMOVQ 448(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 464(R26), F7
@@ -4100,6 +4064,10 @@ logNEON_loop123:
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 528(R26), F7
 	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
+	FMOVQ 544(R26), F8
+	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
+	FMOVQ 560(R26), F7
+	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	FMOVQ 48(R26), F7
 	WORD $0x4e27cc66 // fmla v6.4s, v3.4s, v7.4s
@@ -4108,12 +4076,12 @@ logNEON_loop123:
 	FMOVQ 32(R26), F4
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 912(R26), F3
+	FMOVQ 944(R26), F3
 	WORD $0x4e23e443 // fcmeq v3.4s, v2.4s, v3.4s
 	WORD $0x6e651c43 // bsl v3.16b, v2.16b, v5.16b
 	WORD $0x4f00e405 // movi v5.16b, #0
 	WORD $0x4e25e445 // fcmeq v5.4s, v2.4s, v5.4s
-	FMOVQ 928(R26), F4
+	FMOVQ 960(R26), F4
 	WORD $0x6e631c85 // bsl v5.16b, v4.16b, v3.16b
 	WORD $0x4f00e403 // movi v3.16b, #0
 	WORD $0x6e23e442 // fcmge v2.4s, v2.4s, v3.4s
@@ -4130,15 +4098,15 @@ logNEON_after124:
 	BLT logNEON_after126
 logNEON_loop125:
 	FMOVS 0(R2), F2
-	FMOVQ 864(R26), F3
+	FMOVQ 896(R26), F3
 	WORD $0x6ea2e463 // fcmgt v3.4s, v3.4s, v2.4s
-	FMOVQ 880(R26), F4
+	FMOVQ 912(R26), F4
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
 	WORD $0x4ea31c65 // mov v5.16b, v3.16b
 	WORD $0x6e621c85 // bsl v5.16b, v4.16b, v2.16b
-	FMOVQ 896(R26), F4
+	FMOVQ 928(R26), F4
 	WORD $0x4e241c63 // and v3.16b, v3.16b, v4.16b
-	FMOVQ 560(R26), F4
+	FMOVQ 592(R26), F4
 	WORD $0x6ea484a4 // sub v4.4s, v5.4s, v4.4s
 	WORD $0x4f290484 // sshr v4.4s, v4.4s, #23
 	WORD $0x4f375486 // shl v6.4s, v4.4s, #23
@@ -4149,11 +4117,7 @@ logNEON_loop125:
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 	WORD $0x6e25dca4 // fmul v4.4s, v5.4s, v5.4s
 	WORD $0x6e24dca6 // fmul v6.4s, v5.4s, v4.4s
-	FMOVQ 400(R26), F7
-	FMOVQ 416(R26), F8
-	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 432(R26), F7
-	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	FMOVQ 448(R26), F8
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 464(R26), F7
@@ -4166,6 +4130,10 @@ logNEON_loop125:
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
 	FMOVQ 528(R26), F7
 	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
+	FMOVQ 544(R26), F8
+	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
+	FMOVQ 560(R26), F7
+	WORD $0x4e25cd07 // fmla v7.4s, v8.4s, v5.4s
 	WORD $0x6e27dcc6 // fmul v6.4s, v6.4s, v7.4s
 	FMOVQ 48(R26), F7
 	WORD $0x4e27cc66 // fmla v6.4s, v3.4s, v7.4s
@@ -4174,12 +4142,12 @@ logNEON_loop125:
 	FMOVQ 32(R26), F4
 	WORD $0x4e26d4a5 // fadd v5.4s, v5.4s, v6.4s
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 912(R26), F3
+	FMOVQ 944(R26), F3
 	WORD $0x4e23e443 // fcmeq v3.4s, v2.4s, v3.4s
 	WORD $0x6e651c43 // bsl v3.16b, v2.16b, v5.16b
 	WORD $0x4f00e405 // movi v5.16b, #0
 	WORD $0x4e25e445 // fcmeq v5.4s, v2.4s, v5.4s
-	FMOVQ 928(R26), F4
+	FMOVQ 960(R26), F4
 	WORD $0x6e631c85 // bsl v5.16b, v4.16b, v3.16b
 	WORD $0x4f00e403 // movi v3.16b, #0
 	WORD $0x6e23e442 // fcmge v2.4s, v2.4s, v3.4s
@@ -5317,28 +5285,28 @@ TEXT ·hardSwishGradNEON(SB), NOSPLIT, $0-48
 	BLT hardSwishGradNEON_after224
 hardSwishGradNEON_loop223:
 	FMOVQ 0(R3), F2
-	FMOVQ 944(R26), F3
+	FMOVQ 976(R26), F3
 	WORD $0x6ea2e463 // fcmgt v3.4s, v3.4s, v2.4s
-	FMOVQ 960(R26), F4
+	FMOVQ 992(R26), F4
 	FMOVQ 128(R26), F5
 	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
 	FMOVQ 208(R26), F4
 	WORD $0x6e641ca3 // bsl v3.16b, v5.16b, v4.16b
-	FMOVQ 976(R26), F4
+	FMOVQ 1008(R26), F4
 	WORD $0x6ea4e442 // fcmgt v2.4s, v2.4s, v4.4s
 	WORD $0x4e231c42 // and v2.16b, v2.16b, v3.16b
 	FMOVQ 0(R2), F3
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	FMOVQ F2, 0(R1)
 	FMOVQ 16(R3), F2
-	FMOVQ 944(R26), F3
+	FMOVQ 976(R26), F3
 	WORD $0x6ea2e463 // fcmgt v3.4s, v3.4s, v2.4s
-	FMOVQ 960(R26), F4
+	FMOVQ 992(R26), F4
 	FMOVQ 128(R26), F5
 	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
 	FMOVQ 208(R26), F4
 	WORD $0x6e641ca3 // bsl v3.16b, v5.16b, v4.16b
-	FMOVQ 976(R26), F4
+	FMOVQ 1008(R26), F4
 	WORD $0x6ea4e442 // fcmgt v2.4s, v2.4s, v4.4s
 	WORD $0x4e231c42 // and v2.16b, v2.16b, v3.16b
 	FMOVQ 16(R2), F3
@@ -5356,14 +5324,14 @@ hardSwishGradNEON_after224:
 	BLT hardSwishGradNEON_after226
 hardSwishGradNEON_loop225:
 	FMOVQ 0(R3), F2
-	FMOVQ 944(R26), F3
+	FMOVQ 976(R26), F3
 	WORD $0x6ea2e463 // fcmgt v3.4s, v3.4s, v2.4s
-	FMOVQ 960(R26), F4
+	FMOVQ 992(R26), F4
 	FMOVQ 128(R26), F5
 	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
 	FMOVQ 208(R26), F4
 	WORD $0x6e641ca3 // bsl v3.16b, v5.16b, v4.16b
-	FMOVQ 976(R26), F4
+	FMOVQ 1008(R26), F4
 	WORD $0x6ea4e442 // fcmgt v2.4s, v2.4s, v4.4s
 	WORD $0x4e231c42 // and v2.16b, v2.16b, v3.16b
 	FMOVQ 0(R2), F3
@@ -5381,14 +5349,14 @@ hardSwishGradNEON_after226:
 	BLT hardSwishGradNEON_after228
 hardSwishGradNEON_loop227:
 	FMOVS 0(R3), F2
-	FMOVQ 944(R26), F3
+	FMOVQ 976(R26), F3
 	WORD $0x6ea2e463 // fcmgt v3.4s, v3.4s, v2.4s
-	FMOVQ 960(R26), F4
+	FMOVQ 992(R26), F4
 	FMOVQ 128(R26), F5
 	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
 	FMOVQ 208(R26), F4
 	WORD $0x6e641ca3 // bsl v3.16b, v5.16b, v4.16b
-	FMOVQ 976(R26), F4
+	FMOVQ 1008(R26), F4
 	WORD $0x6ea4e442 // fcmgt v2.4s, v2.4s, v4.4s
 	WORD $0x4e231c42 // and v2.16b, v2.16b, v3.16b
 	FMOVS 0(R2), F3
@@ -6207,9 +6175,9 @@ TEXT ·mishGradNEON(SB), NOSPLIT, $0-48
 	BLT mishGradNEON_after254
 mishGradNEON_loop253:
 	FMOVQ 0(R3), F2
-	FMOVQ 544(R26), F3
+	FMOVQ 576(R26), F3
 	WORD $0x4ea3f443 // fmin v3.4s, v2.4s, v3.4s
-	FMOVQ 320(R26), F4
+	FMOVQ 352(R26), F4
 	WORD $0x4ea4f463 // fmin v3.4s, v3.4s, v4.4s
 	FMOVQ 192(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
@@ -6244,10 +6212,10 @@ mishGradNEON_loop253:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	FMOVQ 176(R26), F4
@@ -6299,9 +6267,9 @@ mishGradNEON_loop253:
 	WORD $0x6e22dc62 // fmul v2.4s, v3.4s, v2.4s
 	FMOVQ F2, 0(R1)
 	FMOVQ 16(R3), F2
-	FMOVQ 544(R26), F3
+	FMOVQ 576(R26), F3
 	WORD $0x4ea3f443 // fmin v3.4s, v2.4s, v3.4s
-	FMOVQ 320(R26), F4
+	FMOVQ 352(R26), F4
 	WORD $0x4ea4f463 // fmin v3.4s, v3.4s, v4.4s
 	FMOVQ 192(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
@@ -6336,10 +6304,10 @@ mishGradNEON_loop253:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	FMOVQ 176(R26), F4
@@ -6402,9 +6370,9 @@ mishGradNEON_after254:
 	BLT mishGradNEON_after256
 mishGradNEON_loop255:
 	FMOVQ 0(R3), F2
-	FMOVQ 544(R26), F3
+	FMOVQ 576(R26), F3
 	WORD $0x4ea3f443 // fmin v3.4s, v2.4s, v3.4s
-	FMOVQ 320(R26), F4
+	FMOVQ 352(R26), F4
 	WORD $0x4ea4f463 // fmin v3.4s, v3.4s, v4.4s
 	FMOVQ 192(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
@@ -6439,10 +6407,10 @@ mishGradNEON_loop255:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	FMOVQ 176(R26), F4
@@ -6505,9 +6473,9 @@ mishGradNEON_after256:
 	BLT mishGradNEON_after258
 mishGradNEON_loop257:
 	FMOVS 0(R3), F2
-	FMOVQ 544(R26), F3
+	FMOVQ 576(R26), F3
 	WORD $0x4ea3f443 // fmin v3.4s, v2.4s, v3.4s
-	FMOVQ 320(R26), F4
+	FMOVQ 352(R26), F4
 	WORD $0x4ea4f463 // fmin v3.4s, v3.4s, v4.4s
 	FMOVQ 192(R26), F4
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
@@ -6542,10 +6510,10 @@ mishGradNEON_loop257:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e23dc83 // fmul v3.4s, v4.4s, v3.4s
-	FMOVQ 336(R26), F4
+	FMOVQ 368(R26), F4
 	WORD $0x4e24d464 // fadd v4.4s, v3.4s, v4.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	FMOVQ 176(R26), F4
@@ -6621,7 +6589,7 @@ TEXT ·geluErfGradNEON(SB), NOSPLIT, $0-48
 	BLT geluErfGradNEON_after260
 geluErfGradNEON_loop259:
 	FMOVQ 0(R3), F2
-	FMOVQ 384(R26), F3
+	FMOVQ 416(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	FMOVQ 192(R26), F4
@@ -6657,17 +6625,13 @@ geluErfGradNEON_loop259:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 992(R26), F4
+	FMOVQ 1024(R26), F4
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
-	FMOVQ 560(R26), F5
+	FMOVQ 592(R26), F5
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x4ea0f845 // fabs v5.4s, v2.4s
 	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
-	FMOVQ 576(R26), F7
-	FMOVQ 592(R26), F8
-	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 608(R26), F7
-	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
 	FMOVQ 624(R26), F8
 	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 640(R26), F7
@@ -6676,15 +6640,15 @@ geluErfGradNEON_loop259:
 	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 672(R26), F7
 	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
+	FMOVQ 688(R26), F8
+	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
+	FMOVQ 704(R26), F7
+	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
 	FMOVQ 208(R26), F6
 	WORD $0x4e22cce6 // fmla v6.4s, v7.4s, v2.4s
-	FMOVQ 688(R26), F7
+	FMOVQ 720(R26), F7
 	WORD $0x6e27e4a7 // fcmge v7.4s, v5.4s, v7.4s
-	FMOVQ 704(R26), F8
-	FMOVQ 720(R26), F9
-	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 736(R26), F8
-	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
 	FMOVQ 752(R26), F9
 	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 768(R26), F8
@@ -6694,6 +6658,10 @@ geluErfGradNEON_loop259:
 	FMOVQ 800(R26), F8
 	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
 	FMOVQ 816(R26), F9
+	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
+	FMOVQ 832(R26), F8
+	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
+	FMOVQ 848(R26), F9
 	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 192(R26), F8
 	WORD $0x4e28f528 // fmax v8.4s, v9.4s, v8.4s
@@ -6730,7 +6698,7 @@ geluErfGradNEON_loop259:
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x4e671d07 // bic v7.16b, v8.16b, v7.16b
 	WORD $0x4f210442 // sshr v2.4s, v2.4s, #31
-	FMOVQ 336(R26), F8
+	FMOVQ 368(R26), F8
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e681ce2 // bsl v2.16b, v7.16b, v8.16b
 	FMOVQ 208(R26), F7
@@ -6743,7 +6711,7 @@ geluErfGradNEON_loop259:
 	WORD $0x6e23dc42 // fmul v2.4s, v2.4s, v3.4s
 	FMOVQ F2, 0(R1)
 	FMOVQ 16(R3), F2
-	FMOVQ 384(R26), F3
+	FMOVQ 416(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	FMOVQ 192(R26), F4
@@ -6779,17 +6747,13 @@ geluErfGradNEON_loop259:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 992(R26), F4
+	FMOVQ 1024(R26), F4
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
-	FMOVQ 560(R26), F5
+	FMOVQ 592(R26), F5
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x4ea0f845 // fabs v5.4s, v2.4s
 	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
-	FMOVQ 576(R26), F7
-	FMOVQ 592(R26), F8
-	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 608(R26), F7
-	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
 	FMOVQ 624(R26), F8
 	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 640(R26), F7
@@ -6798,15 +6762,15 @@ geluErfGradNEON_loop259:
 	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 672(R26), F7
 	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
+	FMOVQ 688(R26), F8
+	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
+	FMOVQ 704(R26), F7
+	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
 	FMOVQ 208(R26), F6
 	WORD $0x4e22cce6 // fmla v6.4s, v7.4s, v2.4s
-	FMOVQ 688(R26), F7
+	FMOVQ 720(R26), F7
 	WORD $0x6e27e4a7 // fcmge v7.4s, v5.4s, v7.4s
-	FMOVQ 704(R26), F8
-	FMOVQ 720(R26), F9
-	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 736(R26), F8
-	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
 	FMOVQ 752(R26), F9
 	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 768(R26), F8
@@ -6816,6 +6780,10 @@ geluErfGradNEON_loop259:
 	FMOVQ 800(R26), F8
 	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
 	FMOVQ 816(R26), F9
+	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
+	FMOVQ 832(R26), F8
+	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
+	FMOVQ 848(R26), F9
 	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 192(R26), F8
 	WORD $0x4e28f528 // fmax v8.4s, v9.4s, v8.4s
@@ -6852,7 +6820,7 @@ geluErfGradNEON_loop259:
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x4e671d07 // bic v7.16b, v8.16b, v7.16b
 	WORD $0x4f210442 // sshr v2.4s, v2.4s, #31
-	FMOVQ 336(R26), F8
+	FMOVQ 368(R26), F8
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e681ce2 // bsl v2.16b, v7.16b, v8.16b
 	FMOVQ 208(R26), F7
@@ -6876,7 +6844,7 @@ geluErfGradNEON_after260:
 	BLT geluErfGradNEON_after262
 geluErfGradNEON_loop261:
 	FMOVQ 0(R3), F2
-	FMOVQ 384(R26), F3
+	FMOVQ 416(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	FMOVQ 192(R26), F4
@@ -6912,17 +6880,13 @@ geluErfGradNEON_loop261:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 992(R26), F4
+	FMOVQ 1024(R26), F4
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
-	FMOVQ 560(R26), F5
+	FMOVQ 592(R26), F5
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x4ea0f845 // fabs v5.4s, v2.4s
 	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
-	FMOVQ 576(R26), F7
-	FMOVQ 592(R26), F8
-	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 608(R26), F7
-	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
 	FMOVQ 624(R26), F8
 	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 640(R26), F7
@@ -6931,15 +6895,15 @@ geluErfGradNEON_loop261:
 	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 672(R26), F7
 	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
+	FMOVQ 688(R26), F8
+	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
+	FMOVQ 704(R26), F7
+	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
 	FMOVQ 208(R26), F6
 	WORD $0x4e22cce6 // fmla v6.4s, v7.4s, v2.4s
-	FMOVQ 688(R26), F7
+	FMOVQ 720(R26), F7
 	WORD $0x6e27e4a7 // fcmge v7.4s, v5.4s, v7.4s
-	FMOVQ 704(R26), F8
-	FMOVQ 720(R26), F9
-	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 736(R26), F8
-	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
 	FMOVQ 752(R26), F9
 	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 768(R26), F8
@@ -6949,6 +6913,10 @@ geluErfGradNEON_loop261:
 	FMOVQ 800(R26), F8
 	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
 	FMOVQ 816(R26), F9
+	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
+	FMOVQ 832(R26), F8
+	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
+	FMOVQ 848(R26), F9
 	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 192(R26), F8
 	WORD $0x4e28f528 // fmax v8.4s, v9.4s, v8.4s
@@ -6985,7 +6953,7 @@ geluErfGradNEON_loop261:
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x4e671d07 // bic v7.16b, v8.16b, v7.16b
 	WORD $0x4f210442 // sshr v2.4s, v2.4s, #31
-	FMOVQ 336(R26), F8
+	FMOVQ 368(R26), F8
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e681ce2 // bsl v2.16b, v7.16b, v8.16b
 	FMOVQ 208(R26), F7
@@ -7009,7 +6977,7 @@ geluErfGradNEON_after262:
 	BLT geluErfGradNEON_after264
 geluErfGradNEON_loop263:
 	FMOVS 0(R3), F2
-	FMOVQ 384(R26), F3
+	FMOVQ 416(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e22dc63 // fmul v3.4s, v3.4s, v2.4s
 	FMOVQ 192(R26), F4
@@ -7045,17 +7013,13 @@ geluErfGradNEON_loop263:
 	WORD $0x4ea58484 // add v4.4s, v4.4s, v5.4s
 	WORD $0x4f375484 // shl v4.4s, v4.4s, #23
 	WORD $0x6e24dc63 // fmul v3.4s, v3.4s, v4.4s
-	FMOVQ 992(R26), F4
+	FMOVQ 1024(R26), F4
 	WORD $0x6e24dc44 // fmul v4.4s, v2.4s, v4.4s
-	FMOVQ 560(R26), F5
+	FMOVQ 592(R26), F5
 	WORD $0x6e25dc42 // fmul v2.4s, v2.4s, v5.4s
 	WORD $0x4ea0f845 // fabs v5.4s, v2.4s
 	WORD $0x6e25dca6 // fmul v6.4s, v5.4s, v5.4s
-	FMOVQ 576(R26), F7
-	FMOVQ 592(R26), F8
-	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 608(R26), F7
-	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
 	FMOVQ 624(R26), F8
 	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 640(R26), F7
@@ -7064,15 +7028,15 @@ geluErfGradNEON_loop263:
 	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
 	FMOVQ 672(R26), F7
 	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
+	FMOVQ 688(R26), F8
+	WORD $0x4e26cce8 // fmla v8.4s, v7.4s, v6.4s
+	FMOVQ 704(R26), F7
+	WORD $0x4e26cd07 // fmla v7.4s, v8.4s, v6.4s
 	FMOVQ 208(R26), F6
 	WORD $0x4e22cce6 // fmla v6.4s, v7.4s, v2.4s
-	FMOVQ 688(R26), F7
+	FMOVQ 720(R26), F7
 	WORD $0x6e27e4a7 // fcmge v7.4s, v5.4s, v7.4s
-	FMOVQ 704(R26), F8
-	FMOVQ 720(R26), F9
-	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 736(R26), F8
-	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
 	FMOVQ 752(R26), F9
 	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 768(R26), F8
@@ -7082,6 +7046,10 @@ geluErfGradNEON_loop263:
 	FMOVQ 800(R26), F8
 	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
 	FMOVQ 816(R26), F9
+	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
+	FMOVQ 832(R26), F8
+	WORD $0x4e25cd28 // fmla v8.4s, v9.4s, v5.4s
+	FMOVQ 848(R26), F9
 	WORD $0x4e25cd09 // fmla v9.4s, v8.4s, v5.4s
 	FMOVQ 192(R26), F8
 	WORD $0x4e28f528 // fmax v8.4s, v9.4s, v8.4s
@@ -7118,7 +7086,7 @@ geluErfGradNEON_loop263:
 	WORD $0x6e29dd08 // fmul v8.4s, v8.4s, v9.4s
 	WORD $0x4e671d07 // bic v7.16b, v8.16b, v7.16b
 	WORD $0x4f210442 // sshr v2.4s, v2.4s, #31
-	FMOVQ 336(R26), F8
+	FMOVQ 368(R26), F8
 	WORD $0x4ea7d508 // fsub v8.4s, v8.4s, v7.4s
 	WORD $0x6e681ce2 // bsl v2.16b, v7.16b, v8.16b
 	FMOVQ 208(R26), F7
@@ -7156,10 +7124,10 @@ TEXT ·geluTanhGradNEON(SB), NOSPLIT, $0-48
 geluTanhGradNEON_loop265:
 	FMOVQ 0(R3), F2
 	WORD $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	FMOVQ 832(R26), F4
+	FMOVQ 864(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 848(R26), F3
+	FMOVQ 880(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 176(R26), F5
@@ -7204,10 +7172,10 @@ geluTanhGradNEON_loop265:
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	FMOVQ 1008(R26), F4
+	FMOVQ 1040(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	FMOVQ 848(R26), F2
+	FMOVQ 880(R26), F2
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 	FMOVQ 208(R26), F5
 	WORD $0x4ea3d4a5 // fsub v5.4s, v5.4s, v3.4s
@@ -7219,10 +7187,10 @@ geluTanhGradNEON_loop265:
 	FMOVQ F2, 0(R1)
 	FMOVQ 16(R3), F2
 	WORD $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	FMOVQ 832(R26), F4
+	FMOVQ 864(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 848(R26), F3
+	FMOVQ 880(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 176(R26), F5
@@ -7267,10 +7235,10 @@ geluTanhGradNEON_loop265:
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	FMOVQ 1008(R26), F4
+	FMOVQ 1040(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	FMOVQ 848(R26), F2
+	FMOVQ 880(R26), F2
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 	FMOVQ 208(R26), F5
 	WORD $0x4ea3d4a5 // fsub v5.4s, v5.4s, v3.4s
@@ -7293,10 +7261,10 @@ geluTanhGradNEON_after266:
 geluTanhGradNEON_loop267:
 	FMOVQ 0(R3), F2
 	WORD $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	FMOVQ 832(R26), F4
+	FMOVQ 864(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 848(R26), F3
+	FMOVQ 880(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 176(R26), F5
@@ -7341,10 +7309,10 @@ geluTanhGradNEON_loop267:
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	FMOVQ 1008(R26), F4
+	FMOVQ 1040(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	FMOVQ 848(R26), F2
+	FMOVQ 880(R26), F2
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 	FMOVQ 208(R26), F5
 	WORD $0x4ea3d4a5 // fsub v5.4s, v5.4s, v3.4s
@@ -7367,10 +7335,10 @@ geluTanhGradNEON_after268:
 geluTanhGradNEON_loop269:
 	FMOVS 0(R3), F2
 	WORD $0x6e22dc43 // fmul v3.4s, v2.4s, v2.4s
-	FMOVQ 832(R26), F4
+	FMOVQ 864(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc65 // fmla v5.4s, v3.4s, v4.4s
-	FMOVQ 848(R26), F3
+	FMOVQ 880(R26), F3
 	WORD $0x6e23dc43 // fmul v3.4s, v2.4s, v3.4s
 	WORD $0x6e25dc63 // fmul v3.4s, v3.4s, v5.4s
 	FMOVQ 176(R26), F5
@@ -7415,10 +7383,10 @@ geluTanhGradNEON_loop269:
 	WORD $0x4e25d484 // fadd v4.4s, v4.4s, v5.4s
 	WORD $0x6e24fc63 // fdiv v3.4s, v3.4s, v4.4s
 	WORD $0x6e22dc42 // fmul v2.4s, v2.4s, v2.4s
-	FMOVQ 1008(R26), F4
+	FMOVQ 1040(R26), F4
 	FMOVQ 208(R26), F5
 	WORD $0x4e24cc45 // fmla v5.4s, v2.4s, v4.4s
-	FMOVQ 848(R26), F2
+	FMOVQ 880(R26), F2
 	WORD $0x6e22dca2 // fmul v2.4s, v5.4s, v2.4s
 	FMOVQ 208(R26), F5
 	WORD $0x4ea3d4a5 // fsub v5.4s, v5.4s, v3.4s
@@ -9309,7 +9277,7 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-36
 expSumNEON_loop451:
 	FMOVQ 0(R2), F6
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	FMOVQ 320(R26), F7
+	FMOVQ 352(R26), F7
 	WORD $0x4ea7f4c6 // fmin v6.4s, v6.4s, v7.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f4c6 // fmax v6.4s, v6.4s, v7.4s
@@ -9348,7 +9316,7 @@ expSumNEON_loop451:
 	WORD $0x4e26d400 // fadd v0.4s, v0.4s, v6.4s
 	FMOVQ 16(R2), F6
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	FMOVQ 320(R26), F7
+	FMOVQ 352(R26), F7
 	WORD $0x4ea7f4c6 // fmin v6.4s, v6.4s, v7.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f4c6 // fmax v6.4s, v6.4s, v7.4s
@@ -9396,7 +9364,7 @@ expSumNEON_after452:
 expSumNEON_loop453:
 	FMOVQ 0(R2), F6
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	FMOVQ 320(R26), F7
+	FMOVQ 352(R26), F7
 	WORD $0x4ea7f4c6 // fmin v6.4s, v6.4s, v7.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f4c6 // fmax v6.4s, v6.4s, v7.4s
@@ -9444,7 +9412,7 @@ expSumNEON_after454:
 expSumNEON_loop455:
 	FMOVS 0(R2), F6
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
-	FMOVQ 320(R26), F7
+	FMOVQ 352(R26), F7
 	WORD $0x4ea7f4c6 // fmin v6.4s, v6.4s, v7.4s
 	FMOVQ 192(R26), F7
 	WORD $0x4e27f4c6 // fmax v6.4s, v6.4s, v7.4s

@@ -41,7 +41,7 @@ func emitUnary(a *asm) {
 		{"hardSwish", 4, func(f *formula, x, a, b value) value {
 			return f.mul(f.clip(f.sum(f.mul(x, f.k(1./6)), f.k(0.5)), f.zero(), f.k(1)), x)
 		}},
-		{"silu", 2, func(f *formula, x, a, b value) value { return f.mul(f.sigmoid(x), x) }},
+		{"silu", 2, func(f *formula, x, a, b value) value { return f.silu(x) }},
 		{"swish", 2, func(f *formula, x, a, b value) value { return f.mul(f.sigmoid(f.mul(x, a)), x) }},
 		{"tanh", 2, func(f *formula, x, a, b value) value { return f.tanh(x) }},
 		{"softplus", 2, func(f *formula, x, a, b value) value { return f.softplus(x) }},

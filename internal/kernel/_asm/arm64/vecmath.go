@@ -102,6 +102,13 @@ func (f *formula) sigmoid(x value) value {
 	return f.div(num, f.sum(z, f.k(1)))
 }
 
+func (f *formula) silu(x value) value {
+	x = f.max(x, f.k(-87))
+	n, q := f.reduceExp(f.max(f.sub(f.k(0), x), f.k(-87)))
+	s := f.pow2(n)
+	return f.div(x, f.sum(f.fma(s, q, s), f.k(1)))
+}
+
 func (f *formula) tanh(x value) value {
 	t := f.abs(x)
 	z := f.mul(t, t)
