@@ -5,8 +5,6 @@ import (
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/kernel/conv"
-	"github.com/drawknife/drawknife/internal/kernel/sparse"
-	"github.com/drawknife/drawknife/internal/kernel/vec"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -165,7 +163,6 @@ func lowerConv(c *compiler, n *graph.Node) error {
 			return n.Errorf("fused activation %q is not supported", act)
 		}
 	}
-	post := c.activation(&t, w)
 	src := c.pixels(x)
 	s.SrcStride = src.pitch
 	var add *buf
@@ -174,7 +171,7 @@ func lowerConv(c *compiler, n *graph.Node) error {
 		s.AddStride = add.pitch
 	}
 	wt, bt := c.constant(w), c.constant(n.In(2))
-	p := conv.Params{Min: t.min, Max: t.max, Winograd: wt != nil, Post: post}
+	p := conv.Params{Min: t.min, Max: t.max, Winograd: wt != nil}
 	var wbuf, bbuf *buf
 	if wt != nil {
 		p.Weights = wt.Float32s()
@@ -205,30 +202,6 @@ func lowerConv(c *compiler, n *graph.Node) error {
 	st.in = compact(st.in)
 	c.emit(st)
 	return nil
-}
-
-// activation looks behind t for an activation that is more than a clamp, moves
-// t behind it and returns it, nil if there is none. Sparse weights w have
-// kernels that cannot take it along.
-func (c *compiler) activation(t *tail, w *graph.Value) func([]float32) {
-	n := c.only(t.out)
-	if data := c.constant(w); n == nil || data != nil && sparse.Worthwhile(data.Float32s()) {
-		return nil
-	}
-	u, ok := unaries[n.Op]
-	switch {
-	case n.Domain == graph.DrawknifeDomain && n.Op == "Silu":
-		u = unary{vec.Silu, attrs(0, 0)}
-	case !ok || !n.Is(n.Op):
-		return nil
-	}
-	alpha, beta, ok := u.param(c, n)
-	if !ok {
-		return nil
-	}
-	c.done[n] = true
-	t.out = n.Outputs[0]
-	return func(x []float32) { vec.Unary(u.f, alpha, beta, x, x) }
 }
 
 // compact drops nils.

@@ -65,11 +65,6 @@ type Params struct {
 	Bias     []float32 // [K]; nil means 0
 	Min, Max float32   // limits of the result; -Inf and +Inf for none
 
-	// Post, if set, changes finished results in place, some of them at a time,
-	// while they are still in the cache. It may be called at the same time by
-	// several goroutines.
-	Post func(x []float32)
-
 	// Winograd allows large 3x3 convolutions of stride 1 to be computed with
 	// fewer multiplications, at an error of up to 1e-5 of the sum of the
 	// magnitudes of an output's products instead of 2e-6.
@@ -90,7 +85,6 @@ type impl interface {
 	name() string
 	scratch() int // floats a worker
 	setWeights(w, bias []float32)
-	post(f func(x []float32))
 	exec(p *parallel.Pool, w, dst, src, add, scratch []float32)
 }
 
@@ -112,7 +106,6 @@ func newWith(set *tile.Set, s Shape, p Params) *Conv {
 	} else {
 		c.impl = newDense(set, s, p.Min, p.Max)
 	}
-	c.post(p.Post)
 	c.label, c.shape = c.name(), &s
 	c.SetWeights(p.Weights, p.Bias)
 	return c

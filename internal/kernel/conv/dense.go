@@ -33,7 +33,6 @@ type column struct {
 
 // dense is a convolution as an indirect GEMM.
 type dense struct {
-	after
 	Shape            // with small groups merged
 	given      Shape // as given
 	mode       mode
@@ -279,10 +278,6 @@ func (st *denseState) work(worker, lo, hi int) {
 				w.args.Next = st.w[d.cols[i+1].w:]
 			}
 			st.column(w, c, first, rows, edge)
-		}
-		if c1 := min(c0+d.colBlock, len(d.cols)); c1 > c0 {
-			a, b := &d.cols[c0], &d.cols[c1-1]
-			d.apply(st.dst[first*d.DstStride+a.k:], rows, d.DstStride, b.k+b.n-a.k)
 		}
 	}
 }

@@ -124,7 +124,6 @@ func spans(out, n, kernel, stride, dil, pad, limit int) []span {
 // depthwise is a convolution in which each output channel reads the input
 // channel of its number.
 type depthwise struct {
-	after
 	Shape
 	kernel            *dwKernel
 	slide             func(*dwArgs) // nil if the kernel cannot
@@ -250,9 +249,7 @@ func (st *dwState) work(worker, lo, hi int) {
 		field := st.scratch[worker*d.scratch():][:d.scratch()]
 		clear(field)
 		for u := lo; u < hi; u++ {
-			n, c := u/d.chanUnits(), u%d.chanUnits()*d.chans
-			st.padded(w, field, n, c)
-			d.apply(st.dst[n*d.P*d.Q*d.DstStride+c:], d.P*d.Q, d.DstStride, min(d.chans, d.C-c))
+			st.padded(w, field, u/d.chanUnits(), u%d.chanUnits()*d.chans)
 		}
 		return
 	}
@@ -275,11 +272,6 @@ func (st *dwState) work(worker, lo, hi int) {
 			}
 			r.c, r.chans = c+chans, r.chans-chans
 			st.byTaps(w, r)
-		}
-		if d.f != nil {
-			lines := d.rows[row]
-			at := ((n*d.OD+z)*d.P + lines.lo) * d.Q
-			d.apply(st.dst[at*d.DstStride+c:], (lines.hi-lines.lo)*d.Q, d.DstStride, chans)
 		}
 	}
 }

@@ -19,7 +19,6 @@ import (
 // it stays below 1e-5 of the sum of the magnitudes of an output's products
 // (a third of that is typical), against 2e-6 for the direct convolution.
 type winograd struct {
-	after
 	Shape
 	set           *tile.Set
 	min, max      float32
@@ -249,8 +248,5 @@ func (st *winogradState) transformOutputs(worker, lo, hi int) {
 		}
 		a.Rows, a.Cols = w.P-p, w.Q-q
 		winogradOutput(a)
-		for y := range min(4, a.Rows) {
-			w.apply(st.dst[(out+y*w.Q)*w.DstStride:], min(4, a.Cols), w.DstStride, w.K)
-		}
 	}
 }
