@@ -5,6 +5,7 @@ import (
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/kernel/qvec"
+	"github.com/drawknife/drawknife/internal/kernel/vec"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -160,20 +161,11 @@ func (c *compiler) interleave(dst *buf, in []*buf, a, b *buf, sa, sb int) {
 			for r := lo; r < hi; r++ {
 				qvec.Interleave(d[r*ch:][:ch], p[r*sa:][:half], q[r*sb:][:half])
 			}
-		} else {
-			inTurn(view[[2]float32](x, dst)[lo*half:hi*half], f32(x, a)[lo*sa:], f32(x, b)[lo*sb:], half, sa, sb)
+			return
+		}
+		d, p, q := f32(x, dst), f32(x, a), f32(x, b)
+		for r := lo; r < hi; r++ {
+			vec.Interleave(d[r*ch:][:ch], p[r*sa:][:half], q[r*sb:][:half])
 		}
 	})})
-}
-
-// inTurn pairs the elements of a and b, rows of n elements that are sa and sb
-// elements apart.
-func inTurn[T any](dst [][2]T, a, b []T, n, sa, sb int) {
-	for r := 0; r*n < len(dst); r++ {
-		d, p := dst[r*n:(r+1)*n], a[r*sa:][:n]
-		q := b[r*sb:][:len(p)]
-		for i, v := range p {
-			d[i] = [2]T{v, q[i]}
-		}
-	}
 }

@@ -12,6 +12,7 @@ func emitVec() {
 	emitReductions()
 	emitColumns()
 	emitTranspose()
+	emitInterleave()
 	emitUpdates()
 }
 

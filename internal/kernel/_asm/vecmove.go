@@ -38,6 +38,32 @@ func emitTranspose() {
 	RET()
 }
 
+// emitInterleave writes the function that takes elements from two rows in
+// turn.
+func emitInterleave() {
+	TEXT("interleaveAVX2", NOSPLIT, "func(dst, a, b *float32, n int)")
+	Pragma("noescape")
+	Doc("interleaveAVX2 writes the elements of a and b in turn, n of each, a multiple of 8.")
+	dst, a, b, n := Load(Param("dst"), GP64()), Load(Param("a"), GP64()), Load(Param("b"), GP64()), Load(Param("n"), GP64())
+	Label("loop")
+	x, y, lo, hi := YMM(), YMM(), YMM(), YMM()
+	VMOVUPS(Mem{Base: a}, x)
+	VMOVUPS(Mem{Base: b}, y)
+	VUNPCKLPS(y, x, lo)
+	VUNPCKHPS(y, x, hi)
+	VPERM2F128(Imm(0x20), hi, lo, x)
+	VPERM2F128(Imm(0x31), hi, lo, y)
+	VMOVUPS(x, Mem{Base: dst})
+	VMOVUPS(y, Mem{Base: dst, Disp: 32})
+	ADDQ(Imm(32), a)
+	ADDQ(Imm(32), b)
+	ADDQ(Imm(64), dst)
+	SUBQ(Imm(8), n)
+	JNE(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}
+
 // transpose8 transposes an 8x8 block and advances s by eight rows.
 func transpose8(d, ds, ds3, s, ss, ss3 Register) {
 	// row addresses the i-th of four rows from base.

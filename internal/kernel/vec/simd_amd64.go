@@ -343,3 +343,12 @@ func rmsSIMD(w, g, v, m []float32, s *rmsStep) bool {
 	}
 	return true
 }
+
+func interleaveSIMD(dst, a, b []float32) int {
+	n := len(a) &^ 7
+	if level < cpu.AVX2 || n == 0 {
+		return 0
+	}
+	interleaveAVX2(&dst[0], &a[0], &b[0], n)
+	return n
+}

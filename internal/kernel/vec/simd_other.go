@@ -42,3 +42,5 @@ func sgdSIMD([]float32, []float32, []float32, *sgdStep) bool { return false }
 func adamSIMD([]float32, []float32, []float32, []float32, *adamStep) bool { return false }
 
 func rmsSIMD([]float32, []float32, []float32, []float32, *rmsStep) bool { return false }
+
+func interleaveSIMD([]float32, []float32, []float32) int { return 0 }

@@ -429,6 +429,11 @@ func colMaxAVX2(dst *float32, a *float32, rows int, cols int, stride int)
 //go:noescape
 func transposeAVX2(dst *float32, src *float32, rows int, cols int, dstStride int, srcStride int)
 
+// interleaveAVX2 writes the elements of a and b in turn, n of each, a multiple of 8.
+//
+//go:noescape
+func interleaveAVX2(dst *float32, a *float32, b *float32, n int)
+
 // sgdAVX2 computes w -= lr*(g+decay*w).
 //
 //go:noescape
