@@ -96,9 +96,9 @@ func multiplies(n *graph.Node) bool { return n.Is("Conv", "Gemm", "MatMul") }
 // hasWeights reports whether n multiplies by a constant.
 func hasWeights(n *graph.Node) bool { return multiplies(n) && n.Inputs[1].Data != nil }
 
-// edges finds the layers without any layer with weights before them, and those
+// Edges finds the layers without any layer with weights before them, and those
 // without any behind.
-func edges(g *graph.Graph) map[*graph.Node]bool {
+func Edges(g *graph.Graph) map[*graph.Node]bool {
 	edge := map[*graph.Node]bool{}
 	behind := map[*graph.Value]bool{} // a layer with weights was on the way
 	for _, n := range g.Nodes {

@@ -89,7 +89,7 @@ func (s *inserter) grid(v *graph.Value) Grid { return s.grids[s.plan.find(v)] }
 // prepareLayers makes the layers, their input grids and their weights' grids.
 func (s *inserter) prepareLayers() error {
 	s.of, s.low = map[*graph.Node]*layer{}, map[*graph.Node]Grid{}
-	edge := edges(s.g)
+	edge := Edges(s.g)
 	for _, n := range s.g.Nodes {
 		if !s.plan.nodes[n] || !multiplies(n) || n.Inputs[1].Data == nil {
 			continue

@@ -3,6 +3,7 @@ package quantize
 import (
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/tensor"
@@ -219,6 +220,10 @@ func (l *layer) fix(f *Fixed) error {
 	}
 	l.grids, l.codes, l.fixed = make([]Grid, l.channels), append([]int(nil), f.Codes...), true
 	flip := make([]bool, l.channels)
+	l.bits = Bits{widthOf(f.Grids[0].Min, f.Grids[0].Max), 8}
+	if f.Input != nil {
+		l.bits.Activations = widthOf(f.Input.Min, f.Input.Max)
+	}
 	for c, g := range f.Grids {
 		factor := 1.0
 		if square[c] > 0 {
@@ -241,3 +246,6 @@ func (l *layer) fix(f *Fixed) error {
 	}
 	return nil
 }
+
+// widthOf is the number of bits that integers from lo to hi need.
+func widthOf(lo, hi int) int { return bits.Len(uint(hi - lo)) }

@@ -181,7 +181,13 @@ func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*g
 	if o.Rounding != nil {
 		batches = keepImages(batches, &kept)
 	}
-	watch, err := calibrate(ctx, q, p, cal, batches, o, report)
+	run := q
+	if len(o.Fixed) > 0 {
+		if run, err = narrowed(q, t, &o); err != nil {
+			return nil, nil, err
+		}
+	}
+	watch, err := calibrate(ctx, run, p, cal, batches, o, report)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -221,7 +227,8 @@ type watched struct {
 	count    float64
 }
 
-// calibrate runs the float model over the batches and observes every point.
+// calibrate runs the float model g over the batches and observes every point;
+// the plan's values may be those of another copy of it.
 func calibrate(ctx context.Context, g *graph.Graph, p *plan, cal Calibrator, batches Batches, o Options, r *Report) (map[*graph.Value]*watched, error) {
 	watch := map[*graph.Value]*watched{}
 	var keep []string
@@ -244,7 +251,7 @@ func calibrate(ctx context.Context, g *graph.Graph, p *plan, cal Calibrator, bat
 		}
 		for _, v := range p.points {
 			t := x
-			if v != input {
+			if !v.IsInput() {
 				t = out[v.Name]
 			}
 			w := watch[v]
@@ -270,6 +277,28 @@ func calibrate(ctx context.Context, g *graph.Graph, p *plan, cal Calibrator, bat
 		return nil, errors.New("quantize: there are no calibration images")
 	}
 	return watch, nil
+}
+
+// narrowed is a copy of g in which layers with a fixed input grid read through
+// it: what calibration sees then is what the quantized network will compute.
+func narrowed(g *graph.Graph, t Target, o *Options) (*graph.Graph, error) {
+	c := g.Clone()
+	s := &inserter{g: c, plan: &plan{target: t}, options: o}
+	for _, n := range append([]*graph.Node(nil), c.Nodes...) {
+		f := o.Fixed[n.Name]
+		if f == nil || f.Input == nil {
+			continue
+		}
+		v, err := s.narrow(n.Inputs[0], n.Inputs[0].Name, *f.Input, false)
+		if err != nil {
+			return nil, err
+		}
+		n.SetInput(0, v)
+	}
+	if err := c.Sort(); err != nil {
+		return nil, err
+	}
+	return c, c.InferShapes()
 }
 
 // means adds up the elements of each channel (axis 1).

@@ -14,6 +14,7 @@ import (
 	"github.com/drawknife/drawknife/method"
 	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/quantize"
+	"github.com/drawknife/drawknife/quantize/qat"
 )
 
 type quantizeCmd struct {
@@ -26,8 +27,8 @@ type quantizeCmd struct {
 	Limit      int      `help:"Measure on only this many images." placeholder:"N"`
 	NoEval     bool     `help:"Do not measure accuracy and latency."`
 	Method     string   `help:"Quantization method, NAME or NAME:option=value; 'drawknife methods' lists them." default:"int8"`
-	WBits      int      `name:"wbits" help:"Bits of weights, 2 to 16." default:"8" placeholder:"N"`
-	ABits      int      `name:"abits" help:"Bits of the activations that weights multiply, 2 to 16." default:"8" placeholder:"N"`
+	WBits      int      `name:"wbits" help:"Bits of weights, 2 to 16 (1 by binary methods); by default 8, or the method's choice." placeholder:"N"`
+	ABits      int      `name:"abits" help:"Bits of the activations that weights multiply, 2 to 16 (1 by binary methods); by default 8, or the method's choice." placeholder:"N"`
 	EdgeBits   int      `name:"edge-bits" help:"Bits of the first and last layers where the others have fewer." default:"8" placeholder:"N"`
 	Calibrator string   `help:"How activation ranges are chosen: minmax, ema, std, percentile, mse, kl, aciq; by default the method's choice, or mse."`
 	WeightBy   string   `name:"weight-range" help:"How weight ranges are chosen: minmax, mse, aciq; by default minmax for 8 bits, mse for fewer."`
@@ -41,6 +42,8 @@ type quantizeCmd struct {
 	NoBias     bool     `name:"no-bias-correction" help:"Leave the mean error of quantized weights in."`
 	Float      []string `help:"Names (patterns) of nodes that stay float." placeholder:"NAME"`
 	Force      bool     `help:"Accept a model that is quantized already."`
+	BinaryForm string   `name:"binary-form" help:"How binary convolutions are written: custom (drawknife's BinaryConv) or standard (Where and Conv, for any runtime)." default:"custom" enum:"custom,standard"`
+	trainingFlags
 	preFlags
 }
 
@@ -73,10 +76,11 @@ func (c *quantizeCmd) Run(a *app) error {
 	if err := atomicfile.Check(out); err != nil {
 		return err
 	}
-	options, err := c.options(a)
+	preset, trained, err := c.method()
 	if err != nil {
 		return err
 	}
+	options := c.options(a, preset)
 	var test data.Dataset
 	if !c.NoEval {
 		if test, err = openData(c.Data, c.Labels, "test", c.Limit); err != nil {
@@ -91,7 +95,13 @@ func (c *quantizeCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	q, report, err := c.static(a, g, calib, options)
+	var q *graph.Graph
+	var report *quantize.Report
+	if trained != nil {
+		q, report, err = c.train(a, g, pre, calib, trained, options, &r)
+	} else {
+		q, report, err = c.static(a, g, calib, options)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Model, err)
 	}
@@ -123,19 +133,42 @@ func (c *quantizeCmd) Run(a *app) error {
 
 // suffix tells the bits in the name of the output.
 func (c *quantizeCmd) suffix() string {
-	if c.WBits == 8 && c.ABits == 8 {
+	w, a := c.WBits, c.ABits
+	if _, m, err := c.method(); err == nil && m != nil {
+		if w == 0 {
+			w = m.WBits
+		}
+		if a == 0 {
+			a = m.ABits
+		}
+	}
+	bits := func(n int) int {
+		if n == 0 || n > 16 { // as they are in training, and 8 in the end
+			return 8
+		}
+		return n
+	}
+	if w, a = bits(w), bits(a); w == 8 && a == 8 {
 		return "_int8"
 	}
-	return fmt.Sprintf("_w%da%d", c.WBits, c.ABits)
+	return fmt.Sprintf("_w%da%d", w, a)
+}
+
+// method is a preset of what happens after training, or a method that trains.
+func (c *quantizeCmd) method() (quantize.Preset, *qat.Method, error) {
+	made, err := method.New[any](method.Quantize, c.Method)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	if m, ok := made.(*qat.Method); ok {
+		return func(*quantize.Options) {}, m, nil
+	}
+	return made.(quantize.Preset), nil, nil
 }
 
 // options are those of the method, changed by the flags.
-func (c *quantizeCmd) options(a *app) (quantize.Options, error) {
+func (c *quantizeCmd) options(a *app, preset quantize.Preset) quantize.Options {
 	o := quantize.Defaults()
-	preset, err := method.New[quantize.Preset](method.Quantize, c.Method)
-	if err != nil {
-		return o, usageError{err}
-	}
 	preset(&o)
 	if c.Calibrator != "" {
 		o.Calibrator = c.Calibrator
@@ -147,7 +180,7 @@ func (c *quantizeCmd) options(a *app) (quantize.Options, error) {
 	o.BiasCorrection = o.BiasCorrection && !c.NoBias
 	o.WBits, o.ABits, o.EdgeBits, o.Asymmetric, o.Group, o.Storage = c.WBits, c.ABits, c.EdgeBits, c.Asymmetric, c.Group, c.Storage
 	o.Float, o.Threads, o.Requantize, o.Seed = c.Float, a.Threads, c.Force, a.Seed
-	return o, nil
+	return o
 }
 
 // static quantizes after training.

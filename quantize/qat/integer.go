@@ -1,0 +1,274 @@
+package qat
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/method"
+	"github.com/drawknife/drawknife/quantize/fake"
+	"github.com/drawknife/drawknife/tensor"
+	"github.com/drawknife/drawknife/train"
+)
+
+// register adds a method of the family "quantize" that trains.
+func register(name, summary, paper string, year int, options []method.Option, make func(o opts) *Method) {
+	method.Register(method.Method{Name: name, Family: method.Quantize, Summary: summary, Paper: paper, Year: year,
+		Needs: method.Needs{Data: true, Labels: true, Train: true}, Options: options,
+		New: func(given map[string]string) (any, error) {
+			o := opts{given: given}
+			m := make(o)
+			m.Name = name
+			return m, o.check(options)
+		}})
+}
+
+// opts reads the options of a method. What cannot be read is reported by check.
+type opts struct{ given map[string]string }
+
+func (o opts) number(name string) float64 {
+	v, _ := strconv.ParseFloat(o.given[name], 64)
+	return v
+}
+
+func (o opts) yes(name string) bool { return o.given[name] == "true" }
+
+// check holds every option to the form of its default: true or false, a number,
+// or a word.
+func (o opts) check(options []method.Option) error {
+	for _, opt := range options {
+		v := o.given[opt.Name]
+		if opt.Default == "true" || opt.Default == "false" {
+			if v != "true" && v != "false" {
+				return fmt.Errorf("%s=%s: want true or false", opt.Name, v)
+			}
+			continue
+		}
+		if _, err := strconv.ParseFloat(opt.Default, 64); err != nil {
+			continue
+		}
+		if x, err := strconv.ParseFloat(v, 64); err != nil || !(x >= 0) || math.IsInf(x, 0) {
+			return fmt.Errorf("%s=%s: want a number that is not negative", opt.Name, v)
+		}
+	}
+	return nil
+}
+
+// signed is the range of weights of that many bits.
+func signed(bits int) (lo, hi int64) {
+	hi = 1<<(bits-1) - 1
+	if bits >= 8 {
+		return -hi, hi
+	}
+	return -hi - 1, hi
+}
+
+// span is the range of activations of l: unsigned unless it reads negative
+// numbers.
+func span(l *Layer) (lo, hi int64) {
+	if l.Least < 0 {
+		return -1 << (l.ABits - 1), 1<<(l.ABits-1) - 1
+	}
+	return 0, 1<<l.ABits - 1
+}
+
+func init() {
+	register("lsq", "training with learned step sizes of weights and activations",
+		"Esser et al., Learned step size quantization, ICLR", 2020,
+		[]method.Option{
+			{Name: "offset", Default: "false", Help: "learn an offset of activations too (LSQ+, Bhalgat et al. 2020)"},
+			{Name: "per-channel", Default: "false", Help: "a step for each output channel of the weights"}},
+		func(o opts) *Method {
+			return &Method{WBits: 4, ABits: 4, Edges: true, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4},
+				Weights: func(b *Builder, l *Layer) *graph.Value { return lsqWeights(b, l, o.yes("per-channel")) },
+				Inputs:  func(b *Builder, l *Layer) *graph.Value { return lsqInputs(b, l, o.yes("offset")) }}
+		})
+	register("qat", "integer-only quantization-aware training: weights by their range, activations by exponential averages of theirs",
+		"Jacob et al., Quantization and training of neural networks for efficient integer-arithmetic-only inference, CVPR", 2018,
+		[]method.Option{
+			{Name: "decay", Default: "0.99", Help: "share of a range's average that stays at each step"},
+			{Name: "delay", Default: "0.1", Help: "share of the training before activations are rounded"}},
+		func(o opts) *Method {
+			return &Method{WBits: 8, ABits: 8, Edges: true, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4},
+				Weights: peakWeights, Inputs: averagedInputs,
+				Hooks: func(b *Builder) []train.Hook {
+					return []train.Hook{&averages{names: b.Ranges, keep: float32(o.number("decay")), delay: o.number("delay")}}
+				}}
+		})
+	register("pact", "training with a learned clipping value for each layer's activations, and DoReFa's weights",
+		"Choi et al., PACT: parameterized clipping activation for quantized neural networks", 2018,
+		[]method.Option{{Name: "alpha", Default: "8", Help: "clipping value to begin with; never above what is seen"}, {Name: "l2", Default: "0.0002", Help: "strength of the pull of clipping values towards zero"}},
+		func(o opts) *Method {
+			return &Method{WBits: 4, ABits: 4, Recipe: Recipe{Optimizer: "sgd", LR: 0.02, Decay: 1e-4},
+				Weights: dorefaWeights,
+				Inputs: func(b *Builder, l *Layer) *graph.Value {
+					alpha := b.Number(l, "alpha", min(o.number("alpha"), max(l.Peak, 1e-3)))
+					b.Steps = append(b.Steps, alpha.Name)
+					return b.Own(l, fake.FakeQuantize, "inputs", graph.Attrs{"kind": "clip", "qmin": int64(0), "qmax": int64(1)<<l.ABits - 1}, l.Node.Inputs[0], alpha)
+				},
+				Hooks: func(b *Builder) []train.Hook { return []train.Hook{&pull{names: b.Steps, by: float32(o.number("l2"))}} }}
+		})
+	register("dorefa", "training with weights through a hyperbolic tangent, activations clipped to [0, 1], and rounded gradients",
+		"Zhou et al., DoReFa-Net: training low bitwidth convolutional neural networks with low bitwidth gradients", 2016,
+		[]method.Option{{Name: "gbits", Default: "32", Help: "bits of gradients; 32 does not round them"}},
+		func(o opts) *Method {
+			m := &Method{WBits: 4, ABits: 4, Recipe: Recipe{Optimizer: "sgd", LR: 0.05, Decay: 1e-4}, Weights: dorefaWeights,
+				Inputs: func(b *Builder, l *Layer) *graph.Value {
+					return fixedGrid(b, l, 0, 1<<l.ABits-1, 1/float64(int(1)<<l.ABits-1))
+				}}
+			m.Outputs = gradients("dorefa", int(o.number("gbits")))
+			return m
+		})
+	register("qnn", "training with fixed-point weights and activations in [-1, 1), and gradients that are powers of two",
+		"Hubara et al., Quantized neural networks: training neural networks with low precision weights and activations, JMLR", 2018,
+		[]method.Option{{Name: "gbits", Default: "32", Help: "bits of the powers that gradients are rounded to; 32 does not round them"}},
+		func(o opts) *Method {
+			m := &Method{WBits: 4, ABits: 4, Recipe: Recipe{Optimizer: "adam", LR: 1e-3},
+				Weights: func(b *Builder, l *Layer) *graph.Value {
+					if l.WBits == 1 {
+						return binaryWeights(b, l, "sign", graph.Attrs{"scale": float32(1)})
+					}
+					v := l.Node.Inputs[1]
+					b.Shadows = append(b.Shadows, v.Name)
+					lo, hi := int64(-1)<<(l.WBits-1), int64(1)<<(l.WBits-1)-1
+					return b.Own(l, fake.FakeQuantize, "weights", graph.Attrs{"kind": "fixed", "qmin": lo, "qmax": hi}, v,
+						b.Number(l, "weights/step", math.Ldexp(1, 1-l.WBits)))
+				},
+				Inputs: func(b *Builder, l *Layer) *graph.Value {
+					lo, hi := int64(0), int64(1)<<(l.ABits-1)-1
+					if l.Least < 0 {
+						lo = -hi - 1
+					}
+					return fixedGrid(b, l, lo, hi, math.Ldexp(1, 1-l.ABits))
+				},
+				Hooks: func(b *Builder) []train.Hook { return []train.Hook{unitClamp(b)} }}
+			m.Outputs = gradients("log", int(o.number("gbits")))
+			return m
+		})
+	register("octo", "training on 8-bit integers forward and backward, with ranges clipped and gradients rounded at random",
+		"Zhou et al., Octo: INT8 training with loss-aware compensation and backward quantization for tiny on-device learning, USENIX ATC", 2021,
+		[]method.Option{{Name: "clip", Default: "0.95", Help: "share of the range that is kept"}},
+		func(o opts) *Method {
+			m := &Method{WBits: 8, ABits: 8, Edges: true, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4}, Weights: peakWeights,
+				Inputs: func(b *Builder, l *Layer) *graph.Value {
+					lo, hi := span(l)
+					step := o.number("clip") * max(l.Peak, 1e-6) / float64(hi)
+					return b.Own(l, fake.FakeQuantize, "inputs", graph.Attrs{"kind": "step", "qmin": lo, "qmax": hi, "grad_scale": gradScale(l.Count, hi)},
+						l.Node.Inputs[0], b.Number(l, "inputs/step", step))
+				}}
+			m.Outputs = gradients("int", 8)
+			return m
+		})
+	register("ternary", "training with weights in {-a, 0, a}",
+		"Li et al., Ternary weight networks", 2016, nil,
+		func(opts) *Method {
+			return &Method{WBits: 2, ABits: 8, Recipe: Recipe{Optimizer: "sgd", LR: 0.02, Decay: 1e-4},
+				Weights: func(b *Builder, l *Layer) *graph.Value {
+					return b.Own(l, fake.QuantizeWeights, "weights", graph.Attrs{"kind": "ternary"}, l.Node.Inputs[1])
+				}}
+		})
+}
+
+// gradScale is 1/√(n·qmax).
+func gradScale(n int, qmax int64) float32 {
+	return float32(1 / math.Sqrt(float64(max(n, 1))*float64(qmax)))
+}
+
+// lsqWeights begins with the step 2·mean|w|/√qmax.
+func lsqWeights(b *Builder, l *Layer, perChannel bool) *graph.Value {
+	w := l.Node.Inputs[1]
+	x := w.Data.Float32s()
+	lo, hi := signed(l.WBits)
+	rows := 1
+	if perChannel {
+		rows = w.Data.Shape[0]
+	}
+	steps := make([]float32, rows)
+	for i := range steps {
+		sum, row := 0.0, x[i*len(x)/rows:(i+1)*len(x)/rows]
+		for _, v := range row {
+			sum += math.Abs(float64(v)) / float64(len(row))
+		}
+		steps[i] = float32(max(2*sum/math.Sqrt(float64(hi)), 1e-6))
+	}
+	t := tensor.Of(steps, rows)
+	if !perChannel {
+		t = tensor.Scalar(steps[0])
+	}
+	step := b.Variable(l, "weights/step", t)
+	b.Steps = append(b.Steps, step.Name)
+	return b.Own(l, fake.FakeQuantize, "weights", graph.Attrs{"kind": "step", "qmin": lo, "qmax": hi, "grad_scale": gradScale(len(x)/rows, hi)}, w, step)
+}
+
+// lsqInputs begins with the step 2·mean|x|/√qmax; with an offset, with the
+// whole range.
+func lsqInputs(b *Builder, l *Layer, offset bool) *graph.Value {
+	lo, hi := span(l)
+	step := max(2*l.MeanAbs/math.Sqrt(float64(hi)), 1e-6)
+	in := []*graph.Value{l.Node.Inputs[0]}
+	attrs := graph.Attrs{"kind": "step", "grad_scale": gradScale(l.Count, hi)}
+	if offset {
+		lo, hi = 0, 1<<l.ABits-1
+		if l.Least < 0 {
+			step = max((l.Peak-l.Least)/float64(hi), 1e-6)
+		}
+		in = append(in, b.Number(l, "inputs/step", step), b.Number(l, "inputs/offset", max(l.Least, -l.Peak)))
+	} else {
+		in = append(in, b.Number(l, "inputs/step", step))
+	}
+	attrs["qmin"], attrs["qmax"] = lo, hi
+	b.Steps = append(b.Steps, in[1].Name)
+	return b.Own(l, fake.FakeQuantize, "inputs", attrs, in...)
+}
+
+// peakWeights rounds to the grid of each channel's greatest magnitude. Folding
+// a batch normalization multiplies channels, so it commutes with this grid and
+// need not happen in training.
+func peakWeights(b *Builder, l *Layer) *graph.Value {
+	_, hi := signed(l.WBits)
+	return b.Own(l, fake.FakeQuantize, "weights", graph.Attrs{"kind": "peak", "qmin": -hi, "qmax": hi}, l.Node.Inputs[1])
+}
+
+// averagedInputs rounds to the grid of a range that a hook moves.
+func averagedInputs(b *Builder, l *Layer) *graph.Value {
+	r := b.Variable(l, "inputs/range", tensor.Of([]float32{0, 0}, 2))
+	b.Ranges = append(b.Ranges, r.Name)
+	return b.Own(l, fake.FakeQuantize, "inputs", graph.Attrs{"kind": "range", "qmin": int64(0), "qmax": int64(1)<<l.ABits - 1}, l.Node.Inputs[0], r)
+}
+
+// dorefaWeights are those of DoReFa-Net, whose one bit is the sign times the
+// layer's mean magnitude.
+func dorefaWeights(b *Builder, l *Layer) *graph.Value {
+	if l.WBits == 1 {
+		return b.Own(l, fake.QuantizeWeights, "weights", graph.Attrs{"kind": "layer"}, l.Node.Inputs[1])
+	}
+	return b.Own(l, fake.QuantizeWeights, "weights", graph.Attrs{"kind": "dorefa", "bits": int64(l.WBits)}, l.Node.Inputs[1])
+}
+
+// fixedGrid rounds activations to a grid that is not learned; one bit is the
+// sign.
+func fixedGrid(b *Builder, l *Layer, lo, hi int64, step float64) *graph.Value {
+	return b.Own(l, fake.FakeQuantize, "inputs", graph.Attrs{"kind": "fixed", "qmin": lo, "qmax": hi}, l.Node.Inputs[0], b.Number(l, "inputs/step", step))
+}
+
+// gradients rounds what comes back through a layer's output; 32 bits are not
+// rounded.
+func gradients(kind string, bits int) func(b *Builder, l *Layer, y *graph.Value) *graph.Value {
+	if bits >= 32 {
+		return nil
+	}
+	return func(b *Builder, l *Layer, y *graph.Value) *graph.Value {
+		name := l.Node.Name + "/gradient"
+		n := b.Graph.NewNode(graph.DrawknifeDomain, fake.QuantizeGradient, name, []*graph.Value{y, b.Step(l, "gradient/noise")}, []string{name},
+			graph.Attrs{"kind": kind, "bits": int64(bits), "stream": int64(len(b.Noise))})
+		b.Graph.InsertAfter(l.Node, n)
+		n.Outputs[0].Type, n.Outputs[0].Shape = y.Type, y.Shape
+		return n.Outputs[0]
+	}
+}
+
+// unitClamp keeps the shadows within [−1, 1].
+func unitClamp(b *Builder) *clamp {
+	return &clamp{names: b.Shadows, bound: func(string) float32 { return 1 }}
+}
