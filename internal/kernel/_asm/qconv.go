@@ -41,6 +41,7 @@ const (
 	qLastStep  = 464
 	qSrcAt     = 472 // uintptr, offset of the tile in its lines
 	qChunkAt   = 480 // uintptr, output of the chunk
+	qLens      = 496 // lengths of groups, for weights of a few bits
 )
 
 // The layout of the header of a panel of AVX2 tiles, before its groups.

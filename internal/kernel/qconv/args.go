@@ -38,6 +38,8 @@ type tileArgs struct {
 	srcAt, chunkAt uintptr // of the assembly
 
 	blocks int // number of steps of sixteen values, which come first
+
+	lens unsafe.Pointer // lengths of groups, for weights of a few bits
 }
 
 const (

@@ -17,6 +17,9 @@ type Params struct {
 	WeightZero []int8
 	Bias       []int32 // K values in units of the accumulator (sx*sw[k]), or nil
 	SrcZero    uint8   // zero point of the input
+	// SrcMax is the largest value of the input, at least SrcZero; 0 stands for
+	// 255. Less lets weights of a few bits run faster.
+	SrcMax uint8
 	// Scale has K values or one: sx*sw[k]/sy for uint8 output, sx*sw[k] for
 	// float output. Int32 output ignores it. Finite.
 	Scale      []float32
@@ -81,6 +84,9 @@ func plan(s Shape, p Params) *Conv {
 	if p.Max == 0 {
 		p.Max = 255
 	}
+	if p.SrcMax == 0 || p.SrcMax < p.SrcZero {
+		p.SrcMax = 255
+	}
 	if p.FMin == p.FMax {
 		p.FMin, p.FMax = float32(math.Inf(-1)), float32(math.Inf(1))
 	}
@@ -126,6 +132,11 @@ func (c *Conv) choose(level cpu.Level) runner {
 	if !i.vnni {
 		if v := newVector(c); v != nil {
 			return v
+		}
+	}
+	if i.small != nil && c.small(i.lanes) {
+		if t := newTiled(c, i.small); t.averageGroup() >= longGroup {
+			return t
 		}
 	}
 	return newTiled(c, i)

@@ -27,6 +27,8 @@
 // they are packed; see group.go. Weights that leave a bit unused, of
 // magnitudes up to 63, nearly always allow sums of four; weights of full range
 // mostly allow sums of two, for which the strip is copied in several orders.
+// Weights of up to five bits allow sums of twenty steps and more and have kernels
+// of their own; see lowbit.go.
 //
 // Depthwise convolutions have kernels of their own, with channels in lanes, and
 // so have fully connected layers of a single pixel.

@@ -30,7 +30,7 @@ func (t *tiled) pack(groups, merge int) {
 	var done sync.WaitGroup
 	for i := range parts {
 		lo, hi := i*len(t.panels)/n, (i+1)*len(t.panels)/n
-		parts[i] = tiled{c: t.c, isa: t.isa, g: t.g, panels: t.panels[lo:hi], packer: packer{orders: t.g.copies}}
+		parts[i] = tiled{c: t.c, isa: t.isa, g: t.g, panels: t.panels[lo:hi], nibbles: t.nibbles, packer: packer{orders: t.g.copies}}
 		done.Go(func() { parts[i].packPanels(groups, merge) })
 	}
 	done.Wait()
@@ -84,6 +84,8 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 	quads := (length + 3) / 4
 	dense := t.gather(p, groups, merge, len(runs), 4*quads)
 	switch {
+	case t.isa.long:
+		t.packLong(p, dense)
 	case t.isa.blocks:
 		t.packBlocks(p, dense, runs, quads)
 	case t.isa.vnni:

@@ -26,6 +26,8 @@ type tiled struct {
 	args     tileArgs  // the fields that never change
 	together int       // panels to compute of each tile before the next tile
 	packer   packer    // while packing
+	offsets  []int32   // for weights of a few bits, the steps of all panels
+	nibbles  bool      // and whether each has four bits in memory
 	jobs     jobs
 }
 
@@ -36,6 +38,11 @@ type isa struct {
 	lanes int  // int32 in a vector
 	wide  int  // most vectors of channels of a tile
 	vnni  bool // every step is a sum of int32
+	// small is the set of kernels for weights of a few bits, if there are any.
+	// long says that these are they, unpack that of nibbles to int8.
+	small  *isa
+	long   bool
+	unpack func(dst, src *byte, n int)
 	// blocks says that the kernels of the steps read sixteen values at once
 	// where they can: see packBlocks. dot says that they multiply by SDOT.
 	blocks, dot bool
@@ -62,11 +69,14 @@ func newTiled(c *Conv, i *isa) *tiled {
 	merge := mergeGroups(&s, i.lanes)
 	groups := s.Groups / merge
 	copies := 1
-	if !i.vnni {
+	if !i.vnni && !i.long {
 		copies = c.copies(s.C / groups)
 	}
 	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, copies, stripBytes)}
 	t.offs = t.g.pixelOffsets()
+	if i.long {
+		t.offsets, t.nibbles = t.shared(groups), c.nibble()
+	}
 	t.pack(groups, merge)
 	t.together = t.panelsTogether()
 	t.padding = bytes.Repeat([]byte{c.p.SrcZero}, t.g.cols*t.g.pitch)
@@ -90,7 +100,7 @@ func mergeGroups(s *Shape, lanes int) int {
 // tile: as many as a part of the first-level cache holds.
 func (t *tiled) panelsTogether() int {
 	const part = 256 << 10
-	if t.isa.vnni || t.panels[0].n < t.isa.lanes {
+	if t.isa.vnni || t.isa.long || t.panels[0].n < t.isa.lanes {
 		return 1
 	}
 	return max(1, part*len(t.panels)/len(t.weights))
@@ -101,7 +111,7 @@ func (t *tiled) name() string { return t.isa.name }
 // scratch holds a strip for each worker and the tiles of narrow groups.
 func (t *tiled) scratch(workers int) int { return workers*t.perWorker() + 64 }
 
-func (t *tiled) perWorker() int { return t.g.bytes() + t.narrowBytes() }
+func (t *tiled) perWorker() int { return t.g.bytes() + t.narrowBytes() + t.smallBytes() }
 
 // narrowBytes is the room for the output of one block of a panel that is
 // narrower than a vector.
@@ -154,11 +164,14 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 		a.base = unsafe.Pointer(&from[0])
 		a.w, a.chunks = unsafe.Pointer(&t.weights[p.w]), min(t.together, end-i)
 		at := b.first * s.DstStride
-		if t.isa.vnni {
+		if t.isa.vnni || t.isa.long {
 			a.base = unsafe.Pointer(&from[p.base])
 			a.steps, a.count, a.blocks = unsafe.Pointer(&t.steps[p.step]), p.count, p.blocks
 			a.bias, a.scale = unsafe.Pointer(&t.bias[p.at]), unsafe.Pointer(&t.scale[p.at])
 			at += p.k0
+		}
+		if t.isa.long {
+			t.aimSmall(&a, p, mine[t.g.bytes():])
 		}
 		if p.n < t.isa.lanes {
 			t.narrow(&a, b, o, mine[t.g.bytes():], b.first*s.DstStride+p.k0, p.n)

@@ -8,10 +8,12 @@ import (
 	"github.com/drawknife/drawknife/internal/cpu"
 )
 
+//go:generate sh -c "cd ../_asm && go run . qlowbit -out ../qconv/lowbit_amd64.s -stubs ../qconv/lowbit_amd64.go -pkg qconv"
 //go:generate sh -c "cd ../_asm && go run . qconv -out ../qconv/kernels_amd64.s -stubs ../qconv/kernels_amd64.go -pkg qconv"
 
 var (
-	avx2 = isa{name: "avx2 8x8", rows: 8, lanes: 8, wide: 1}
+	avx2 = isa{name: "avx2 8x8", rows: 8, lanes: 8, wide: 1, small: &long}
+	long = isa{name: "avx2 low-bit 6x8", rows: 6, lanes: 8, wide: 1, long: true, unpack: unpackNibblesAVX2}
 	vnni = isa{name: "vnni 8x32", rows: 8, lanes: 16, wide: 2, vnni: true}
 )
 
@@ -37,6 +39,8 @@ func (i *isa) run(args *tileArgs, rows, vecs int) {
 		vnni32(a, rows)
 	case i.vnni:
 		vnni16(a, rows)
+	case i.long:
+		avx2long(a, rows)
 	default:
 		avx2x8(a, rows)
 	}
@@ -69,6 +73,23 @@ func avx2x8(a *byte, rows int) {
 		qtileAVX2x7x8(a)
 	default:
 		qtileAVX2x8x8(a)
+	}
+}
+
+func avx2long(a *byte, rows int) {
+	switch rows {
+	case 1:
+		qlongAVX2x1x8(a)
+	case 2:
+		qlongAVX2x2x8(a)
+	case 3:
+		qlongAVX2x3x8(a)
+	case 4:
+		qlongAVX2x4x8(a)
+	case 5:
+		qlongAVX2x5x8(a)
+	default:
+		qlongAVX2x6x8(a)
 	}
 }
 
