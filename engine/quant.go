@@ -102,7 +102,12 @@ func (c *compiler) quantizedTail(v *graph.Value) (t target, ok bool) {
 func (c *compiler) peekTail(v *graph.Value) (t target, covered []*graph.Node, ok bool) {
 	clamp := tail{min: -inf, max: inf}
 	n := c.only(v)
-	if n != nil && clampOf(c, n, &clamp) {
+	for n != nil { // an activation, then perhaps the reach of a grid of few bits
+		next := tail{min: -inf, max: inf}
+		if !clampOf(c, n, &next) {
+			break
+		}
+		clamp.min, clamp.max = min(max(clamp.min, next.min), next.max), min(max(clamp.max, next.min), next.max)
 		covered = append(covered, n)
 		n = c.only(n.Outputs[0])
 	}

@@ -101,7 +101,9 @@ func (c *compiler) intWeights(v *graph.Value, axis int) (w qweights, ok bool) {
 			w.data[i] = int8(u ^ 0x80)
 		}
 	default:
-		return w, false
+		if w.data, ok = narrowWeights(data); !ok {
+			return w, false
+		}
 	}
 	w.zero = int32(-shift)
 	if z := n.In(2); z != nil {
@@ -204,7 +206,7 @@ func (quantizer) conv(c *compiler, n *graph.Node) bool {
 	if !ok {
 		return false
 	}
-	p := qconv.Params{Weights: w.data, WeightZero: []int8{int8(w.zero)}, Bias: bias, SrcZero: g.zero, Scale: make([]float32, len(w.scale))}
+	p := qconv.Params{Weights: w.data, WeightZero: []int8{int8(w.zero)}, Bias: bias, SrcZero: g.zero, SrcMax: c.top(q), Scale: make([]float32, len(w.scale))}
 	if t, ok := c.quantizedTail(n.Outputs[0]); ok {
 		for i, ws := range w.scale {
 			p.Scale[i] = g.scale * ws / t.scale
