@@ -77,6 +77,8 @@ type Options struct {
 	// AllocateChannels gives channels bits of their own by the spread of their
 	// weights, and RestoreSpread the standard deviation that they had (ACIQ).
 	AllocateChannels, RestoreSpread bool
+	// Mixed, if set, chooses the bits of each inner layer's weights.
+	Mixed *Mixed
 	// Rounding chooses between up and down for each weight; nil is to nearest.
 	Rounding Rounding
 	// AbsorbBias moves what a Relu never cuts off from one layer's bias into
@@ -178,7 +180,7 @@ func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*g
 		return nil, nil, errors.New("quantize: nothing in this model can be computed in integers")
 	}
 	var kept []*tensor.Tensor
-	if o.Rounding != nil {
+	if o.Rounding != nil || o.Mixed != nil {
 		batches = keepImages(batches, &kept)
 	}
 	run := q
@@ -190,6 +192,11 @@ func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*g
 	watch, err := calibrate(ctx, run, p, cal, batches, o, report)
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.Mixed != nil {
+		if o.Layers, err = o.Mixed.choose(ctx, q, p, kept, &o); err != nil {
+			return nil, nil, err
+		}
 	}
 	ins := &inserter{g: q, plan: p, watch: watch, options: &o, report: report}
 	if err := ins.run(func(layers []*layer) error { return ins.round(ctx, layers, kept) }); err != nil {
