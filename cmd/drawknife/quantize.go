@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/drawknife/drawknife/method"
 	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/quantize"
+	"github.com/drawknife/drawknife/quantize/codebook"
 	"github.com/drawknife/drawknife/quantize/qat"
 )
 
@@ -76,11 +79,10 @@ func (c *quantizeCmd) Run(a *app) error {
 	if err := atomicfile.Check(out); err != nil {
 		return err
 	}
-	preset, trained, err := c.method()
+	how, err := c.method()
 	if err != nil {
 		return err
 	}
-	options := c.options(a, preset)
 	var test data.Dataset
 	if !c.NoEval {
 		if test, err = openData(c.Data, c.Labels, "test", c.Limit); err != nil {
@@ -97,10 +99,13 @@ func (c *quantizeCmd) Run(a *app) error {
 	}
 	var q *graph.Graph
 	var report *quantize.Report
-	if trained != nil {
-		q, report, err = c.train(a, g, pre, calib, trained, options, &r)
-	} else {
-		q, report, err = c.static(a, g, calib, options)
+	switch m := how.(type) {
+	case *qat.Method:
+		q, report, err = c.train(a, g, pre, calib, m, c.options(a, func(*quantize.Options) {}), &r)
+	case *codebook.Sharing:
+		q, report, err = share(m, g)
+	case quantize.Preset:
+		q, report, err = c.static(a, g, calib, c.options(a, m))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.Model, err)
@@ -126,6 +131,9 @@ func (c *quantizeCmd) Run(a *app) error {
 		for _, f := range report.Float {
 			fmt.Fprintf(w, "float: %s (%s): %s\n", f.Node, f.Op, f.Reason)
 		}
+		for _, note := range report.Notes {
+			fmt.Fprintln(w, note)
+		}
 		_, err := fmt.Fprintf(w, "calibrated on %d images; wrote %s\n", report.Images, out)
 		return err
 	})
@@ -134,13 +142,11 @@ func (c *quantizeCmd) Run(a *app) error {
 // suffix tells the bits in the name of the output.
 func (c *quantizeCmd) suffix() string {
 	w, a := c.WBits, c.ABits
-	if _, m, err := c.method(); err == nil && m != nil {
-		if w == 0 {
-			w = m.WBits
-		}
-		if a == 0 {
-			a = m.ABits
-		}
+	switch m, _ := c.method(); m := m.(type) {
+	case *qat.Method:
+		w, a = cmp.Or(w, m.WBits), cmp.Or(a, m.ABits)
+	case *codebook.Sharing:
+		return "_shared"
 	}
 	bits := func(n int) int {
 		if n == 0 || n > 16 { // as they are in training, and 8 in the end
@@ -154,16 +160,28 @@ func (c *quantizeCmd) suffix() string {
 	return fmt.Sprintf("_w%da%d", w, a)
 }
 
-// method is a preset of what happens after training, or a method that trains.
-func (c *quantizeCmd) method() (quantize.Preset, *qat.Method, error) {
+// method is a quantize.Preset of what happens after training, a *qat.Method
+// that trains, or a *codebook.Sharing.
+func (c *quantizeCmd) method() (any, error) {
 	made, err := method.New[any](method.Quantize, c.Method)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, usageError{err}
 	}
-	if m, ok := made.(*qat.Method); ok {
-		return func(*quantize.Options) {}, m, nil
+	return made, nil
+}
+
+// share puts weights into tables of few values.
+func share(m *codebook.Sharing, g *graph.Graph) (*graph.Graph, *quantize.Report, error) {
+	q, shared, err := m.Share(g)
+	if err != nil {
+		return nil, nil, err
 	}
-	return made.(quantize.Preset), nil, nil
+	r := &quantize.Report{Notes: []string{fmt.Sprintf("with Huffman coding the model takes %s, its parameters as float32 %s: %.1fx",
+		size(int64(shared.Bytes)), size(int64(shared.Float)), float64(shared.Float)/float64(shared.Bytes))}}
+	for _, l := range shared.Layers {
+		r.Layers = append(r.Layers, quantize.Layer{Node: l.Node, Op: "shared values", SQNR: l.SQNR, WBits: int(math.Ceil(math.Log2(float64(max(l.Values, 2))))), ABits: 32})
+	}
+	return q, r, nil
 }
 
 // options are those of the method, changed by the flags.
