@@ -73,7 +73,7 @@ func newAt(level cpu.Level, s Shape, p Params) *Conv {
 	if hasTiles(level) && c.suitsTiles() {
 		c.run = newTiled(c)
 	} else {
-		c.run = newPortable(c)
+		c.run = newPortable(c, hasCount(level))
 	}
 	c.p.Signs = nil // packed by the runner
 	return c

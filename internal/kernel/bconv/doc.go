@@ -21,7 +21,8 @@
 // # How it runs
 //
 // The portable path counts the bits of exclusive ors of 64-bit words, and
-// leaves out the taps outside the input.
+// leaves out the taps outside the input. On arm64 CNT counts 128 at a time, four
+// output channels together, under a mask where taps are left out.
 //
 // The AVX2 path counts matches by table instead: the signs of four channels of
 // a pixel choose a table of the number of matches with each of the 16

@@ -7,9 +7,11 @@ import (
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
-// portable is the plain Go path: exclusive ors and population counts.
+// portable is the plain Go path: exclusive ors and population counts, of which
+// vector instructions may do the inner loop.
 type portable struct {
 	c       *Conv
+	vector  bool
 	words   int      // of a tap of a group
 	weights []uint64 // [K][tap][words]
 	padding []uint64 // [words] of a tap outside, for PadValue other than 0
@@ -23,10 +25,11 @@ type portableJob struct {
 	body    func(worker, lo, hi int)
 }
 
-func newPortable(c *Conv) *portable {
+func newPortable(c *Conv, vector bool) *portable {
 	s := &c.shape
 	cg, n := s.C/s.Groups, taps(s)
 	p := &portable{c: c, words: Words(cg)}
+	p.vector = vector && n*p.words <= mostWords
 	p.weights, p.padding = make([]uint64, s.K*n*p.words), make([]uint64, p.words)
 	for i, w := range c.p.Signs {
 		if k, ch, tap := i/n/cg, i/n%cg, i%n; w > 0 {
@@ -41,13 +44,25 @@ func newPortable(c *Conv) *portable {
 	return p
 }
 
-func (p *portable) name() string { return "popcount" }
+func (p *portable) name() string {
+	if p.vector {
+		return "neon popcount"
+	}
+	return "popcount"
+}
 
 // scratch holds, for each worker, the words of the taps of a pixel and the
-// numbers of the taps that count.
+// numbers of the taps that count; for vectors also a mask of the words and the
+// counts of the channels of a group.
 func (p *portable) scratch(workers int) int { return workers*p.perWorker() + 8 }
 
-func (p *portable) perWorker() int { return 8 * taps(&p.c.shape) * (p.words + 1) }
+func (p *portable) perWorker() int {
+	words := taps(&p.c.shape) * (p.words + 1)
+	if p.vector {
+		words += taps(&p.c.shape)*p.words + (p.c.shape.K/p.c.shape.Groups+1)/2
+	}
+	return 8 * words
+}
 
 func (p *portable) exec(pool *parallel.Pool, o output, src []uint64, scratch []byte) {
 	j := p.jobs.Get()
@@ -66,13 +81,17 @@ func (p *portable) pixels(j *portableJob, worker, lo, hi int) {
 	s := &p.c.shape
 	kg, n := s.K/s.Groups, taps(s)
 	mine := as64(j.scratch)[worker*p.perWorker()/8:][:p.perWorker()/8]
-	column, list := mine[:n*p.words], mine[n*p.words:]
+	column, list, more := mine[:n*p.words], mine[n*p.words:][:n], mine[n*p.words+n:]
 	for m := lo; m < hi; m++ {
 		if j.o.signs != nil {
 			clear(j.o.signs[m*Words(s.K):][:Words(s.K)])
 		}
 		for g := range s.Groups {
 			used := p.gather(column, list, j.src, m, g)
+			if p.vector {
+				p.count(&j.o, column, list[:used], more, m, g)
+				continue
+			}
 			for k := g * kg; k < (g+1)*kg; k++ {
 				p.c.emit(&j.o, m, k, p.sum(column, list[:used], p.weights[k*n*p.words:][:n*p.words]))
 			}

@@ -23,7 +23,7 @@ func packAt(level cpu.Level, dst []uint64, src []float32, channels, stride, lo, 
 	}
 	dst, src = dst[lo*words:hi*words], src[lo*stride:(hi-1)*stride+channels]
 	done := 0
-	if hasTiles(level) && channels >= 8 {
+	if hasPack(level) && channels >= 8 {
 		done = channels &^ 7
 		if channels%64 != 0 {
 			clear(dst)

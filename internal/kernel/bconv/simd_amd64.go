@@ -13,6 +13,14 @@ import (
 // hasTiles reports whether the vector path runs at a level.
 func hasTiles(l cpu.Level) bool { return l >= cpu.AVX2 }
 
+// hasPack reports whether packVector runs at a level.
+func hasPack(l cpu.Level) bool { return hasTiles(l) }
+
+// hasCount reports whether countDifferences runs at a level: tables are quicker.
+func hasCount(cpu.Level) bool { return false }
+
+func countDifferences([]int32, []uint64, []uint64, []uint64) {}
+
 // runTiles computes a.tiles tiles of so many pixels by so many vectors of
 // channels.
 func runTiles(args *tileArgs, rows, vecs int) {

@@ -1,4 +1,4 @@
-//go:build purego || !amd64
+//go:build purego || !(amd64 || arm64)
 
 package bconv
 
@@ -6,6 +6,13 @@ import "github.com/drawknife/drawknife/internal/cpu"
 
 // hasTiles reports whether the vector path runs at a level: at none.
 func hasTiles(cpu.Level) bool { return false }
+
+// hasPack and hasCount tell the same of packing and of counting differences.
+func hasPack(cpu.Level) bool { return false }
+
+func hasCount(cpu.Level) bool { return false }
+
+func countDifferences([]int32, []uint64, []uint64, []uint64) {}
 
 func runTiles(*tileArgs, int, int) {}
 

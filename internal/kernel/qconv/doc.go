@@ -30,6 +30,11 @@
 // Weights of up to five bits allow sums of twenty steps and more and have kernels
 // of their own; see lowbit.go.
 //
+// On arm64 the kernels read sixteen values of a pixel at once and invert their
+// top bits, which makes int8 of them; the bias makes up for it. SDOT then sums
+// four products for each channel. Without it products of two steps, which fit an
+// int16 as no weight is -128, are added up and widened. See pack_blocks.go.
+//
 // Depthwise convolutions have kernels of their own, with channels in lanes, and
 // so have fully connected layers of a single pixel.
 package qconv

@@ -4,9 +4,9 @@
 // updates of training.
 //
 // Every kernel has a portable Go version, which defines its result, and most
-// have an AVX2 version generated from the same formulas (see ../_asm/vec.go).
-// Element-wise kernels agree between the two within 2 units in the last place;
-// sums may differ by their order. Whatever the version, the result for one
+// have AVX2 and NEON versions generated from the same formulas (see ../_asm/vec.go
+// and ../_asm/arm64/vec.go). Element-wise kernels agree between them within 2
+// units in the last place; sums may differ by their order. Whatever the version, the result for one
 // element does not depend on how the caller slices the work, and kernels that
 // take a pool reduce in an order that does not depend on the number of
 // workers.

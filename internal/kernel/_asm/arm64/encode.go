@@ -44,6 +44,7 @@ var codes = map[string]code{
 	"uaddw.4s": {0x2e601000, "4s 4s 4h"}, "uaddw2.4s": {0x6e601000, "4s 4s 8h"},
 	"uaddw.8h": {0x2e201000, "8h 8h 8b"}, "uaddw2.8h": {0x6e201000, "8h 8h 16b"},
 	"sadalp.4s": {0x4e606800, "4s 8h"}, "uadalp.4s": {0x6e606800, "4s 8h"}, "uadalp.8h": {0x6e206800, "8h 16b"},
+	"uaddlp.4s": {0x6e602800, "4s 8h"},
 	"uaddlp.8h": {0x6e202800, "8h 16b"},
 	"sdot":      {0x4e809400, "4s 16b 16b"},
 

@@ -1,0 +1,37 @@
+//go:build !purego
+
+package bconv
+
+import "github.com/drawknife/drawknife/internal/cpu"
+
+//go:generate go -C ../_asm run ./arm64 bconv ../bconv/kernels_arm64.s ../bconv/stubs_arm64.go
+
+// hasTiles reports whether the path by tables runs at a level: at none, since
+// NEON counts bits as quickly as it looks them up.
+func hasTiles(cpu.Level) bool { return false }
+
+func runTiles(*tileArgs, int, int) {}
+
+func expand([]uint16, []uint64, int, int, int) {}
+
+// hasPack reports whether packVector runs at a level.
+func hasPack(l cpu.Level) bool { return l >= cpu.NEON }
+
+// packVector writes the signs of octets of channels of consecutive pixels.
+func packVector(dst []uint64, src []float32, pixels, octets, words, stride int) {
+	packSignsNEON(&dst[0], &src[0], pixels, octets, 8*words, 4*stride)
+}
+
+// hasCount reports whether countDifferences runs at a level.
+func hasCount(l cpu.Level) bool { return l >= cpu.NEON }
+
+// countDifferences counts, for each of sums, the bits in which column differs
+// from a row of weights of its length; with a mask, those it lets through.
+func countDifferences(sums []int32, column, mask, weights []uint64) {
+	_ = weights[len(sums)*len(column)-1]
+	if mask == nil {
+		countNEON(&sums[0], &column[0], &weights[0], len(column), len(sums))
+		return
+	}
+	countMaskedNEON(&sums[0], &column[0], &mask[:len(column)][0], &weights[0], len(column), len(sums))
+}
