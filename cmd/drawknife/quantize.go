@@ -17,6 +17,7 @@ import (
 	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/quantize"
 	"github.com/drawknife/drawknife/quantize/codebook"
+	"github.com/drawknife/drawknife/quantize/dialect"
 	"github.com/drawknife/drawknife/quantize/qat"
 )
 
@@ -37,7 +38,7 @@ type quantizeCmd struct {
 	WeightBy   string   `name:"weight-range" help:"How weight ranges are chosen: minmax, mse, aciq; by default minmax for 8 bits, mse for fewer."`
 	Asymmetric bool     `help:"Give weights a zero point."`
 	Group      int      `help:"Give every N input channels of a channel's weights a scale; 0 does not." placeholder:"N"`
-	Storage    string   `help:"How weights of 4 and fewer bits are stored: packed (int4, operator set 21), packed2 (int2 where it fits, operator set 25) or int8 (any runtime)." default:"packed"`
+	Storage    string   `help:"How weights of 4 and fewer bits are stored: packed (int4, operator set 21), packed2 (int2 where it fits, operator set 25; ONNX Runtime 1.30 refuses it) or int8 (any runtime)." default:"packed"`
 	Target     string   `help:"Conventions to follow: ort, tensorrt, openvino." default:"ort"`
 	PerTensor  bool     `help:"One scale for all output channels of a layer."`
 	Reduce     bool     `name:"reduce-range" help:"Weights of 7 bits: faster on processors without VNNI, and free of their saturation in other runtimes."`
@@ -46,6 +47,8 @@ type quantizeCmd struct {
 	Float      []string `help:"Names (patterns) of nodes that stay float." placeholder:"NAME"`
 	Force      bool     `help:"Accept a model that is quantized already."`
 	BinaryForm string   `name:"binary-form" help:"How binary convolutions are written: custom (drawknife's BinaryConv) or standard (Where and Conv, for any runtime)." default:"custom" enum:"custom,standard"`
+	Form       string   `help:"Form to write: qdq, qcdq, qoperator or qonnx." default:"qdq" enum:"qdq,qcdq,qoperator,qonnx"`
+	Convert    bool     `help:"Do not quantize: bring a model that is quantized, also one of QONNX, into the form."`
 	trainingFlags
 	preFlags
 }
@@ -67,6 +70,11 @@ func (c *quantizeCmd) Run(a *app) error {
 	g, err := a.loadSound(c.Model)
 	if err != nil {
 		return err
+	}
+	if dialect.IsQONNX(g) {
+		if err := dialect.FromQONNX(g); err != nil {
+			return fmt.Errorf("%s: %w", c.Model, err)
+		}
 	}
 	pre, err := c.preprocess(a, g)
 	if err != nil {
@@ -99,7 +107,12 @@ func (c *quantizeCmd) Run(a *app) error {
 	}
 	var q *graph.Graph
 	var report *quantize.Report
+	if c.Convert {
+		how = nil
+	}
 	switch m := how.(type) {
+	case nil:
+		q, report = g.Clone(), &quantize.Report{}
 	case *qat.Method:
 		q, report, err = c.train(a, g, pre, calib, m, c.options(a, func(*quantize.Options) {}), &r)
 	case *codebook.Sharing:
@@ -111,7 +124,14 @@ func (c *quantizeCmd) Run(a *app) error {
 		return fmt.Errorf("%s: %w", c.Model, err)
 	}
 	q.Metadata[data.MetadataKey] = pre.String()
-	if err := onnx.Write(out, q); err != nil {
+	file := q
+	if c.Form != "qdq" { // what is measured is the form that runs here
+		file = q.Clone()
+		if err := dialect.Convert(file, c.Form); err != nil {
+			return fmt.Errorf("%s: %w", c.Model, err)
+		}
+	}
+	if err := onnx.Write(out, file); err != nil {
 		return err
 	}
 	r.Report = report
@@ -147,6 +167,9 @@ func (c *quantizeCmd) suffix() string {
 		w, a = cmp.Or(w, m.WBits), cmp.Or(a, m.ABits)
 	case *codebook.Sharing:
 		return "_shared"
+	}
+	if c.Convert {
+		return "_" + c.Form
 	}
 	bits := func(n int) int {
 		if n == 0 || n > 16 { // as they are in training, and 8 in the end
