@@ -16,8 +16,8 @@ var layers = []struct{ channels, size int }{
 	{64, 56}, {128, 28}, {256, 14}, {512, 7}, {16, 32}, {32, 16}, {64, 8},
 }
 
-// BenchmarkLayers runs each layer as float32, in 8 and in 4 bits, and
-// binary: from signs to floats, from floats to floats (the packing included)
+// BenchmarkLayers runs each layer as float32, by Winograd's algorithm where that
+// pays and without it, with weights of eight bits to two, and binary: from signs to floats, from floats to floats (the packing included)
 // and from signs to signs. It reports the speed of the fastest run, which a
 // busy machine disturbs least, in billions of multiplications and additions a
 // second.
@@ -31,7 +31,8 @@ func BenchmarkLayers(b *testing.B) {
 			name string
 			run  func()
 		}{
-			{"float32", floatLayer(rng, pool, s)},
+			{"float32", floatLayer(rng, pool, s, true)},
+			{"float32-direct", floatLayer(rng, pool, s, false)},
 			{"int8", intLayer(rng, pool, s, 40, 127)},
 			{"int7", intLayer(rng, pool, s, 19, 63)},
 			{"int6", intLayer(rng, pool, s, 10, 31)},
@@ -56,14 +57,14 @@ func BenchmarkLayers(b *testing.B) {
 	}
 }
 
-func floatLayer(rng *rand.Rand, pool *parallel.Pool, s Shape) func() {
+func floatLayer(rng *rand.Rand, pool *parallel.Pool, s Shape, winograd bool) func() {
 	w, x := make([]float32, s.K*s.C*9), make([]float32, s.H*s.W*s.C)
 	for _, list := range [][]float32{w, x} {
 		for i := range list {
 			list[i] = float32(rng.NormFloat64())
 		}
 	}
-	c := conv.New(s, conv.Params{Weights: w, Bias: make([]float32, s.K), Min: -1, Max: 1, Winograd: true})
+	c := conv.New(s, conv.Params{Weights: w, Bias: make([]float32, s.K), Min: -1, Max: 1, Winograd: winograd})
 	dst, scratch := make([]float32, pixels(&s)*s.K), make([]float32, c.Scratch(1))
 	return func() { c.Run(pool, dst, x, nil, scratch) }
 }
