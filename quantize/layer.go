@@ -24,6 +24,7 @@ type layer struct {
 	codes []int
 	bias  []float32 // nil if there is none
 	fixed bool      // codes were given
+	log   *LogGrid  // weights are powers of two
 }
 
 func newLayer(n *graph.Node, bits Bits) *layer {
@@ -89,6 +90,10 @@ func (l *layer) fit(o *Options, inScale float32) error {
 	if l.fixed {
 		return nil
 	}
+	if o.LogWeights && l.bits.Weights < 8 {
+		l.fitLog()
+		return nil
+	}
 	if o.Group > 0 && l.node.Is("Conv", "Gemm", "MatMul") {
 		if _, size, _ := l.inputAxis(); size > o.Group {
 			l.group = o.Group
@@ -121,6 +126,10 @@ func (l *layer) fit(o *Options, inScale float32) error {
 // round quantizes every weight to the nearest point of its grid.
 func (l *layer) round() {
 	if l.fixed {
+		return
+	}
+	if l.log != nil {
+		l.roundLog()
 		return
 	}
 	l.codes = make([]int, len(l.w))

@@ -74,6 +74,8 @@ type Options struct {
 	// WeightRange is how the range of a channel's weights is chosen, one of
 	// WeightRanges; by default "minmax" for 8 bits and "mse" for fewer.
 	WeightRange string
+	// LogWeights makes weights of fewer than 8 bits powers of two or zero.
+	LogWeights bool
 	// AllocateChannels gives channels bits of their own by the spread of their
 	// weights, and RestoreSpread the standard deviation that they had (ACIQ).
 	AllocateChannels, RestoreSpread bool
@@ -139,6 +141,9 @@ type Batches = iter.Seq2[*data.Batch, error]
 func Static(ctx context.Context, g *graph.Graph, batches Batches, o Options) (*graph.Graph, *Report, error) {
 	if err := o.checkBits(); err != nil {
 		return nil, nil, err
+	}
+	if o.LogWeights && (o.Rounding != nil || o.Group > 0 || !o.PerChannel) {
+		return nil, nil, errors.New("quantize: powers of two have one grid a layer and are rounded to the nearest")
 	}
 	t, err := FindTarget(o.Target)
 	if err != nil {

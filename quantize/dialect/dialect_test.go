@@ -146,7 +146,7 @@ func TestFormsInORT(t *testing.T) {
 			if err := onnx.Write(file, g); err != nil {
 				t.Fatal(err)
 			}
-			s, err := lib.Load(file, ort.Options{Threads: 1})
+			s, err := lib.Load(file, ort.Options{Threads: 1, Config: map[string]string{"session.x64quantprecision": "1"}})
 			if err != nil {
 				t.Fatalf("%s, %d bits: %v", form, bits, err)
 			}
