@@ -3,6 +3,7 @@ package sparse
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,11 @@ const rounds = 12
 // then time ratio and rate on non-zeros at each share of zeros.
 func BenchmarkAgainstDense(b *testing.B) {
 	pool := parallel.New(1)
+	header := "| layer | dense GFLOP/s |"
+	for _, c := range contenders {
+		header += " " + c.name + " |"
+	}
+	fmt.Println(header + "\n|" + strings.Repeat("---|", 2+len(contenders)))
 	for _, l := range layers {
 		b.Run(l.name, func(b *testing.B) {
 			s := normal(l.Shape)

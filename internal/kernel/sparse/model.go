@@ -60,34 +60,41 @@ func census(s conv.Shape, w []float32) zeros {
 }
 
 // rates are the figures of the cost model, fitted to BenchmarkAgainstDense
-// (docs/results/sparse.md). Times are in nanoseconds on the machine of that
-// table; only their ratios matter.
+// (docs/results/sparse.md), which they meet within a quarter. Times are in
+// nanoseconds on the machine of that table; only their ratios matter.
 type rates struct {
-	dense    float64 // one multiply-accumulate of the dense convolution
-	denseRow float64 // the same where there is one pixel, and weights are read once
-	load     float64 // transposing a vector of inputs
-	store    float64 // a vector of outputs, from the sums to the pixels
-	strip    float64 // beginning and ending an output channel of a block
-	near     float64 // a weight by a vector of a panel in the first-level cache
-	far      float64 // the same in the second-level cache
-	shared   float64 // the same where output channels share their inputs
-	scalar   float64 // a weight by one pixel
+	dense    float64          // one multiply-accumulate of the dense convolution
+	denseRow float64          // the same where there is one pixel, and weights are read once
+	load     float64          // transposing a vector of inputs
+	store    float64          // a vector of outputs, from the sums to the pixels
+	resume   float64          // putting sums by and going on with them at the next depth
+	step     [methods]float64 // a weight by a vector
+	astride  float64          // how much longer that takes off vector boundaries, in planes
+	once     [methods]float64 // reading a weight from memory
+	scalar   float64          // a weight by one pixel
 }
 
-var portableRates = rates{dense: 0.5, denseRow: 0.5, load: 8, store: 8, strip: 20, near: 8, far: 8, shared: 8, scalar: 2}
+var portableRates = rates{dense: 0.5, denseRow: 1, load: 8, store: 10, resume: 2, step: [methods]float64{5.5, 4.5}, astride: 1, scalar: 4}
 
-var avx2Rates = rates{dense: 0.0235, denseRow: 0.09, load: 0.45, store: 1.1, strip: 4, near: 0.2, far: 0.31, shared: 0.11, scalar: 0.42}
+var avx2Rates = rates{dense: 0.0235, denseRow: 0.11, load: 1.2, store: 1.3, resume: 1.1,
+	step: [methods]float64{0.22, 0.175}, astride: 1.35, once: [methods]float64{0.6, 0.33}, scalar: 0.43}
+
+// wider is how much faster dense kernels may be with vectors of 512 bits, which
+// these kernels do not use. It is a guess on the safe side.
+const wider = 1.8
 
 // modelOf returns the figures for a set of kernels.
 func modelOf(k *kernels) *rates {
-	if k.level == cpu.Portable {
+	switch {
+	case k.level == cpu.Portable:
 		return &portableRates
+	case cpu.Best() >= cpu.AVX512:
+		r := avx2Rates
+		r.dense /= wider
+		return &r
 	}
 	return &avx2Rates
 }
-
-// nearBytes is the size of a panel that stays in the first-level cache.
-const nearBytes = 24 << 10
 
 // winogradGain is by how much Winograd's algorithm outruns the direct dense
 // convolution where package conv chooses it and squares of 4x4 fill the image.
@@ -114,7 +121,11 @@ func Gain(s conv.Shape, p conv.Params) float64 {
 	if !Supports(s) || len(p.Weights) != s.K*s.C*s.R*s.S {
 		return 0
 	}
-	r := modelOf(best())
+	k := best()
+	if k.level == cpu.Portable && cpu.Best() != cpu.Portable {
+		return 0 // the dense kernels have instructions that these do not
+	}
+	r := modelOf(k)
 	_, t := r.choose(s, census(s, p.Weights))
 	return r.denseTime(s, p.Winograd) / t
 }
@@ -163,15 +174,11 @@ func (r *rates) time(m method, s conv.Shape, z zeros) float64 {
 	if g.planes {
 		loads = g.blocks * g.C * g.plane / lanes
 	}
-	outputs := float64(s.K)
-	t := float64(loads)*r.load + float64(vecs)*outputs*r.store + float64(g.blocks)*outputs*r.strip
-	if m == byBlocks {
-		return t + float64(vecs)*products*r.shared
-	}
-	bytes := 4 * float64(g.panel())
+	step := float64(vecs) * r.step[m]
 	if g.planes {
-		bytes = 4 * float64(g.inputs()*lanes*g.vecs) / 3 // neighbouring elements overlap
+		step *= r.astride
 	}
-	near := min(1, nearBytes/bytes)
-	return t + float64(vecs)*products*(r.near*near+r.far*(1-near))
+	rows, _ := g.panelRows()
+	resumes := ceilDiv(rows, g.split(z.nonzero, m == byBlocks)) - 1
+	return float64(loads)*r.load + float64(vecs*s.K)*(r.store+float64(resumes)*r.resume) + products*(step+r.once[m])
 }
