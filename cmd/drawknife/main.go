@@ -38,7 +38,7 @@ type cli struct {
 	Data     dataCmd     `cmd:"" help:"List, check and download data sets."`
 	Train    trainCmd    `cmd:"" help:"Train a network of the zoo, or fine-tune a model."`
 	Quantize quantizeCmd `cmd:"" help:"Quantize a model to 8-bit integers."`
-	Prune    pruneCmd    `cmd:"" help:"Remove the least important channels of a model."`
+	Prune    pruneCmd    `cmd:"" help:"Remove channels, single weights or whole blocks of a model."`
 	Compress compressCmd `cmd:"" help:"Find the best smaller model within a budget: the main job."`
 	Simulate simulateCmd `cmd:"" help:"Estimate a model's time and energy on accelerators of the literature or described in a file."`
 	Methods  methodsCmd  `cmd:"" help:"List the methods, their papers and what they need."`

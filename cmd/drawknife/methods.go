@@ -8,7 +8,7 @@ import (
 )
 
 type methodsCmd struct {
-	Family string `arg:"" optional:"" help:"Only this family: prune, allocate, quantize, calibrate, train."`
+	Family string `arg:"" optional:"" help:"Only this family: prune, sparsify, weights, layers, allocate, schedule, quantize, calibrate, train."`
 }
 
 func (c *methodsCmd) Run(a *app) error {
