@@ -8,7 +8,7 @@ import (
 
 func init() {
 	method.Register(method.Method{
-		Name: "dfq", Family: method.Quantize, Summary: "data-free: equalization, absorption of high biases, bias correction; images may be synthesized from batch normalization's statistics",
+		Name: "dfq", Family: method.Quantize, Summary: "data-free: equalization, absorption of high biases, bias correction (--data-free makes the images)",
 		Paper: "Nagel et al., Data-free quantization through weight equalization and bias correction, ICCV", Year: 2019,
 		New: func(map[string]string) (any, error) {
 			return Preset(func(o *Options) { o.Equalize, o.AbsorbBias, o.BiasCorrection = true, true, true }), nil

@@ -28,6 +28,7 @@ type quantizeCmd struct {
 	Labels     string   `help:"Table of file names and classes." placeholder:"FILE" type:"path"`
 	Calib      string   `help:"Data set to calibrate on instead; labels are not needed." placeholder:"SPEC"`
 	Images     int      `help:"Images to calibrate on." default:"256" placeholder:"N"`
+	DataFree   bool     `name:"data-free" help:"Calibrate on images made from the statistics of the model's batch normalization (at most 64)."`
 	Limit      int      `help:"Measure on only this many images." placeholder:"N"`
 	NoEval     bool     `help:"Do not measure accuracy and latency."`
 	Method     string   `help:"Quantization method, NAME or NAME:option=value; 'drawknife methods' lists them." default:"int8"`
@@ -238,7 +239,16 @@ func (c *quantizeCmd) static(a *app, g *graph.Graph, calib *data.Loader, o quant
 		part(done)
 	}
 	defer func() { end(); finish() }()
-	return quantize.Static(a, g, calib.Batches(a, 0), o)
+	batches := calib.Batches(a, 0)
+	if c.DataFree {
+		channels, h, w := calib.Shape()
+		shape := []int{min(c.Images, 64), channels, h, w}
+		var err error
+		if batches, err = quantize.Synthesize(a, g, shape, 200, a.Threads, a.Seed); err != nil {
+			return nil, nil, err
+		}
+	}
+	return quantize.Static(a, g, batches, o)
 }
 
 func (c *quantizeCmd) calibration(g *graph.Graph, pre data.Preprocess) (*data.Loader, error) {

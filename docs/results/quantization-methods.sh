@@ -63,6 +63,7 @@ ladder)
   photos "W8A8, one scale a layer" $m $flags --per-tensor --no-bias-correction
   photos "… equalized" $m $flags --per-tensor --no-bias-correction --equalize
   photos "… biases absorbed and corrected (DFQ)" $m $flags --per-tensor --method dfq
+  photos "… on made images (ZeroQ)" $m $flags --per-tensor --method dfq --data-free
   photos "W4A8, a scale a channel" $m $flags --wbits 4 --no-bias-correction
   photos "… corrected" $m $flags --wbits 4
   photos "… gptq" $m $flags --wbits 4 --method gptq
