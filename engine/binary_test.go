@@ -178,6 +178,30 @@ func cast(b *binaryNet, x *graph.Value) *graph.Value {
 	return b.Add("Sub", "sub", nil, b.Add("Mul", "mul", nil, up, two), one)
 }
 
+// TestBinaryThresholds runs signs about numbers other than zero, as ReActNet
+// has them, between floats and within a chain of signs.
+func TestBinaryThresholds(t *testing.T) {
+	b, x := newBinaryNet(11, 1, 16, 6, 6)
+	shift := func(op string, v *graph.Value, c int) *graph.Value {
+		b.serial++
+		in := []*graph.Value{v, b.constant(0.3, 0, c, 1, 1)}
+		if op == "Add" {
+			in[0], in[1] = in[1], in[0]
+		}
+		return b.Add(op, fmt.Sprint("s", b.serial), nil, in...)
+	}
+	first := shift("Sub", x, 16)
+	y := b.norm(b.conv(first, 16, 24, true, graph.Attrs{"pads": pads}), 24)
+	y = b.conv(shift("Add", y, 24), 24, 32, false, graph.Attrs{"pads": pads})
+	z := b.conv(x, 16, 32, false, graph.Attrs{"pads": pads})
+	g := b.finish(t, b.Add("Add", "sum", nil, y, z))
+	compare(t, g, randomInputs(g, 1, 2), 1e-5)
+	// x is packed twice: about the thresholds and about zero.
+	if k := kernels(t, g); k["pack-signs"] != 2 || k["eval"] != 0 || len(k) != 5 {
+		t.Errorf("steps %v", k)
+	}
+}
+
 // TestBinaryVariable computes weights that change between runs by the
 // reference.
 func TestBinaryVariable(t *testing.T) {

@@ -32,7 +32,7 @@ type slot struct {
 	force func() error
 	// flipped holds the uint8 form of an int8 value.
 	flipped *slot
-	signs   *buf // of a value that binary convolutions read, a bit each
+	signs   []signs // of a value that binary convolutions read
 }
 
 // compiler lowers a graph to steps. A lowering asks for its inputs in the
@@ -46,10 +46,11 @@ type compiler struct {
 	done      map[*graph.Node]bool
 	steps     []step
 	quant     quantizer
-	wides     map[*graph.Node]*buf    // outputs of Concat nodes that exist already
-	unrolled  map[*graph.Value][2]int // see unroll
-	loops     int                     // loop bodies that a frame binds
-	keep      map[string]bool         // values that must stay observable under their own name
+	wides     map[*graph.Node]*buf      // outputs of Concat nodes that exist already
+	unrolled  map[*graph.Value][2]int   // see unroll
+	above     map[*graph.Node][]float32 // see absorbShift
+	loops     int                       // loop bodies that a frame binds
+	keep      map[string]bool           // values that must stay observable under their own name
 	err       error
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 
 	"github.com/drawknife/drawknife/graph"
@@ -49,9 +50,10 @@ func lowerBinaryConv(c *compiler, n *graph.Node) error {
 	if !ok {
 		return fallback(c, n)
 	}
-	src := c.useSigns(n.Inputs[0])
+	src := c.useSigns(n.Inputs[0], c.above[n])
 	t := c.fuse(n, true)
-	if t.add == nil && keepsSign(t) && c.wantsSigns(t.out) {
+	if above, ok := c.wantsSigns(t.out); ok && t.add == nil && keepsSigns(t, above) {
+		b.p.Above = above
 		c.binaryToSigns(n, b, src, t.out)
 		return nil
 	}
@@ -78,7 +80,7 @@ func lowerBinaryConv(c *compiler, n *graph.Node) error {
 func (c *compiler) binaryToSigns(n *graph.Node, b binaryPlan, src *buf, out *graph.Value) {
 	b.p.ToSigns = true
 	k := bconv.New(b.shape, b.p)
-	dst := c.defSigns(out)
+	dst := c.defSigns(out, b.p.Above)
 	st := step{kernel: k.Kernel() + " to signs", in: []*buf{src}, out: []*buf{dst},
 		scratch: c.scratch(k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
 	st.run = func(x *frame) error {
@@ -88,46 +90,106 @@ func (c *compiler) binaryToSigns(n *graph.Node, b binaryPlan, src *buf, out *gra
 	c.emit(st)
 }
 
-// keepsSign reports whether the clamp of t leaves every sign as it is.
-func keepsSign(t tail) bool { return t.min < 0 && t.max >= 0 }
+// signs are the signs of a value, a bit each: of its difference from above, a
+// number for each channel, unless that is nil.
+type signs struct {
+	above []float32
+	bits  *buf
+}
 
-// wantsSigns reports whether all readers of v are binary convolutions that
-// kernels cover.
-func (c *compiler) wantsSigns(v *graph.Value) bool {
-	if c.observed(v) || len(v.Uses()) == 0 {
+// absorbShift lets a binary convolution read the tensor that a constant for
+// each channel is subtracted from, or added to, before the signs are taken (as
+// ReActNet does): a float is at least another exactly where their difference,
+// rounded, is at least zero.
+func (c *compiler) absorbShift(n *graph.Node) bool {
+	if !graph.IsBinaryConv(n) || c.above[n] != nil {
 		return false
 	}
-	for _, u := range v.Uses() {
-		if u.Index != 0 || !graph.IsBinaryConv(u.Node) {
+	p := n.Inputs[0].Producer()
+	if !p.Is("Sub", "Add") {
+		return false
+	}
+	x, t := p.Inputs[0], c.constant(p.Inputs[1])
+	if p.Op == "Add" && t == nil {
+		x, t = p.Inputs[1], c.constant(p.Inputs[0])
+	}
+	rank := len(n.Inputs[0].Shape)
+	if t == nil || t.DType != tensor.Float32 || len(x.Shape) != rank || rank < 3 || !sameShape(x, n.Inputs[0]) {
+		return false
+	}
+	channels := x.Shape[1].Size
+	if t.Len() != channels || t.Rank() < rank-1 || t.Shape[t.Rank()-rank+1] != channels {
+		return false
+	}
+	above := slices.Clone(t.Float32s())
+	for i, v := range above {
+		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 			return false
 		}
-		if _, ok := c.planBinary(u.Node); !ok {
-			return false
+		if p.Op == "Add" {
+			above[i] = -v
 		}
 	}
+	if c.above == nil {
+		c.above = map[*graph.Node][]float32{}
+	}
+	c.above[n] = above
+	n.SetInput(0, x)
 	return true
 }
 
-// defSigns declares the signs of v.
-func (c *compiler) defSigns(v *graph.Value) *buf {
+// keepsSigns reports whether the clamp of t changes no comparison with above.
+func keepsSigns(t tail, above []float32) bool {
+	for _, v := range above {
+		if !(t.min < v && t.max >= v) {
+			return false
+		}
+	}
+	return above != nil || t.min < 0 && t.max >= 0
+}
+
+// wantsSigns reports whether all readers of v are binary convolutions that
+// kernels cover and that take the same signs of it.
+func (c *compiler) wantsSigns(v *graph.Value) (above []float32, ok bool) {
+	if c.observed(v) || len(v.Uses()) == 0 {
+		return nil, false
+	}
+	for i, u := range v.Uses() {
+		if u.Index != 0 || !graph.IsBinaryConv(u.Node) {
+			return nil, false
+		}
+		if i == 0 {
+			above = c.above[u.Node]
+		}
+		if _, ok := c.planBinary(u.Node); !ok || !slices.Equal(above, c.above[u.Node]) {
+			return nil, false
+		}
+	}
+	return above, true
+}
+
+// defSigns declares signs of v.
+func (c *compiler) defSigns(v *graph.Value, above []float32) *buf {
 	n, ch, spatial := split(v.Shape.Ints())
 	b := c.temp(v.Name, tensor.Uint64, []int{n * spatial, bconv.Words(ch)}, plain)
-	c.slot(v).signs = b
+	s := c.slot(v)
+	s.signs = append(s.signs, signs{above, b})
 	return b
 }
 
-// useSigns returns the signs of v, made from its floats unless a kernel
-// computed them.
-func (c *compiler) useSigns(v *graph.Value) *buf {
-	if b := c.slot(v).signs; b != nil {
-		return b
+// useSigns returns signs of v, made from its floats unless they are there.
+func (c *compiler) useSigns(v *graph.Value, above []float32) *buf {
+	for _, s := range c.slot(v).signs {
+		if slices.Equal(s.above, above) {
+			return s.bits
+		}
 	}
 	src := c.pixels(v)
-	dst := c.defSigns(v)
+	dst := c.defSigns(v, above)
 	n, ch, spatial := split(v.Shape.Ints())
 	stride := src.step()
 	c.emit(step{kernel: "pack-signs", in: []*buf{src}, out: []*buf{dst}, run: c.loop(n*spatial, max(1, 4*grain/ch), func(x *frame, lo, hi int) {
-		bconv.Pack(view[uint64](x, dst), f32(x, src), ch, stride, lo, hi)
+		bconv.Pack(view[uint64](x, dst), f32(x, src), above, ch, stride, lo, hi)
 	})})
 	return dst
 }

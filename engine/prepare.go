@@ -32,7 +32,7 @@ func (c *compiler) prepare() error {
 		return func(_ rewrite.Scope, n *graph.Node) bool { return f(n) }
 	}
 	rewrite.Apply(c.g, scope, rewrite.DropNoOp, rewrite.FoldBatchNorm, rewrite.FoldPad, rewrite.MergeSwish,
-		rewrite.MergeBinaryConv, rewrite.FoldBinaryNorm,
+		rewrite.MergeBinaryConv, rewrite.FoldBinaryNorm, own(c.absorbShift),
 		own(c.spellOut), own(c.sink), own(c.sinkSplit), own(c.cancel))
 	if err := c.g.Sort(); err != nil {
 		return err

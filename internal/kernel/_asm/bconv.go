@@ -265,19 +265,24 @@ func (t btile) store(a Register, sum, dst, k, add, p GPVirtual) {
 func packSigns() {
 	const name = "packSignsAVX2"
 	lanes := dwords("lanes", 0, 4, 1, 5, 2, 6, 3, 7)
-	TEXT(name, NOSPLIT, "func(dst *uint64, src *float32, pixels, octets, dstStride, srcStride int)")
+	TEXT(name, NOSPLIT, "func(dst *uint64, src, above *float32, pixels, octets, dstStride, srcStride, aboveStep int)")
 	Pragma("noescape")
-	Doc(name + " writes a bit for each of 8*octets floats of every pixel: 1 where it is at least zero. Strides are in bytes.")
+	Doc(name + " writes a bit for each of 8*octets floats of every pixel: 1 where it is at least the float above, which moves aboveStep bytes from one octet to the next. Strides are in bytes.")
 	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
 	pixels, octets := Load(Param("pixels"), GP64()), Load(Param("octets"), GP64())
 	dstStride, srcStride := Load(Param("dstStride"), GP64()), Load(Param("srcStride"), GP64())
-	p, q, k, bits := GP64(), GP64(), GP64(), GP32()
-	VPXOR(ymm(15), ymm(15), ymm(15))
+	above, step := Load(Param("above"), GP64()), Load(Param("aboveStep"), GP64())
+	p, q, k, bits, least := GP64(), GP64(), GP64(), GP32(), GP64()
 	VMOVDQU(lanes, ymm(14))
-	compare := func(i int) { VCMPPS(Imm(0x12), Mem{Base: p, Disp: 32 * i}, ymm(15), ymm(i)) } // 0 ≤ x
+	compare := func(i int) { // least ≤ x
+		VMOVUPS(Mem{Base: least}, ymm(i))
+		VCMPPS(Imm(0x12), Mem{Base: p, Disp: 32 * i}, ymm(i), ymm(i))
+		ADDQ(step, least)
+	}
 	Label(name + "_pixel")
 	MOVQ(src, p)
 	MOVQ(dst, q)
+	MOVQ(above, least)
 	MOVQ(octets, k)
 	SUBQ(Imm(4), k)
 	JLT(LabelRef(name + "_rest"))

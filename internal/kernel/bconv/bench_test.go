@@ -90,7 +90,7 @@ func binaryLayer(rng *rand.Rand, pool *parallel.Pool, s Shape, fromFloats, toSig
 	dst, signs := make([]float32, pixels(&s)*s.K), make([]uint64, pixels(&s)*Words(s.K))
 	return func() {
 		if fromFloats {
-			Pack(pr.signs, pr.src, s.C, s.C, 0, s.H*s.W)
+			Pack(pr.signs, pr.src, nil, s.C, s.C, 0, s.H*s.W)
 		}
 		if toSigns {
 			c.RunSigns(pool, signs, pr.signs, scratch)

@@ -24,6 +24,7 @@ type Params struct {
 	// ToSigns makes the signs of the result the output, for RunSigns; Run
 	// computes floats.
 	ToSigns bool
+	Above   []float32 // [K], what a result is compared with for its sign; nil means 0
 }
 
 // Conv is a convolution ready to run: weights packed, tables made. It is
@@ -32,6 +33,7 @@ type Conv struct {
 	shape       Shape
 	p           Params
 	scale, bias []float32 // K values each
+	above       []float32 // alike
 	run         runner
 }
 
@@ -64,12 +66,13 @@ func newAt(level cpu.Level, s Shape, p Params) *Conv {
 	if p.Min == p.Max {
 		p.Min, p.Max = float32(math.Inf(-1)), float32(math.Inf(1))
 	}
-	c := &Conv{shape: s, p: p, scale: make([]float32, s.K), bias: make([]float32, s.K)}
+	c := &Conv{shape: s, p: p, scale: make([]float32, s.K), bias: make([]float32, s.K), above: make([]float32, s.K)}
 	for k := range s.K {
 		c.scale[k] = 1
 	}
 	copy(c.scale, p.Scale)
 	copy(c.bias, p.Bias)
+	copy(c.above, p.Above)
 	if hasTiles(level) && c.suitsTiles() {
 		c.run = newTiled(c)
 	} else {
@@ -91,7 +94,7 @@ func check(s *Shape, p *Params) error {
 		return fmt.Errorf("bconv: %d and %d channels do not split into %d groups", s.C, s.K, s.Groups)
 	case s.DstStride < s.K || s.AddStride < s.K:
 		return fmt.Errorf("bconv: pixel strides %d, %d below %d channels", s.DstStride, s.AddStride, s.K)
-	case len(p.Signs) != s.K*s.C/s.Groups*taps(s), p.Scale != nil && len(p.Scale) != s.K, p.Bias != nil && len(p.Bias) != s.K:
+	case len(p.Signs) != s.K*s.C/s.Groups*taps(s), p.Scale != nil && len(p.Scale) != s.K, p.Bias != nil && len(p.Bias) != s.K, p.Above != nil && len(p.Above) != s.K:
 		return fmt.Errorf("bconv: %d weights, %d scales, %d biases do not fit %+v", len(p.Signs), len(p.Scale), len(p.Bias), *s)
 	case p.PadValue < -1 || p.PadValue > 1:
 		return fmt.Errorf("bconv: padding by %d", p.PadValue)
@@ -174,7 +177,7 @@ func (c *Conv) value(k, sum int) float32 {
 func (c *Conv) emit(o *output, m, k, sum int) {
 	v := c.value(k, sum)
 	if o.signs != nil {
-		if v >= 0 {
+		if v >= c.above[k] {
 			o.signs[m*Words(c.shape.K)+k/64] |= 1 << (k % 64)
 		}
 		return

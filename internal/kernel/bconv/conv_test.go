@@ -73,12 +73,15 @@ func newProblem(rng *rand.Rand, s Shape, padValue int) *problem {
 		pr.p.Bias = floats(s.K)
 	}
 	if rng.IntN(2) > 0 {
+		pr.p.Above = floats(s.K)
+	}
+	if rng.IntN(2) > 0 {
 		pr.p.Min, pr.p.Max = -2, 3
 	}
 	pr.src, pr.add = floats(s.N*s.D*s.H*s.W*s.C), floats(pixels(&s)*s.AddStride)
 	pr.src[0], pr.src[len(pr.src)-1] = float32(math.Copysign(0, -1)), float32(math.NaN())
 	pr.signs = make([]uint64, s.N*s.D*s.H*s.W*Words(s.C))
-	packAt(cpu.Portable, pr.signs, pr.src, s.C, s.C, 0, s.N*s.D*s.H*s.W)
+	packAt(cpu.Portable, pr.signs, pr.src, nil, s.C, s.C, 0, s.N*s.D*s.H*s.W)
 	return pr
 }
 
@@ -213,7 +216,7 @@ func (pr *problem) compareSigns(t *testing.T, l cpu.Level, pool *parallel.Pool, 
 	for i, got := range dst {
 		v := uint64(0)
 		for k := i % words * 64; k < min(s.K, i%words*64+64); k++ {
-			if c.value(k, want[i/words*s.K+k]) >= 0 {
+			if c.value(k, want[i/words*s.K+k]) >= c.above[k] {
 				v |= 1 << (k % 64)
 			}
 		}
@@ -232,7 +235,7 @@ func TestSpecialAffine(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	special := []float32{0, float32(math.Copysign(0, -1)), 1, -1, 1e30, -1e-40, inf, -inf, nan, 3e38}
 	pr := newProblem(rng, same(5, 16, len(special)*len(special), 3, 1, 1), 0)
-	pr.p.Scale, pr.p.Bias = nil, nil
+	pr.p.Scale, pr.p.Bias, pr.p.Above = nil, nil, nil
 	for i := range pr.s.K {
 		pr.p.Scale, pr.p.Bias = append(pr.p.Scale, special[i/len(special)]), append(pr.p.Bias, special[i%len(special)])
 	}
@@ -274,18 +277,25 @@ func TestPack(t *testing.T) {
 				src[i] = []float32{0, float32(math.Copysign(0, -1)), float32(math.NaN()), -1e-45, 1e-45, -2, 3}[rng.IntN(7)]
 			}
 			words := Words(channels)
+			above := make([]float32, channels)
+			for i := range above {
+				above[i] = []float32{0, float32(math.Copysign(0, -1)), -1e-45, -2, 3}[rng.IntN(5)]
+			}
+			if stride == channels {
+				above = nil
+			}
 			for _, l := range levels() {
 				dst := make([]uint64, n*words)
 				for i := range dst {
 					dst[i] = guard
 				}
-				packAt(l, dst, src, channels, stride, lo, n)
+				packAt(l, dst, src, above, channels, stride, lo, n)
 				for i, got := range dst {
 					want := uint64(guard)
 					if m := i / words; m >= lo {
 						want = 0
 						for c := i % words * 64; c < min(channels, i%words*64+64); c++ {
-							if src[m*stride+c] >= 0 {
+							if v := src[m*stride+c]; above == nil && v >= 0 || above != nil && v >= above[c] {
 								want |= 1 << (c % 64)
 							}
 						}

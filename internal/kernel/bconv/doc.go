@@ -10,7 +10,7 @@
 //
 //	d = Σ sign(x)·sign(w)                              exact
 //	y = clamp(float32(d)·Scale[k] + Bias[k] + add)     float output
-//	y ≥ 0 without add and clamp                        sign output
+//	y ≥ Above[k] without add and clamp                 sign output
 //
 // Every operation on floats is rounded to float32 by itself. Taps that lie
 // outside the input read PadValue, which may be 0: they contribute nothing

@@ -64,10 +64,10 @@ func btileAVX2x2x16(a *byte)
 //go:noescape
 func btileAVX2x1x16(a *byte)
 
-// packSignsAVX2 writes a bit for each of 8*octets floats of every pixel: 1 where it is at least zero. Strides are in bytes.
+// packSignsAVX2 writes a bit for each of 8*octets floats of every pixel: 1 where it is at least the float above, which moves aboveStep bytes from one octet to the next. Strides are in bytes.
 //
 //go:noescape
-func packSignsAVX2(dst *uint64, src *float32, pixels int, octets int, dstStride int, srcStride int)
+func packSignsAVX2(dst *uint64, src *float32, above *float32, pixels int, octets int, dstStride int, srcStride int, aboveStep int)
 
 // expandSignsAVX2 writes 32 times each byte of the words of every pixel as eight uint16 a word, pixels dstStride bytes apart; later pixels overwrite what earlier ones have too much.
 //

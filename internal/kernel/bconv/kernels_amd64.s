@@ -3098,52 +3098,64 @@ DATA lanes<>+24(SB)/4, $0x00000003
 DATA lanes<>+28(SB)/4, $0x00000007
 GLOBL lanes<>(SB), RODATA|NOPTR, $32
 
-// func packSignsAVX2(dst *uint64, src *float32, pixels int, octets int, dstStride int, srcStride int)
+// func packSignsAVX2(dst *uint64, src *float32, above *float32, pixels int, octets int, dstStride int, srcStride int, aboveStep int)
 // Requires: AVX, AVX2
-TEXT ·packSignsAVX2(SB), NOSPLIT, $0-48
+TEXT ·packSignsAVX2(SB), NOSPLIT, $0-64
 	MOVQ    dst+0(FP), AX
 	MOVQ    src+8(FP), CX
-	MOVQ    pixels+16(FP), DX
-	MOVQ    octets+24(FP), BX
-	MOVQ    dstStride+32(FP), SI
-	MOVQ    srcStride+40(FP), DI
-	VPXOR   Y15, Y15, Y15
+	MOVQ    pixels+24(FP), DX
+	MOVQ    octets+32(FP), BX
+	MOVQ    dstStride+40(FP), SI
+	MOVQ    srcStride+48(FP), DI
+	MOVQ    above+16(FP), R8
+	MOVQ    aboveStep+56(FP), R9
 	VMOVDQU lanes<>+0(SB), Y14
 
 packSignsAVX2_pixel:
-	MOVQ CX, R8
-	MOVQ AX, R9
-	MOVQ BX, R10
-	SUBQ $0x04, R10
+	MOVQ CX, R10
+	MOVQ AX, R11
+	MOVQ R8, R14
+	MOVQ BX, R12
+	SUBQ $0x04, R12
 	JLT  packSignsAVX2_rest
 
 packSignsAVX2_four:
-	VCMPPS    $0x12, (R8), Y15, Y0
-	VCMPPS    $0x12, 32(R8), Y15, Y1
-	VCMPPS    $0x12, 64(R8), Y15, Y2
-	VCMPPS    $0x12, 96(R8), Y15, Y3
+	VMOVUPS   (R14), Y0
+	VCMPPS    $0x12, (R10), Y0, Y0
+	ADDQ      R9, R14
+	VMOVUPS   (R14), Y1
+	VCMPPS    $0x12, 32(R10), Y1, Y1
+	ADDQ      R9, R14
+	VMOVUPS   (R14), Y2
+	VCMPPS    $0x12, 64(R10), Y2, Y2
+	ADDQ      R9, R14
+	VMOVUPS   (R14), Y3
+	VCMPPS    $0x12, 96(R10), Y3, Y3
+	ADDQ      R9, R14
 	VPACKSSDW Y1, Y0, Y0
 	VPACKSSDW Y3, Y2, Y2
 	VPACKSSWB Y2, Y0, Y0
 	VPERMD    Y0, Y14, Y0
-	VPMOVMSKB Y0, R11
-	MOVL      R11, (R9)
-	ADDQ      $0x00000080, R8
-	ADDQ      $0x04, R9
-	SUBQ      $0x04, R10
+	VPMOVMSKB Y0, R13
+	MOVL      R13, (R11)
+	ADDQ      $0x00000080, R10
+	ADDQ      $0x04, R11
+	SUBQ      $0x04, R12
 	JGE       packSignsAVX2_four
 
 packSignsAVX2_rest:
-	ADDQ $0x04, R10
+	ADDQ $0x04, R12
 	JE   packSignsAVX2_next
 
 packSignsAVX2_one:
-	VCMPPS    $0x12, (R8), Y15, Y0
-	VMOVMSKPS Y0, R11
-	MOVB      R11, (R9)
-	ADDQ      $0x20, R8
-	INCQ      R9
-	DECQ      R10
+	VMOVUPS   (R14), Y0
+	VCMPPS    $0x12, (R10), Y0, Y0
+	ADDQ      R9, R14
+	VMOVMSKPS Y0, R13
+	MOVB      R13, (R11)
+	ADDQ      $0x20, R10
+	INCQ      R11
+	DECQ      R12
 	JNE       packSignsAVX2_one
 
 packSignsAVX2_next:

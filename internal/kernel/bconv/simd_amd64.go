@@ -67,9 +67,16 @@ func tiles16(a *byte, rows int) {
 }
 
 // packVector writes the signs of octets of channels of consecutive pixels.
-func packVector(dst []uint64, src []float32, pixels, octets, words, stride int) {
-	packSignsAVX2(&dst[0], &src[0], pixels, octets, 8*words, 4*stride)
+func packVector(dst []uint64, src, above []float32, pixels, octets, words, stride int) {
+	if above == nil {
+		packSignsAVX2(&dst[0], &src[0], &zeros[0], pixels, octets, 8*words, 4*stride, 0)
+		return
+	}
+	packSignsAVX2(&dst[0], &src[0], &above[0], pixels, octets, 8*words, 4*stride, 4*len(zeros))
 }
+
+// zeros are what signs are told by without thresholds.
+var zeros [8]float32
 
 // expand writes the offsets of the tables of consecutive pixels, which are so
 // many words in src and octets in dst.

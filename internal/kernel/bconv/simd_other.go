@@ -16,6 +16,6 @@ func countDifferences([]int32, []uint64, []uint64, []uint64) {}
 
 func runTiles(*tileArgs, int, int) {}
 
-func packVector([]uint64, []float32, int, int, int, int) {}
+func packVector([]uint64, []float32, []float32, int, int, int, int) {}
 
 func expand([]uint16, []uint64, int, int, int) {}

@@ -114,7 +114,7 @@ func (c *Conv) suitsTiles() bool {
 	}
 	if c.p.ToSigns { // values must rise with the sums
 		for k, v := range c.scale {
-			if sum := float64(v) + float64(c.bias[k]); math.IsNaN(sum) || math.IsInf(sum, 0) {
+			if sum := float64(v) + float64(c.bias[k]) + float64(c.above[k]); math.IsNaN(sum) || math.IsInf(sum, 0) {
 				return false
 			}
 		}
@@ -199,7 +199,7 @@ func (t *tiled) pack(p *panel, octets int) {
 			if flip = t.c.p.ToSigns && scale < 0; flip {
 				scale = -scale
 			}
-			threshold = t.threshold(scale, bias)
+			threshold = t.threshold(scale, bias, t.c.above[p.k0+j])
 		}
 		t.scale, t.bias = append(t.scale, scale), append(t.bias, bias)
 		t.thresholds = append(t.thresholds, threshold)
@@ -223,13 +223,13 @@ func (t *tiled) pack(p *panel, octets int) {
 	}
 }
 
-// threshold is the largest number of matches with a negative result, for a
+// threshold is the largest number of matches with a result below above, for a
 // scale that is not negative.
-func (t *tiled) threshold(scale, bias float32) int16 {
-	lo, hi := -1, 8*len(t.steps) // negative at lo, not at hi+1
+func (t *tiled) threshold(scale, bias, above float32) int16 {
+	lo, hi := -1, 8*len(t.steps) // below at lo, not at hi+1
 	for lo < hi {
 		m := (lo + hi + 1) / 2
-		if v := float32(float32(2*m-t.bias0())*scale) + bias; v >= 0 {
+		if v := float32(float32(2*m-t.bias0())*scale) + bias; v >= above {
 			hi = m - 1
 		} else {
 			lo = m
