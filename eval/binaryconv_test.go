@@ -34,9 +34,9 @@ func TestBinaryConvByHand(t *testing.T) {
 		pad  float32
 		want []float32
 	}{
-		{0, []float32{-1 + 1, 1 - 1 - 1, 1 + 1}}, // taps outside count nothing
-		{1, []float32{1 - 1 + 1, 1 - 1 - 1, 1 + 1 + 1}},
-		{-1, []float32{-1 - 1 + 1, 1 - 1 - 1, 1 + 1 - 1}},
+		{0, []float32{0, -1, 2}}, // taps outside count nothing
+		{1, []float32{1, -1, 3}},
+		{-1, []float32{-1, -1, 1}},
 	} {
 		n := binaryNode(graph.Attrs{"pads": []int64{1, 1}, "pad_value": c.pad})
 		if got := mustNode(t, n, x, w); !slices.Equal(got.Float32s(), c.want) {
