@@ -5,8 +5,9 @@ import "github.com/drawknife/drawknife/internal/parallel"
 // portable is the plain Go convolution: the definition of the result. Four
 // output channels of one pixel are summed at a time.
 type portable struct {
-	c *Conv
-	w []int16 // [Groups][K/Groups, rounded up to 4, /4][taps][C/Groups][4]
+	c    *Conv
+	w    []int16 // [Groups][K/Groups, rounded up to 4, /4][taps][C/Groups][4]
+	jobs jobs
 }
 
 func newPortable(c *Conv) *portable {
@@ -31,15 +32,20 @@ func (p *portable) name() string            { return "portable" }
 func (p *portable) scratch(workers int) int { return 0 }
 
 func (p *portable) exec(pool *parallel.Pool, src []uint8, o output, _ []byte) {
-	s := &p.c.shape
-	pool.For(pixels(s), max(1, s.Q/4), func(_, lo, hi int) {
-		for m := lo; m < hi; m++ {
-			p.pixel(src, &o, m)
-		}
-		if o.add != nil {
-			p.c.addBlock(&o, lo, hi-lo, 0, s.K)
-		}
-	})
+	p.jobs.run(pool, p, job{src: src, o: o}, (pixels(&p.c.shape)+portablePixels-1)/portablePixels)
+}
+
+// portablePixels is the number of pixels of a task.
+const portablePixels = 16
+
+func (p *portable) tasks(j *job, _, lo, hi int) {
+	lo, hi = lo*portablePixels, min(hi*portablePixels, pixels(&p.c.shape))
+	for m := lo; m < hi; m++ {
+		p.pixel(j.src, &j.o, m)
+	}
+	if j.o.add != nil {
+		p.c.addBlock(&j.o, lo, hi-lo, 0, p.c.shape.K)
+	}
 }
 
 // pixel computes all channels of output pixel m.
