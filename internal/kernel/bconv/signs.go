@@ -24,7 +24,7 @@ func packAt(level cpu.Level, dst []uint64, src, above []float32, channels, strid
 	}
 	dst, src = dst[lo*words:hi*words], src[lo*stride:(hi-1)*stride+channels]
 	done := 0
-	if hasPack(level) && channels >= 8 {
+	if hasPack(level, above != nil) && channels >= 8 {
 		done = channels &^ 7
 		if channels%64 != 0 {
 			clear(dst)

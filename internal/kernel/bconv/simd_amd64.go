@@ -13,8 +13,9 @@ import (
 // hasTiles reports whether the vector path runs at a level.
 func hasTiles(l cpu.Level) bool { return l >= cpu.AVX2 }
 
-// hasPack reports whether packVector runs at a level.
-func hasPack(l cpu.Level) bool { return hasTiles(l) }
+// hasPack reports whether packVector runs at a level, with thresholds or
+// without.
+func hasPack(l cpu.Level, _ bool) bool { return hasTiles(l) }
 
 // hasCount reports whether countDifferences runs at a level: tables are quicker.
 func hasCount(cpu.Level) bool { return false }

@@ -14,11 +14,13 @@ func runTiles(*tileArgs, int, int) {}
 
 func expand([]uint16, []uint64, int, int, int) {}
 
-// hasPack reports whether packVector runs at a level.
-func hasPack(l cpu.Level) bool { return l >= cpu.NEON }
+// hasPack reports whether packVector runs at a level, with thresholds or
+// without.
+func hasPack(l cpu.Level, thresholds bool) bool { return l >= cpu.NEON && !thresholds }
 
-// packVector writes the signs of octets of channels of consecutive pixels.
-func packVector(dst []uint64, src []float32, pixels, octets, words, stride int) {
+// packVector writes the signs of octets of channels of consecutive pixels; it
+// knows no thresholds.
+func packVector(dst []uint64, src, _ []float32, pixels, octets, words, stride int) {
 	packSignsNEON(&dst[0], &src[0], pixels, octets, 8*words, 4*stride)
 }
 

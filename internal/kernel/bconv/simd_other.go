@@ -8,7 +8,7 @@ import "github.com/drawknife/drawknife/internal/cpu"
 func hasTiles(cpu.Level) bool { return false }
 
 // hasPack and hasCount tell the same of packing and of counting differences.
-func hasPack(cpu.Level) bool { return false }
+func hasPack(cpu.Level, bool) bool { return false }
 
 func hasCount(cpu.Level) bool { return false }
 
