@@ -44,8 +44,8 @@ type isa struct {
 	long   bool
 	unpack func(dst, src *byte, n int)
 	// blocks says that the kernels of the steps read sixteen values at once
-	// where they can: see packBlocks. dot says that they multiply by SDOT.
-	blocks, dot bool
+	// where they can: see packBlocks.
+	blocks bool
 	// simulate stands in for the assembly in tests of what the CPU lacks.
 	simulate func(a *tileArgs, rows, vecs int)
 }

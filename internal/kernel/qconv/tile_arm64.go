@@ -8,7 +8,7 @@ import "github.com/drawknife/drawknife/internal/cpu"
 
 var (
 	neon = isa{name: "neon 4x8", rows: 4, lanes: 4, wide: 2, vnni: true, blocks: true}
-	dot  = isa{name: "dotprod 8x8", rows: 8, lanes: 4, wide: 2, vnni: true, blocks: true, dot: true}
+	dot  = isa{name: "dotprod 8x8", rows: 8, lanes: 4, wide: 2, vnni: true, blocks: true}
 )
 
 // isaFor is the vector path for a level, nil for none.
@@ -25,9 +25,9 @@ func isaFor(l cpu.Level) *isa {
 // run computes a.tiles tiles of so many pixels by so many vectors of channels.
 func (i *isa) run(a *tileArgs, rows, vecs int) {
 	switch {
-	case i.dot && vecs == 2:
+	case i == &dot && vecs == 2:
 		qtileDot8(a, rows)
-	case i.dot:
+	case i == &dot:
 		qtileDot4(a, rows)
 	case vecs == 2:
 		qtileNEON8(a, rows)
