@@ -43,7 +43,7 @@ func toQONNX(g *graph.Graph) error {
 		if !ok {
 			return n.Errorf("its scale or zero point is not constant, or it works in blocks")
 		}
-		lo, hi := span(gr.t)
+		var lo, hi int
 		var x *graph.Value
 		p := n.Inputs[0].Producer()
 		switch {
