@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 
@@ -78,8 +79,11 @@ func (o *obc) surgeon(l *Layer, row, block int) (*surgeon, int) {
 	return newSurgeon(w, slices.Clone(o.inverse[l][group*h.blocks()+block])), first
 }
 
+// Rate is the error that each weight's removal makes, as a share of the layer's
+// whole output, so that layers compare.
 func (o *obc) Rate(l *Layer) ([]float64, error) {
 	out := make([]float64, len(l.W))
+	whole := max(o.energy(l), math.SmallestNonzeroFloat64)
 	for r := range l.Rows {
 		for b := range o.hess[l].blocks() {
 			h := o.hess[l]
@@ -89,11 +93,30 @@ func (o *obc) Rate(l *Layer) ([]float64, error) {
 			for i := range n {
 				at := l.At(r, first+i)
 				w := float64(l.W[at])
-				out[at] = w * w / (2 * inv[i*n+i])
+				out[at] = w * w / (2 * inv[i*n+i]) / whole
 			}
 		}
 	}
 	return out, nil
+}
+
+// energy is ½·Σ wᵀHw over the rows: the squares of what the layer computes.
+func (o *obc) energy(l *Layer) float64 {
+	h := o.hess[l]
+	sum := 0.0
+	for r := range l.Rows {
+		for b := range h.blocks() {
+			m, first, n := h.of(r, b)
+			for i := range n {
+				dot := 0.0
+				for j, v := range m[i*n:][:n] {
+					dot += v * float64(l.W[l.At(r, first+j)])
+				}
+				sum += dot * float64(l.W[l.At(r, first+i)]) / 2
+			}
+		}
+	}
+	return sum
 }
 
 func (o *obc) Update(_ context.Context, p *Pass) error {
