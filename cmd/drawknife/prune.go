@@ -213,7 +213,7 @@ func (c *pruneCmd) checkMethod() error {
 			return usagef("--method %s belongs to the methods of %s: give %s", name, f, flag)
 		}
 	}
-	return nil
+	return usagef("--method: no method is called %q (there are: %s)", name, strings.Join(method.Names(family), ", "))
 }
 
 func (c *pruneCmd) options() prune.Options {

@@ -155,7 +155,10 @@ func (c *quantizeCmd) Run(a *app) error {
 		for _, note := range report.Notes {
 			fmt.Fprintln(w, note)
 		}
-		_, err := fmt.Fprintf(w, "calibrated on %d images; wrote %s\n", report.Images, out)
+		if report.Images > 0 {
+			fmt.Fprintf(w, "calibrated on %d images; ", report.Images)
+		}
+		_, err := fmt.Fprintf(w, "wrote %s\n", out)
 		return err
 	})
 }
