@@ -10,12 +10,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/atomicfile"
 	"github.com/drawknife/drawknife/onnx"
-	"github.com/drawknife/drawknife/prune"
-	"github.com/drawknife/drawknife/quantize"
 )
 
 // writeFile stores b under path, whole or not at all.
@@ -56,20 +53,43 @@ func (s *search) apply(ctx context.Context, steps []Step) (*graph.Graph, error) 
 		os.Remove(file) // unreadable: make it again
 	}
 	for n := done; n < len(steps); n++ {
-		next, err := s.step(ctx, g, steps[n], r.key(n+1))
+		next, err := s.step(ctx, g, steps[n], s.file(r.key(n+1)))
 		if err != nil {
-			return nil, fmt.Errorf("compress: step %d (%s): %w", n+1, steps[n].name(), err)
+			return nil, fmt.Errorf("compress: step %d (%s): %w", n+1, steps[n].kind(), err)
 		}
-		// What follows must not depend on whether this came from the disk.
-		file := s.file(r.key(n + 1))
-		if err := onnx.Write(file, next); err != nil {
+		g = next
+	}
+	return g, nil
+}
+
+// step carries out one step and keeps its result in a file. What follows must
+// not depend on whether it came from there, so it always does.
+func (s *search) step(ctx context.Context, g *graph.Graph, st Step, file string) (*graph.Graph, error) {
+	w := s.work()
+	w.scratch = file
+	next, err := st.apply(ctx, w, g)
+	if err != nil {
+		return nil, err
+	}
+	if w.report != nil {
+		b, err := json.Marshal(w.report)
+		if err != nil {
 			return nil, err
 		}
-		if g, err = read(file); err != nil {
+		if err := writeFile(file+".json", b); err != nil {
 			return nil, err
 		}
 	}
-	return g, nil
+	if err := onnx.Write(file, next); err != nil {
+		return nil, err
+	}
+	w.tidy()
+	return read(file)
+}
+
+// work is what steps work with.
+func (s *search) work() *work {
+	return &work{images: s.trainset, pre: s.pre, original: s.job.Graph, augment: s.job.Augment, seed: s.recipe.Seed, threads: s.job.Threads, progress: s.job.Progress}
 }
 
 func read(file string) (*graph.Graph, error) {
@@ -81,47 +101,3 @@ func read(file string) (*graph.Graph, error) {
 }
 
 func (s *search) file(key string) string { return filepath.Join(s.job.Dir, workDir, key+".onnx") }
-
-func (s *search) step(ctx context.Context, g *graph.Graph, st Step, key string) (*graph.Graph, error) {
-	switch {
-	case st.Prune != nil:
-		p, _, err := prune.To(g, st.Prune.Score, st.Prune.Keep)
-		return p, err
-	case st.Norm != nil:
-		return s.reestimate(ctx, g, st.Norm.Images)
-	case st.Finetune != nil:
-		return s.finetune(ctx, g, st.Finetune, s.file(key)+".checkpoint")
-	}
-	q := st.Quantize
-	l, err := s.loader(q.Images, g)
-	if err != nil {
-		return nil, err
-	}
-	out, report, err := quantize.Static(ctx, g, l.Batches(ctx, 0), quantize.Options{
-		Calibrator: q.Calibrator, Target: q.Target, PerChannel: true, ReduceRange: q.ReduceRange, Equalize: q.Equalize, BiasCorrection: q.BiasCorrection,
-		Float: q.Float, Threads: s.job.Threads,
-	})
-	if err != nil {
-		return nil, err
-	}
-	b, err := json.Marshal(report)
-	if err != nil {
-		return nil, err
-	}
-	if err := writeFile(s.file(key)+".json", b); err != nil {
-		return nil, err
-	}
-	out.Metadata[data.MetadataKey] = s.job.Pre.String()
-	return out, nil
-}
-
-// loader gives n training images, prepared for g, without augmentation.
-func (s *search) loader(n int, g *graph.Graph) (*data.Loader, error) {
-	batch := 16
-	if d := g.Inputs[0].Shape; len(d) > 0 && d[0].Known() {
-		batch = d[0].Size
-	}
-	return data.NewLoader(data.Spread(s.job.Train, min(n, s.job.Train.Len())), data.LoaderOptions{
-		Batch: batch, Preprocess: s.pre, DropLast: batch != 16 && batch > 1,
-	})
-}

@@ -10,6 +10,7 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,7 +142,8 @@ func machine() string {
 }
 
 // Replay applies a recipe to the job's model and writes the result to path:
-// the same bytes that the search wrote. It returns the model.
+// the same bytes that the search wrote. It returns the model. A recipe written
+// by hand may leave out which model and data it is for.
 func (j *Job) Replay(ctx context.Context, r *Recipe, path string) (*graph.Graph, error) {
 	if err := j.check(); err != nil {
 		return nil, err
@@ -150,13 +152,20 @@ func (j *Job) Replay(ctx context.Context, r *Recipe, path string) (*graph.Graph,
 	if err != nil {
 		return nil, err
 	}
-	if r.Digest != s.recipe.Digest {
+	if r.Digest != "" && r.Digest != s.recipe.Digest {
 		return nil, fmt.Errorf("compress: the recipe was made for another model (its digest is %s, this one's %s)", r.Digest, s.recipe.Digest)
 	}
-	if r.Data != s.recipe.Data {
+	if r.Data != "" && r.Data != s.recipe.Data {
 		return nil, fmt.Errorf("compress: the recipe was made with other data (digest %s, these have %s)", r.Data, s.recipe.Data)
 	}
-	s.recipe = *r // its name of the model, too, is in the file
+	if err := r.check(s.labelled); err != nil {
+		return nil, err
+	}
+	// Its name of the model, too, is in the file. One that was written by hand
+	// need not say what it is for.
+	own := s.recipe
+	s.recipe = *r
+	s.recipe.Model, s.recipe.Digest, s.recipe.Data = cmp.Or(r.Model, own.Model), cmp.Or(r.Digest, own.Digest), cmp.Or(r.Data, own.Data)
 	g, _, err := s.final(ctx, r.Steps)
 	if err != nil {
 		return nil, err

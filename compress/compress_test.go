@@ -202,8 +202,8 @@ func TestCancel(t *testing.T) {
 // TestFinetuneGoesOn interrupts fine-tuning and goes on from its checkpoint:
 // the weights must be those of a run in one go.
 func TestFinetuneGoesOn(t *testing.T) {
-	steps := []Step{{Prune: &PruneStep{Score: "l1", Keep: map[string]int{"conv1": 4}}}, {Norm: &NormStep{Images: 64}},
-		{Finetune: &FinetuneStep{Epochs: 2.5, Batch: 64, Rate: 0.02, Decay: 1e-4, Distill: 0.7, Temperature: 4, Augment: "crop2"}}}
+	steps := []Step{&PruneStep{Method: "l1", Keep: map[string]int{"conv1": 4}, NoNorm: true}, &NormStep{Images: 64},
+		&FinetuneStep{Training: Training{Epochs: 2.5, Batch: 64, LR: 0.02, DistillWeight: 0.7, Temperature: 4, Augment: "crop2"}}}
 	result := func(interrupt int) []byte {
 		j := job(t)
 		s, err := newSearch(context.Background(), j)
@@ -213,7 +213,7 @@ func TestFinetuneGoesOn(t *testing.T) {
 		if interrupt > 0 {
 			ctx, cancel := context.WithCancel(context.Background())
 			j.Progress = func(what string, done, _ int) {
-				if strings.HasPrefix(what, "fine-tune") && done == interrupt {
+				if strings.HasPrefix(what, "train") && done == interrupt {
 					cancel()
 				}
 			}

@@ -118,7 +118,7 @@ func (s *search) rounds(ctx context.Context) (epoch time.Duration, rounds int, e
 
 // stepTime is how long a step takes if an epoch takes so long.
 func (s *search) stepTime(epoch time.Duration) time.Duration {
-	return epoch / time.Duration(max(s.job.Train.Len()/s.batch(), 1))
+	return epoch / time.Duration(max(s.trainset.Len()/s.batch(), 1))
 }
 
 // firstShare is where to begin: the more training a network gets, the smaller
@@ -147,7 +147,7 @@ func (s *search) widest(ctx context.Context) (float64, error) {
 		}
 		var steps []Step
 		if len(keep) > 0 {
-			steps = append(steps, Step{Prune: &PruneStep{Score: "l1", Keep: keep}})
+			steps = append(steps, &PruneStep{Method: "l1", Keep: keep, NoNorm: true})
 		}
 		g, err := s.apply(ctx, append(steps, s.quantizeStep(nil)))
 		if err != nil {
@@ -249,7 +249,7 @@ func (s *search) quantized(ctx context.Context, name string, steps []Step, float
 	consider(mixed)
 	if s.reduce && !s.meets(&best.Trial) {
 		eight := s.quantizeStep(nil)
-		eight.Quantize.ReduceRange = false
+		eight.ReduceRange = false
 		c, err := s.try(ctx, name+", 8-bit weights", append(steps[:len(steps)-1:len(steps)-1], eight))
 		if err != nil {
 			return nil, err
@@ -269,9 +269,9 @@ func (s *search) train(ctx context.Context, steps []Step, share float64, budget 
 	if err != nil {
 		return nil, err
 	}
-	steps = append(steps[:len(steps):len(steps)], Step{Prune: &PruneStep{Score: "l1", Keep: keep}})
+	steps = append(steps[:len(steps):len(steps)], &PruneStep{Method: "l1", Keep: keep, NoNorm: true})
 	if hasNorm(s.job.Graph) {
-		steps = append(steps, Step{Norm: &NormStep{Images: min(normImages, s.job.Train.Len())}})
+		steps = append(steps, s.normStep())
 	}
 	return s.finetuned(ctx, steps, budget)
 }
@@ -294,7 +294,7 @@ func (s *search) finetuned(ctx context.Context, steps []Step, budget time.Durati
 	if err != nil || epochs == 0 {
 		return steps, err
 	}
-	steps = append(steps[:len(steps):len(steps)], s.finetuneStep(epochs))
+	steps = append(steps[:len(steps):len(steps)], &FinetuneStep{Training: s.training(epochs)})
 	_, err = s.apply(ctx, steps)
 	return steps, err
 }

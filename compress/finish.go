@@ -292,8 +292,8 @@ func (s *search) layers(ctx context.Context, after *graph.Graph, steps []Step) (
 	}
 	var prunedGroups map[string]int
 	for _, st := range steps {
-		if st.Prune != nil {
-			prunedGroups = st.Prune.Keep
+		if p, ok := st.(*PruneStep); ok {
+			prunedGroups = p.Keep
 		}
 	}
 	var out []Layer

@@ -31,10 +31,11 @@ const (
 
 // search is a job in progress.
 type search struct {
-	job    *Job
-	pre    data.Preprocess
-	recipe Recipe // without steps: model, data and seed
-	start  time.Time
+	job      *Job
+	trainset data.Dataset // of the training images those that train and calibrate
+	pre      data.Preprocess
+	recipe   Recipe // without steps: model, data and seed
+	start    time.Time
 
 	selection data.Dataset // images that choose between candidates
 	chosen    []int        // their places among the test images
@@ -46,6 +47,7 @@ type search struct {
 	frozen    []prune.Row
 	trials    []*candidate
 	warnings  []string
+	labelled  bool // the training images have labels
 	canTrain  bool
 	reduce    bool // weights of 7 bits are faster here
 	journal   journal
@@ -58,7 +60,7 @@ type candidate struct {
 }
 
 func newSearch(ctx context.Context, j *Job) (*search, error) {
-	s := &search{job: j, pre: j.Pre, start: time.Now()}
+	s := &search{job: j, pre: j.Pre, start: time.Now(), trainset: j.Train}
 	if d := j.Graph.Inputs[0].Shape.Ints(); len(d) == 4 {
 		s.pre = j.Pre.ForInput(max(d[1], 0), max(d[2], 0), max(d[3], 0))
 	}
@@ -69,17 +71,18 @@ func newSearch(ctx context.Context, j *Job) (*search, error) {
 	if err != nil {
 		return nil, err
 	}
-	train, err := data.Fingerprint(ctx, j.Train)
+	fingerprint, err := data.Fingerprint(ctx, j.Train)
 	if err != nil {
 		return nil, fmt.Errorf("compress: training images: %w", err)
 	}
-	s.recipe = Recipe{Version: 1, Model: j.Model, Digest: digest(model), Data: train, Seed: j.Seed}
+	s.recipe = Recipe{Version: recipeVersion, Model: j.Model, Digest: digest(model), Data: fingerprint, Seed: j.Seed}
 	labelled := 0
 	for i := range min(j.Train.Len(), 100) {
 		if j.Train.Label(i) >= 0 {
 			labelled++
 		}
 	}
+	s.labelled = labelled == min(j.Train.Len(), 100)
 	s.canTrain = labelled == min(j.Train.Len(), 100) && j.Train.Len() >= 500
 	return s, s.openJournal()
 }
@@ -122,7 +125,7 @@ func (s *search) integers(ctx context.Context) error {
 		return err
 	}
 	narrow := s.quantizeStep(nil)
-	narrow.Quantize.ReduceRange = true
+	narrow.ReduceRange = true
 	if _, err := s.try(ctx, "int8, 7-bit weights", []Step{narrow}); err != nil {
 		return err
 	}
@@ -207,8 +210,8 @@ func (s *search) accuracy(ctx context.Context, g *graph.Graph, ds data.Dataset) 
 	return acc.Top1(), nil
 }
 
-func (s *search) quantizeStep(float []string) Step {
-	return Step{Quantize: &QuantizeStep{Calibrator: "mse", Images: min(calibImages, s.job.Train.Len()), Target: "ort", ReduceRange: s.reduce, BiasCorrection: true, Float: float}}
+func (s *search) quantizeStep(float []string) *QuantizeStep {
+	return &QuantizeStep{Method: "int8", Calibrator: "mse", Images: min(calibImages, s.trainset.Len()), Target: "ort", ReduceRange: s.reduce, Float: float}
 }
 
 // try builds a candidate, measures it and adds it to the trials. What was

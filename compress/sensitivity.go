@@ -137,7 +137,7 @@ func (s *search) timeCurves(ctx context.Context) error {
 // integer quantizes g in a moment, for its speed alone.
 func (s *search) integer(ctx context.Context, g *graph.Graph) (*graph.Graph, error) {
 	const enough = 2
-	l, err := s.loader(enough, g)
+	l, err := s.work().loader(enough, g)
 	if err != nil {
 		return nil, err
 	}
