@@ -31,6 +31,7 @@ type quantizeCmd struct {
 	DataFree   bool     `name:"data-free" help:"Calibrate on images made from the statistics of the model's batch normalization (at most 64)."`
 	Limit      int      `help:"Measure on only this many images." placeholder:"N"`
 	NoEval     bool     `help:"Do not measure accuracy and latency."`
+	NoLatency  bool     `help:"Do not measure latency, as on a machine that has other work to do."`
 	Method     string   `help:"Quantization method, NAME or NAME:option=value; 'drawknife methods' lists them." default:"int8"`
 	WBits      int      `name:"wbits" help:"Bits of weights, 2 to 16 (1 by binary methods); by default 8, or the method's choice." placeholder:"N"`
 	ABits      int      `name:"abits" help:"Bits of the activations that weights multiply, 2 to 16 (1 by binary methods); by default 8, or the method's choice." placeholder:"N"`
@@ -139,7 +140,7 @@ func (c *quantizeCmd) Run(a *app) error {
 	if err := r.count(a, &r.After, q, test, pre); err != nil {
 		return err
 	}
-	if !c.NoEval {
+	if !c.NoEval && !c.NoLatency {
 		if err := r.time(a, g, q); err != nil {
 			return err
 		}

@@ -25,9 +25,15 @@ type trainingFlags struct {
 	Schedule  string        `help:"Methods that train: learning rate over the run, as of 'drawknife train'." default:"cosine"`
 	Augment   string        `help:"Methods that train: augmentation, as of 'drawknife train'."`
 	Teacher   string        `help:"Methods that train: distil from this model." placeholder:"FILE"`
+	ValEvery  int           `name:"val-every" help:"Methods that train: epochs between validations." default:"1" placeholder:"N"`
 	Time      time.Duration `help:"Methods that train: stop after this long." default:"0"`
 	Resume    bool          `help:"Methods that train: go on from the checkpoint beside the output, if there is one."`
 }
+
+// reestimated is the number of images by which the statistics of batch
+// normalization are taken anew after training: low-bit weights jump between
+// values to the last step, and running averages lag behind.
+const reestimated = 4096
 
 // train quantizes by a method that trains. What was trained, before it is
 // turned into integers, is measured epoch by epoch in a log beside the output.
@@ -47,7 +53,7 @@ func (c *quantizeCmd) train(a *app, g *graph.Graph, pre data.Preprocess, calib *
 	}
 	base := strings.TrimSuffix(r.Outputs[0], filepath.Ext(r.Outputs[0]))
 	cfg.Checkpoint, cfg.CSV, cfg.JSONL = base+".checkpoint", base+".csv", base+".jsonl"
-	cfg.Hooks, cfg.Progress = hooks, t.watch(a)
+	cfg.Hooks, cfg.Progress, cfg.ReestimateNorm = hooks, t.watch(a), reestimated
 	if m.Recipe.NoDecay {
 		shadows := map[string]bool{}
 		for _, name := range b.Shadows {
@@ -86,7 +92,7 @@ func (c *quantizeCmd) train(a *app, g *graph.Graph, pre data.Preprocess, calib *
 func (c *quantizeCmd) trainer(m *qat.Method) *trainCmd {
 	t := &trainCmd{Model: c.Model, Data: c.Data, Labels: c.Labels, Epochs: c.Epochs, Steps: c.Steps, Batch: c.Batch, Optimizer: c.Optimizer, Lr: c.Lr,
 		Decay: c.Decay, Momentum: 0.9, Schedule: c.Schedule, Augment: c.Augment, Teacher: c.Teacher, Weight: 0.9, Temp: 4, Loss: "cross-entropy",
-		ValEvery: 1, Time: c.Time, Resume: c.Resume}
+		ValEvery: c.ValEvery, Time: c.Time, Resume: c.Resume, limit: c.Limit}
 	if c.Calib != "" {
 		t.Data, t.Val = c.Calib, c.Data
 	}

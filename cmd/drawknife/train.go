@@ -50,6 +50,8 @@ type trainCmd struct {
 	Log       string        `help:"Write FILE.csv and FILE.jsonl with a line for each epoch; by default beside the output." placeholder:"FILE"`
 	Resume    bool          `help:"Go on from the checkpoint beside the output, if there is one."`
 	preFlags
+
+	limit int // on validation images, for verbs that train on the way
 }
 
 type trainResult struct {
@@ -177,7 +179,7 @@ func (c *trainCmd) loaders(a *app, g *graph.Graph, pre data.Preprocess) (loader,
 	if spec == "" {
 		spec = c.Data
 	}
-	vs, err := openData(spec, c.Labels, "test", 0)
+	vs, err := openData(spec, c.Labels, "test", c.limit)
 	if err != nil && c.Val != "" {
 		return nil, nil, err
 	}

@@ -1,100 +1,181 @@
 #!/usr/bin/env bash
 # Quantization by every method, one table row each: top-1 in drawknife's engine
-# and in ONNX Runtime, file size, latency.
+# and in ONNX Runtime, file size, latency. Rows that are in OUT already are not
+# made again, and a training that was interrupted goes on.
 #
-#   DRAWKNIFE_ORT=/path/to/libonnxruntime.so DRAWKNIFE_DATA=DIR docs/results/quantization-methods.sh TABLE [EPOCHS]
+#   DRAWKNIFE_ORT=/path/to/libonnxruntime.so DRAWKNIFE_DATA=DIR docs/results/quantization-methods.sh [bench] PART ...
 #
-# TABLE is one of
-#   ptq       8 bits by each calibrator; 4 bits by each rounding (ResNet-20/32/56)
+# PART is one of
+#   ptq       8 bits by each calibrator; 4 bits by each rounding (ResNet-20/32/56; DEPTHS)
 #   ladder    naive, equalized, corrected, reconstructed (MobileNetV2, one scale a layer)
 #   imagenet  4-bit weights on every ImageNet model
 #   mixed     mixed precision against the same bits everywhere (ResNet-20)
-#   qat       trained: LSQ, QAT, PACT, DoReFa, QNN, Octo, ternary, INQ (ResNet-20)
+#   qat       trained from the float network: LSQ, QAT, PACT, DoReFa, QNN, Octo, ternary, INQ (ResNet-20)
 #   binary    one bit: BinaryConnect, BWN, BNN, XNOR, LAB, IR-Net, Bi-Real, ReActNet (ResNet-20)
-# EPOCHS is the length of each training (default 30; the papers use 200 to 500).
-# Models, recipes and logs go to out/quantization.
+# DIR is the folder of real images and pretrained models that the tests use. With
+# bench nothing is made: rows that are there are timed, on one thread, here and in
+# ONNX Runtime, which needs a machine that does nothing else; until then their
+# latencies are blank.
+#
+# EPOCHS (qat: 6, binary: 12; the papers use 200 to 500) is the length of each
+# training, VAL_EVERY (2) the epochs between validations, FROM the network that
+# binary starts from (the pretrained one; zoo:resnet20 is random), THREADS the
+# workers, OUT (out/quantization) the folder. LIMIT (images to measure on), STEPS (of training, and of
+# reconstruction), IMAGES (to calibrate on) and ONLY (a pattern of rows) try the
+# script on little.
 set -euo pipefail
 : "${DRAWKNIFE_ORT:?set it to the path of libonnxruntime.so}" "${DRAWKNIFE_DATA:?set it to the folder that holds models/models.json}"
 cd "$(dirname "$0")/../.."
-table=${1:?TABLE: ptq, ladder, imagenet, mixed, qat or binary} epochs=${2:-30}
-out=out/quantization
-mkdir -p "$out"
-go build -o out/drawknife ./cmd/drawknife
-row() { # label, model file or zoo:NAME, data, calibration, flags
-  local label=$1 model=$2 data=$3 calib=$4 name
+DRAWKNIFE=${DRAWKNIFE:-out/drawknife} OUT=${OUT:-out/quantization} ONLY=${ONLY:-*} LIMIT=${LIMIT:-0} STEPS=${STEPS:-0} DEPTHS=${DEPTHS:-20 32 56} THREADS=${THREADS:-0}
+[[ -n ${KEEP_BINARY:-} ]] || go build -o "$DRAWKNIFE" ./cmd/drawknife
+mkdir -p "$OUT"
+models=$DRAWKNIFE_DATA/models cifar=cifar10:$DRAWKNIFE_DATA/cifar10
+bench=
+if [[ ${1:-} == bench ]]; then
+  bench=1
+  shift
+fi
+
+# timed runs a model on one thread, here and in ONNX Runtime, once.
+timed() { # model, file of the result
+  [[ -s $2 ]] || { "$DRAWKNIFE" --threads 1 bench "$1" --ort "$DRAWKNIFE_ORT" --json -q > "$2.part" 2> "$2.err" && mv "$2.part" "$2" && rm -f "$2.err"; }
+}
+
+row() { # label, model, data, calibration, flags
+  local label=$1 model=$2 data=$3 calib=$4 base name file
   shift 4
-  name=$(basename "${model#zoo:}" .onnx)-$(echo "$label" | tr -c 'A-Za-z0-9\n' -)
-  out/drawknife quantize "$model" --data "$data" --calib "$calib" "$@" -o "$out/$name.onnx" --json > "$out/$name.json" 2> "$out/$name.log" || { echo "| $label | failed: $(tail -1 "$out/$name.log") |"; return; }
-  out/drawknife eval "$out/$name.onnx" --data "$data" --ort "$DRAWKNIFE_ORT" --json -q > "$out/$name-ort.json" 2>> "$out/$name.log" || true
-  python3 - "$label" "$(basename "$model" .onnx)" "$out/$name.json" "$out/$name-ort.json" <<'P'
+  base=$(basename "${model#zoo:}" .onnx)
+  name=$base-$(echo "$label" | tr -cs 'A-Za-z0-9.\n' - | sed 's/^-//; s/-$//')
+  # shellcheck disable=SC2053
+  [[ $name == $ONLY ]] || return 0
+  file=$OUT/$name
+  if [[ -n $bench ]]; then
+    [[ -s $file.json ]] || return 0
+    timed "$model" "$OUT/$base.bench" || true
+    timed "$file.onnx" "$file.bench" || true
+  fi
+  if [[ ! -s $file.json ]]; then
+    if ! "$DRAWKNIFE" --threads "$THREADS" quantize "$model" --data "$data" --calib "$calib" --limit "$LIMIT" --steps "$STEPS" ${IMAGES:+--images "$IMAGES"} "$@" --resume --no-latency \
+      -o "$file.onnx" --json > "$file.json.part" 2> "$file.log"; then
+      echo "| $base | $label | failed: $(tail -1 "$file.log") |"
+      return 0
+    fi
+    mv "$file.json.part" "$file.json"
+  fi
+  if [[ ! -s $file-ort.json ]]; then
+    "$DRAWKNIFE" --threads "$THREADS" eval "$file.onnx" --data "$data" --limit "$LIMIT" --ort "$DRAWKNIFE_ORT" --json -q > "$file-ort.json.part" 2> "$file-ort.log" &&
+      mv "$file-ort.json.part" "$file-ort.json" || true
+  fi
+  python3 - "$label" "$base" "$file" "$OUT/$base.bench" <<'P'
 import json, sys
-label, model, q = sys.argv[1], sys.argv[2], json.load(open(sys.argv[3]))
+label, model, file, base = sys.argv[1:]
+q = json.load(open(file + ".json"))
 b, a = q["before"], q["after"]
 try:
-    p = json.load(open(sys.argv[4]))["peers"][0]
+    p = json.load(open(file + "-ort.json"))["peers"][0]
     peer = f"{p['top1']:.2f} ({p['same_top1_percent']:.2f} % alike)"
 except Exception:
     peer = "not loaded"
-print(f"| {model} | {label} | {b['top1']:.2f} | {a['top1']:.2f} | {peer} | {b['file_bytes']/1024:.0f} → {a['file_bytes']/1024:.0f} KiB | "
-      f"{b['median_ms_1_thread']:.3f} → {a['median_ms_1_thread']:.3f} ms | {q['seconds']:.0f} s |", flush=True)
+try:
+    x, y = json.load(open(base)), json.load(open(file + ".bench"))
+    there = lambda r: f"{r['peers'][0]['median_ms']:.3f}" if r.get("peers") else "–"
+    time = f"{x['median_ms']:.3f} → {y['median_ms']:.3f} | {there(x)} → {there(y)}"
+except Exception:
+    time = "– | –"
+print(f"| {model} | {label} | {b['top1']:.2f} | {a['top1']:.2f} | {peer} | {b['file_bytes']/1024:.0f} → {a['file_bytes']/1024:.0f} | "
+      f"{time} | {q['seconds']/60:.1f} |", flush=True)
 P
 }
-echo "| model | method | float top-1 | top-1 | in ONNX Runtime | file | latency, 1 thread | took |"
-echo "|---|---|---|---|---|---|---|---|"
-models=$DRAWKNIFE_DATA/models cifar=cifar10:$DRAWKNIFE_DATA/cifar10
+
+# trained is a row of a training: more flags than rows that need none.
+trained() { local label=$1 model=$2; shift 2; row "$label, ${EPOCHS:-$epochs} epochs" "$model" "$cifar@test" "$cifar@train" --preset imagenet --epochs "${EPOCHS:-$epochs}" --val-every "${VAL_EVERY:-2}" "$@"; }
 resnet() { local label=$1 depth=$2; shift 2; row "$label" "$models/cifar10/resnet$depth.onnx" "$cifar@test" "$cifar@train" --preset imagenet "$@"; }
 photos() { local label=$1 model=$2; shift 2; row "$label" "$models/imagenet/$model.onnx" "$DRAWKNIFE_DATA/imagenet/eval.tar" "$DRAWKNIFE_DATA/imagenet/calib.tar" "$@"; }
-case $table in
-ptq)
-  for depth in 20 32 56; do
-    for c in minmax ema std percentile mse kl aciq; do resnet "int8, $c" $depth --calibrator $c; done
-    resnet "W8A8 MLPerf rules" $depth --images 500
-    for bits in "4 8" "4 4"; do
-      set -- $bits
-      for m in int8 aciq "aciq:allocate=false" gptq adaround:iterations=2000 brecq:iterations=2000; do resnet "W$1A$2, $m" $depth --method $m --wbits $1 --abits $2 --images 1024; done
+
+# few cuts the iterations of reconstruction to STEPS.
+few() { if [[ $STEPS -gt 0 && $STEPS -lt $1 ]]; then echo "$STEPS"; else echo "$1"; fi; }
+
+echo "| model | method | float top-1 | top-1 | in ONNX Runtime | file, KiB | ms, 1 thread | ms in ONNX Runtime | minutes |"
+echo "|---|---|---|---|---|---|---|---|---|"
+[[ $# -gt 0 ]] || { echo "say which part: ptq, ladder, imagenet, mixed, qat or binary" >&2; exit 2; }
+for part in "$@"; do
+  case $part in
+  ptq)
+    for depth in $DEPTHS; do
+      for c in minmax ema std percentile mse kl aciq; do resnet "int8, $c" "$depth" --calibrator $c; done
+      resnet "W8A8, MLPerf rules" "$depth" --images 500
+      for bits in "4 8" "4 4"; do
+        read -r w a <<< "$bits"
+        n=$(few 2000)
+        for m in int8 aciq "aciq:allocate=false" gptq "adaround:iterations=$n" "brecq:iterations=$n"; do
+          resnet "W${w}A$a, $m" "$depth" --method "$m" --wbits "$w" --abits "$a" --images 1024
+        done
+      done
+      resnet "W2A8, gptq" "$depth" --method gptq --wbits 2 --images 1024
+      resnet "W4A8, powers of two" "$depth" --method log --wbits 4
+      resnet "deep compression, 4 bits" "$depth" --method deep-compression:conv=4,fc=4
     done
-    resnet "W2A8, gptq" $depth --method gptq --wbits 2 --images 1024
-    resnet "W4A8, powers of two" $depth --method log --wbits 4
-    resnet "deep compression, 4 bits" $depth --method deep-compression:conv=4,fc=4
-  done
-  row "int8" "$models/cifar10/resnet8.onnx" "$cifar@test" "$cifar@train" --preset raw --images 500 ;;
-ladder)
-  m=mobilenet_v2_1.0_224 flags="--preset half --label-offset 1"
-  photos "W8A8, one scale a layer" $m $flags --per-tensor --no-bias-correction
-  photos "… equalized" $m $flags --per-tensor --no-bias-correction --equalize
-  photos "… biases absorbed and corrected (DFQ)" $m $flags --per-tensor --method dfq
-  photos "… on made images (ZeroQ)" $m $flags --per-tensor --method dfq --data-free
-  photos "W4A8, a scale a channel" $m $flags --wbits 4 --no-bias-correction
-  photos "… corrected" $m $flags --wbits 4
-  photos "… gptq" $m $flags --wbits 4 --method gptq
-  photos "… brecq" $m $flags --wbits 4 --method brecq:iterations=500 --images 128 ;;
-imagenet)
-  for m in int8 gptq adaround:iterations=500; do
-    photos "W4A8, $m" mobilenet_v2_1.0_224 --preset half --label-offset 1 --wbits 4 --method $m
-    photos "W4A8, $m" mobilenet_v3_small_1.0_224 --mean 128 --std 127 --label-offset 1 --wbits 4 --method $m
-    photos "W4A8, $m" mobilenet_v1_0.25_128 --preset half --label-offset 1 --wbits 4 --method $m
-    photos "W4A8, $m" squeezenet1.1 --preset imagenet --wbits 4 --method $m
-  done ;;
-mixed)
-  for share in 0.5 0.375; do
-    for by in output hessian; do
-      for budget in size bops; do resnet "mixed, $share of 8 bits, $by, $budget" 20 --method "mixed:share=$share,by=$by,budget=$budget,rounding=gptq"; done
+    row "int8, 500 images, MLPerf rules" "$models/cifar10/resnet8.onnx" "$cifar@test" "$cifar@train" --preset raw --images 500
+    ;;
+  ladder)
+    m=mobilenet_v2_1.0_224 flags=(--preset half --label-offset 1)
+    photos "W8A8, one scale a layer" $m "${flags[@]}" --per-tensor --no-bias-correction
+    photos "W8A8, one scale a layer, equalized" $m "${flags[@]}" --per-tensor --no-bias-correction --equalize
+    photos "W8A8, one scale a layer, biases absorbed and corrected (DFQ)" $m "${flags[@]}" --per-tensor --method dfq
+    photos "W8A8, one scale a layer, DFQ on made images (ZeroQ)" $m "${flags[@]}" --per-tensor --method dfq --data-free
+    photos "W8A8, a scale a channel" $m "${flags[@]}"
+    photos "W4A8, a scale a channel" $m "${flags[@]}" --wbits 4 --no-bias-correction
+    photos "W4A8, a scale a channel, corrected" $m "${flags[@]}" --wbits 4
+    photos "W4A8, gptq" $m "${flags[@]}" --wbits 4 --method gptq
+    photos "W4A8, brecq" $m "${flags[@]}" --wbits 4 --method "brecq:iterations=$(few 500)" --images 128
+    ;;
+  imagenet)
+    for m in int8 gptq "adaround:iterations=$(few 500)"; do
+      photos "W4A8, $m" mobilenet_v2_1.0_224 --preset half --label-offset 1 --wbits 4 --method "$m"
+      photos "W4A8, $m" mobilenet_v3_small_1.0_224 --mean 128 --std 127 --label-offset 1 --wbits 4 --method "$m"
+      photos "W4A8, $m" mobilenet_v1_0.25_128 --preset half --label-offset 1 --wbits 4 --method "$m"
+      photos "W4A8, $m" squeezenet1.1 --preset imagenet --wbits 4 --method "$m"
     done
-  done
-  resnet "W4A8, gptq" 20 --method gptq --wbits 4
-  resnet "W3A8, gptq" 20 --method gptq --wbits 3 ;;
-qat)
-  for bits in "8 8" "4 4" "3 3" "2 2"; do
-    set -- $bits
-    for m in qat lsq lsq:per-channel=true pact dorefa qnn; do resnet "W$1A$2, $m" 20 --method $m --wbits $1 --abits $2 --epochs "$epochs"; done
-  done
-  resnet "W1A2 G6, qnn" 20 --method qnn:gbits=6 --wbits 1 --abits 2 --epochs "$epochs"
-  resnet "W1A2 G6, dorefa" 20 --method dorefa:gbits=6 --wbits 1 --abits 2 --epochs "$epochs"
-  for m in octo ternary inq; do resnet "$m" 20 --method $m --epochs "$epochs"; done
-  resnet "inq, 3 bits" 20 --method inq --wbits 3 --epochs "$epochs" ;;
-binary)
-  for m in binaryconnect binaryconnect:stochastic=true bwn lab bnn xnor irnet irnet:shortcuts=true bireal reactnet; do
-    row "$m" zoo:resnet20 "$cifar@test" "$cifar@train" --preset imagenet --method $m --epochs "$epochs"
-  done ;;
-*) echo "there is no table $table" >&2; exit 2 ;;
-esac
+    ;;
+  mixed)
+    for share in 0.5 0.375; do
+      for by in output hessian; do
+        for budget in size bops; do
+          resnet "mixed, $share of 8 bits, $by, $budget" 20 --method "mixed:share=$share,by=$by,budget=$budget,rounding=gptq"
+        done
+      done
+    done
+    resnet "W4A8, gptq" 20 --method gptq --wbits 4
+    resnet "W3A8, gptq" 20 --method gptq --wbits 3
+    ;;
+  qat)
+    epochs=6 m=$models/cifar10/resnet20.onnx
+    for bits in "4 4" "2 2" "8 8" "3 3"; do
+      read -r w a <<< "$bits"
+      for method in lsq lsq:per-channel=true pact dorefa qnn qat; do
+        [[ $w$method != [23]qat ]] || continue # integers by ranges are for 8 and 4 bits
+        trained "W${w}A$a, $method" "$m" --method "$method" --wbits "$w" --abits "$a" --teacher "$m"
+      done
+    done
+    for method in dorefa qnn; do
+      trained "W1A2, $method" "$m" --method "$method" --wbits 1 --abits 2 --teacher "$m"
+      trained "W1A2, gradients of 6 bits, $method" "$m" --method "$method:gbits=6" --wbits 1 --abits 2 --teacher "$m"
+    done
+    for method in octo ternary inq; do trained "$method" "$m" --method "$method" --teacher "$m"; done
+    trained "inq, 3 bits" "$m" --method inq --wbits 3 --teacher "$m"
+    ;;
+  binary)
+    epochs=12 m=$models/cifar10/resnet20.onnx from=${FROM:-$models/cifar10/resnet20.onnx}
+    for method in irnet bwn lab binaryconnect binaryconnect:stochastic=true; do
+      trained "1-bit weights, $method" "$from" --method "$method" --wbits 1 --abits 32 --teacher "$m"
+    done
+    for method in irnet:shortcuts=true reactnet bireal irnet xnor bnn; do
+      trained "1-bit both, $method" "$from" --method "$method" --wbits 1 --abits 1 --teacher "$m"
+    done
+    ;;
+  *)
+    echo "there is no part $part" >&2
+    exit 2
+    ;;
+  esac
+done

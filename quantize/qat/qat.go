@@ -15,7 +15,6 @@ package qat
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/eval"
@@ -278,12 +277,14 @@ func (b *Builder) observe(ctx context.Context, batches quantize.Batches, threads
 		images += batch.N
 		for name, layers := range at {
 			t := out[name]
+			total, peak, least := 0.0, float32(0), float32(0)
 			for _, v := range t.Float32s() {
-				a := math.Abs(float64(v))
-				sum[name] += a
-				layers[0].Peak = max(layers[0].Peak, a)
-				layers[0].Least = min(layers[0].Least, float64(v))
+				a := abs(v)
+				total += float64(a)
+				peak, least = max(peak, a), min(least, v)
 			}
+			sum[name] += total
+			layers[0].Peak, layers[0].Least = max(layers[0].Peak, float64(peak)), min(layers[0].Least, float64(least))
 			count[name] += float64(t.Len())
 			layers[0].Count = t.Len() / t.Shape[0]
 		}

@@ -54,30 +54,33 @@ func (g Grid) Grad(dx, dy, x []float32) (s Sums) {
 		copy(dx, dy)
 		return s
 	}
+	dx, dy = dx[:len(x)], dy[:len(x)]
 	for i, v := range x {
+		// No branches: what is outside is hard to predict. The upper bound
+		// itself passes the gradient on (it is a point of the grid), and counts
+		// as above it, too.
 		q, d := (v-g.Offset)/g.Step, dy[i]
-		switch {
-		case q < g.Min:
-			s.Step += float64(d * g.Min)
-			s.Below += float64(d)
-			dx[i] = 0
-		case q >= g.Max:
-			// The upper bound itself passes the gradient on (it is a point of
-			// the grid), and counts as above it, too.
-			s.Above += float64(d)
-			dx[i] = 0
-			if q == g.Max {
-				dx[i] = d
-			} else {
-				s.Step += float64(d * g.Max)
-			}
-		default:
-			s.Step += float64(d * (round(q) - q))
-			dx[i] = d
+		c := min(max(q, g.Min), g.Max)
+		var inside, above, below uint32
+		if c == q {
+			inside = ^inside
 		}
+		if q >= g.Max {
+			above = ^above
+		}
+		if q < g.Min {
+			below = ^below
+		}
+		dx[i] = masked(d, inside)
+		s.Step += float64(d * (round(c) - masked(q, inside)))
+		s.Above += float64(masked(d, above))
+		s.Below += float64(masked(d, below))
 	}
 	return s
 }
+
+// masked is v where mask is all ones, and 0 where it is none.
+func masked(v float32, mask uint32) float32 { return math.Float32frombits(math.Float32bits(v) & mask) }
 
 // Range is the smallest and the largest element of x, which is not empty.
 func Range(x []float32) (lo, hi float32) {
@@ -91,15 +94,26 @@ func Range(x []float32) (lo, hi float32) {
 // Sign writes +1 where x ≥ threshold[i mod len] and −1 elsewhere. threshold may
 // be empty, which is 0.
 func Sign(y, x, threshold []float32) {
-	for i, v := range x {
-		if len(threshold) > 0 {
-			v -= threshold[i%len(threshold)]
+	y = y[:len(x)]
+	if len(threshold) == 0 {
+		for i, v := range x {
+			y[i] = sign(v)
 		}
-		y[i] = -1
-		if v >= 0 {
-			y[i] = 1
-		}
+		return
 	}
+	for len(x) > 0 {
+		n := min(len(x), len(threshold))
+		for i, v := range x[:n] {
+			y[i] = sign(v - threshold[i])
+		}
+		x, y = x[n:], y[n:]
+	}
+}
+
+// sign is 1 with the sign of v, zeros counting as positive.
+func sign(v float32) float32 {
+	const one, top = 0x3f800000, 1 << 31
+	return math.Float32frombits(math.Float32bits(v+0)&top | one)
 }
 
 // Estimator is a stand-in for the derivative of the sign.
@@ -144,6 +158,13 @@ func (e Estimator) Slope(x, t float32) float32 {
 func SignGrad(dx, dy, x, threshold []float32, e Estimator, t float32) {
 	if e == EDE {
 		edeGrad(dx, dy, x, threshold, t)
+		return
+	}
+	dx, dy = dx[:len(x)], dy[:len(x)]
+	if e == Polynomial && len(threshold) == 0 {
+		for i, v := range x {
+			dx[i] = dy[i] * max(0, 2-2*max(v, -v))
+		}
 		return
 	}
 	for i, v := range x {
