@@ -117,11 +117,13 @@ func (a *analysis) convTranspose(n *Node) {
 		}
 		a.tie(in, a.member(n, p.v, p.axes[0], Follows, 1))
 	default:
-		out = a.fresh(local * group)
-		why := fmt.Sprintf("%v is a grouped transposed convolution", n)
-		a.freeze(out, "%s", why)
-		a.freeze(in, "%s", why)
+		out = a.member(n, p.v, p.axes[1], Produces, group)
 		a.tie(in, a.member(n, p.v, p.axes[0], Consumes, 1))
+		if p.axes[0] != 0 || p.axes[1] != 1 {
+			a.freeze(in, "the weight of %v is transposed", n)
+			a.freeze(out, "the weight of %v is transposed", n)
+		}
+		a.parts = append(a.parts, blocks(in, group), blocks(out, group))
 	}
 	a.vector(n, 2, out)
 	a.set(n.Out(0), &labels{1, out})

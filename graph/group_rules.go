@@ -1,6 +1,9 @@
 package graph
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // visit propagates labels through one node.
 func (a *analysis) visit(n *Node) {
@@ -134,7 +137,7 @@ func (a *analysis) pool(n *Node) {
 		a.unknown(n, fmt.Sprintf("%v runs along the channels", n))
 	case n.Out(1) != nil && (len(n.Outputs[1].uses) > 0 || n.Outputs[1].IsOutput()):
 		a.unknown(n, fmt.Sprintf("%v numbers places across channels", n))
-	case n.Op == "Resize" && a.resizesChannels(n):
+	case n.Op == "Resize" && a.resizesChannels(n, l):
 		a.unknown(n, fmt.Sprintf("%v sets the channel count by a computed or absolute size", n))
 	default:
 		a.set(n.Out(0), l)
@@ -142,16 +145,67 @@ func (a *analysis) pool(n *Node) {
 }
 
 // resizesChannels reports whether a Resize names the channel axis other than by
-// a constant scale of 1 or a constant size, which removal can rewrite.
-func (a *analysis) resizesChannels(n *Node) bool {
+// a constant scale of 1, a constant size, which removal can rewrite, or the size
+// of the same channels as the graph computes it.
+func (a *analysis) resizesChannels(n *Node, l *labels) bool {
 	axes := n.Ints("axes")
 	if axes != nil && indexOf(axes, 1) < 0 {
 		return false
 	}
 	if present(n.In(3)) {
-		return n.In(3).Data == nil
+		if n.In(3).Data != nil {
+			return false
+		}
+		at := 1
+		if axes != nil {
+			at = indexOf(axes, 1)
+		}
+		of, axis := shapeElement(n.In(3), at)
+		m := a.at[of]
+		return of == nil || m == nil || m.axis != axis || !a.equal(m.ids, l.ids)
 	}
 	return n.In(2) == nil || n.In(2).Data == nil
+}
+
+// equal reports that two lists are tied place by place.
+func (a *analysis) equal(x, y []int32) bool {
+	return slices.EqualFunc(x, y, func(i, j int32) bool { return a.find(i) == a.find(j) })
+}
+
+// shapeElement finds the value and its axis whose size element i of a computed
+// vector is, through the operators that put sizes together; nil if it is no
+// such thing.
+func shapeElement(v *Value, i int) (*Value, int) {
+	n := v.Producer()
+	if n == nil {
+		return nil, 0
+	}
+	switch n.Op {
+	case "Identity", "Cast", "Squeeze", "Unsqueeze":
+		return shapeElement(n.In(0), i)
+	case "Shape":
+		return n.In(0), i + n.Int("start", 0)
+	case "Concat":
+		for _, part := range n.Inputs {
+			size := part.Shape
+			if len(size) != 1 || !size[0].Known() {
+				break
+			}
+			if i < size[0].Size {
+				return shapeElement(part, i)
+			}
+			i -= size[0].Size
+		}
+	case "Slice":
+		if starts, ok := n.In(1).IntElems(); ok && len(starts) == 1 && starts[0] >= 0 && n.In(4) == nil {
+			return shapeElement(n.In(0), starts[0]+i)
+		}
+	case "Gather":
+		if at, ok := n.In(1).IntElems(); ok && i < len(at) && at[i] >= 0 && n.Int("axis", 0) == 0 {
+			return shapeElement(n.In(0), at[i])
+		}
+	}
+	return nil, 0
 }
 
 func indexOf(list []int, v int) int {

@@ -35,7 +35,8 @@ type Member struct {
 	// Groups is more than 1 for the input axis of a grouped convolution's
 	// weight W[O, C/Groups, …]. The indices in At then count the C input
 	// channels: i stands for W[o, i mod (C/Groups)] of the outputs o of group
-	// ⌊i/(C/Groups)⌋.
+	// ⌊i/(C/Groups)⌋. Of a grouped transposed convolution's W[C, O/Groups, …] it
+	// is the output axis, in the same way.
 	Groups int
 }
 
@@ -84,9 +85,75 @@ func (gr *Group) withRole(r Role) []Member {
 }
 
 // Divisor is the number of which the count of removed channels should be a
-// multiple: the number of cells into which the partitions together cut the
-// channels; 1 if there are none.
-func (gr *Group) Divisor() int { return len(gr.cells()) }
+// multiple so that grouped convolutions lose equally many from each block; 1 if
+// there are none.
+func (gr *Group) Divisor() int {
+	_, steps := gr.steps()
+	sum := 0
+	for _, n := range steps {
+		sum += n
+	}
+	return sum
+}
+
+// steps cuts the channels into cells, the common refinement of the partitions,
+// and says how many of each cell go together: one, if every block of a
+// partition then loses equally many; otherwise shares in proportion to the
+// cells' sizes, which always do (blocks are equally large).
+func (gr *Group) steps() (cells [][]int, steps []int) {
+	cells = gr.cells()
+	steps = make([]int, len(cells))
+	for i := range steps {
+		steps[i] = 1
+	}
+	if gr.even(cells, steps) {
+		return cells, steps
+	}
+	unit := 0
+	for _, c := range cells {
+		unit = gcd(unit, len(c))
+	}
+	for i, c := range cells {
+		steps[i] = len(c) / unit
+	}
+	return cells, steps
+}
+
+// even reports that all blocks of a partition lose equally many channels when
+// the cells lose the given numbers.
+func (gr *Group) even(cells [][]int, steps []int) bool {
+	of := make([]int, gr.Size)
+	for i, cell := range cells {
+		for _, c := range cell {
+			of[c] = i
+		}
+	}
+	for _, blocks := range gr.Partitions {
+		first := -1
+		for _, block := range blocks {
+			places := make([]int, len(cells)) // of each cell in the block
+			for _, c := range block {
+				places[of[c]]++
+			}
+			lost := 0
+			for i, n := range places {
+				lost += n / len(cells[i]) * steps[i]
+			}
+			if first >= 0 && lost != first {
+				return false
+			}
+			first = lost
+		}
+	}
+	return true
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
 
 // cells is the common refinement of the partitions: sets of channels that lie
 // in the same block of every partition.
@@ -176,7 +243,7 @@ func (gr *Group) Choose(order []int, n int) []int {
 	for i, c := range order {
 		rank[c] = i
 	}
-	cells := gr.cells()
+	cells, steps := gr.steps()
 	for i := range cells {
 		slices.SortStableFunc(cells[i], func(a, b int) int { return rank[a] - rank[b] })
 	}
@@ -184,13 +251,17 @@ func (gr *Group) Choose(order []int, n int) []int {
 	if len(cells) == 1 {
 		return gr.chooseFree(cells[0], n)
 	}
-	for k := 0; len(chosen)+len(cells) <= n; k++ {
+	together := 0
+	for _, step := range steps {
+		together += step
+	}
+	for k := 0; len(chosen)+together <= n; k++ {
 		next := slices.Clone(chosen)
-		for _, cell := range cells {
-			if k >= len(cell) {
+		for i, cell := range cells {
+			if (k+1)*steps[i] > len(cell) {
 				return slices.Sorted(slices.Values(chosen))
 			}
-			next = append(next, cell[k])
+			next = append(next, cell[k*steps[i]:(k+1)*steps[i]]...)
 		}
 		if gr.Check(next) != nil {
 			break
@@ -368,20 +439,14 @@ func (a *analysis) number(list []*Group, byset map[int32]*Group, sets *union) {
 	}
 	for _, k := range a.order {
 		c := a.consts[k]
-		at := member(c.ids)
-		for _, gr := range list {
-			if at[gr] != nil {
-				gr.Members = append(gr.Members, Member{c.node, k.v, k.axis, c.role, at[gr], max(c.groups, 1)})
-			}
+		for gr, at := range member(c.ids) {
+			gr.Members = append(gr.Members, Member{c.node, k.v, k.axis, c.role, at, max(c.groups, 1)})
 		}
 	}
 	for _, v := range a.seen {
 		l := a.at[v]
-		at := member(l.ids)
-		for _, gr := range list {
-			if at[gr] != nil {
-				gr.Activations = append(gr.Activations, Member{v.producer, v, l.axis, Follows, at[gr], 1})
-			}
+		for gr, at := range member(l.ids) {
+			gr.Activations = append(gr.Activations, Member{v.producer, v, l.axis, Follows, at, 1})
 		}
 	}
 	for _, blocks := range a.parts {

@@ -223,7 +223,7 @@ func (r *removal) squeezeAxes(n *Node) {
 
 func (r *removal) resizeSizes(n *Node) {
 	l := r.labels(n)
-	if l == nil || !present(n.In(3)) {
+	if l == nil || !present(n.In(3)) || n.In(3).Data == nil { // what is computed follows
 		return
 	}
 	at := l.axis

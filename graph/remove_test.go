@@ -266,30 +266,34 @@ func (n *net) qconv(x *graph.Value, o, k int) *graph.Value {
 // one another.
 func TestRemovePatterns(t *testing.T) {
 	for _, p := range patterns {
-		t.Run(p.name, func(t *testing.T) {
-			g := p.build().Graph
-			if err := g.InferShapes(); err != nil {
-				t.Fatal(err)
-			}
-			groups, err := g.Groups()
-			if err != nil {
-				t.Fatal(err)
-			}
-			var sizes []int
-			for _, gr := range groups {
-				if gr.Frozen == "" {
-					sizes = append(sizes, gr.Size)
-				}
-			}
-			if !slices.Equal(sizes, p.sizes) {
-				t.Errorf("groups of %v channels, want %v\n%s", sizes, p.sizes, describe(groups))
-			}
-			for seed := range uint64(4) {
-				r := rand.New(rand.NewPCG(seed, 9))
-				proveRemoval(t, g, choose(groups, 0.2+0.2*float64(seed), r), r)
-			}
-		})
+		t.Run(p.name, func(t *testing.T) { p.prove(t) })
 	}
+}
+
+// prove removes channels of several groups at once, and of each by itself.
+func (p pattern) prove(t *testing.T) {
+	g := p.build().Graph
+	if err := g.InferShapes(); err != nil {
+		t.Fatal(err)
+	}
+	groups, err := g.Groups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sizes []int
+	for _, gr := range groups {
+		if gr.Frozen == "" {
+			sizes = append(sizes, gr.Size)
+		}
+	}
+	if !slices.Equal(sizes, p.sizes) {
+		t.Errorf("groups of %v channels, want %v\n%s", sizes, p.sizes, describe(groups))
+	}
+	for seed := range uint64(4) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		proveRemoval(t, g, choose(groups, 0.2+0.2*float64(seed), r), r)
+	}
+	newProver(t, g).every()
 }
 
 // TestRemoveRealModels proves removal on the pretrained networks.
