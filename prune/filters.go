@@ -48,10 +48,16 @@ func sound(m graph.Member) error {
 }
 
 // gather collects x (laid out like the member's tensor) for each logical
-// channel: the channel's filter, flattened.
+// channel: the channel's filter, flattened, not to be written to.
 func gather(m graph.Member, x []float32) [][]float32 {
 	out := make([][]float32, len(m.At))
+	size := m.Value.Data.Len() / max(m.Value.Data.Shape[m.Axis]*max(m.Groups, 1), 1)
 	for c, at := range m.At {
+		if len(at) == 1 && m.Axis == 0 && m.Groups <= 1 { // it lies in one piece
+			out[c] = x[at[0]*size:][:size:size]
+			continue
+		}
+		out[c] = make([]float32, 0, size*len(at))
 		for _, i := range at {
 			each(m, i, func(k int) { out[c] = append(out[c], x[k]) })
 		}

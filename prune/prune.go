@@ -446,7 +446,7 @@ func (j *job) cut(keep []int) (*graph.Graph, *Report, error) {
 	for i, cd := range j.cs {
 		gr := groups[j.at[i]]
 		out := gr.Choose(ascending(cd.Score), gr.Size-keep[i])
-		r.Groups = append(r.Groups, Row{gr.Name, gr.Size, gr.Size - len(out), ""})
+		r.Groups = append(r.Groups, Row{gr.Name, gr.Size, gr.Size - len(out), unmoved(gr, gr.Size-keep[i], len(out))})
 		if len(out) == 0 {
 			continue
 		}
@@ -467,6 +467,14 @@ func (j *job) cut(keep []int) (*graph.Graph, *Report, error) {
 	before, after := j.source.Cost(), c.Cost()
 	r.MACs, r.MACsAfter, r.Params, r.ParamAfter = before.MACs, after.MACs, before.Params, after.Params
 	return c, r, c.Verify()
+}
+
+// unmoved says why none of the channels that were to go went.
+func unmoved(gr *graph.Group, wanted, gone int) string {
+	if wanted <= 0 || gone > 0 {
+		return ""
+	}
+	return fmt.Sprintf("grouped convolutions lose %d channels at a time, and no more than %d were to go", gr.Divisor(), wanted)
 }
 
 // ascending lists indices from the lowest score to the highest, ties by index.

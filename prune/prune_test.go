@@ -322,3 +322,25 @@ func BenchmarkChannels(b *testing.B) {
 		}
 	}
 }
+
+// TestReasonOfEveryGroup: whatever keeps its channels is listed with a reason,
+// also what its grouped convolutions do not let go so few of.
+func TestReasonOfEveryGroup(t *testing.T) {
+	_, r := cut(t, build(t, "shufflenetv1?size=32"), Options{Ratio: 0.05, RoundTo: 1})
+	uneven := 0
+	for _, row := range r.Groups {
+		if row.After == row.Before && row.Reason == "" {
+			t.Errorf("%s keeps its %d channels without a reason", row.Group, row.Before)
+		}
+		if strings.Contains(row.Reason, "at a time") {
+			uneven++
+		}
+	}
+	if uneven == 0 {
+		t.Errorf("no group is held by grouped convolutions: %+v", r.Groups)
+	}
+	_, r = cut(t, build(t, "alexnet-2012?size=67&width=0.125"), Options{Ratio: 0.5, RoundTo: 1})
+	if !slices.ContainsFunc(r.Groups, func(row Row) bool { return strings.Contains(row.Reason, "mixes neighbouring channels") }) {
+		t.Errorf("local response normalization is not named: %+v", r.Groups)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/vec"
 	"github.com/drawknife/drawknife/method"
 )
 
@@ -31,73 +32,75 @@ func (s *cluster) Channels(gr *graph.Group) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	score, into := agglomerate(x)
+	score, into := agglomerate(x.n, x.squaredDistances())
 	s.into[gr.Name] = into
 	return score, nil
 }
 
 // features describes each channel by all that computes it: its filters in
-// units of their layer's mean norm, and what normalizations make of them.
-func features(gr *graph.Group) ([][]float64, error) {
-	x := make([][]float64, gr.Size)
-	add := func(f [][]float64) {
-		norm, n := 0.0, 0
-		for _, v := range f {
-			for _, w := range v {
-				norm += w * w
-			}
-			n++
-		}
-		norm = sqrt(norm / float64(max(n, 1)))
-		if norm == 0 {
-			norm = 1
-		}
-		for c, v := range f {
-			for _, w := range v {
-				x[c] = append(x[c], w/norm)
-			}
-		}
-	}
+// units of their layer's mean norm, and what normalizations make of them. What
+// a layer does not compute of a channel is 0.
+func features(gr *graph.Group) (points, error) {
+	var parts [][][]float32 // by layer and channel
 	for _, m := range gr.Members {
 		if m.Role == graph.Consumes || m.Node != nil && m.Node.Is("BatchNormalization") {
 			continue
 		}
 		f, err := filters(m)
 		if err != nil {
-			return nil, err
+			return points{}, err
 		}
-		wide := make([][]float64, len(f))
-		for c, v := range f {
-			for _, w := range v {
-				wide[c] = append(wide[c], float64(w))
-			}
-		}
-		add(wide)
+		parts = append(parts, f)
 	}
 	for _, b := range batchNorms(gr) {
-		f := make([][]float64, gr.Size)
+		f := make([][]float32, gr.Size)
 		for c := range f {
 			k := b.gamma[c] / b.dev[c]
-			f[c] = []float64{k, b.beta[c] - b.mean[c]*k}
+			f[c] = []float32{float32(k), float32(b.beta[c] - b.mean[c]*k)}
 		}
-		add(f)
+		parts = append(parts, f)
 	}
-	return x, nil
+	dim := 0
+	width, unit := make([]int, len(parts)), make([]float32, len(parts))
+	for i, f := range parts {
+		sum := 0.0
+		for _, v := range f {
+			width[i] = max(width[i], len(v))
+			sum += float64(vec.SumSquares(v))
+		}
+		dim += width[i]
+		unit[i] = 1
+		if sum > 0 {
+			unit[i] = float32(1 / sqrt(sum/float64(len(f))))
+		}
+	}
+	p := points{gr.Size, dim, make([]float32, gr.Size*dim)}
+	for c := range gr.Size {
+		row := p.row(c)
+		for i, f := range parts {
+			vec.Scale(unit[i], row[:len(f[c])], f[c])
+			row = row[width[i]:]
+		}
+	}
+	return p, nil
 }
 
-// agglomerate merges points until one is left. score is the step at which a
-// point was absorbed (the survivor's is the highest), into what absorbed it.
-func agglomerate(x [][]float64) (score []float64, into []int) {
-	n := len(x)
+// agglomerate merges n points with the given squared distances, which it
+// changes, until one is left. score is the step at which a point was absorbed
+// (the survivor's is the highest), into what absorbed it. The points themselves
+// are not needed: for the mean of two clusters m = αa + βb, α + β = 1, every
+// ‖p − m‖² is α‖p − a‖² + β‖p − b‖² − αβ‖a − b‖².
+func agglomerate(n int, between []float64) (score []float64, into []int) {
 	score, into = make([]float64, n), make([]int, n)
-	mean := make([][]float64, n)
 	weight := make([]float64, n)
 	alive := make([]int, n)
 	for i := range n {
-		mean[i], weight[i], alive[i], into[i], score[i] = slices.Clone(x[i]), 1, i, -1, float64(n)
+		weight[i], alive[i], into[i], score[i] = 1, i, -1, float64(n)
 	}
+	of := func(i int) []float64 { return between[i*n:][:n] } // means of clusters
+	point := slices.Clone(between)                           // from a cluster's mean to each point
 	ward := func(i, j int) float64 {
-		return weight[i] * weight[j] / (weight[i] + weight[j]) * squaredDistance(mean[i], mean[j])
+		return weight[i] * weight[j] / (weight[i] + weight[j]) * of(i)[j]
 	}
 	// The nearest other cluster of each, and how far it is.
 	nearest, far := make([]int, n), make([]float64, n)
@@ -124,15 +127,23 @@ func agglomerate(x [][]float64) (score []float64, into []int) {
 		}
 		b := nearest[a]
 		a, b = min(a, b), max(a, b)
-		together := make([]float64, len(mean[a]))
-		for k := range together {
-			together[k] = (weight[a]*mean[a][k] + weight[b]*mean[b][k]) / (weight[a] + weight[b])
-		}
+		alpha := weight[a] / (weight[a] + weight[b])
+		beta, apart := 1-alpha, of(a)[b]
+		mix := func(x, y float64) float64 { return max(alpha*x+beta*y-alpha*beta*apart, 0) }
+		pa, pb := point[a*n:][:n], point[b*n:][:n]
 		keep, gone := a, b
-		if squaredDistance(x[b], together) < squaredDistance(x[a], together) {
+		if mix(pa[b], pb[b]) < mix(pa[a], pb[a]) {
 			keep, gone = b, a
 		}
-		mean[keep], weight[keep] = together, weight[a]+weight[b]
+		to := point[keep*n:][:n]
+		for _, i := range alive {
+			to[i] = mix(pa[i], pb[i])
+			if i != a && i != b {
+				d := mix(of(a)[i], of(b)[i])
+				of(keep)[i], of(i)[keep] = d, d
+			}
+		}
+		weight[keep] += weight[gone]
 		into[gone], score[gone] = keep, float64(step)
 		alive = slices.DeleteFunc(alive, func(i int) bool { return i == gone })
 		for _, i := range alive {
@@ -144,17 +155,6 @@ func agglomerate(x [][]float64) (score []float64, into []int) {
 		}
 	}
 	return score, into
-}
-
-func squaredDistance(a, b []float64) float64 {
-	if len(a) != len(b) {
-		return math.Inf(1)
-	}
-	s := 0.0
-	for i, v := range a {
-		s += (v - b[i]) * (v - b[i])
-	}
-	return s
 }
 
 // Reconstruct adds the weights that read a channel to those of the one that

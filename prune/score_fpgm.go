@@ -2,11 +2,8 @@ package prune
 
 import (
 	"fmt"
-	"math"
 
-	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/graph"
-	"github.com/drawknife/drawknife/internal/kernel/vec"
 	"github.com/drawknife/drawknife/method"
 )
 
@@ -25,33 +22,14 @@ func init() {
 	})
 }
 
-// distances take a buffer as long as the filters.
-var distances = map[string]func(a, b, buf []float32) float64{
-	"l2": func(a, b, buf []float32) float64 {
-		vec.Binary(vec.Sub, buf, a, b)
-		return math.Sqrt(float64(vec.SumSquares(buf)))
-	},
-	"l1": func(a, b, _ []float32) float64 {
-		s := 0.0
-		for i, v := range a {
-			s += math.Abs(float64(v - b[i]))
-		}
-		return s
-	},
-	"cosine": func(a, b, _ []float32) float64 {
-		n := math.Sqrt(float64(vec.SumSquares(a)) * float64(vec.SumSquares(b)))
-		if n == 0 {
-			return 1
-		}
-		return 1 - float64(vec.Dot(a, b))/n
-	},
-}
+// distances are the matrices of distances between all filters.
+var distances = map[string]func(points) []float64{"l2": points.euclidean, "l1": points.cityBlock, "cosine": points.cosine}
 
 // fpgm scores filter o by g(o) = Σ_o' ‖F_o − F_o'‖: the smaller, the nearer it
 // is to the geometric median of the layer's filters, and the better the others
 // can represent it. Translation of all filters changes nothing.
 type fpgm struct {
-	distance func(a, b, buf []float32) float64
+	distance func(points) []float64
 }
 
 func (s fpgm) Channels(gr *graph.Group) ([]float64, error) {
@@ -60,20 +38,28 @@ func (s fpgm) Channels(gr *graph.Group) ([]float64, error) {
 		if err != nil {
 			return nil, err
 		}
+		// A layer may compute only some of the group's channels, and several
+		// filters of it be one channel. Only filters of one length compare.
+		same := map[int][]int{}
+		for c, v := range f {
+			if len(v) > 0 {
+				same[len(v)] = append(same[len(v)], c)
+			}
+		}
 		out := make([]float64, len(f))
-		engine.Pool(0).For(len(f), 4, func(_, lo, hi int) {
-			var buf []float32
-			for i := lo; i < hi; i++ {
-				if len(buf) < len(f[i]) {
-					buf = make([]float32, len(f[i]))
-				}
-				for _, other := range f {
-					if len(other) == len(f[i]) && len(other) > 0 {
-						out[i] += s.distance(f[i], other, buf[:len(other)])
-					}
+		for _, channels := range same {
+			list := make([][]float32, len(channels))
+			for i, c := range channels {
+				list[i] = f[c]
+			}
+			p, _ := pointsOf(list)
+			d := s.distance(p)
+			for i, c := range channels {
+				for _, v := range d[i*p.n:][:p.n] {
+					out[c] += v
 				}
 			}
-		})
+		}
 		return out, nil
 	})
 }

@@ -36,7 +36,7 @@ func (s *clusterPull) Hook(groups []*graph.Group, rate float64) (train.Hook, err
 		if err != nil {
 			return nil, err
 		}
-		score, into := agglomerate(x)
+		score, into := agglomerate(x.n, x.squaredDistances())
 		h.groups = append(h.groups, gr)
 		h.clusters = append(h.clusters, clusters(score, into, int(math.Ceil(float64(gr.Size)*(1-rate)-1e-9))))
 	}

@@ -144,7 +144,8 @@ func TestClusterPull(t *testing.T) {
 	if !slices.Equal(g, make([]float32, 6)) {
 		t.Errorf("equal filters are pulled by %v", g)
 	}
-	score, into := agglomerate([][]float64{{0}, {10}, {0.1}, {10.2}, {5}})
+	p := points{5, 1, []float32{0, 10, 0.1, 10.2, 5}}
+	score, into := agglomerate(p.n, p.squaredDistances())
 	if got := clusters(score, into, 3); len(got) != 3 || !slices.Equal(got[0], []int{0, 2}) && !slices.Equal(got[2], []int{0, 2}) && !slices.Equal(got[1], []int{0, 2}) {
 		t.Errorf("three clusters of 0, 10, 0.1, 10.2, 5: %v", got)
 	}
