@@ -49,6 +49,7 @@ type compiler struct {
 	wides     map[*graph.Node]*buf      // outputs of Concat nodes that exist already
 	unrolled  map[*graph.Value][2]int   // see unroll
 	above     map[*graph.Node][]float32 // see absorbShift
+	builds    []build                   // kernels yet to be made
 	loops     int                       // loop bodies that a frame binds
 	keep      map[string]bool           // values that must stay observable under their own name
 	err       error

@@ -140,6 +140,7 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
+	c.build()
 	p.steps = c.steps
 	p.loops = c.loops
 	p.arena = plan(p.steps)

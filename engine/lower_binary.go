@@ -65,29 +65,29 @@ func lowerBinaryConv(c *compiler, n *graph.Node) error {
 	}
 	dst := c.defPixels(t.out)
 	b.shape.DstStride = dst.pitch
-	k := bconv.New(b.shape, b.p)
-	st := step{kernel: k.Kernel(), in: compact([]*buf{src, add}), out: []*buf{dst},
-		scratch: c.scratch(k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	var k *bconv.Conv
+	var scratch *buf
+	st := step{in: compact([]*buf{src, add}), out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
-		k.Run(c.pool, f32(x, dst), view[uint64](x, src), f32(x, add), x.raw(st.scratch))
+		k.Run(c.pool, f32(x, dst), view[uint64](x, src), f32(x, add), x.raw(scratch))
 		return nil
 	}
-	c.emit(st)
+	scratch = c.emitBuilt(st, 1, func() kernel { k = bconv.New(b.shape, b.p); return k })
 	return nil
 }
 
 // binaryToSigns emits a binary convolution of which only the signs are wanted.
 func (c *compiler) binaryToSigns(n *graph.Node, b binaryPlan, src *buf, out *graph.Value) {
 	b.p.ToSigns = true
-	k := bconv.New(b.shape, b.p)
 	dst := c.defSigns(out, b.p.Above)
-	st := step{kernel: k.Kernel() + " to signs", in: []*buf{src}, out: []*buf{dst},
-		scratch: c.scratch(k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	var k *bconv.Conv
+	var scratch *buf
+	st := step{kernel: " to signs", in: []*buf{src}, out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
-		k.RunSigns(c.pool, view[uint64](x, dst), view[uint64](x, src), x.raw(st.scratch))
+		k.RunSigns(c.pool, view[uint64](x, dst), view[uint64](x, src), x.raw(scratch))
 		return nil
 	}
-	c.emit(st)
+	scratch = c.emitBuilt(st, 1, func() kernel { k = bconv.New(b.shape, b.p); return k })
 }
 
 // signs are the signs of a value, a bit each: of its difference from above, a

@@ -189,18 +189,17 @@ func lowerConv(c *compiler, n *graph.Node) error {
 	}
 	dst := c.defPixels(t.out)
 	s.DstStride = dst.pitch
-	k := newConv(s, p, wt != nil)
-	st := step{kernel: k.Kernel(), in: []*buf{src, add, wbuf, bbuf}, out: []*buf{dst},
-		scratch: c.scratch(4 * k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	var k convKernel
+	var scratch *buf
+	st := step{in: compact([]*buf{src, add, wbuf, bbuf}), out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
 		if wbuf != nil {
 			k.(*conv.Conv).SetWeights(f32(x, wbuf), f32(x, bbuf))
 		}
-		k.Run(c.pool, f32(x, dst), f32(x, src), f32(x, add), f32(x, st.scratch))
+		k.Run(c.pool, f32(x, dst), f32(x, src), f32(x, add), f32(x, scratch))
 		return nil
 	}
-	st.in = compact(st.in)
-	c.emit(st)
+	scratch = c.emitBuilt(st, 4, func() kernel { k = newConv(s, p, wt != nil); return k })
 	return nil
 }
 

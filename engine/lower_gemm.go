@@ -107,11 +107,15 @@ func (c *compiler) packedGemm(n *graph.Node, w *tensor.Tensor, transB bool, m, k
 	if c.sparseGemm(n, product{transB, m, k, cols, weights, row}, t, a, dst) {
 		return nil
 	}
-	packed := gemm.PackB(transB, k, cols, weights, w.Shape[1])
-	c.emit(step{kernel: "gemm-packed", in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n), run: func(x *frame) error {
+	var packed *gemm.Packed
+	st := step{kernel: "gemm-packed", in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n), run: func(x *frame) error {
 		packed.Mul(c.pool, m, f32(x, a), k, row, t.min, t.max, f32(x, dst), cols)
 		return nil
-	}})
+	}}
+	c.emitBuilt(st, 0, func() kernel {
+		packed = gemm.PackB(transB, k, cols, weights, w.Shape[1])
+		return plainKernel{}
+	})
 	return nil
 }
 

@@ -10,8 +10,7 @@ import (
 
 // convKernel computes a float32 convolution of channels-last buffers.
 type convKernel interface {
-	Kernel() string
-	Scratch(workers int) int
+	kernel
 	Run(p *parallel.Pool, dst, src, add, scratch []float32)
 }
 
@@ -52,12 +51,13 @@ func (c *compiler) sparseGemm(n *graph.Node, p product, t tail, a, dst *buf) boo
 	if sparse.Gain(s, w) < sparseGain {
 		return false
 	}
-	k := sparse.New(s, w)
-	st := step{kernel: k.Kernel(), in: []*buf{a}, out: []*buf{dst}, scratch: c.scratch(4 * k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	var k *sparse.Conv
+	var scratch *buf
+	st := step{in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
-		k.Run(c.pool, f32(x, dst), f32(x, a), nil, f32(x, st.scratch))
+		k.Run(c.pool, f32(x, dst), f32(x, a), nil, f32(x, scratch))
 		return nil
 	}
-	c.emit(st)
+	scratch = c.emitBuilt(st, 4, func() kernel { k = sparse.New(s, w); return k })
 	return true
 }

@@ -220,19 +220,16 @@ func (quantizer) conv(c *compiler, n *graph.Node) bool {
 		p.Scale[i] = g.scale * ws
 	}
 	p.FMin, p.FMax = t.min, t.max
-	k := qconv.New(s, p)
 	src := c.useBytes(q, l)
 	dst := c.def(t.out, l)
-	st := step{kernel: k.Kernel(), in: []*buf{src}, out: []*buf{dst}, scratch: c.scratch(k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	var k *qconv.Conv
+	var scratch *buf
+	st := step{in: []*buf{src}, out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
-		var scratch []byte
-		if st.scratch != nil {
-			scratch = x.raw(st.scratch)
-		}
-		k.RunFloat(c.pool, f32(x, dst), u8(x, src), scratch)
+		k.RunFloat(c.pool, f32(x, dst), u8(x, src), x.raw(scratch))
 		return nil
 	}
-	c.emit(st)
+	scratch = c.emitBuilt(st, 1, func() kernel { k = qconv.New(s, p); return k })
 	return true
 }
 
@@ -248,24 +245,20 @@ func (c *compiler) quantConv(n *graph.Node, s conv.Shape, p qconv.Params, q *gra
 		}
 		t = sum
 	}
-	k := qconv.New(s, p)
 	src := c.useBytes(q, l)
 	dst := c.defBytes(t.out, l)
-	st := step{kernel: k.Kernel(), in: compact([]*buf{src, other}), out: []*buf{dst},
-		scratch: c.scratch(k.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	var k *qconv.Conv
+	var scratch *buf
+	st := step{in: compact([]*buf{src, other}), out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
-		var scratch []byte
-		if st.scratch != nil {
-			scratch = x.raw(st.scratch)
-		}
 		if other != nil {
-			k.RunAdd(c.pool, u8(x, dst), u8(x, src), u8(x, other), ap, scratch)
+			k.RunAdd(c.pool, u8(x, dst), u8(x, src), u8(x, other), ap, x.raw(scratch))
 		} else {
-			k.Run(c.pool, u8(x, dst), u8(x, src), scratch)
+			k.Run(c.pool, u8(x, dst), u8(x, src), x.raw(scratch))
 		}
 		return nil
 	}
-	c.emit(st)
+	scratch = c.emitBuilt(st, 1, func() kernel { k = qconv.New(s, p); return k })
 }
 
 // residual looks behind a stored target for DQ, Add with another quantized

@@ -63,6 +63,7 @@ func emitQconv() {
 		}
 	}
 	reorder()
+	stepLoads()
 	qvector()
 	for _, d := range []dwtile{
 		{3, 3, 1, 8}, {3, 3, 1, 4}, {3, 3, 2, 4}, {3, 3, 1, 1},

@@ -7,18 +7,27 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
+// orderMasks are the shuffles of bytes that put each four values into the
+// orders 0, 2, 1, 3 and 0, 3, 1, 2.
+var orderMasks [2]*Mem
+
+func orderMask(order int) Mem {
+	if m := orderMasks[order-1]; m != nil {
+		return *m
+	}
+	quads := make([]uint32, 8)
+	for i := range quads {
+		quads[i] = []uint32{0x03010200, 0x02010300}[order-1] + uint32(i%4)*0x04040404
+	}
+	m := dwords(fmt.Sprintf("order%d", order), quads...)
+	orderMasks[order-1] = &m
+	return m
+}
+
 // reorder emits the function that fills two further copies of a strip, with
 // each four values in the orders 0, 2, 1, 3 and 0, 3, 1, 2.
 func reorder() {
 	const name = "reorderAVX2"
-	var masks [2]Mem
-	for m, order := range []uint32{0x03010200, 0x02010300} {
-		quads := make([]uint32, 8)
-		for i := range quads {
-			quads[i] = order + uint32(i%4)*0x04040404
-		}
-		masks[m] = dwords(fmt.Sprintf("order%d", m+1), quads...)
-	}
 	TEXT(name, NOSPLIT, "func(copies *uint8, n int)")
 	Pragma("noescape")
 	Doc(name + " fills the second and third of three copies of n bytes, a multiple of 32, from the first.")
@@ -26,8 +35,8 @@ func reorder() {
 	n := Load(Param("n"), GP64())
 	k := GP64()
 	MOVQ(n, k)
-	VMOVDQU(masks[0], ymm(0))
-	VMOVDQU(masks[1], ymm(1))
+	VMOVDQU(orderMask(1), ymm(0))
+	VMOVDQU(orderMask(2), ymm(1))
 	Label(name + "_loop")
 	VMOVDQU(Mem{Base: at}, ymm(2))
 	VPSHUFB(ymm(0), ymm(2), ymm(3))

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/drawknife/drawknife/internal/cpu"
 	"github.com/drawknife/drawknife/internal/kernel/qvec"
@@ -67,9 +68,14 @@ func New(s Shape, p Params) *Conv { return newAt(cpu.Best(), s, p) }
 func newAt(level cpu.Level, s Shape, p Params) *Conv {
 	c := plan(s, p)
 	c.run = c.choose(level)
+	w := c.w
+	wide.Put(&w)
 	c.w, c.p.Weights = nil, nil // packed by the runner
 	return c
 }
+
+// wide holds memory for the weights of plans in the making.
+var wide = sync.Pool{New: func() any { return new([]int16) }}
 
 // plan checks the arguments of New and prepares what all runners need.
 func plan(s Shape, p Params) *Conv {
@@ -90,7 +96,8 @@ func plan(s Shape, p Params) *Conv {
 	if p.FMin == p.FMax {
 		p.FMin, p.FMax = float32(math.Inf(-1)), float32(math.Inf(1))
 	}
-	c := &Conv{shape: s, p: p, w: make([]int16, len(p.Weights)), bias: make([]int32, s.K), scale: make([]float32, s.K)}
+	w := wide.Get().(*[]int16)
+	c := &Conv{shape: s, p: p, w: resize(*w, len(p.Weights)), bias: make([]int32, s.K), scale: make([]float32, s.K)}
 	per := len(p.Weights) / s.K
 	for k := range s.K {
 		if p.Bias != nil {
@@ -231,11 +238,15 @@ func (c *Conv) addBlock(o *output, first, count, k0, k1 int) {
 func (c *Conv) finite() bool {
 	per := len(c.w) / c.shape.K
 	for k, m := range c.scale {
+		bound := math.Abs(float64(c.bias[k])) + 255*255*float64(per)
+		if v := bound * math.Abs(float64(m)); v < 1<<30 && bound < 1<<31 {
+			continue // whatever the weights
+		}
 		sum := 0
 		for _, w := range c.w[k*per : (k+1)*per] {
 			sum += max(int(w), -int(w))
 		}
-		bound := math.Abs(float64(c.bias[k])) + 255*float64(sum)
+		bound = math.Abs(float64(c.bias[k])) + 255*float64(sum)
 		if v := bound * math.Abs(float64(m)); !(v < 1<<30) || bound >= 1<<31 {
 			return false
 		}

@@ -1,89 +1,45 @@
 package qconv
 
-import "slices"
-
-// The AVX2 kernels multiply by VPMADDUBSW, which adds the products of two
-// neighbouring uint8 values with int8 weights to an int16, and sum the results
-// of a group of steps before they widen them. No such sum leaves an int16 if
-// its positive weights sum to at most 128 and its negative ones to at least
-// -128, whatever the input; the code here keeps to 127. A step that exceeds
-// the bound may keep it with its four values in another order, which a strip
-// of several copies provides; otherwise it is the sum of several steps.
+import "sync"
 
 const (
 	groupSteps  = 4    // most steps of a group
-	stepWeights = 32   // weights of a step: eight channels by four values
 	groupPixels = 3    // fewest pixels for which groups are worth finding
 	likelyTotal = 2150 // most a load that fits may have in all, but for rare ones
 )
 
-// orders are the orders of the four values of a step in the copies of a strip.
-// Each makes other values neighbours.
-var orders = [...][4]int{{0, 1, 2, 3}, {0, 2, 1, 3}, {0, 3, 1, 2}}
-
-// load holds the sums of the positive and of the negative weights of each of
-// the 16 int16 sums of a step or group, as 32 bytes below 128.
-type load [stepWeights / 8]uint64
-
-const tops = 0x8080808080808080 // the top bit of each byte
-
-// fits reports whether both fit into a group. At least one must be in bounds.
-func (l *load) fits(o *load) bool {
-	return (l[0]+o[0])&tops == 0 && (l[1]+o[1])&tops == 0 && (l[2]+o[2])&tops == 0 && (l[3]+o[3])&tops == 0
-}
-
-// total is the sum of all bytes.
-func (l *load) total() int {
-	const low = 0x00ff00ff00ff00ff
-	sum := uint64(0)
-	for _, v := range l {
-		sum += v&low + v>>8&low
-	}
-	return int(sum * 0x0001000100010001 >> 48)
-}
-
-// loadOf is the load of a step in one of the orders. Sums beyond the bound
-// are 128 in it.
-func loadOf(w *[stepWeights]int16, order int) (l load, fits bool) {
-	p := &orders[order]
-	over := 0
-	for half := range 2 {
-		up, down := uint64(0), uint64(0)
-		for i := 12; i >= 0; i -= 4 { // four channels of two int16 sums
-			q := (*[4]int16)(w[16*half+i:])
-			for j := 2; j >= 0; j -= 2 {
-				a, b := int(q[p[j]&3]), int(q[p[j+1]&3])
-				u := max(a, 0) + max(b, 0)
-				d := u - a - b
-				over |= u | d
-				up, down = up<<8|uint64(min(u, 128)), down<<8|uint64(min(d, 128))
-			}
-		}
-		l[half], l[2+half] = up, down
-	}
-	return l, over < 128
-}
-
-// packer collects the steps of a panel and forms groups of them.
+// packer collects the steps of a panel and forms groups of them. Its memory
+// serves one panel after another.
 type packer struct {
-	orders int // in the strip
-	steps  []packedStep
-	loads  []load // [step][order]
-	list   []group
-	dense  []int16 // weights of a panel
-	sorts  [2][]entry
+	orders  int // in the strip
+	offsets []int32
+	w       []int8  // [step][stepWeights]
+	loads   []load  // [step][order]
+	states  []uint8 // [step]
+	list    []group
+	dense   []int16 // weights of a panel
+	parts   []int16 // those of steps that had to be split
+	open    queue
+	heads   queue
+	packed  panelData
 }
 
-type packedStep struct {
-	offset int32
-	w      [stepWeights]int8
+// panelData is what panels consist of.
+type panelData struct {
+	steps   []int32   // with vnni, [panel][step]: offsets from a pixel
+	weights []byte    // [panel], see packDots and packGroups
+	bias    []int32   // [panel][width]
+	scale   []float32 // [panel][width]
 }
+
+// packers holds packers that nobody uses.
+var packers = sync.Pool{New: func() any { return new(packer) }}
 
 // group is a set of steps summed as int16.
 type group struct {
 	load  load
-	total int // of the load
-	n     int // number of steps, 0 for what became a part of another group
+	total int16 // of the load
+	n     int16 // number of steps, 0 for what became a part of another group
 	steps [groupSteps]member
 }
 
@@ -93,61 +49,92 @@ type member struct {
 	order int32
 }
 
-func (p *packer) reset() { p.steps, p.loads, p.list = p.steps[:0], p.loads[:0], p.list[:0] }
-
-// add adds the steps for some weights of four values at an offset.
-func (p *packer) add(offset int32, w *[stepWeights]int16) {
-	if *w == [stepWeights]int16{} {
-		return
-	}
-	if p.append(offset, w) {
-		return
-	}
-	var parts [8][stepWeights]int16 // enough for weights of nine bits
-	for n := 2; ; n++ {
-		shares(w, parts[:n])
-		at, fit := len(p.steps), true
-		for i := 0; i < n && fit; i++ {
-			fit = p.append(offset, &parts[i])
+// add takes in the steps of a panel: their weights, 32 for each, and their
+// offsets. Those that multiply only by zero are left out; those that are out of
+// bounds in every order become several.
+func (p *packer) add(offsets []int32, w []int16) {
+	p.offsets = append(p.offsets[:0], offsets...)
+	p.states, p.w, p.loads = p.states[:0], p.w[:0], p.loads[:0]
+	p.parts, p.list = p.parts[:0], p.list[:0]
+	p.measure(w)
+	for i := range offsets {
+		if p.states[i]&stepZero == 0 {
+			p.take(i, w[i*stepWeights:])
 		}
-		if fit {
-			return
-		}
-		p.steps, p.loads = p.steps[:at], p.loads[:at*p.orders]
+	}
+	for at := 0; at < len(p.parts); at += stepWeights {
+		p.list = append(p.list, p.single(len(offsets)+at/stepWeights))
 	}
 }
 
-// append adds a step if it is in bounds in any order.
-func (p *packer) append(offset int32, w *[stepWeights]int16) bool {
-	any, at := false, len(p.loads)
+// measure appends steps of the weights given.
+func (p *packer) measure(w []int16) {
+	at := len(p.states)
+	n := at + len(w)/stepWeights
+	p.states, p.w, p.loads = resize(p.states, n), resize(p.w, n*stepWeights), resize(p.loads, n*p.orders)
+	measure(p.w[at*stepWeights:], p.loads[at*p.orders:], p.states[at:], w, p.orders)
+}
+
+// resize is s with n elements; new ones may hold anything.
+func resize[T any](s []T, n int) []T {
+	if n <= cap(s) {
+		return s[:n]
+	}
+	grown := make([]T, n, n+n/2)
+	copy(grown, s)
+	return grown
+}
+
+// take lists step i if it is in bounds, and otherwise adds steps of which it is
+// the sum.
+func (p *packer) take(i int, w []int16) {
+	if s := p.states[i]; s&stepWide == 0 && s >= stepFits {
+		p.list = append(p.list, p.single(i))
+		return
+	}
+	at, from := len(p.states), len(p.parts)
+	for n := 2; ; n++ {
+		p.states, p.parts = p.states[:at], resize(p.parts, from+n*stepWeights)
+		shares(w[:stepWeights], p.parts[from:])
+		p.measure(p.parts[from:])
+		fit := true
+		for _, s := range p.states[at:] {
+			fit = fit && s&stepWide == 0 && s >= stepFits
+		}
+		if fit {
+			for range n {
+				p.offsets = append(p.offsets, p.offsets[i])
+			}
+			return
+		}
+	}
+}
+
+// single is a group of one step, in the first order that is in bounds.
+func (p *packer) single(i int) group {
+	g := group{n: 1}
 	for order := range p.orders {
-		l, fits := loadOf(w, order)
-		p.loads = append(p.loads, l)
-		any = any || fits
+		if p.states[i]&(stepFits<<order) != 0 {
+			g.load = p.loads[i*p.orders+order]
+			g.total = int16(g.load.total())
+			g.steps[0] = member{int32(i), int32(order)}
+			break
+		}
 	}
-	if !any {
-		p.loads = p.loads[:at]
-		return false
-	}
-	s := packedStep{offset: offset}
-	for i, v := range w {
-		s.w[i] = int8(v)
-	}
-	p.steps = append(p.steps, s)
-	return true
+	return g
 }
 
 // shares splits weights into equal parts. What rounding moves to the later
 // parts of one weight, it moves to the earlier ones of its neighbour.
-func shares(w *[stepWeights]int16, parts [][stepWeights]int16) {
-	n := len(parts)
-	for i := range parts {
+func shares(w, parts []int16) {
+	n := len(parts) / stepWeights
+	for i := range n {
 		for k, v := range w {
 			j := i
 			if k%2 == 1 {
 				j = n - 1 - i
 			}
-			parts[i][k] = int16(int(v)*(j+1)/n - int(v)*j/n)
+			parts[i*stepWeights+k] = int16(int(v)*(j+1)/n - int(v)*j/n)
 		}
 	}
 }
@@ -156,17 +143,6 @@ func shares(w *[stepWeights]int16, parts [][stepWeights]int16) {
 // wanted.
 func (p *packer) group(several bool) []group {
 	const chunk = 256 // steps among which to search
-	for i := range p.steps {
-		g := group{n: 1}
-		for order, l := range p.loads[i*p.orders : (i+1)*p.orders] {
-			if over := (l[0] | l[1] | l[2] | l[3]) & tops; over == 0 {
-				g.load, g.total = l, l.total()
-				g.steps[0] = member{int32(i), int32(order)}
-				break
-			}
-		}
-		p.list = append(p.list, g)
-	}
 	for lo := 0; several && lo < len(p.list); lo += chunk {
 		part := p.list[lo:min(lo+chunk, len(p.list))]
 		p.join(part, 1, 1)
@@ -179,70 +155,125 @@ func (p *packer) group(several bool) []group {
 // join makes groups of n+m steps out of such of n and m. The heaviest choose
 // first, each the heaviest that fits.
 func (p *packer) join(list []group, n, m int) {
-	open, heads := p.sorted(0, list, m), p.sorted(1, list, n)
-	for _, h := range heads {
-		g := &list[h.index]
-		if g.n != n {
+	open, heads := &p.open, &p.open
+	open.fill(p, list, m)
+	if n != m {
+		heads = &p.heads
+		heads.fill(p, list, n)
+	}
+	for place, h := range heads.index {
+		g := &list[h]
+		if int(g.n) != n {
 			continue // it is a part of another
 		}
 		if n == m {
-			open = open[1:] // g itself
+			open.remove(place) // g itself
 		}
 		// Groups that are too heavy in sum cannot fit.
-		at, _ := slices.BinarySearchFunc(open, likelyTotal-g.total, func(e entry, most int) int { return most - e.total })
-		for i := at; i < len(open); i++ {
-			if p.absorb(g, &list[open[i].index]) {
-				open = slices.Delete(open, i, i+1)
+		for i := open.first(likelyTotal - int(g.total)); i < len(open.index); i = open.next(i + 1) {
+			if order := open.fits(g, i); order >= 0 {
+				g.take(&list[open.index[i]], &open.loads[i*open.orders+order], int32(order))
+				open.remove(i)
 				break
 			}
 		}
 	}
 }
 
-// entry is a group in a list sorted by descending totals.
-type entry struct{ total, index int }
+// queue lists groups of one size by descending totals, and leaves out what has
+// been removed.
+type queue struct {
+	index  []int32 // of the groups
+	loads  []load  // of each in each order
+	orders int     // of several steps there is but one
+	after  []int32 // the first one from here on that is there, or a place before it
+	start  [queueBuckets + 1]int32
+}
 
-// sorted lists the groups of n steps, in the packer's buffer of that number.
-func (p *packer) sorted(buffer int, list []group, n int) []entry {
-	entries := p.sorts[buffer][:0]
+// Totals are sorted into buckets; within one the order is that of the list.
+const (
+	bucketSize   = 32
+	queueBuckets = loadTotal/bucketSize + 1
+)
+
+// bucket is that of a total; heavier ones come first.
+func bucket(total int) int { return queueBuckets - 1 - total/bucketSize }
+
+// fill lists the groups of n steps.
+func (q *queue) fill(p *packer, list []group, n int) {
+	q.start = [queueBuckets + 1]int32{}
 	for i := range list {
-		if list[i].n == n {
-			entries = append(entries, entry{list[i].total, i})
+		if int(list[i].n) == n {
+			q.start[bucket(int(list[i].total))+1]++
 		}
 	}
-	slices.SortFunc(entries, func(a, b entry) int {
-		if a.total != b.total {
-			return b.total - a.total
+	for b := range queueBuckets {
+		q.start[b+1] += q.start[b]
+	}
+	count := int(q.start[queueBuckets])
+	if q.orders = 1; n == 1 {
+		q.orders = p.orders
+	}
+	q.index, q.after, q.loads = resize(q.index, count), resize(q.after, count+1), resize(q.loads, count*q.orders)
+	at := q.start
+	for i := range list {
+		g := &list[i]
+		if int(g.n) != n {
+			continue
 		}
-		return a.index - b.index
-	})
-	p.sorts[buffer] = entries
-	return entries
+		b := bucket(int(g.total))
+		place := int(at[b])
+		at[b]++
+		q.index[place] = int32(i)
+		if q.orders == 1 {
+			q.loads[place] = g.load
+		} else {
+			copy(q.loads[place*q.orders:][:q.orders], p.loads[int(g.steps[0].step)*q.orders:])
+		}
+	}
+	for i := range q.after {
+		q.after[i] = int32(i)
+	}
 }
 
-// absorb makes o a part of g if both fit into a group. A single step may
-// change its order.
-func (p *packer) absorb(g, o *group) bool {
-	if o.n > 1 {
-		if !g.load.fits(&o.load) {
-			return false
-		}
-		g.take(o, &o.load)
-		return true
+// first is the first place of those with at most about the total.
+func (q *queue) first(total int) int {
+	if total < 0 {
+		return len(q.index)
 	}
-	step := int(o.steps[0].step)
-	for order := range p.orders {
-		if l := &p.loads[step*p.orders+order]; g.load.fits(l) {
-			o.steps[0].order = int32(order)
-			g.take(o, l)
-			return true
-		}
-	}
-	return false
+	return q.next(int(q.start[bucket(min(total, loadTotal))]))
 }
 
-// take makes o, of the load l, a part of g.
-func (g *group) take(o *group, l *load) {
+// next is the first place from i on that has not been removed.
+func (q *queue) next(i int) int {
+	end := i
+	for int(q.after[end]) != end {
+		end = int(q.after[end])
+	}
+	for int(q.after[i]) != i {
+		i, q.after[i] = int(q.after[i]), int32(end)
+	}
+	return end
+}
+
+func (q *queue) remove(i int) { q.after[i] = int32(i + 1) }
+
+// fits is the order in which the one at place i fits into g's group, or -1.
+func (q *queue) fits(g *group, i int) int {
+	for order := range q.orders {
+		if g.load.fits(&q.loads[i*q.orders+order]) {
+			return order
+		}
+	}
+	return -1
+}
+
+// take makes o a part of g. A single step may change its order; l is the load it
+// has then.
+func (g *group) take(o *group, l *load, order int32) {
+	if o.n == 1 {
+		o.steps[0].order = order
+	}
 	for i, v := range l {
 		g.load[i] += v
 	}

@@ -3,6 +3,7 @@ package qconv
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -14,14 +15,15 @@ func TestGroups(t *testing.T) {
 		for _, n := range []int{1, 2, 9, 100, 300} {
 			for copies := 1; copies <= len(orders); copies++ {
 				t.Run(fmt.Sprint(limit, n, copies), func(t *testing.T) {
-					want := make([][stepWeights]int16, n)
-					p := packer{orders: copies}
+					want, offsets := make([]int16, n*stepWeights), make([]int32, n)
 					for i := range want {
-						for k := range want[i] {
-							want[i][k] = int16(rng.IntN(2*limit+1) - limit)
-						}
-						p.add(int32(i), &want[i])
+						want[i] = int16(rng.IntN(2*limit+1) - limit)
 					}
+					for i := range offsets {
+						offsets[i] = int32(i)
+					}
+					p := packer{orders: copies}
+					p.add(offsets, want)
 					checkGroups(t, &p, want, rng.IntN(4) > 0)
 				})
 			}
@@ -31,18 +33,18 @@ func TestGroups(t *testing.T) {
 
 // checkGroups forms the groups of a packer that holds the weights wanted,
 // whose offsets are their indices.
-func checkGroups(t *testing.T, p *packer, want [][stepWeights]int16, several bool) {
-	got := make([][stepWeights]int16, len(want))
+func checkGroups(t *testing.T, p *packer, want []int16, several bool) {
+	got := make([]int16, len(want))
 	for _, g := range p.group(several) {
 		var up, down [stepWeights / 2]int
 		for _, m := range g.steps[:g.n] {
-			s := &p.steps[m.step]
+			w := p.w[m.step*stepWeights:]
 			for i := range stepWeights {
 				// The weight at place i of the memory of the step.
-				v := int(s.w[i/4*4+orders[m.order][i%4]])
+				v := int(w[i/4*4+orders[m.order][i%4]])
 				up[i/2] += max(v, 0)
 				down[i/2] += min(v, 0)
-				got[s.offset][i] += int16(s.w[i])
+				got[int(p.offsets[m.step])*stepWeights+i] += int16(w[i])
 			}
 		}
 		for i := range up {
@@ -51,29 +53,50 @@ func checkGroups(t *testing.T, p *packer, want [][stepWeights]int16, several boo
 			}
 		}
 	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Fatalf("step %d: got weights %v, want %v", i, got[i], want[i])
+	for i, w := range want {
+		if got[i] != w {
+			t.Fatalf("weight %d of step %d is %d, want %d", i%stepWeights, i/stepWeights, got[i], w)
 		}
 	}
 }
 
 // TestGroupsOfSmallWeights checks that steps that fit are put together.
 func TestGroupsOfSmallWeights(t *testing.T) {
-	p := packer{orders: 1}
-	var w [stepWeights]int16
-	for i := range w {
-		w[i] = int16(i%3) * 7
-	}
 	const steps = 42
-	for i := range int32(steps) {
-		p.add(i, &w)
+	w := make([]int16, steps*stepWeights)
+	for i := range w {
+		w[i] = int16(i%stepWeights%3) * 7
 	}
+	p := packer{orders: 1}
+	p.add(make([]int32, steps), w)
 	sizes := [groupSteps + 1]int{}
 	for _, g := range p.group(true) {
 		sizes[g.n]++
 	}
 	if sizes[4] != steps/4 || sizes[2] != 1 {
 		t.Errorf("%d steps make %v groups of 0, 1, 2, 3, 4", steps, sizes)
+	}
+}
+
+// TestMeasure holds the assembly to its portable twin.
+func TestMeasure(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	for _, limit := range []int{0, 1, 60, 127, 128, 255} {
+		for copies := 1; copies <= len(orders); copies++ {
+			const n = 50
+			src := make([]int16, n*stepWeights)
+			for i := range src {
+				src[i] = int16(rng.IntN(2*limit+1) - limit)
+			}
+			clear(src[3*stepWeights : 4*stepWeights])
+			w, wantW := make([]int8, len(src)), make([]int8, len(src))
+			loads, wantLoads := make([]load, n*copies), make([]load, n*copies)
+			states, wantStates := make([]uint8, n), make([]uint8, n)
+			measure(w, loads, states, src, copies)
+			measurePortable(wantW, wantLoads, wantStates, src, copies)
+			if !slices.Equal(w, wantW) || !slices.Equal(loads, wantLoads) || !slices.Equal(states, wantStates) {
+				t.Errorf("weights up to %d in %d orders: measured otherwise than by the portable code", limit, copies)
+			}
+		}
 	}
 }

@@ -129,6 +129,11 @@ func qtileVNNI1x16(a *byte)
 //go:noescape
 func reorderAVX2(copies *uint8, n int)
 
+// stepLoadsAVX2 measures n steps of 32 weights: see measure.
+//
+//go:noescape
+func stepLoadsAVX2(w *byte, loads *byte, states *byte, src *int16, n int, orders int)
+
 // vectorAVX2 computes octets of channels of a single pixel; a is a *tileArgs.
 //
 //go:noescape

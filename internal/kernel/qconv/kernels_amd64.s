@@ -5732,6 +5732,27 @@ qtileVNNI1x16_stored:
 	VZEROUPPER
 	RET
 
+// func reorderAVX2(copies *uint8, n int)
+// Requires: AVX, AVX2
+TEXT ·reorderAVX2(SB), NOSPLIT, $0-16
+	MOVQ    copies+0(FP), AX
+	MOVQ    n+8(FP), CX
+	MOVQ    CX, DX
+	VMOVDQU order1<>+0(SB), Y0
+	VMOVDQU order2<>+0(SB), Y1
+
+reorderAVX2_loop:
+	VMOVDQU (AX), Y2
+	VPSHUFB Y0, Y2, Y3
+	VPSHUFB Y1, Y2, Y2
+	VMOVDQU Y3, (AX)(CX*1)
+	VMOVDQU Y2, (AX)(CX*2)
+	ADDQ    $0x20, AX
+	SUBQ    $0x20, DX
+	JNE     reorderAVX2_loop
+	VZEROUPPER
+	RET
+
 DATA order1<>+0(SB)/4, $0x03010200
 DATA order1<>+4(SB)/4, $0x07050604
 DATA order1<>+8(SB)/4, $0x0b090a08
@@ -5752,24 +5773,112 @@ DATA order2<>+24(SB)/4, $0x0a090b08
 DATA order2<>+28(SB)/4, $0x0e0d0f0c
 GLOBL order2<>(SB), RODATA|NOPTR, $32
 
-// func reorderAVX2(copies *uint8, n int)
-// Requires: AVX, AVX2
-TEXT ·reorderAVX2(SB), NOSPLIT, $0-16
-	MOVQ    copies+0(FP), AX
-	MOVQ    n+8(FP), CX
-	MOVQ    CX, DX
-	VMOVDQU order1<>+0(SB), Y0
-	VMOVDQU order2<>+0(SB), Y1
+DATA onebytes<>+0(SB)/4, $0x01010101
+DATA onebytes<>+4(SB)/4, $0x01010101
+DATA onebytes<>+8(SB)/4, $0x01010101
+DATA onebytes<>+12(SB)/4, $0x01010101
+DATA onebytes<>+16(SB)/4, $0x01010101
+DATA onebytes<>+20(SB)/4, $0x01010101
+DATA onebytes<>+24(SB)/4, $0x01010101
+DATA onebytes<>+28(SB)/4, $0x01010101
+GLOBL onebytes<>(SB), RODATA|NOPTR, $32
 
-reorderAVX2_loop:
-	VMOVDQU (AX), Y2
-	VPSHUFB Y0, Y2, Y3
-	VPSHUFB Y1, Y2, Y2
-	VMOVDQU Y3, (AX)(CX*1)
-	VMOVDQU Y2, (AX)(CX*2)
-	ADDQ    $0x20, AX
-	SUBQ    $0x20, DX
-	JNE     reorderAVX2_loop
+DATA topbytes<>+0(SB)/4, $0x80808080
+DATA topbytes<>+4(SB)/4, $0x80808080
+DATA topbytes<>+8(SB)/4, $0x80808080
+DATA topbytes<>+12(SB)/4, $0x80808080
+DATA topbytes<>+16(SB)/4, $0x80808080
+DATA topbytes<>+20(SB)/4, $0x80808080
+DATA topbytes<>+24(SB)/4, $0x80808080
+DATA topbytes<>+28(SB)/4, $0x80808080
+GLOBL topbytes<>(SB), RODATA|NOPTR, $32
+
+// func stepLoadsAVX2(w *byte, loads *byte, states *byte, src *int16, n int, orders int)
+// Requires: AVX, AVX2
+TEXT ·stepLoadsAVX2(SB), NOSPLIT, $0-48
+	MOVQ     w+0(FP), AX
+	MOVQ     loads+8(FP), CX
+	MOVQ     states+16(FP), DX
+	MOVQ     src+24(FP), BX
+	MOVQ     n+32(FP), SI
+	MOVQ     orders+40(FP), DI
+	VMOVDQU  onebytes<>+0(SB), Y15
+	VMOVDQU  topbytes<>+0(SB), Y14
+	VPXOR    Y13, Y13, Y13
+	VPCMPEQW Y12, Y12, Y12
+	VPSRLW   $0x09, Y12, Y12
+
+stepLoadsAVX2_step:
+	VMOVDQU    (BX), Y0
+	VMOVDQU    32(BX), Y1
+	VPABSW     Y0, Y2
+	VPABSW     Y1, Y3
+	VPMAXSW    Y2, Y3, Y2
+	VPCMPGTW   Y12, Y2, Y2
+	VPMOVMSKB  Y2, R9
+	XORL       R8, R8
+	TESTL      R9, R9
+	SETNE      R8
+	VPACKSSWB  Y1, Y0, Y0
+	VPERMQ     $0xd8, Y0, Y0
+	VMOVDQU    Y0, (AX)
+	XORL       R9, R9
+	VPTEST     Y0, Y0
+	SETEQ      R9
+	LEAQ       (R8)(R9*2), R8
+	VPMAXSB    Y13, Y0, Y2
+	VPSUBB     Y0, Y2, Y3
+	VPMADDUBSW Y15, Y2, Y2
+	VPMADDUBSW Y15, Y3, Y3
+	VPACKUSWB  Y3, Y2, Y2
+	VPMINUB    Y14, Y2, Y2
+	VMOVDQU    Y2, (CX)
+	VPMOVMSKB  Y2, R9
+	CMPL       R9, $0x01
+	SBBL       R9, R9
+	ANDL       $0x04, R9
+	ORL        R9, R8
+	CMPQ       DI, $0x01
+	JLE        stepLoadsAVX2_next
+	VPSHUFB    order1<>+0(SB), Y0, Y1
+	VPMAXSB    Y13, Y1, Y2
+	VPSUBB     Y1, Y2, Y3
+	VPMADDUBSW Y15, Y2, Y2
+	VPMADDUBSW Y15, Y3, Y3
+	VPACKUSWB  Y3, Y2, Y2
+	VPMINUB    Y14, Y2, Y2
+	VMOVDQU    Y2, 32(CX)
+	VPMOVMSKB  Y2, R9
+	CMPL       R9, $0x01
+	SBBL       R9, R9
+	ANDL       $0x08, R9
+	ORL        R9, R8
+	CMPQ       DI, $0x02
+	JLE        stepLoadsAVX2_next
+	VPSHUFB    order2<>+0(SB), Y0, Y1
+	VPMAXSB    Y13, Y1, Y2
+	VPSUBB     Y1, Y2, Y3
+	VPMADDUBSW Y15, Y2, Y2
+	VPMADDUBSW Y15, Y3, Y3
+	VPACKUSWB  Y3, Y2, Y2
+	VPMINUB    Y14, Y2, Y2
+	VMOVDQU    Y2, 64(CX)
+	VPMOVMSKB  Y2, R9
+	CMPL       R9, $0x01
+	SBBL       R9, R9
+	ANDL       $0x10, R9
+	ORL        R9, R8
+
+stepLoadsAVX2_next:
+	MOVB R8, (DX)
+	INCQ DX
+	ADDQ $0x40, BX
+	ADDQ $0x20, AX
+	MOVQ DI, R9
+	SHLQ $0x05, R9
+	ADDQ R9, CX
+	DECQ SI
+	JNE  stepLoadsAVX2_step
 	VZEROUPPER
 	RET
 

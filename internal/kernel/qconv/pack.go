@@ -30,16 +30,33 @@ func (t *tiled) pack(groups, merge int) {
 	var done sync.WaitGroup
 	for i := range parts {
 		lo, hi := i*len(t.panels)/n, (i+1)*len(t.panels)/n
-		parts[i] = tiled{c: t.c, isa: t.isa, g: t.g, panels: t.panels[lo:hi], nibbles: t.nibbles, packer: packer{orders: t.g.copies}}
+		parts[i] = tiled{c: t.c, isa: t.isa, g: t.g, panels: t.panels[lo:hi], nibbles: t.nibbles, packer: packers.Get().(*packer)}
 		done.Go(func() { parts[i].packPanels(groups, merge) })
 	}
 	done.Wait()
+	t.gatherParts(parts)
+	for i := range parts {
+		pk := parts[i].packer
+		pk.packed = parts[i].panelData
+		packers.Put(pk)
+	}
+}
+
+// gatherParts copies the panels of all parts to memory of just their size.
+func (t *tiled) gatherParts(parts []tiled) {
+	var steps, weights, width int
 	for i := range parts {
 		part := &parts[i]
 		for j := range part.panels {
 			p := &part.panels[j]
-			p.step, p.w, p.at = p.step+len(t.steps), p.w+len(t.weights), p.at+len(t.bias)
+			p.step, p.w, p.at = p.step+steps, p.w+weights, p.at+width
 		}
+		steps, weights, width = steps+len(part.steps), weights+len(part.weights), width+len(part.bias)
+	}
+	t.steps, t.weights = make([]int32, 0, steps), make([]byte, 0, weights)
+	t.bias, t.scale = make([]int32, 0, width), make([]float32, 0, width)
+	for i := range parts {
+		part := &parts[i]
 		t.steps, t.weights = append(t.steps, part.steps...), append(t.weights, part.weights...)
 		t.bias, t.scale = append(t.bias, part.bias...), append(t.scale, part.scale...)
 	}
@@ -48,6 +65,9 @@ func (t *tiled) pack(groups, merge int) {
 // packPanels lays out the weights of the panels there are.
 func (t *tiled) packPanels(groups, merge int) {
 	runs, length := t.g.runOffsets(t.c.shape.C / groups)
+	old := &t.packer.packed
+	t.panelData = panelData{steps: old.steps[:0], weights: old.weights[:0], bias: old.bias[:0], scale: old.scale[:0]}
+	t.packer.orders = t.g.copies
 	for i := range t.panels {
 		p := &t.panels[i]
 		p.step, p.w, p.at = len(t.steps), len(t.weights), len(t.bias)
@@ -122,44 +142,54 @@ func nonzero(v int16) bool { return v != 0 }
 // sums, larger ones first: for each the offsets of its steps, and for each step
 // [channel][4] int8.
 func (t *tiled) packGroups(p *panel, dense []int16, runs []int32, quads int) {
-	pk := &t.packer
-	pk.reset()
-	for i := range len(runs) * quads {
-		pk.add(p.base+runs[i/quads]+int32(i%quads*4), (*[stepWeights]int16)(dense[i*stepWeights:]))
+	pk := t.packer
+	offsets := make([]int32, 0, len(runs)*quads)
+	for _, run := range runs {
+		for i := range quads {
+			offsets = append(offsets, p.base+run+int32(4*i))
+		}
 	}
+	pk.add(offsets, dense)
 	list := pk.group(pixels(&t.c.shape) >= groupPixels)
 	var counts [groupSteps]int32
+	size := headSize
 	for i := range list {
 		if n := list[i].n; n > 0 {
 			counts[n-1]++
+			size += int(n) * (4 + stepWeights)
 		}
 	}
 	channel := p.k0
 	if p.n < t.isa.lanes {
 		channel = 0 // the output lies alone
 	}
-	t.weights = append(t.weights, make([]byte, headSize)...)
+	t.weights = resize(t.weights, p.w+size)
 	putHeader(t.weights[p.w:], counts, channel, t.bias[p.at:], t.scale[p.at:])
+	to := t.weights[p.w+headSize:]
 	for n := groupSteps; n >= 1; n-- {
 		for i := range list {
-			if list[i].n == n {
-				t.packGroup(list[i].steps[:n])
+			if int(list[i].n) == n {
+				to = t.packGroup(to, list[i].steps[:n])
 			}
 		}
 	}
 }
 
-func (t *tiled) packGroup(members []member) {
+// packGroup writes a group and returns what is left of the memory.
+func (t *tiled) packGroup(to []byte, members []member) []byte {
+	pk := t.packer
 	for _, m := range members {
-		offset := t.packer.steps[m.step].offset + m.order*int32(t.g.size)
-		t.weights = binary.LittleEndian.AppendUint32(t.weights, uint32(offset))
+		binary.LittleEndian.PutUint32(to, uint32(pk.offsets[m.step]+m.order*int32(t.g.size)))
+		to = to[4:]
 	}
 	for _, m := range members {
-		w, order := &t.packer.steps[m.step].w, &orders[m.order]
+		w, order := (*[stepWeights]int8)(pk.w[m.step*stepWeights:]), &orders[m.order]
 		for i := 0; i < stepWeights; i += 4 {
-			t.weights = append(t.weights, byte(w[i+order[0]]), byte(w[i+order[1]]), byte(w[i+order[2]]), byte(w[i+order[3]]))
+			to[i], to[i+1], to[i+2], to[i+3] = byte(w[i]), byte(w[i+order[1]&3]), byte(w[i+order[2]&3]), byte(w[i+order[3]&3])
 		}
+		to = to[stepWeights:]
 	}
+	return to
 }
 
 // gather returns the weights of a panel as [run][quad][channel][4], with its
@@ -167,7 +197,7 @@ func (t *tiled) packGroup(members []member) {
 func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
 	s := &t.c.shape
 	width := p.vecs * t.isa.lanes
-	w := slices.Grow(t.packer.dense[:0], runs*length*width)[:runs*length*width]
+	w := resize(t.packer.dense, runs*length*width)
 	clear(w)
 	t.packer.dense = w
 	cm, cg, kg, ntaps := s.C/groups, s.C/s.Groups, s.K/s.Groups, taps(s)
@@ -180,6 +210,10 @@ func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
 		for tap := range ntaps {
 			from, x := t.c.w[k*cg*ntaps+tap:], tap%perRun*cm+inner*cg // within the run
 			to := w[tap/perRun*length*width+j*4:]
+			if ntaps == 1 && x%4 == 0 {
+				quads(to[x*width:], from[:cg], 4*width)
+				continue
+			}
 			for c := range cg {
 				to[(x+c)/4*4*width+(x+c)%4] = from[c*ntaps]
 			}
@@ -190,6 +224,15 @@ func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
 		t.scale = append(t.scale, 0)
 	}
 	return w
+}
+
+// quads copies the elements of from to each four of to, stride elements apart.
+func quads(to, from []int16, stride int) {
+	for ; len(from) > 4; from = from[4:] {
+		*(*[4]int16)(to) = [4]int16(from)
+		to = to[stride:]
+	}
+	copy(to, from)
 }
 
 // copies is the number of copies of the strip, one for each of the orders,

@@ -12,22 +12,19 @@ import (
 // channels. The strip of a block is filled once; then each panel of weights,
 // which a first-level cache holds, passes over all tiles of the block.
 type tiled struct {
-	c        *Conv
-	isa      *isa
-	g        *strip
-	offs     []int32 // of the pixels of a block, in the strip
-	panels   []panel
-	units    []unit
-	steps    []int32   // with vnni, [panel][step]: offsets from a pixel
-	weights  []byte    // [panel], see packDots and packGroups
-	bias     []int32   // [panel][width]
-	scale    []float32 // [panel][width]
-	padding  []byte    // a strip line of zero points
-	args     tileArgs  // the fields that never change
-	together int       // panels to compute of each tile before the next tile
-	packer   packer    // while packing
-	offsets  []int32   // for weights of a few bits, the steps of all panels
-	nibbles  bool      // and whether each has four bits in memory
+	c      *Conv
+	isa    *isa
+	g      *strip
+	offs   []int32 // of the pixels of a block, in the strip
+	panels []panel
+	units  []unit
+	panelData
+	padding  []byte   // a strip line of zero points
+	args     tileArgs // the fields that never change
+	together int      // panels to compute of each tile before the next tile
+	packer   *packer  // while packing
+	offsets  []int32  // for weights of a few bits, the steps of all panels
+	nibbles  bool     // and whether each has four bits in memory
 	jobs     jobs
 }
 

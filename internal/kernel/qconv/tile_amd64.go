@@ -52,6 +52,15 @@ func reorder(copies []byte) {
 	reorderAVX2(unsafe.SliceData(copies), n)
 }
 
+// measureSteps is measure for what the slices have room for.
+func measureSteps(w []int8, loads []load, states []uint8, src []int16, orders int) {
+	if !cpu.Has(cpu.AVX2) {
+		measurePortable(w, loads, states, src, orders)
+		return
+	}
+	stepLoadsAVX2((*byte)(unsafe.Pointer(&w[0])), (*byte)(unsafe.Pointer(&loads[0])), &states[0], &src[0], len(states), orders)
+}
+
 // multiplyVector computes a.chunks octets of channels of one pixel.
 func multiplyVector(args *tileArgs) { vectorAVX2((*byte)(unsafe.Pointer(args))) }
 

@@ -13,6 +13,10 @@ func reorder([]byte) {}
 
 func multiplyVector(*tileArgs) {}
 
+func measureSteps(w []int8, loads []load, states []uint8, src []int16, orders int) {
+	measurePortable(w, loads, states, src, orders)
+}
+
 const dwName = ""
 
 var dwKernels []dwKernel

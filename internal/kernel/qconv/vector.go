@@ -37,47 +37,46 @@ func newVector(c *Conv) *vector {
 	v := &vector{c: c, args: newArgs(&c.p)}
 	v.weights = make([]byte, 0, (s.K+7)/8*(8*s.C+headSize))
 	v.steps = make([]uint16, 0, (s.K+7)/8*(s.C/4)+1)
+	pk := packers.Get().(*packer)
 	for k0 := 0; k0 < s.K; k0 += 8 {
-		v.pack(min(k0, s.K-8)) // the last octet may overlap the one before
+		v.pack(pk, min(k0, s.K-8)) // the last octet may overlap the one before
 	}
+	packers.Put(pk)
 	v.steps = append(v.steps, 0) // so that each octet has an address
 	return v
 }
 
 // pack lays out eight channels from k0 on.
-func (v *vector) pack(k0 int) {
+func (v *vector) pack(pk *packer, k0 int) {
 	c := v.c.shape.C
 	o := octet{k0: k0, w: len(v.weights), step: len(v.steps)}
 	v.octets = append(v.octets, o)
-	v.weights = v.weights[:o.w+headSize]
-	var counts [groupSteps]int32
-	var apart []byte
-	var apartSteps []uint16
-	for i := 0; i < c; i += 4 {
-		var w [stepWeights]int16
-		for k := range 8 {
-			copy(w[4*k:4*k+4], v.c.w[(k0+k)*c+i:])
-		}
-		switch _, fits := loadOf(&w, 0); {
-		case w == [stepWeights]int16{}:
-		case fits:
-			counts[0]++
-			v.steps, v.weights = append(v.steps, uint16(i/4)), appendBytes(v.weights, &w)
-		default:
-			counts[1]++
-			apartSteps, apart = append(apartSteps, uint16(i/4)), appendBytes(apart, &w)
+	pk.dense = resize(pk.dense, 8*c)
+	for k := range 8 {
+		from := v.c.w[(k0+k)*c:][:c]
+		for i := 0; i < c; i += 4 {
+			copy(pk.dense[8*i+4*k:][:4], from[i:])
 		}
 	}
-	v.steps, v.weights = append(v.steps, apartSteps...), append(v.weights, apart...)
+	pk.orders, pk.states = 1, pk.states[:0]
+	pk.measure(pk.dense)
+	v.weights = v.weights[:o.w+headSize]
+	var counts [groupSteps]int32
+	take := func(section int, fits bool) {
+		for i, state := range pk.states {
+			if state&stepZero == 0 && (state&stepFits != 0) == fits {
+				counts[section]++
+				v.steps = append(v.steps, uint16(i))
+				v.weights = append(v.weights, asBytes(pk.w[i*stepWeights:][:stepWeights])...)
+			}
+		}
+	}
+	take(0, true)
+	take(1, false)
 	putHeader(v.weights[o.w:], counts, k0, v.c.bias[k0:k0+8], v.c.scale[k0:k0+8])
 }
 
-func appendBytes(to []byte, w *[stepWeights]int16) []byte {
-	for _, x := range w {
-		to = append(to, byte(x))
-	}
-	return to
-}
+func asBytes(w []int8) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(&w[0])), len(w)) }
 
 func (v *vector) name() string            { return "avx2 vector" }
 func (v *vector) scratch(workers int) int { return 64 }
