@@ -20,7 +20,7 @@ var floors = map[string]int{
 	"graph": 1, "hardware/sparsity": 1,
 	"rewrite": 2, "eval": 2, "onnx": 2, "autodiff": 2, "ort": 2,
 	"engine": 3, "data": 3, "zoo": 3, "method": 3, "hardware": 3,
-	"train": 4, "measure": 4,
+	"train": 4, "measure": 4, "hardware/host": 4,
 	"prune": 5, "quantize": 5,
 	"compress": 6,
 	"report":   7, "internal/demo": 7,

@@ -1,0 +1,89 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/drawknife/drawknife/engine"
+	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/hardware"
+)
+
+// Model predicts whole networks.
+type Model struct {
+	*Predictor
+	// overhead is the time of a whole run over that of its steps.
+	overhead float64
+}
+
+// fitWhole fits to all networks but those of a family; "" leaves none out.
+func fitWhole(networks []Network, without string) *Model {
+	leave := func(n *Network) bool { return without != "" && n.Family == without }
+	m := &Model{Predictor: Fit(networks, leave)}
+	sum, n := 0.0, 0
+	for i := range networks {
+		if steps := networks[i].Measured(); !leave(&networks[i]) && steps > 0 {
+			sum += math.Log(networks[i].Seconds / steps)
+			n++
+		}
+	}
+	m.overhead = math.Exp(sum / float64(max(n, 1)))
+	return m
+}
+
+// Predict is the time of a run of all steps, in seconds.
+func (m *Model) Predict(steps []Step) float64 { return m.overhead * m.Total(steps) }
+
+// Report predicts a graph. A kernel counts as bound by compute if it
+// multiplies, and cycles are nanoseconds, since what the clock does under load
+// is part of the measurements.
+func (c *Calibration) Report(g *graph.Graph, batch int) (*hardware.Report, error) {
+	p, err := engine.Compile(g, engine.Options{Batch: batch, Threads: c.Machine.Threads})
+	if err != nil {
+		return nil, err
+	}
+	steps := Steps(g, p, batch)
+	if len(steps) == 0 {
+		return nil, errors.New("host: the network computes nothing")
+	}
+	m := fitWhole(c.Networks, "")
+	r := &hardware.Report{Machine: "host", Network: g.Name, Batch: batch, ClockMHz: 1000, PeakMACs: c.peak(steps)}
+	for i := range steps {
+		s := &steps[i]
+		x := hardware.Cost{Layer: s.Node, Op: s.Op, Shape: s.shape(), Cycles: m.Predict(steps[i:i+1]) * 1e9, MACs: s.MACs,
+			Effectual: float64(s.MACs), Active: 1, Bound: s.Kernel}
+		x.ComputeCycles = x.Cycles
+		if r.PeakMACs > 0 && x.Cycles > 0 {
+			x.Utilization = float64(x.MACs) / (r.PeakMACs * x.Cycles)
+		}
+		r.Layers = append(r.Layers, x)
+	}
+	r.Notes = append(r.Notes, "predicted for "+c.Machine.String()+"; cycles are nanoseconds, bounds are kernels, the peak is the fastest of these kernels that was measured")
+	if s := Summarize(c.Checks); s.Networks > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("of %d networks predicted from the others %d were within 10 %%; the mean error was %.1f %%", s.Networks, s.Within10, 100*s.Mean))
+	}
+	return r.Sum(), nil
+}
+
+// shape writes a step's output.
+func (s *Step) shape() string {
+	return fmt.Sprintf("%d channels of %d×%d", s.Channels, s.Rows, s.Columns)
+}
+
+// peak is the highest rate in MACs a nanosecond that any of the steps' kernels
+// was seen at.
+func (c *Calibration) peak(steps []Step) (rate float64) {
+	used := map[string]bool{}
+	for i := range steps {
+		used[steps[i].Kernel] = steps[i].MACs > 0
+	}
+	for _, n := range c.Networks {
+		for _, s := range n.Steps {
+			if used[s.Kernel] && s.Seconds > granule {
+				rate = max(rate, float64(s.MACs)/(1e9*s.Seconds))
+			}
+		}
+	}
+	return rate
+}
