@@ -176,10 +176,13 @@ func TestImprint(t *testing.T) {
 	}
 }
 
-// TestEveryMethod removes half the blocks by each.
+// TestEveryMethod removes half the blocks by each that needs no training.
 func TestEveryMethod(t *testing.T) {
 	g := build(t, deep)
 	for _, m := range method.Of(method.Layers) {
+		if m.Needs.Train {
+			continue
+		}
 		p, r, err := Prune(context.Background(), g, Options{Method: m.Name, Blocks: 3}, images(t))
 		if err != nil {
 			t.Errorf("%s: %v", m.Name, err)
