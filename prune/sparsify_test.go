@@ -187,3 +187,73 @@ func TestEverySparsifier(t *testing.T) {
 		t.Errorf("nothing to prune: %v", err)
 	}
 }
+
+// TestGates: nothing but scales and shifts changes, by a factor in [0, 1] for
+// each channel, whose mean the penalty holds at the share to keep.
+func TestGates(t *testing.T) {
+	g := build(t, small)
+	randomNorm(g)
+	h, score, err := Sparsify(g, "gates:balance=50,rate=0.05", Options{Ratio: 0.7})
+	if err != nil || score != "bn" {
+		t.Fatal(score, err)
+	}
+	out := trained(t, g, 16, 0.05, 1e-2, h)
+	for _, n := range g.Nodes {
+		if n.Is("Conv", "Gemm") && !slices.Equal(n.Inputs[1].Data.Float32s(), out.Node(n.Name).Inputs[1].Data.Float32s()) {
+			t.Errorf("the weights of %s changed", n.Name)
+		}
+	}
+	before, after := g.Node("layer2.0.bn1"), out.Node("layer2.0.bn1")
+	sum, lowest, highest := 0.0, 1.0, 0.0
+	for c := range before.Inputs[1].Data.Len() {
+		gate := after.Inputs[1].Data.At(c) / before.Inputs[1].Data.At(c)
+		if shift := after.Inputs[2].Data.At(c) / before.Inputs[2].Data.At(c); math.Abs(gate-shift) > 1e-5 || gate < 0 || gate > 1 {
+			t.Errorf("channel %d: scale times %g, shift times %g", c, gate, shift)
+		}
+		sum, lowest, highest = sum+gate, min(lowest, gate), max(highest, gate)
+	}
+	if mean := sum / float64(before.Inputs[1].Data.Len()); math.Abs(mean-0.3) > 0.1 || highest-lowest < 0.01 {
+		t.Errorf("gates from %g to %g, their mean is %g, want about 0.3", lowest, highest, mean)
+	}
+}
+
+// TestGroupLassoOfFilters empties whole channels, filters and normalization
+// together, and adapts until enough are empty.
+func TestGroupLassoOfFilters(t *testing.T) {
+	g := build(t, small)
+	h, score, err := Sparsify(g, "group-lasso:lambda=3,ramp=0,filters=true", Options{Ratio: 0.5})
+	if err != nil || score != "depgraph" {
+		t.Fatal(score, err)
+	}
+	out := trained(t, g, 6, 0.01, 0, h)
+	conv, bn := out.Node("layer2.0.conv1"), out.Node("layer2.0.bn1")
+	w := conv.Inputs[1].Data.Float32s()
+	empty := 0
+	for c, per := 0, len(w)/conv.Inputs[1].Data.Shape[0]; c < conv.Inputs[1].Data.Shape[0]; c++ {
+		filter := zeros(w[c*per:][:per]) == per
+		if filter != (bn.Inputs[1].Data.At(c) == 0) || filter != (bn.Inputs[2].Data.At(c) == 0) {
+			t.Errorf("channel %d is empty in part", c)
+		}
+		if filter {
+			empty++
+		}
+	}
+	if empty == 0 {
+		t.Error("no channel is empty after a heavy penalty")
+	}
+
+	for lambda, want := range map[string]float32{"1e-9": 1.5 * 1.5 * 1.5, "50": 1 / 1.5 / 1.5 / 1.5} {
+		h, _, err := Sparsify(g, "group-lasso:adapt=true,ramp=0,lambda="+lambda, Options{Ratio: 0.5})
+		if err != nil {
+			t.Fatal(err)
+		}
+		trained(t, g, 3, 0.1, 0, h)
+		if got := h.(*groupLassoHook).strength[0]; math.Abs(float64(got/want-1)) > 1e-5 {
+			t.Errorf("lambda %s: strength %g after three epochs, want %g", lambda, got, want)
+		}
+	}
+	plain := pointConvs(1, [][]float32{{1}, {2}}, [][]float32{{1, 1}})
+	if _, _, err := Sparsify(plain, "group-lasso:filters=true", Options{Ratio: 0.5}); err != nil {
+		t.Errorf("filters without normalization: %v", err)
+	}
+}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"math/rand/v2"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas64"
-
+	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/gemm"
 	"github.com/drawknife/drawknife/prune"
 	"github.com/drawknife/drawknife/tensor"
 )
@@ -115,23 +114,22 @@ func (h *hessians) add(x *tensor.Tensor, n int, rng *rand.Rand) {
 		rows = len(d) / l.Cols
 	}
 	for g := range h.groups {
-		m := make([]float64, rows*l.Cols)
-		for r := range rows {
-			row := m[r*l.Cols:][:l.Cols]
-			if l.Node.Is("Conv") {
-				win.fill(row, d[r/placesPerImage*per:][:per], g*l.Cols/l.Taps, rng)
-				continue
-			}
-			for i, v := range d[r*l.Cols:][:l.Cols] {
-				row[i] = float64(v)
+		m := d
+		if l.Node.Is("Conv") {
+			m = make([]float32, rows*l.Cols)
+			for r := range rows {
+				win.fill(m[r*l.Cols:][:l.Cols], d[r/placesPerImage*per:][:per], g*l.Cols/l.Taps, rng)
 			}
 		}
 		for b := range h.blocks() {
 			first := b * h.width
 			w := min(h.width, l.Cols-first)
-			a := blas64.General{Rows: rows, Cols: w, Stride: l.Cols, Data: m[first:]}
-			c := blas64.Symmetric{N: w, Stride: w, Data: h.h[g*h.blocks()+b], Uplo: blas.Upper}
-			blas64.Syrk(blas.Trans, 2, a, 1, c)
+			c := make([]float32, w*w)
+			gemm.SGEMM(engine.Pool(0), true, false, w, w, rows, 2, m[first:], l.Cols, m[first:], l.Cols, 0, c, w)
+			to := h.h[g*h.blocks()+b]
+			for i, v := range c {
+				to[i] += float64(v)
+			}
 		}
 	}
 }
@@ -164,13 +162,20 @@ func windowOf(l *Layer, in []int) window {
 
 // fill reads the inputs of one output position, drawn at random, of the
 // channels from first on.
-func (w *window) fill(row []float64, x []float32, first int, rng *rand.Rand) {
+func (w *window) fill(row []float32, x []float32, first int, rng *rand.Rand) {
 	top, left := rng.IntN(w.height)*w.stride[0]-w.pad[0], rng.IntN(w.width)*w.stride[1]-w.pad[1]
-	for i := range row {
-		c, k := first+i/w.taps, i%w.taps
-		r, q := top+k/w.kernel[1]*w.dilation[0], left+k%w.kernel[1]*w.dilation[1]
-		if r >= 0 && r < w.h && q >= 0 && q < w.w {
-			row[i] = float64(x[(c*w.h+r)*w.w+q])
+	for ; len(row) >= w.taps; first, row = first+1, row[w.taps:] {
+		plane := x[first*w.h*w.w:][:w.h*w.w]
+		for i := range w.kernel[0] {
+			r := top + i*w.dilation[0]
+			if r < 0 || r >= w.h {
+				continue
+			}
+			for j := range w.kernel[1] {
+				if q := left + j*w.dilation[1]; q >= 0 && q < w.w {
+					row[i*w.kernel[1]+j] = plane[r*w.w+q]
+				}
+			}
 		}
 	}
 }

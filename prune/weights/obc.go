@@ -10,6 +10,7 @@ import (
 
 	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/gemm"
 	"github.com/drawknife/drawknife/method"
 	"github.com/drawknife/drawknife/prune"
 )
@@ -34,7 +35,8 @@ func init() {
 // of the least w_q²/[H⁻¹]_qq, moves the rest of the row, brings H⁻¹ up to date, and
 // goes on. How many weights each row loses is decided by ranking the costs of all
 // steps of a layer's rows. N:M takes only weights whose group may still lose
-// one; blocks are taken out together.
+// one; blocks are taken out together. Layers too large for that are swept; see
+// sweep.
 type obc struct {
 	block   int
 	hess    map[*Layer]*hessians
@@ -103,16 +105,23 @@ func (o *obc) Rate(l *Layer) ([]float64, error) {
 // energy is ½·Σ wᵀHw over the rows: the squares of what the layer computes.
 func (o *obc) energy(l *Layer) float64 {
 	h := o.hess[l]
+	rows := l.Rows / h.groups
 	sum := 0.0
-	for r := range l.Rows {
+	for g := range h.groups {
 		for b := range h.blocks() {
-			m, first, n := h.of(r, b)
-			for i := range n {
-				dot := 0.0
-				for j, v := range m[i*n:][:n] {
-					dot += v * float64(l.W[l.At(r, first+j)])
+			hess, first, n := h.of(g*rows, b)
+			w, second, product := make([]float32, rows*n), make([]float32, n*n), make([]float32, rows*n)
+			for r := range rows {
+				for i := range n {
+					w[r*n+i] = l.W[l.At(g*rows+r, first+i)]
 				}
-				sum += dot * float64(l.W[l.At(r, first+i)]) / 2
+			}
+			for i, v := range hess {
+				second[i] = float32(v)
+			}
+			gemm.SGEMM(engine.Pool(0), false, false, rows, n, n, 1, w, n, second, n, 0, product, n)
+			for i, v := range product {
+				sum += float64(w[i]) * float64(v) / 2
 			}
 		}
 	}
@@ -123,6 +132,10 @@ func (o *obc) Update(_ context.Context, p *Pass) error {
 	for _, l := range p.Layers {
 		mask := p.Mask[l.Value.Name]
 		switch {
+		case p.Pattern.M > 0 && o.hess[l].blocks() > 1 && 64%p.Pattern.M != 0:
+			return fmt.Errorf("layer %q: of patterns N:M on layers this wide, only those with M a power of two", l.Name)
+		case o.large(l):
+			o.sweep(l, p.Pattern, mask)
 		case p.Pattern.M > 0:
 			o.each(l, func(s *surgeon, _, _ int, at func(int) int) { o.nm(l, s, p.Pattern, at) }, mask)
 		case p.Pattern.Height > 0:

@@ -3,6 +3,7 @@ package weights
 import (
 	"math"
 
+	"gonum.org/v1/gonum/blas/blas64"
 	"gonum.org/v1/gonum/mat"
 )
 
@@ -48,11 +49,7 @@ func (s *surgeon) remove(q int) {
 			if c == 0 {
 				continue
 			}
-			f := c / d
-			to := s.inv[i*n:][:n]
-			for j, v := range col {
-				to[j] -= f * v
-			}
+			axpy(-c/d, col, s.inv[i*n:][:n])
 		}
 	}
 	for i := range n {
@@ -63,6 +60,11 @@ func (s *surgeon) remove(q int) {
 			s.w[i] = 0
 		}
 	}
+}
+
+// axpy is y ← y + a·x.
+func axpy(a float64, x, y []float64) {
+	blas64.Axpy(a, blas64.Vector{N: len(x), Inc: 1, Data: x}, blas64.Vector{N: len(y), Inc: 1, Data: y})
 }
 
 // cheapest is the weight of the least cost among those allowed, -1 if none is.
@@ -118,23 +120,20 @@ func fisherInverse(g [][]float32, lambda float64) []float64 {
 	for i := range n {
 		inv[i*n+i] = 1 / lambda
 	}
-	y := make([]float64, n)
+	y, wide := make([]float64, n), make([]float64, n)
 	for _, x := range g {
+		for i, v := range x {
+			wide[i] = float64(v)
+		}
+		at := blas64.Vector{N: n, Inc: 1, Data: wide}
 		dot := 0.0
 		for i := range n {
-			sum := 0.0
-			for j, v := range inv[i*n:][:n] {
-				sum += v * float64(x[j])
-			}
-			y[i] = sum
-			dot += sum * float64(x[i])
+			y[i] = blas64.Dot(blas64.Vector{N: n, Inc: 1, Data: inv[i*n:][:n]}, at)
+			dot += y[i] * wide[i]
 		}
 		f := 1 / (float64(len(g)) + dot)
 		for i, a := range y {
-			row := inv[i*n:][:n]
-			for j, b := range y {
-				row[j] -= f * a * b
-			}
+			axpy(-f*a, y, inv[i*n:][:n])
 		}
 	}
 	return inv

@@ -73,6 +73,9 @@ type Options struct {
 	Sparsity  float64 // share of the weights to remove, in [0, 1); patterns N:M have their own
 	// Skip holds patterns (path.Match) of names of layers that stay as they are.
 	Skip []string
+	// Permute first gives channels the order in which the pattern, which must be
+	// N:M, keeps the most magnitude.
+	Permute bool
 	// DeadUnits really removes the channels that no weight computes or reads any
 	// more.
 	DeadUnits bool
@@ -156,6 +159,7 @@ type run struct {
 	alloc    prune.Allocator
 	pattern  Pattern
 	rows     []Row // of layers left alone
+	notes    []string
 	// stored counts the numbers that are not zero where they are not the weights
 	// themselves.
 	stored map[string]int
@@ -176,6 +180,13 @@ func (r *run) prune(ctx context.Context, g *graph.Graph) (*graph.Graph, error) {
 	m, err := method.New[any](method.Weights, o.Method)
 	if err != nil {
 		return nil, err
+	}
+	if o.Permute {
+		var note string
+		if g, note, err = r.permuted(g); err != nil {
+			return nil, err
+		}
+		r.notes = append(r.notes, note)
 	}
 	rounds := r.schedule.Rounds()
 	switch m := m.(type) {
@@ -338,7 +349,7 @@ func (r *run) course(ctx context.Context, g *graph.Graph, layers []*Layer) (*Cou
 
 // report counts what is zero in g.
 func (r *run) report(g *graph.Graph) (*Report, error) {
-	rep := &Report{Pattern: r.pattern.String(), Rounds: r.schedule.Rounds()}
+	rep := &Report{Pattern: r.pattern.String(), Rounds: r.schedule.Rounds(), Notes: r.notes}
 	layers, _, err := Layers(g, nil, Pattern{})
 	if err != nil {
 		return nil, err
