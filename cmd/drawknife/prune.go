@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/drawknife/drawknife/prune"
 	"github.com/drawknife/drawknife/prune/layers"
 	"github.com/drawknife/drawknife/prune/weights"
+	"github.com/drawknife/drawknife/train"
 )
 
 type pruneCmd struct {
@@ -29,10 +31,12 @@ type pruneCmd struct {
 	Budget     string  `help:"Share of something else to keep, instead: params=R, energy=R or latency=R." placeholder:"KIND=R"`
 	Sparsity   float64 `help:"Make this share of the single weights zero, instead of removing channels." placeholder:"S"`
 	Pattern    string  `help:"Shape of these zeros: unstructured, N:M such as 2:4 (which needs no --sparsity), or blocks such as block4 or block1x8." placeholder:"P"`
+	Permute    bool    `help:"With a pattern N:M, first put the channels into the order in which it keeps the most."`
 	Blocks     int     `help:"Remove this many whole residual blocks, instead of channels." placeholder:"N"`
 	Schedule   string  `help:"How much goes when: one-shot, iterative:rounds=N, gradual, lottery; see drawknife methods schedule." default:"one-shot"`
 	Sparsify   string  `help:"Train first so that channels become removable; see drawknife methods sparsify." placeholder:"NAME"`
 	DeadUnits  bool    `help:"After pruning weights, really remove channels that nothing computes or reads."`
+	Dense      bool    `name:"compare-dense" help:"Beside the sparse network make a dense one of as many parameters, by removing channels uniformly, train it alike, and compare."`
 
 	RoundTo   int      `help:"Round the channels kept up to a multiple of this; 0 is 4 for up to 32 channels, else 8." default:"0"`
 	MinKeep   float64  `help:"Least share of a layer's channels to keep." default:"0.1"`
@@ -44,7 +48,7 @@ type pruneCmd struct {
 	Limit   int     `help:"Measure on only this many images." placeholder:"N"`
 	Images  int     `help:"Images that methods look at to rate." default:"512"`
 	Epochs  int     `help:"Epochs of fine-tuning, shared out to the rounds of a schedule (lottery: of every training)." default:"0"`
-	Before  int     `name:"sparsify-epochs" help:"Epochs of --sparsify; by default those of --epochs." default:"0" placeholder:"N"`
+	Before  int     `name:"sparsify-epochs" help:"Epochs of --sparsify, and of methods for blocks that train first; by default those of --epochs." default:"0" placeholder:"N"`
 	Steps   int     `help:"End every training after this many steps; 0 does not." default:"0"`
 	Retrain string  `help:"Train what is left on (finetune), or from new weights for as many epochs (scratch-e) or as many multiply-accumulates (scratch-b)." default:"finetune" enum:"finetune,scratch-e,scratch-b"`
 	Batch   int     `help:"Images a step of training." default:"128"`
@@ -66,6 +70,7 @@ type pruned struct {
 	report any
 	rows   [][]string
 	notes  []string
+	beside *sparseOrDense // nil without --compare-dense
 }
 
 func (c *pruneCmd) Run(a *app) error {
@@ -107,6 +112,13 @@ func (c *pruneCmd) Run(a *app) error {
 	if c.Data != "" {
 		p.graph.Metadata[data.MetadataKey] = t.pre.String()
 	}
+	if c.Dense {
+		if p.beside, err = c.compareDense(a, g, t, p, out); err != nil {
+			return fmt.Errorf("%s: %w", c.Model, err)
+		}
+		p.report = p.beside
+		r.Outputs = append(r.Outputs, p.beside.Dense.File)
+	}
 	if err := onnx.Write(out, p.graph); err != nil {
 		return err
 	}
@@ -115,7 +127,11 @@ func (c *pruneCmd) Run(a *app) error {
 	if err := r.count(a, &r.After, p.graph, t.test, t.pre); err != nil {
 		return err
 	}
-	if err := r.time(a, g, p.graph); err != nil {
+	err = r.time(a, g, p.graph)
+	if err == nil && p.beside != nil {
+		err = p.beside.measure(a, &r, g, t)
+	}
+	if err != nil {
 		if c.Data != "" || a.Err() != nil {
 			return err
 		}
@@ -130,6 +146,11 @@ func (c *pruneCmd) print(w io.Writer, p pruned, r beforeAfter, out string) error
 		return err
 	}
 	fmt.Fprintln(w)
+	if p.beside != nil {
+		if err := p.beside.print(w, &r); err != nil {
+			return err
+		}
+	}
 	if err := r.print(w); err != nil {
 		return err
 	}
@@ -175,13 +196,17 @@ func (c *pruneCmd) check() error {
 		return usagef("--sparsify is for channels: give --ratio, --macs or --budget")
 	case c.Sparsify != "" && max(c.Before, c.Epochs) == 0:
 		return usagef("--sparsify needs --sparsify-epochs or --epochs")
-	case prune.Retrain(c.Retrain) != prune.Finetune && (c.Epochs == 0 || c.ofWeights()):
-		return usagef("--retrain %s trains channels or blocks from new weights: give --epochs", c.Retrain)
+	case c.Dense && !c.ofWeights():
+		return usagef("--compare-dense is for single weights: give --sparsity or --pattern")
+	case prune.Retrain(c.Retrain) != prune.Finetune && (c.Epochs == 0 || c.ofWeights() && !c.Dense):
+		return usagef("--retrain %s trains channels or blocks (or the network of --compare-dense) from new weights: give --epochs", c.Retrain)
 	}
 	if p, err := weights.ParsePattern(c.Pattern); c.Pattern != "" && err != nil {
 		return usagef("--pattern: %w", err)
 	} else if c.Pattern != "" && p.M == 0 && c.Sparsity == 0 {
 		return usagef("--pattern %s needs --sparsity", c.Pattern)
+	} else if c.Permute && p.M == 0 {
+		return usagef("--permute is for patterns N:M: give --pattern 2:4 or another")
 	}
 	c.budget, c.share = "macs", c.Macs
 	if c.Budget != "" {
@@ -256,12 +281,12 @@ func (c *pruneCmd) pruneChannels(a *app, g *graph.Graph, t *trainer) (pruned, er
 	for _, row := range r.Groups {
 		rows = append(rows, []string{row.Group, fmt.Sprint(row.Before), fmt.Sprint(row.After), row.Reason})
 	}
-	return pruned{p, r, rows, r.Notes}, nil
+	return pruned{graph: p, report: r, rows: rows, notes: r.Notes}, nil
 }
 
 func (c *pruneCmd) pruneWeights(a *app, g *graph.Graph, t *trainer) (pruned, error) {
 	o := weights.Options{Method: c.Method, Allocator: c.Allocation, Schedule: c.Schedule, Pattern: c.Pattern, Sparsity: c.Sparsity, Skip: c.Skip,
-		DeadUnits: c.DeadUnits, Seed: a.Seed, Checkpoint: t.file("")}
+		DeadUnits: c.DeadUnits, Permute: c.Permute, Seed: a.Seed, Checkpoint: t.file("")}
 	t.rounds = o
 	if !c.Resume {
 		weights.Forget(o)
@@ -287,7 +312,7 @@ func (c *pruneCmd) pruneWeights(a *app, g *graph.Graph, t *trainer) (pruned, err
 	if r.DeadUnits > 0 {
 		r.Notes = append([]string{fmt.Sprintf("%d dead channels were removed", r.DeadUnits)}, r.Notes...)
 	}
-	return pruned{p, r, rows, r.Notes}, nil
+	return pruned{graph: p, report: r, rows: rows, notes: r.Notes}, nil
 }
 
 func (c *pruneCmd) pruneLayers(a *app, g *graph.Graph, t *trainer) (pruned, error) {
@@ -295,7 +320,11 @@ func (c *pruneCmd) pruneLayers(a *app, g *graph.Graph, t *trainer) (pruned, erro
 	if err != nil {
 		return pruned{}, err
 	}
-	p, r, err := layers.Prune(a, g, layers.Options{Method: c.Method, Blocks: c.Blocks, Skip: c.Skip}, d)
+	o := layers.Options{Method: c.Method, Blocks: c.Blocks, Skip: c.Skip}
+	if t.train != nil && max(c.Before, c.Epochs) > 0 {
+		o.Fit = func(_ context.Context, g *graph.Graph, h train.Hook) (*graph.Graph, error) { return t.before(a, g, h) }
+	}
+	p, r, err := layers.Prune(a, g, o, d)
 	if err != nil {
 		return pruned{}, err
 	}
@@ -310,7 +339,7 @@ func (c *pruneCmd) pruneLayers(a *app, g *graph.Graph, t *trainer) (pruned, erro
 		}
 		rows = append(rows, []string{row.Block, fmt.Sprint(row.Layers), fmt.Sprintf("%.4g", row.Score), what})
 	}
-	return pruned{p, r, rows, nil}, nil
+	return pruned{graph: p, report: r, rows: rows}, nil
 }
 
 // exists reports a file.

@@ -90,17 +90,23 @@ func (t *trainer) norm(a *app, p, g *graph.Graph) error {
 
 // heal re-estimates batch normalization and trains what round k of n left.
 func (t *trainer) heal(a *app, g, p *graph.Graph, k, n int) (*graph.Graph, error) {
+	return t.healed(a, g, p, roundPart(t.c.Epochs, k, n), fmt.Sprintf(".train%d", k+1))
+}
+
+// healed re-estimates batch normalization and trains p, which was made of g,
+// for some epochs or what the policy makes of them; checkpoints have the suffix.
+func (t *trainer) healed(a *app, g, p *graph.Graph, epochs int, suffix string) (*graph.Graph, error) {
 	policy := prune.Retrain(t.c.Retrain)
 	if policy != prune.Finetune {
 		p = prune.Reinit(p, t.seed)
 	} else if err := t.norm(a, p, g); err != nil {
 		return nil, err
 	}
-	epochs := policy.Epochs(roundPart(t.c.Epochs, k, n), g.Cost().MACs, p.Cost().MACs)
+	epochs = policy.Epochs(epochs, g.Cost().MACs, p.Cost().MACs)
 	if epochs == 0 || t.train == nil {
 		return p, nil
 	}
-	cfg := t.config(a, epochs, fmt.Sprintf(".train%d", k+1))
+	cfg := t.config(a, epochs, suffix)
 	if t.c.Distill && policy == prune.Finetune {
 		cfg.Distill = &train.Distill{Teacher: g, Temperature: 4, Weight: 0.7}
 	}
@@ -138,32 +144,35 @@ func (t *trainer) sparsify(a *app, g *graph.Graph, o prune.Options) (*graph.Grap
 	if err != nil {
 		return nil, "", err
 	}
+	p, err := t.before(a, g, h)
+	return p, score, err
+}
+
+// before is the training that comes before something is removed. Its result is
+// kept in a file until the end.
+func (t *trainer) before(a *app, g *graph.Graph, h train.Hook) (*graph.Graph, error) {
 	done := t.file(".sparse.onnx")
 	t.made = append(t.made, done)
-	if t.c.Resume && exists(done) {
-		p, err := onnx.Read(done)
-		if err != nil {
-			return nil, "", err
+	if !t.c.Resume || !exists(done) {
+		epochs := t.c.Before
+		if epochs == 0 {
+			epochs = t.c.Epochs
 		}
-		return p, score, p.InferShapes()
+		cfg := t.config(a, epochs, ".sparsify")
+		cfg.Hooks = []train.Hook{h}
+		p, err := t.run(a, g, cfg)
+		if err != nil {
+			return nil, err
+		}
+		if err := onnx.Write(done, p); err != nil {
+			return nil, err
+		}
 	}
-	epochs := t.c.Before
-	if epochs == 0 {
-		epochs = t.c.Epochs
-	}
-	cfg := t.config(a, epochs, ".sparsify")
-	cfg.Hooks = []train.Hook{h}
-	p, err := t.run(a, g, cfg)
+	p, err := onnx.Read(done) // what follows must not depend on an interruption
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	if err := onnx.Write(done, p); err != nil {
-		return nil, "", err
-	}
-	if p, err = onnx.Read(done); err != nil { // what follows must not depend on an interruption
-		return nil, "", err
-	}
-	return p, score, p.InferShapes()
+	return p, p.InferShapes()
 }
 
 func (t *trainer) config(a *app, epochs int, suffix string) train.Config {

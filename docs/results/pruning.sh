@@ -3,7 +3,7 @@
 # each. Rows that are in OUT already are not made again, so that an interrupted
 # run goes on.
 #
-#   DRAWKNIFE_DATA=DIR docs/results/pruning.sh [channels|weights|tickets|layers] ...
+#   DRAWKNIFE_DATA=DIR docs/results/pruning.sh [channels|weights|tickets|layers|dense] ...
 #   DRAWKNIFE_DATA=DIR docs/results/pruning.sh bench [channels|...] ...
 #
 # The first form makes the networks, which may go on while the machine does
@@ -29,7 +29,7 @@ mode=make
 if [[ ${1:-} == bench ]]; then
   mode=bench
   shift
-  [[ $# -gt 0 ]] || set -- channels weights tickets layers
+  [[ $# -gt 0 ]] || set -- channels weights tickets layers dense
 fi
 
 row() { # name, flags
@@ -48,8 +48,8 @@ row() { # name, flags
   bench)
     [[ -s $file.json && -s $file.onnx ]] || return 0
     if [[ ! -s $file.bench || $file.onnx -nt $file.bench ]]; then
-      for m in "$model" "$file.onnx"; do
-        out/drawknife --threads 1 bench "$m" ${DRAWKNIFE_ORT:+--ort "$DRAWKNIFE_ORT"} --json -q
+      for m in "$model" "$file.onnx" "${file}_dense.onnx"; do
+        [[ ! -e $m ]] || out/drawknife --threads 1 bench "$m" ${DRAWKNIFE_ORT:+--ort "$DRAWKNIFE_ORT"} --json -q
       done > "$file.bench.part"
       mv "$file.bench.part" "$file.bench"
     fi
@@ -58,22 +58,29 @@ row() { # name, flags
   python3 - "$name" "$file.json" "$file.bench" <<'P'
 import json, os, sys
 name, r, bench = sys.argv[1], json.load(open(sys.argv[2])), sys.argv[3]
-b, a = r["before"], r["after"]
-cut = lambda k: f"{100 * (1 - a[k] / b[k]):.1f} %"
-zero = r["report"].get("sparsity")
-ours = ort = "–"
+runs = []
 if os.path.exists(bench):
-    text, runs, d = open(bench).read().strip(), [], json.JSONDecoder()
+    text, d = open(bench).read().strip(), json.JSONDecoder()
     while text:
         v, end = d.raw_decode(text)
         text = text[end:].lstrip()
         runs.append(v)
-    pair = lambda f: f"{f(runs[0]):.3f} → {f(runs[1]):.3f}, {f(runs[0]) / f(runs[1]):.2f}×"
-    ours = pair(lambda v: v["median_ms"])
-    if runs[0]["peers"] and runs[1]["peers"]:
-        ort = pair(lambda v: v["peers"][0]["median_ms"])
-print(f"| {name} | {cut('macs')} | {cut('params')} | {'–' if zero is None else f'{100 * zero:.1f} %'} | {b['top1']:.2f} → {a['top1']:.2f} | "
-      f"{ours} | {ort} | {r['seconds'] / 60:.1f} |", flush=True)
+
+def line(name, a, k, zero, minutes):
+    b = r["before"]
+    cut = lambda key: f"{100 * (1 - a[key] / b[key]):.1f} %"
+    ours = ort = "–"
+    if len(runs) > k:
+        pair = lambda f: f"{f(runs[0]):.3f} → {f(runs[k]):.3f}, {f(runs[0]) / f(runs[k]):.2f}×"
+        ours = pair(lambda v: v["median_ms"])
+        if runs[0]["peers"] and runs[k]["peers"]:
+            ort = pair(lambda v: v["peers"][0]["median_ms"])
+    print(f"| {name} | {cut('macs')} | {cut('params')} | {zero} | {b['top1']:.2f} → {a['top1']:.2f} | {ours} | {ort} | {minutes} |", flush=True)
+
+zero = r["report"].get("sparsity")
+line(name, r["after"], 1, "–" if zero is None else f"{100 * zero:.1f} %", f"{r['seconds'] / 60:.1f}")
+if "dense" in r["report"]:
+    line("as many, dense", r["report"]["dense"], 2, "–", "")
 P
 }
 
@@ -94,6 +101,7 @@ channels() {
   for s in sfp sfp:score=fpgm slimming:lambda=1e-5 group-lasso cluster depgraph; do
     row "train-${s//[:=]/-}" --sparsify "$s" --sparsify-epochs $((EPOCHS / 2)) --macs "$MACS" --round-to 1 --inner-only --epochs $((EPOCHS - EPOCHS / 2))
   done
+  row train-gates --sparsify gates --sparsify-epochs 2 --allocation global:norm=none --retrain scratch-b --lr 0.1 --macs "$MACS" --round-to 1 --inner-only --epochs "$EPOCHS"
   row scratch-b --method l1 --retrain scratch-b --lr 0.1 --macs "$MACS" --round-to 1 --inner-only --epochs "$EPOCHS"
 }
 
@@ -109,6 +117,8 @@ weights() {
     row "block4-$s" --pattern block4 --sparsity "$s" --epochs "$EPOCHS"
   done
   row 2-of-4 --pattern 2:4 --epochs "$EPOCHS"
+  row 2-of-4-permuted --pattern 2:4 --permute --epochs "$EPOCHS"
+  row 2-of-4-sr-ste --pattern 2:4 --method sr-ste --epochs "$EPOCHS"
   row 1-of-4 --pattern 1:4 --epochs "$EPOCHS"
 }
 
@@ -124,14 +134,22 @@ layers() {
   for m in norm bn taylor output imprint probe; do
     row "blocks-$m" --method "$m" --blocks 2 --epochs "$EPOCHS"
   done
+  row layers-resconv --method resconv --blocks 4 --sparsify-epochs $((EPOCHS / 2)) --epochs $((EPOCHS - EPOCHS / 2))
+}
+
+# large, sparse networks beside small, dense ones of as many parameters
+dense() {
+  for s in 0.5 0.75 0.9; do
+    row "sparse-$s" --sparsity "$s" --schedule gradual --compare-dense --epochs "$EPOCHS"
+  done
 }
 
 for part in "${@:-channels}"; do
   case $part in
-  channels | weights | tickets | layers)
+  channels | weights | tickets | layers | dense)
     heading "$part"
     "$part"
     ;;
-  *) echo "parts are channels, weights, tickets, layers; not $part" >&2; exit 2 ;;
+  *) echo "parts are channels, weights, tickets, layers, dense; not $part" >&2; exit 2 ;;
   esac
 done
