@@ -119,9 +119,9 @@ func TestLayoutStays(t *testing.T) {
 		plain int // conversions back: segmentation has one at its output
 	}{
 		{"u-net", 1}, {"convnext", 0}, {"attention", 0},
-		{"lenet5", 0}, {"alexnet?size=96&width=0.125", 0}, {"vgg11?size=64&width=0.25", 0}, {"resnet20", 0}, {"resnet50?size=64&width=0.125", 0},
-		{"squeezenet1.1?size=64&width=0.5", 0}, {"mobilenetv2?size=64&width=0.25", 0}, {"mobilenetv3-small?size=64&width=0.5", 0},
-		{"efficientnet-b0?size=64&width=0.25", 0}, {"shufflenetv1?size=64", 0}, {"shufflenetv2?size=64&width=0.5", 0}, {"densenet121?size=64&width=0.25", 0},
+		{"lenet5", 0}, {"alexnet?size=96&width=0.125", 0}, {"vgg11?size=64&width=0.125", 0}, {"resnet20", 0}, {"resnet50?size=64&width=0.125", 0},
+		{"squeezenet1.1?size=64&width=0.5", 0}, {"mobilenetv2?size=64&width=0.125", 0}, {"mobilenetv3-small?size=64&width=0.5", 0},
+		{"efficientnet-b0?size=64&width=0.125", 0}, {"shufflenetv1?size=64", 0}, {"shufflenetv2?size=64&width=0.5", 0}, {"densenet121?size=64&width=0.25", 0},
 	} {
 		t.Run(c.spec, func(t *testing.T) {
 			var g *graph.Graph

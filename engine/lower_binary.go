@@ -72,7 +72,7 @@ func lowerBinaryConv(c *compiler, n *graph.Node) error {
 		k.Run(c.pool, f32(x, dst), view[uint64](x, src), f32(x, add), x.raw(scratch))
 		return nil
 	}
-	scratch = c.emitBuilt(st, 1, func() kernel { k = bconv.New(b.shape, b.p); return k })
+	scratch = c.emitBuilt(n, st, 1, func() kernel { k = bconv.New(b.shape, b.p); return k })
 	return nil
 }
 
@@ -87,7 +87,7 @@ func (c *compiler) binaryToSigns(n *graph.Node, b binaryPlan, src *buf, out *gra
 		k.RunSigns(c.pool, view[uint64](x, dst), view[uint64](x, src), x.raw(scratch))
 		return nil
 	}
-	scratch = c.emitBuilt(st, 1, func() kernel { k = bconv.New(b.shape, b.p); return k })
+	scratch = c.emitBuilt(n, st, 1, func() kernel { k = bconv.New(b.shape, b.p); return k })
 }
 
 // signs are the signs of a value, a bit each: of its difference from above, a

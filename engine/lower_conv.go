@@ -199,7 +199,7 @@ func lowerConv(c *compiler, n *graph.Node) error {
 		k.Run(c.pool, f32(x, dst), f32(x, src), f32(x, add), f32(x, scratch))
 		return nil
 	}
-	scratch = c.emitBuilt(st, 4, func() kernel { k = newConv(s, p, wt != nil); return k })
+	scratch = c.emitBuilt(n, st, 4, func() kernel { k = newConv(s, p, wt != nil); return k })
 	return nil
 }
 

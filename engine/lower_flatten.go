@@ -18,7 +18,7 @@ func (c *compiler) unroll(n *graph.Node) bool {
 		return false
 	}
 	batch, ch, spatial := split(in.Shape.Ints())
-	if out.Shape[0].Size != batch || ch*spatial == 0 {
+	if out.Shape[0].Size != batch || ch*spatial == 0 || c.inPlace(batch, next.Int("transB", 0) != 0, c.constant(next.Inputs[1])) {
 		return false
 	}
 	c.alias(out, c.use(in, channelsLast), plain)

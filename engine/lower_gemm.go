@@ -3,6 +3,7 @@ package engine
 import (
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/kernel/gemm"
+	"github.com/drawknife/drawknife/internal/kernel/sparse"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -79,6 +80,13 @@ func (c *compiler) packs(n *graph.Node) bool {
 	return bias == nil || n.Float("beta", 1) == 1 && c.row(bias, n.Outputs[0].Shape[1].Size)
 }
 
+// inPlace reports whether a product of m rows by fixed weights reads these
+// where they lie: many weights, of which a copy would take much memory.
+func (c *compiler) inPlace(m int, transB bool, w *tensor.Tensor) bool {
+	const many = 1 << 18
+	return m == 1 && w.Len() >= many && transB && !sparse.Worthwhile(w.Float32s()) && gemm.NewInPlace(w.Float32s(), w.Shape[0], w.Shape[1]) != nil
+}
+
 // row reports whether v is a fixed row of that many elements.
 func (c *compiler) row(v *graph.Value, cols int) bool {
 	t := c.constant(v)
@@ -104,6 +112,14 @@ func (c *compiler) packedGemm(n *graph.Node, w *tensor.Tensor, transB bool, m, k
 	t := c.fuse(last, false)
 	a := c.use(n.Inputs[0], plain)
 	dst := c.def(t.out, plain)
+	if c.inPlace(m, transB, w) {
+		in := gemm.NewInPlace(weights, cols, k)
+		c.emit(step{kernel: "gemm in place", in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n), run: func(x *frame) error {
+			in.Mul(c.pool, f32(x, a), row, t.min, t.max, f32(x, dst))
+			return nil
+		}})
+		return nil
+	}
 	if c.sparseGemm(n, product{transB, m, k, cols, weights, row}, t, a, dst) {
 		return nil
 	}
@@ -112,7 +128,7 @@ func (c *compiler) packedGemm(n *graph.Node, w *tensor.Tensor, transB bool, m, k
 		packed.Mul(c.pool, m, f32(x, a), k, row, t.min, t.max, f32(x, dst), cols)
 		return nil
 	}}
-	c.emitBuilt(st, 0, func() kernel {
+	c.emitBuilt(n, st, 0, func() kernel {
 		packed = gemm.PackB(transB, k, cols, weights, w.Shape[1])
 		return plainKernel{}
 	})

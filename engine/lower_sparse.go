@@ -58,6 +58,6 @@ func (c *compiler) sparseGemm(n *graph.Node, p product, t tail, a, dst *buf) boo
 		k.Run(c.pool, f32(x, dst), f32(x, a), nil, f32(x, scratch))
 		return nil
 	}
-	scratch = c.emitBuilt(st, 4, func() kernel { k = sparse.New(s, w); return k })
+	scratch = c.emitBuilt(n, st, 4, func() kernel { k = sparse.New(s, w); return k })
 	return true
 }

@@ -229,7 +229,7 @@ func (quantizer) conv(c *compiler, n *graph.Node) bool {
 		k.RunFloat(c.pool, f32(x, dst), u8(x, src), x.raw(scratch))
 		return nil
 	}
-	scratch = c.emitBuilt(st, 1, func() kernel { k = qconv.New(s, p); return k })
+	scratch = c.emitBuilt(n, st, 1, func() kernel { k = qconv.New(s, p); return k })
 	return true
 }
 
@@ -258,7 +258,7 @@ func (c *compiler) quantConv(n *graph.Node, s conv.Shape, p qconv.Params, q *gra
 		}
 		return nil
 	}
-	scratch = c.emitBuilt(st, 1, func() kernel { k = qconv.New(s, p); return k })
+	scratch = c.emitBuilt(n, st, 1, func() kernel { k = qconv.New(s, p); return k })
 }
 
 // residual looks behind a stored target for DQ, Add with another quantized

@@ -23,6 +23,8 @@ type benchCmd struct {
 	Warmup  int      `help:"Runs before the clock counts." default:"5" placeholder:"N"`
 	Runs    int      `help:"Timed runs; 0 chooses by time." default:"0" placeholder:"N"`
 	PerNode bool     `help:"Also time each kernel of the plan."`
+	Memory  bool     `help:"Measure the most memory that each engine takes, each in a process of its own, not time."`
+	Alone   string   `help:"Only this engine, and only its memory." hidden:"" placeholder:"ENGINE"`
 	Ort     string   `help:"Path of ONNX Runtime's shared library: run it in turn with ours and print the ratio." placeholder:"PATH" env:"DRAWKNIFE_ORT"`
 }
 
@@ -67,8 +69,13 @@ func (c *benchCmd) Run(a *app) error {
 		return usagef("bench needs a model or --suite")
 	case len(c.Only) > 0 && !c.Suite:
 		return usagef("--only chooses from --suite")
-	case (c.Suite || len(c.Models) > 1) && (len(c.Shape) > 0 || c.PerNode):
+	case c.Alone != "" && len(c.Models) == 1:
+		return c.alone(a)
+	case (c.Suite || c.Memory || len(c.Models) > 1) && (len(c.Shape) > 0 || c.PerNode):
 		return usagef("--shape and --per-node are for one model")
+	}
+	if c.Memory {
+		return c.memory(a)
 	}
 	if c.Suite || len(c.Models) > 1 {
 		return c.suite(a)

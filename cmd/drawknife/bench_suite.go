@@ -132,7 +132,7 @@ func noise(g *graph.Graph, seed uint64) (iter.Seq2[*data.Batch, error], error) {
 	return func(yield func(*data.Batch, error) bool) { yield(b, nil) }, nil
 }
 
-// print writes a table in Markdown, which reads well on a terminal too.
+// print writes a table in Markdown, which reads well on a terminal, too.
 func (r *suiteResult) print(w io.Writer) error {
 	rows := [][]string{{"model", "type", "threads", "min / median ms", "GOP/s", "peer's min / median ms", "ratio of medians", "of minima"}}
 	for _, b := range r.Rows {
@@ -142,6 +142,11 @@ func (r *suiteResult) print(w io.Writer) error {
 		}
 		rows = append(rows, row)
 	}
+	return markdown(w, rows)
+}
+
+// markdown writes a table, its first row the heading.
+func markdown(w io.Writer, rows [][]string) error {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {

@@ -20,6 +20,8 @@ func emitTiles() {
 	}
 	emitRow(avx2)
 	emitRow(avx512)
+	emitDots(avx2)
+	emitDots(avx512)
 }
 
 // isa is a vector instruction set.

@@ -220,3 +220,43 @@ func measure(b *testing.B, flops float64, f func()) {
 	}
 	b.ReportMetric(flops/float64(best.Nanoseconds()), "GFLOP/s")
 }
+
+// TestInPlace checks products of a row by a matrix as it lies, for any number of
+// workers.
+func TestInPlace(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, s := range [][2]int{{8, 1}, {9, 33}, {16, 16}, {17, 100}, {20, 64}, {23, 47}, {64, 80}, {71, 32}, {131, 300}} {
+		n, k := s[0], s[1]
+		w, a, bias := make([]float32, n*k), make([]float32, k), make([]float32, n)
+		for _, v := range [][]float32{w, a, bias} {
+			for i := range v {
+				v[i] = rng.Float32() - 0.5
+			}
+		}
+		m := NewInPlace(w, n, k)
+		if m == nil {
+			t.Skip("no kernel on this CPU")
+		}
+		var first []float32
+		for _, workers := range []int{1, 3} {
+			pool := parallel.New(workers)
+			c := make([]float32, n)
+			m.Mul(pool, a, bias, -1, 1, c)
+			pool.Close()
+			if first == nil {
+				first = c
+			}
+			for j, got := range c {
+				want, size := float64(bias[j]), math.Abs(float64(bias[j]))
+				for i, x := range a {
+					p := float64(x) * float64(w[j*k+i])
+					want, size = want+p, size+math.Abs(p)
+				}
+				want = max(-1, min(1, want))
+				if math.Abs(float64(got)-want) > 1e-6*size || got != first[j] {
+					t.Errorf("%dx%d, %d workers: output %d is %g, want %g; with one %g", n, k, workers, j, got, want, first[j])
+				}
+			}
+		}
+	}
+}

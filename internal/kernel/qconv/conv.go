@@ -68,8 +68,9 @@ func New(s Shape, p Params) *Conv { return newAt(cpu.Best(), s, p) }
 func newAt(level cpu.Level, s Shape, p Params) *Conv {
 	c := plan(s, p)
 	c.run = c.choose(level)
-	w := c.w
-	wide.Put(&w)
+	if w := c.w; w != nil {
+		wide.Put(&w)
+	}
 	c.w, c.p.Weights = nil, nil // packed by the runner
 	return c
 }
@@ -96,23 +97,39 @@ func plan(s Shape, p Params) *Conv {
 	if p.FMin == p.FMax {
 		p.FMin, p.FMax = float32(math.Inf(-1)), float32(math.Inf(1))
 	}
-	w := wide.Get().(*[]int16)
-	c := &Conv{shape: s, p: p, w: resize(*w, len(p.Weights)), bias: make([]int32, s.K), scale: make([]float32, s.K)}
+	c := &Conv{shape: s, p: p, bias: make([]int32, s.K), scale: make([]float32, s.K)}
 	per := len(p.Weights) / s.K
 	for k := range s.K {
 		if p.Bias != nil {
 			c.bias[k] = p.Bias[k]
 		}
-		zero, sum := int16(pick(p.WeightZero, k, 0)), int32(0)
-		row := c.w[k*per : (k+1)*per]
-		for i, w := range p.Weights[k*per:][:len(row)] {
-			row[i] = int16(w) - zero
-			sum += int32(row[i])
+		if p.SrcZero != 0 {
+			sum := int32(0)
+			for _, w := range p.Weights[k*per:][:per] {
+				sum += int32(w)
+			}
+			c.bias[k] -= int32(p.SrcZero) * (sum - int32(per)*int32(pick(p.WeightZero, k, 0)))
 		}
-		c.bias[k] -= int32(p.SrcZero) * sum
 		c.scale[k] = pick(p.Scale, k, 1)
 	}
 	return c
+}
+
+// widen sets c.w to the weights less their zero points.
+func (c *Conv) widen() {
+	if c.w != nil {
+		return
+	}
+	w := wide.Get().(*[]int16)
+	c.w = resize(*w, len(c.p.Weights))
+	per := len(c.w) / c.shape.K
+	for k := range c.shape.K {
+		zero := int16(pick(c.p.WeightZero, k, 0))
+		row := c.w[k*per : (k+1)*per]
+		for i, w := range c.p.Weights[k*per:][:len(row)] {
+			row[i] = int16(w) - zero
+		}
+	}
 }
 
 // pick is element k of a list of one value for each channel, or one for all,
@@ -131,15 +148,17 @@ func pick[T any](list []T, k int, none T) T {
 func (c *Conv) choose(level cpu.Level) runner {
 	i := isaFor(level)
 	if i == nil || !c.finite() {
+		c.widen()
 		return newPortable(c)
 	}
-	if d := newDepthwise(c); d != nil {
-		return d
-	}
-	if !i.vnni {
+	if !i.vnni { // needs no wide weights where the zero points are zero
 		if v := newVector(c); v != nil {
 			return v
 		}
+	}
+	c.widen()
+	if d := newDepthwise(c); d != nil {
+		return d
 	}
 	if i.small != nil && c.small(i.lanes) {
 		if t := newTiled(c, i.small); t.averageGroup() >= longGroup {
@@ -236,15 +255,15 @@ func (c *Conv) addBlock(o *output, first, count, k0, k1 int) {
 // finite reports whether no sum can leave the range in which a rounded
 // product fits an int32, as the vector epilogues assume.
 func (c *Conv) finite() bool {
-	per := len(c.w) / c.shape.K
+	per := len(c.p.Weights) / c.shape.K
 	for k, m := range c.scale {
 		bound := math.Abs(float64(c.bias[k])) + 255*255*float64(per)
 		if v := bound * math.Abs(float64(m)); v < 1<<30 && bound < 1<<31 {
 			continue // whatever the weights
 		}
-		sum := 0
-		for _, w := range c.w[k*per : (k+1)*per] {
-			sum += max(int(w), -int(w))
+		sum, zero := 0, int(pick(c.p.WeightZero, k, 0))
+		for _, w := range c.p.Weights[k*per : (k+1)*per] {
+			sum += max(int(w)-zero, zero-int(w))
 		}
 		bound = math.Abs(float64(c.bias[k])) + 255*float64(sum)
 		if v := bound * math.Abs(float64(m)); !(v < 1<<30) || bound >= 1<<31 {

@@ -25,3 +25,32 @@ func (s *Set) Row(sums, src, w []float32, depth int) bool {
 	s.row(unsafe.SliceData(sums), unsafe.SliceData(src), unsafe.SliceData(w), len(src), 4*cols*depth)
 	return true
 }
+
+// DotRows is the number of rows that [Set.Dots] reads side by side.
+const DotRows = 8
+
+// Dots sets the DotRows sums to the products of src with as many rows of w,
+// stride floats apart. The order in which the products are added depends on
+// len(src) and the set alone.
+func (s *Set) Dots(sums *[DotRows]float32, src, w []float32, stride int) {
+	_ = w[(DotRows-1)*stride+len(src)-1]
+	whole := 0
+	if s.dots != nil {
+		whole = len(src) / s.dotStep * s.dotStep
+	}
+	if whole > 0 {
+		s.dots(&sums[0], unsafe.SliceData(src), unsafe.SliceData(w), whole, 4*stride)
+	} else {
+		*sums = [DotRows]float32{}
+	}
+	rest := src[whole:]
+	for i := range sums {
+		row := w[i*stride+whole:][:len(rest)]
+		for j, x := range rest {
+			sums[i] += x * row[j]
+		}
+	}
+}
+
+// HasDots reports whether [Set.Dots] is faster than plain Go.
+func (s *Set) HasDots() bool { return s.dots != nil }

@@ -16,7 +16,7 @@ func init() {
 				{"avx2 6x16", 6, 16, tileAVX2x6x16},
 				{"avx2 4x24", 4, 24, tileAVX2x4x24},
 			},
-			row: rowAVX2,
+			row: rowAVX2, dots: dotsAVX2, dotStep: 16,
 		},
 		&Set{
 			Name: "avx512", Level: cpu.AVX512, Lanes: 16,
@@ -25,7 +25,7 @@ func init() {
 				{"avx512 12x32", 12, 32, tileAVX512x12x32},
 				{"avx512 8x48", 8, 48, tileAVX512x8x48},
 			},
-			row: rowAVX512,
+			row: rowAVX512, dots: dotsAVX512, dotStep: 32,
 		})
 }
 
@@ -52,6 +52,12 @@ func rowAVX2(sums, src, w *float32, k, stride int)
 
 //go:noescape
 func rowAVX512(sums, src, w *float32, k, stride int)
+
+//go:noescape
+func dotsAVX2(sums, src, w *float32, k, stride int)
+
+//go:noescape
+func dotsAVX512(sums, src, w *float32, k, stride int)
 
 //go:noescape
 func transpose8AVX2(dst *float32, ldd int, src *float32, lds int)

@@ -68,7 +68,9 @@ type Set struct {
 	Lanes   int
 	Kernels []Kernel
 
-	row func(sums, src, w *float32, k, stride int)
+	row     func(sums, src, w *float32, k, stride int)
+	dots    func(sums, src, w *float32, k, stride int) // k a positive multiple of dotStep
+	dotStep int
 }
 
 // Portable is the set in plain Go, the definition of the result: others differ

@@ -1,8 +1,12 @@
 package tile
 
 import (
+	"math"
+	"math/rand/v2"
 	"testing"
 	"unsafe"
+
+	"github.com/drawknife/drawknife/internal/cpu"
 )
 
 // TestArgsLayout guards the offsets that the assembly generator states.
@@ -66,6 +70,39 @@ func TestTranspose(t *testing.T) {
 				}
 				if dst[c*ldd+r] != want {
 					t.Fatalf("%dx%d: dst[%d][%d] = %g, want %g", rows, cols, c, r, dst[c*ldd+r], want)
+				}
+			}
+		}
+	}
+}
+
+// TestDots checks each set's products of rows in place against sums in double
+// precision.
+func TestDots(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, s := range sets {
+		if !cpu.Has(s.Level) {
+			continue
+		}
+		for _, k := range []int{1, 7, 15, 16, 17, 32, 63, 64, 100, 513} {
+			stride := k + rng.IntN(3)
+			src, w := make([]float32, k), make([]float32, DotRows*stride)
+			for i := range src {
+				src[i] = rng.Float32() - 0.5
+			}
+			for i := range w {
+				w[i] = rng.Float32() - 0.5
+			}
+			sums := [DotRows]float32{9, 9, 9, 9}
+			s.Dots(&sums, src, w, stride)
+			for i, got := range sums {
+				want, size := 0.0, 0.0
+				for j, x := range src {
+					p := float64(x) * float64(w[i*stride+j])
+					want, size = want+p, size+math.Abs(p)
+				}
+				if math.Abs(float64(got)-want) > 1e-6*size {
+					t.Errorf("%s, %d elements: sum %d is %g, want %g", s.Name, k, i, got, want)
 				}
 			}
 		}
