@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -91,7 +92,7 @@ func (c *quantizeCmd) train(a *app, g *graph.Graph, pre data.Preprocess, calib *
 // trainer is the verb 'train' with this verb's flags and the method's recipe.
 func (c *quantizeCmd) trainer(m *qat.Method) *trainCmd {
 	t := &trainCmd{Model: c.Model, Data: c.Data, Labels: c.Labels, Epochs: c.Epochs, Steps: c.Steps, Batch: c.Batch, Optimizer: c.Optimizer, Lr: c.Lr,
-		Decay: c.Decay, Momentum: 0.9, Schedule: c.Schedule, Augment: c.Augment, Teacher: c.Teacher, Weight: 0.9, Temp: 4, Loss: "cross-entropy",
+		Decay: c.Decay, Momentum: 0.9, Nesterov: true, Schedule: c.Schedule, Augment: c.Augment, Teacher: c.Teacher, Weight: 0.9, Temp: 4, Loss: "cross-entropy",
 		ValEvery: c.ValEvery, Time: c.Time, Resume: c.Resume, limit: c.Limit}
 	if c.Calib != "" {
 		t.Data, t.Val = c.Calib, c.Data
@@ -103,7 +104,7 @@ func (c *quantizeCmd) trainer(m *qat.Method) *trainCmd {
 		t.Lr = m.Recipe.LR
 	}
 	if t.Decay < 0 {
-		t.Decay = m.Recipe.Decay
+		t.Decay = m.Recipe.DecayAt(cmp.Or(c.WBits, m.WBits))
 	}
 	return t
 }

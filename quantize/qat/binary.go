@@ -49,7 +49,7 @@ func init() {
 		[]method.Option{{Name: "stochastic", Default: "false", Help: "draw each weight with the probability of its hard sigmoid"},
 			{Name: "glorot", Default: "true", Help: "scale H = √(1.5/(inputs + outputs)) instead of 1"}},
 		func(o opts) *Method {
-			return &Method{WBits: 1, ABits: 32, Recipe: Recipe{Optimizer: "adam", LR: 3e-3, NoDecay: true, Scratch: true},
+			return &Method{WBits: 1, ABits: 32, Recipe: Recipe{Optimizer: "adam", LR: 3e-3, NoDecay: true},
 				Weights: func(b *Builder, l *Layer) *graph.Value {
 					h := glorot(l, o.yes("glorot"))
 					rescale(l, h)
@@ -71,7 +71,7 @@ func init() {
 	register("bnn", "weights and activations of one bit, by their signs",
 		"Hubara et al., Binarized neural networks, NeurIPS", 2016, []method.Option{steOption("hardtanh")},
 		func(o opts) *Method {
-			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 3e-3, NoDecay: true, Scratch: true}, Structure: hardTanh,
+			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 3e-3, NoDecay: true}, Structure: hardTanh,
 				Weights: func(b *Builder, l *Layer) *graph.Value {
 					return binaryWeights(b, l, "sign", graph.Attrs{"scale": float32(1)})
 				},
@@ -81,14 +81,14 @@ func init() {
 	register("bwn", "weights of one bit with a scale for each channel, its mean magnitude",
 		"Rastegari et al., XNOR-Net: ImageNet classification using binary convolutional neural networks, ECCV", 2016, nil,
 		func(opts) *Method {
-			return &Method{WBits: 1, ABits: 32, Recipe: Recipe{Optimizer: "sgd", LR: 0.05, NoDecay: true, Scratch: true},
+			return &Method{WBits: 1, ABits: 32, Recipe: Recipe{Optimizer: "sgd", LR: 0.05, NoDecay: true},
 				Weights: func(b *Builder, l *Layer) *graph.Value { return binaryWeights(b, l, "xnor", nil) },
 				Hooks:   func(b *Builder) []train.Hook { return []train.Hook{unitClamp(b)} }}
 		})
 	register("xnor", "weights and activations of one bit, a scale for each channel, filters centred (the map K of input magnitudes is left out)",
 		"Rastegari et al., XNOR-Net: ImageNet classification using binary convolutional neural networks, ECCV", 2016, []method.Option{steOption("hardtanh")},
 		func(o opts) *Method {
-			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 1e-3, NoDecay: true, Scratch: true}, Structure: hardTanh,
+			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 1e-3, NoDecay: true}, Structure: hardTanh,
 				Weights: func(b *Builder, l *Layer) *graph.Value { return binaryWeights(b, l, "xnor", nil) },
 				Inputs:  signInputs(o.given["ste"]),
 				Hooks: func(b *Builder) []train.Hook {
@@ -101,7 +101,7 @@ func init() {
 		"Hou et al., Loss-aware binarization of deep networks, ICLR", 2017,
 		[]method.Option{{Name: "activations", Default: "false", Help: "binarize activations too (LAB2)"}, steOption("hardtanh")},
 		func(o opts) *Method {
-			m := &Method{WBits: 1, ABits: 32, Recipe: Recipe{Optimizer: "adam", LR: 3e-3, NoDecay: true, Scratch: true},
+			m := &Method{WBits: 1, ABits: 32, Recipe: Recipe{Optimizer: "adam", LR: 3e-3, NoDecay: true},
 				Weights: func(b *Builder, l *Layer) *graph.Value {
 					w := l.Node.Inputs[1]
 					d := b.Variable(l, "weights/curvature", tensor.New(tensor.Float32, w.Data.Shape...))
@@ -121,7 +121,7 @@ func init() {
 		[]method.Option{{Name: "t-min", Default: "0.1", Help: "temperature of the estimator to begin with"}, {Name: "t-max", Default: "10", Help: "and at the end"},
 			{Name: "shortcuts", Default: "false", Help: "a shortcut around every layer (Bi-Real Net)"}},
 		func(o opts) *Method {
-			m := &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "sgd", LR: 0.1, Decay: 1e-4, Scratch: true}, Structure: hardTanh,
+			m := &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "sgd", LR: 0.1, Decay: 1e-4}, Structure: hardTanh,
 				Weights: func(b *Builder, l *Layer) *graph.Value {
 					w := l.Node.Inputs[1]
 					return b.Own(l, fake.QuantizeWeights, "weights", graph.Attrs{"kind": "irnet"}, w, b.Temperature(l, "weights/t", o.number("t-min")))
@@ -138,7 +138,7 @@ func init() {
 	register("bireal", "one bit with a shortcut around every layer, the polynomial estimator and magnitude-aware weights",
 		"Liu et al., Bi-Real Net: enhancing the performance of 1-bit CNNs, ECCV", 2018, []method.Option{steOption("polynomial")},
 		func(o opts) *Method {
-			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 1e-3, NoDecay: true, Scratch: true}, Structure: withShortcuts(hardTanh),
+			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 1e-3, NoDecay: true}, Structure: withShortcuts(hardTanh),
 				Weights: func(b *Builder, l *Layer) *graph.Value { return binaryWeights(b, l, "magnitude", nil) },
 				Inputs:  signInputs(o.given["ste"]),
 				Hooks:   func(b *Builder) []train.Hook { return []train.Hook{temperatures(b)} }}
@@ -146,7 +146,7 @@ func init() {
 	register("reactnet", "Bi-Real Net with a learned threshold for each channel's sign and learned slopes for the activations",
 		"Liu et al., ReActNet: towards precise binary neural network with generalized activation functions, ECCV", 2020, []method.Option{steOption("polynomial")},
 		func(o opts) *Method {
-			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 1e-3, NoDecay: true, Scratch: true}, Structure: withShortcuts(slopes),
+			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 1e-3, NoDecay: true}, Structure: withShortcuts(slopes),
 				Weights: func(b *Builder, l *Layer) *graph.Value { return binaryWeights(b, l, "magnitude", nil) },
 				Inputs: func(b *Builder, l *Layer) *graph.Value {
 					x := l.Node.Inputs[0]

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/fakequant"
 	"github.com/drawknife/drawknife/method"
 	"github.com/drawknife/drawknife/quantize/fake"
 	"github.com/drawknife/drawknife/tensor"
@@ -78,11 +79,12 @@ func init() {
 		"Esser et al., Learned step size quantization, ICLR", 2020,
 		[]method.Option{
 			{Name: "offset", Default: "false", Help: "learn an offset of activations too (LSQ+, Bhalgat et al. 2020)"},
-			{Name: "per-channel", Default: "false", Help: "a step for each output channel of the weights"}},
+			{Name: "per-channel", Default: "false", Help: "a step for each output channel of the weights"},
+			{Name: "least-error", Default: "true", Help: "begin with the steps of least squared error, which short trainings profit from, instead of 2·mean|v|/√qmax"}},
 		func(o opts) *Method {
-			return &Method{WBits: 4, ABits: 4, Edges: true, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4},
-				Weights: func(b *Builder, l *Layer) *graph.Value { return lsqWeights(b, l, o.yes("per-channel")) },
-				Inputs:  func(b *Builder, l *Layer) *graph.Value { return lsqInputs(b, l, o.yes("offset")) }}
+			return &Method{WBits: 4, ABits: 4, Edges: true, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4, ByBits: true},
+				Weights: func(b *Builder, l *Layer) *graph.Value { return lsqWeights(b, l, o.yes("per-channel"), o.yes("least-error")) },
+				Inputs:  func(b *Builder, l *Layer) *graph.Value { return lsqInputs(b, l, o.yes("offset"), o.yes("least-error")) }}
 		})
 	register("qat", "integer-only quantization-aware training: weights by their range, activations by exponential averages of theirs",
 		"Jacob et al., Quantization and training of neural networks for efficient integer-arithmetic-only inference, CVPR", 2018,
@@ -90,7 +92,7 @@ func init() {
 			{Name: "decay", Default: "0.99", Help: "share of a range's average that stays at each step"},
 			{Name: "delay", Default: "0.1", Help: "share of the training before activations are rounded"}},
 		func(o opts) *Method {
-			return &Method{WBits: 8, ABits: 8, Edges: true, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4},
+			return &Method{WBits: 8, ABits: 8, Edges: true, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4, ByBits: true},
 				Weights: peakWeights, Inputs: averagedInputs,
 				Hooks: func(b *Builder) []train.Hook {
 					return []train.Hook{&averages{names: b.Ranges, keep: float32(o.number("decay")), delay: o.number("delay")}}
@@ -100,7 +102,7 @@ func init() {
 		"Choi et al., PACT: parameterized clipping activation for quantized neural networks", 2018,
 		[]method.Option{{Name: "alpha", Default: "8", Help: "clipping value to begin with; never above what is seen"}, {Name: "l2", Default: "0.0002", Help: "strength of the pull of clipping values towards zero"}},
 		func(o opts) *Method {
-			return &Method{WBits: 4, ABits: 4, Recipe: Recipe{Optimizer: "sgd", LR: 0.02, Decay: 1e-4},
+			return &Method{WBits: 4, ABits: 4, Recipe: Recipe{Optimizer: "sgd", LR: 0.02, Decay: 1e-4, ByBits: true},
 				Weights: dorefaWeights,
 				Inputs: func(b *Builder, l *Layer) *graph.Value {
 					alpha := b.Number(l, "alpha", min(o.number("alpha"), max(l.Peak, 1e-3)))
@@ -113,7 +115,7 @@ func init() {
 		"Zhou et al., DoReFa-Net: training low bitwidth convolutional neural networks with low bitwidth gradients", 2016,
 		[]method.Option{{Name: "gbits", Default: "32", Help: "bits of gradients; 32 does not round them"}},
 		func(o opts) *Method {
-			m := &Method{WBits: 4, ABits: 4, Recipe: Recipe{Optimizer: "sgd", LR: 0.05, Decay: 1e-4}, Weights: dorefaWeights,
+			m := &Method{WBits: 4, ABits: 4, Recipe: Recipe{Optimizer: "sgd", LR: 0.05, Decay: 1e-4, ByBits: true}, Weights: dorefaWeights,
 				Inputs: func(b *Builder, l *Layer) *graph.Value {
 					return fixedGrid(b, l, 0, 1<<l.ABits-1, 1/float64(int(1)<<l.ABits-1))
 				}}
@@ -163,7 +165,7 @@ func init() {
 	register("ternary", "training with weights in {-a, 0, a}",
 		"Li et al., Ternary weight networks", 2016, nil,
 		func(opts) *Method {
-			return &Method{WBits: 2, ABits: 8, Recipe: Recipe{Optimizer: "sgd", LR: 0.02, Decay: 1e-4},
+			return &Method{WBits: 2, ABits: 8, Recipe: Recipe{Optimizer: "sgd", LR: 0.02, Decay: 1e-4, ByBits: true},
 				Weights: func(b *Builder, l *Layer) *graph.Value {
 					return b.Own(l, fake.QuantizeWeights, "weights", graph.Attrs{"kind": "ternary"}, l.Node.Inputs[1])
 				}}
@@ -175,8 +177,32 @@ func gradScale(n int, qmax int64) float32 {
 	return float32(1 / math.Sqrt(float64(max(n, 1))*float64(qmax)))
 }
 
-// lsqWeights begins with the step 2·mean|w|/√qmax.
-func lsqWeights(b *Builder, l *Layer, perChannel bool) *graph.Value {
+// leastError is the step of the grid from lo to hi times itself that x loses
+// least on, in the square. It is 0 if all of x is.
+func leastError(x []float32, lo, hi int64) float64 {
+	least, most := fakequant.Range(x)
+	full := max(float64(most)/float64(hi), 0)
+	if lo < 0 {
+		full = max(full, float64(least)/float64(lo))
+	}
+	best, step := math.Inf(1), full
+	y := make([]float32, len(x))
+	for i := range 40 {
+		g := fakequant.Grid{Step: float32(full * (1 - float64(i)/42)), Min: float32(lo), Max: float32(hi)}
+		g.Quantize(y, x)
+		sum := 0.0
+		for k, v := range x {
+			sum += float64((v - y[k]) * (v - y[k]))
+		}
+		if sum < best {
+			best, step = sum, float64(g.Step)
+		}
+	}
+	return step
+}
+
+// lsqWeights begins with the step of least error, or 2·mean|w|/√qmax.
+func lsqWeights(b *Builder, l *Layer, perChannel, least bool) *graph.Value {
 	w := l.Node.Inputs[1]
 	x := w.Data.Float32s()
 	lo, hi := signed(l.WBits)
@@ -187,6 +213,10 @@ func lsqWeights(b *Builder, l *Layer, perChannel bool) *graph.Value {
 	steps := make([]float32, rows)
 	for i := range steps {
 		sum, row := 0.0, x[i*len(x)/rows:(i+1)*len(x)/rows]
+		if least {
+			steps[i] = float32(max(leastError(row, lo, hi), 1e-6))
+			continue
+		}
 		for _, v := range row {
 			sum += math.Abs(float64(v)) / float64(len(row))
 		}
@@ -201,11 +231,14 @@ func lsqWeights(b *Builder, l *Layer, perChannel bool) *graph.Value {
 	return b.Own(l, fake.FakeQuantize, "weights", graph.Attrs{"kind": "step", "qmin": lo, "qmax": hi, "grad_scale": gradScale(len(x)/rows, hi)}, w, step)
 }
 
-// lsqInputs begins with the step 2·mean|x|/√qmax; with an offset, with the
-// whole range.
-func lsqInputs(b *Builder, l *Layer, offset bool) *graph.Value {
+// lsqInputs begins with the step of least error, or 2·mean|x|/√qmax; with an
+// offset, with the whole range.
+func lsqInputs(b *Builder, l *Layer, offset, least bool) *graph.Value {
 	lo, hi := span(l)
 	step := max(2*l.MeanAbs/math.Sqrt(float64(hi)), 1e-6)
+	if least {
+		step = max(leastError(l.Sample, lo, hi), 1e-6)
+	}
 	in := []*graph.Value{l.Node.Inputs[0]}
 	attrs := graph.Attrs{"kind": "step", "grad_scale": gradScale(l.Count, hi)}
 	if offset {

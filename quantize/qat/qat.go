@@ -52,7 +52,7 @@ type Method struct {
 	// Edges quantizes the first and last layers too, to EdgeBits; else they
 	// stay float in training.
 	Edges bool
-	// Structure, if set, changes the network first.
+	// Structure, if set, changes a network first whose activations become signs.
 	Structure func(g *graph.Graph, layers []*graph.Node) error
 	// Hooks, if set, makes the hooks of a run.
 	Hooks func(b *Builder) []train.Hook
@@ -66,9 +66,20 @@ type Recipe struct {
 	LR, Decay float64
 	// NoDecay keeps weight decay off the quantized layers' weights.
 	NoDecay bool
-	// Scratch says that training starts from random weights rather than from a
-	// trained network.
-	Scratch bool
+	// ByBits halves the decay for weights of 3 bits and quarters it for fewer,
+	// which few values regularize already (Esser et al., 2020).
+	ByBits bool
+}
+
+// DecayAt is the weight decay for weights of that many bits.
+func (r Recipe) DecayAt(bits int) float64 {
+	switch {
+	case !r.ByBits || bits > 3:
+		return r.Decay
+	case bits == 3:
+		return r.Decay / 2
+	}
+	return r.Decay / 4
 }
 
 // Layer is a convolution or matrix product that is being rewritten.
@@ -79,8 +90,10 @@ type Layer struct {
 	// MeanAbs and Peak are the mean and largest magnitude of what it reads, and
 	// Least its smallest element, on the batches.
 	MeanAbs, Peak, Least float64
-	// Count is the number of elements that it reads of one image.
-	Count int
+	// Count is the number of elements that it reads of one image, and Sample
+	// some of them.
+	Count  int
+	Sample []float32
 }
 
 // Builder adds the nodes of a method to a network.
@@ -177,7 +190,7 @@ func (m *Method) Prepare(ctx context.Context, g *graph.Graph, batches quantize.B
 		return fail(fmt.Errorf("there are no layers between the first and the last that it could quantize"))
 	}
 	positiveNorms(g)
-	if m.Structure != nil {
+	if m.Structure != nil && o.ABits == 1 {
 		if err := m.Structure(g, inner); err != nil {
 			return fail(err)
 		}
@@ -287,6 +300,7 @@ func (b *Builder) observe(ctx context.Context, batches quantize.Batches, threads
 			layers[0].Peak, layers[0].Least = max(layers[0].Peak, float64(peak)), min(layers[0].Least, float64(least))
 			count[name] += float64(t.Len())
 			layers[0].Count = t.Len() / t.Shape[0]
+			layers[0].Sample = sample(layers[0].Sample, t.Float32s())
 		}
 	}
 	if images == 0 {
@@ -295,9 +309,23 @@ func (b *Builder) observe(ctx context.Context, batches quantize.Batches, threads
 	for name, layers := range at {
 		for _, l := range layers {
 			l.MeanAbs, l.Peak, l.Least, l.Count = sum[name]/count[name], layers[0].Peak, layers[0].Least, layers[0].Count
+			l.Sample = layers[0].Sample
 		}
 	}
 	return nil
+}
+
+// sampleSize bounds the elements that a layer remembers of what it reads, and
+// sampleShare those of one batch.
+const sampleSize, sampleShare = 1 << 15, 1 << 12
+
+// sample adds evenly spaced elements of x to the list.
+func sample(list, x []float32) []float32 {
+	stride := max(len(x)/sampleShare, 1) | 1 // odd: not always the same channels
+	for i := 0; i < len(x) && len(list) < sampleSize; i += stride {
+		list = append(list, x[i])
+	}
+	return list
 }
 
 // positiveNorms turns the signs of channels whose batch normalization has a
