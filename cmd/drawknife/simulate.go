@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/hardware"
 	_ "github.com/drawknife/drawknife/hardware/accel" // the machines
 	"github.com/drawknife/drawknife/hardware/dataflow"
@@ -17,7 +18,7 @@ import (
 
 type simulateCmd struct {
 	Model     string   `arg:"" optional:"" help:"Model file, zoo:NAME, a SCALE-Sim topology (.csv) or a Timeloop problem (.yaml)."`
-	Arch      []string `help:"Machine: a name of --list, an architecture file (.yaml) or a SCALE-Sim configuration (.cfg). Several are compared." placeholder:"NAME"`
+	Arch      []string `help:"Machine: a name of --list, an architecture file (.yaml), a SCALE-Sim configuration (.cfg), or host for this machine (see --calibrate). Several are compared." placeholder:"NAME"`
 	Batch     int      `help:"Images at a time." default:"1"`
 	Objective string   `help:"What a mapping is chosen for: latency, energy or edp." default:"latency" placeholder:"NAME"`
 	Layer     []string `help:"Only these layers." placeholder:"NAME"`
@@ -27,6 +28,9 @@ type simulateCmd struct {
 	List      bool     `help:"List the machines."`
 	Explain   string   `help:"Explain a machine: paper, parameters, formulas, published figures beside ours." placeholder:"NAME"`
 	Figures   bool     `help:"Print every machine's published figures beside ours, as Markdown."`
+	calibrateFlags
+
+	graph *graph.Graph // of the model, where it is one
 }
 
 func (c *simulateCmd) Run(a *app) error {
@@ -37,8 +41,10 @@ func (c *simulateCmd) Run(a *app) error {
 		return c.explain(a)
 	case c.Figures:
 		return c.figures(a)
+	case c.Calibrate:
+		return c.calibrate(a)
 	case c.Model == "":
-		return usagef("simulate needs a model, or --list, --explain or --figures")
+		return usagef("simulate needs a model, or --list, --explain, --figures or --calibrate")
 	case len(c.Arch) == 0:
 		return usagef("simulate needs --arch (see --list)")
 	case c.Batch < 1 || c.Batch > 1<<16:
@@ -127,6 +133,7 @@ func (c *simulateCmd) layers(a *app) (*hardware.Workload, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.graph = g
 	w, err := hardware.FromGraph(g, hardware.Options{Batch: c.Batch})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Model, err)
@@ -150,6 +157,9 @@ func systolic(name string, w *hardware.Workload) (*hardware.Report, error) {
 }
 
 func (c *simulateCmd) run(a *app, name string, w *hardware.Workload) (*hardware.Report, error) {
+	if name == hostName {
+		return c.host(a, w)
+	}
 	if m := hardware.Find(name); m != nil {
 		return m.Run(w, hardware.RunOptions{Objective: hardware.Objective(c.Objective), Seed: a.Seed})
 	}
@@ -192,7 +202,8 @@ func (c *simulateCmd) list(a *app) error {
 		archs = append(archs, arch)
 	}
 	return a.emit(map[string]any{"machines": list, "architectures": archs}, func(w io.Writer) error {
-		rows := [][]string{{"name ", "kind ", "year", "figures", "what and where "}}
+		rows := [][]string{{"name ", "kind ", "year", "figures", "what and where "},
+			{hostName, string(hardware.Temporal), "-", "-", "This machine: drawknife's own kernels, predicted from a calibration (see --calibrate)."}}
 		for _, m := range list {
 			rows = append(rows, []string{m.Name, string(m.Kind), fmt.Sprint(m.Year), fmt.Sprint(len(m.Figures)), m.Summary + " (" + m.Paper + ")"})
 		}
