@@ -2,11 +2,12 @@
 // smaller and faster model out, measured on this machine, with the recipe that
 // makes it again.
 //
-// The search knows two moves: how many channels each dependency group keeps,
-// and which layers run in 8-bit integers. It measures how sensitive each group
-// is, walks a family of ever smaller networks that gives up the least accuracy
-// for each operation saved, trains the promising ones within the time allowed,
-// and keeps everything it measured.
+// A search takes a quick look at every method it is to consider, measures how
+// sensitive each group of channels is, and walks a family of ever smaller
+// networks that gives up the least accuracy for the time saved. It trains the
+// promising ones within the time allowed, finishes each in integers, and keeps
+// everything it measured. The methods are those of the registry of package
+// method; see ParseMethods.
 package compress
 
 import (
@@ -29,19 +30,26 @@ import (
 type Job struct {
 	Graph *graph.Graph
 	Model string // its name, for the report
-	// Test measures accuracy. Train calibrates and, if it has labels,
-	// fine-tunes; none of its images may be in Test.
-	Test, Train data.Dataset
-	Data        string // the data's name
-	Pre         data.Preprocess
-	Augment     string // of fine-tuning; see data.ParseAugment
-	Budget      Budget
-	Time        time.Duration // for search and fine-tuning
-	Threads     int
-	Seed        uint64
-	Dir         string // where outputs and the search's intermediate results go
-	Version     string // of the program
-	Command     string // that was given, for the report
+	// Test measures the result. Train calibrates and, if it has labels,
+	// fine-tunes; none of its images may be in Test. Val, if set, has the images
+	// that choose between candidates, in neither of the others; else a part of
+	// Train is held out for that or, if that has no labels, half of Test.
+	Test, Train, Val data.Dataset
+	Data             string // the data's name
+	Pre              data.Preprocess
+	Augment          string // of fine-tuning; see data.ParseAugment
+	Budget           Budget
+	// Methods says which methods to consider; see ParseMethods.
+	Methods []string
+	// Machine is what the energy is of; see Energy. If it or a limit of energy
+	// is set, energy counts.
+	Machine string
+	Time    time.Duration // for search and fine-tuning
+	Threads int
+	Seed    uint64
+	Dir     string // where outputs and the search's intermediate results go
+	Version string // of the program
+	Command string // that was given, for the report
 	// Say, if set, is told what is being done; Progress how far it is.
 	Say      func(format string, args ...any)
 	Progress func(what string, done, total int)
@@ -82,7 +90,7 @@ func (j *Job) check() error {
 		return errors.New("compress: there are no images to calibrate on")
 	case len(j.Graph.Inputs) != 1:
 		return fmt.Errorf("compress: the model has %d inputs; it must take images only", len(j.Graph.Inputs))
-	case !(b.MaxDrop >= 0) || b.LatencyMs < 0 || b.Bytes < 0 || b.MACs < 0:
+	case !(b.MaxDrop >= 0) || b.LatencyMs < 0 || b.Bytes < 0 || b.MACs < 0 || b.EnergyMJ < 0:
 		return fmt.Errorf("compress: a limit of the budget is negative: %+v", b)
 	}
 	for _, n := range j.Graph.Nodes {
@@ -107,7 +115,7 @@ func (j *Job) Run(ctx context.Context) (*Result, error) {
 	if err := os.MkdirAll(filepath.Join(j.Dir, workDir), 0o755); err != nil {
 		return nil, fmt.Errorf("compress: %w", err)
 	}
-	s, err := newSearch(ctx, j)
+	s, err := newSearch(ctx, j, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +156,7 @@ func (j *Job) Replay(ctx context.Context, r *Recipe, path string) (*graph.Graph,
 	if err := j.check(); err != nil {
 		return nil, err
 	}
-	s, err := newSearch(ctx, j)
+	s, err := newSearch(ctx, j, r)
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +173,7 @@ func (j *Job) Replay(ctx context.Context, r *Recipe, path string) (*graph.Graph,
 	// need not say what it is for.
 	own := s.recipe
 	s.recipe = *r
+	s.recipe.Holdout = own.Holdout
 	s.recipe.Model, s.recipe.Digest, s.recipe.Data = cmp.Or(r.Model, own.Model), cmp.Or(r.Digest, own.Digest), cmp.Or(r.Data, own.Data)
 	g, _, err := s.final(ctx, r.Steps)
 	if err != nil {

@@ -206,7 +206,7 @@ func TestFinetuneGoesOn(t *testing.T) {
 		&FinetuneStep{Training: Training{Epochs: 2.5, Batch: 64, LR: 0.02, DistillWeight: 0.7, Temperature: 4, Augment: "crop2"}}}
 	result := func(interrupt int) []byte {
 		j := job(t)
-		s, err := newSearch(context.Background(), j)
+		s, err := newSearch(context.Background(), j, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +237,7 @@ func TestFinetuneGoesOn(t *testing.T) {
 		return b
 	}
 	whole := result(0)
-	for _, at := range []int{3, 21} {
+	for _, at := range []int{3, 12} {
 		if !bytes.Equal(result(at), whole) {
 			t.Errorf("interrupted at step %d, fine-tuning ends with other weights", at)
 		}

@@ -3,11 +3,10 @@ package compress
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/drawknife/drawknife/graph"
-	"github.com/drawknife/drawknife/measure"
-	"github.com/drawknife/drawknife/onnx"
 )
 
 // floor is the least share of MACs that the search goes down to.
@@ -20,39 +19,52 @@ type rung struct {
 	best  *candidate // the best that quantization made of it
 }
 
-// descend looks for the smallest network that keeps to the budget. It goes
-// down one family: every network begins with the weights of the smallest one
-// that met the budget so far, so that what training repaired stays repaired.
-// How far down a step goes is guessed from what the last one cost.
-func (s *search) descend(ctx context.Context) error {
-	if b := s.job.Budget; b.LatencyMs > 0 || b.MACs > 0 || b.Bytes > 0 {
-		share, err := decide(s, "widest share", func() (float64, error) { return s.widest(ctx) })
-		if err != nil {
-			return err
-		}
-		if share >= 1 {
-			s.job.say("8-bit integers alone meet the limits")
-		} else {
-			// The widest network within the limits is the most accurate one:
-			// most of the time goes to it.
-			_, err := s.pruned(ctx, rung{share: 1}, share, s.left()*8/10)
-			return err
+// walk looks for the smallest network that keeps to the budget: first down one
+// family of pruned networks, then by what has to be trained at the end.
+func (s *search) walk(ctx context.Context) error {
+	last := len(s.screened.Trained) + len(s.screened.Endings)
+	if last > 0 && s.canTrain {
+		s.reserved = s.left() / 4
+	}
+	best, err := s.descend(ctx)
+	if err != nil {
+		return err
+	}
+	s.reserved = 0
+	return s.endings(ctx, best, last)
+}
+
+// descend goes down one family: every network begins with the weights of the
+// smallest one that met the budget so far, so that what training repaired stays
+// repaired. How far down a step goes is guessed from what the last one cost. It
+// returns the last network that met the budget.
+func (s *search) descend(ctx context.Context) (rung, error) {
+	high := rung{share: 1}
+	if s.groups == nil && s.screened.Starts == nil {
+		return high, nil
+	}
+	if s.job.Budget.limited() && s.groups != nil {
+		best, done, err := s.fit(ctx)
+		if err != nil || done {
+			return best, err
 		}
 	}
 	epoch, rounds, err := s.rounds(ctx)
 	if err != nil {
-		return err
+		return high, err
 	}
-	low, high := floor, rung{share: 1} // too small, and good
-	share := s.firstShare(epoch, rounds)
+	if high, err = s.begin(ctx, high, rounds); err != nil || s.groups == nil {
+		return high, err
+	}
+	low, from := floor, high // too small, and good
+	share := min(s.firstShare(epoch, rounds), 0.93*high.share)
 	if share, err = decide(s, "first share", func() (float64, error) { return share, nil }); err != nil {
-		return err
+		return high, err
 	}
-	from := high
 	for i := range rounds {
 		r, err := s.pruned(ctx, from, share, s.left()/time.Duration(rounds-i))
 		if err != nil {
-			return err
+			return high, err
 		}
 		drop := s.baseline - r.best.Top1
 		switch met := s.meets(&r.best.Trial); {
@@ -65,11 +77,87 @@ func (s *search) descend(ctx context.Context) error {
 			low, from = max(low, share), high
 			share = nextShare(share, drop, s.job.Budget.MaxDrop, low, high.share)
 		}
-		if high.share-low < 0.03 || s.left() < time.Second {
+		more, err := decide(s, fmt.Sprintf("time for round %d", i+2), func() (bool, error) { return s.left() >= time.Second, nil })
+		if err != nil {
+			return high, err
+		}
+		if high.share-low < 0.03 || !more {
 			break
 		}
 	}
-	return nil
+	return high, nil
+}
+
+// limited reports a limit besides the accuracy.
+func (b Budget) limited() bool {
+	return b.LatencyMs > 0 || b.MACs > 0 || b.Bytes > 0 || b.EnergyMJ > 0
+}
+
+// fit looks for the network within the limits. The widest one is the most
+// accurate, so most of the time goes to it; where fewer bits allow a wider one
+// than 8 bits do, that comes first. It is not done if no channel needs to go.
+func (s *search) fit(ctx context.Context) (best rung, done bool, err error) {
+	widths, err := decide(s, "widest shares", func() ([]float64, error) { return s.widths(ctx) })
+	if err != nil {
+		return rung{share: 1}, false, err
+	}
+	if widths[0] >= 1 {
+		s.job.say("integers alone meet the limits")
+		return rung{share: 1}, false, nil
+	}
+	from := rung{share: 1}
+	for k, share := range widths {
+		part := s.left() * 8 / 10
+		if k+1 < len(widths) {
+			part = s.left() / 2
+		}
+		r, err := s.pruned(ctx, rung{share: 1}, share, part)
+		if err != nil {
+			return from, true, err
+		}
+		if from = r; s.meets(&r.best.Trial) {
+			break
+		}
+	}
+	return from, true, nil
+}
+
+// begin lets the walk start with what was found to cost less than channels.
+func (s *search) begin(ctx context.Context, high rung, rounds int) (rung, error) {
+	for _, name := range s.screened.Starts {
+		i, ok := s.idea(name)
+		if !ok {
+			continue
+		}
+		s.job.say("beginning with %s", name)
+		budget := s.left() / time.Duration(rounds+1)
+		epochs := 0.0
+		if i.Needs.Train {
+			var err error
+			if epochs, err = s.decideEpochs(ctx, "epochs of "+name, s.job.Graph, budget/2); err != nil {
+				return high, err
+			}
+			budget /= 2
+		}
+		steps, err := s.plan(i, epochs)
+		if err != nil {
+			return high, err
+		}
+		if steps, err = s.finetuned(ctx, steps, budget); err != nil {
+			return high, err
+		}
+		r, err := s.tried(ctx, name, steps)
+		if err != nil {
+			return high, err
+		}
+		if s.meets(&r.best.Trial) && s.compare(r.best, s.ranked()[0]) <= 0 {
+			if s.base, err = s.apply(ctx, steps); err != nil {
+				return high, err
+			}
+			high = r
+		}
+	}
+	return high, nil
 }
 
 // nextShare guesses the share of MACs at which the drop comes near to the one
@@ -95,7 +183,7 @@ const usefulSteps = 400
 
 // rounds is the number of networks to train, with the time that an epoch of
 // the original would take: as many as get a useful training each, at least
-// one, at most five.
+// two, since the first may be too small, and at most five.
 func (s *search) rounds(ctx context.Context) (epoch time.Duration, rounds int, err error) {
 	if !s.canTrain {
 		return 0, 4, nil
@@ -111,7 +199,7 @@ func (s *search) rounds(ctx context.Context) (epoch time.Duration, rounds int, e
 	}
 	rounds, err = decide(s, "rounds", func() (int, error) {
 		useful := max(epoch*2, s.stepTime(epoch)*usefulSteps)
-		return min(max(int(s.left()/max(useful, time.Second)), 1), 5), nil
+		return min(max(int(s.left()/max(useful, time.Second)), 2), 5), nil
 	})
 	return epoch, rounds, err
 }
@@ -135,55 +223,6 @@ func (s *search) firstShare(epoch time.Duration, rounds int) float64 {
 		return 0.7
 	}
 	return 0.6
-}
-
-// widest finds the largest share of MACs whose quantized network, untrained,
-// keeps to the limits on latency, size and MACs.
-func (s *search) widest(ctx context.Context) (float64, error) {
-	fits := func(share float64) (bool, error) {
-		keep, err := s.shares(share)
-		if err != nil {
-			return false, err
-		}
-		var steps []Step
-		if len(keep) > 0 {
-			steps = append(steps, &PruneStep{Method: "l1", Keep: keep, NoNorm: true})
-		}
-		g, err := s.apply(ctx, append(steps, s.quantizeStep(nil)))
-		if err != nil {
-			return false, err
-		}
-		ms, err := measure.Latency(ctx, s.job.Threads, g)
-		if err != nil {
-			return false, err
-		}
-		file, err := onnx.Encode(g)
-		if err != nil {
-			return false, err
-		}
-		cost := g.Cost()
-		b := s.job.Budget
-		return (b.LatencyMs == 0 || float64(ms[0].Nanoseconds())/1e6 <= b.LatencyMs*0.97) &&
-			(b.Bytes == 0 || int64(len(file))+provenance <= b.Bytes) && (b.MACs == 0 || cost.MACs <= b.MACs), nil
-	}
-	ok, err := fits(1)
-	if err != nil || ok {
-		return 1, err
-	}
-	low, high := 0.05, 1.0
-	for range 5 {
-		mid := (low + high) / 2
-		if ok, err = fits(mid); err != nil {
-			return 0, err
-		}
-		if ok {
-			low = mid
-		} else {
-			high = mid
-		}
-		s.job.progress("fitting the limits", int(100*(1-(high-low))), 100)
-	}
-	return low, nil
 }
 
 // gradual is the ratio of MACs beyond which a network is pruned in two stages
@@ -220,58 +259,33 @@ func (s *search) pruned(ctx context.Context, from rung, share float64, budget ti
 	if err != nil {
 		return rung{}, err
 	}
-	float, err := s.try(ctx, name+", float32", steps)
-	if err != nil {
-		return rung{}, err
-	}
-	best, err := s.quantized(ctx, name+", int8", steps, float)
-	return rung{share, float, best}, err
-}
-
-// quantized tries the network that steps make in 8 bits: with some layers in
-// float and, where seven bits were chosen and fall short, with weights of eight.
-// It returns the best of these trials, or the float one if that is as quick.
-func (s *search) quantized(ctx context.Context, name string, steps []Step, float *candidate) (*candidate, error) {
-	steps = append(steps[:len(steps):len(steps)], s.quantizeStep(nil))
-	best, err := s.try(ctx, name, steps)
-	if err != nil {
-		return nil, err
-	}
-	consider := func(c *candidate) {
-		if c != nil && s.excess(&c.Trial) < s.excess(&best.Trial) {
-			best = c
-		}
-	}
-	mixed, err := s.mixed(ctx, name, steps, float, best)
-	if err != nil {
-		return nil, err
-	}
-	consider(mixed)
-	if s.reduce && !s.meets(&best.Trial) {
-		eight := s.quantizeStep(nil)
-		eight.ReduceRange = false
-		c, err := s.try(ctx, name+", 8-bit weights", append(steps[:len(steps)-1:len(steps)-1], eight))
-		if err != nil {
-			return nil, err
-		}
-		consider(c)
-	}
-	if float.Ms <= best.Ms {
-		consider(float)
-	}
-	return best, nil
+	r, err := s.tried(ctx, name, steps)
+	r.share = share
+	return r, err
 }
 
 // train adds to steps those that prune to a share of the MACs and train for
 // the time given.
 func (s *search) train(ctx context.Context, steps []Step, share float64, budget time.Duration) ([]Step, error) {
-	keep, err := s.shares(share)
+	p := &PruneStep{Method: s.screened.Score, Allocation: s.screened.Allocation, NoNorm: true}
+	var err error
+	if p.Allocation == "" {
+		p.Keep, err = s.shares(share)
+	} else {
+		var g *graph.Graph
+		if g, err = s.apply(ctx, steps); err == nil {
+			p.MACs = min(share*float64(s.before.MACs)/float64(max(g.Cost().MACs, 1)), 1)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	steps = append(steps[:len(steps):len(steps)], &PruneStep{Method: "l1", Keep: keep, NoNorm: true})
-	if hasNorm(s.job.Graph) {
-		steps = append(steps, s.normStep())
+	steps = slices.Clone(steps)
+	if len(p.Keep) > 0 || p.MACs > 0 {
+		steps = append(steps, p)
+		if hasNorm(s.job.Graph) {
+			steps = append(steps, s.normStep())
+		}
 	}
 	return s.finetuned(ctx, steps, budget)
 }
@@ -284,19 +298,25 @@ func (s *search) finetuned(ctx context.Context, steps []Step, budget time.Durati
 	}
 	r := s.recipe
 	r.Steps = steps
-	epochs, err := decide(s, "epochs after "+r.key(len(steps)), func() (float64, error) {
-		g, err := s.apply(ctx, steps)
-		if err != nil {
-			return 0, err
-		}
-		return s.epochs(ctx, g, budget), ctx.Err()
-	})
+	g, err := s.apply(ctx, steps)
+	if err != nil {
+		return nil, err
+	}
+	epochs, err := s.decideEpochs(ctx, "epochs after "+r.key(len(steps)), g, budget)
 	if err != nil || epochs == 0 {
 		return steps, err
 	}
 	steps = append(steps[:len(steps):len(steps)], &FinetuneStep{Training: s.training(epochs)})
 	_, err = s.apply(ctx, steps)
 	return steps, err
+}
+
+// decideEpochs is epochs, decided once under a name.
+func (s *search) decideEpochs(ctx context.Context, name string, g *graph.Graph, budget time.Duration) (float64, error) {
+	return decide(s, name, func() (float64, error) {
+		e := s.epochs(ctx, g, budget)
+		return e, ctx.Err()
+	})
 }
 
 // epochs is how many epochs of fine-tuning g fit into the time, in steps of a

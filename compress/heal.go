@@ -38,7 +38,7 @@ func (s *search) augment() string {
 }
 
 // normStep re-estimates batch normalisation.
-func (s *search) normStep() Step {
+func (s *search) normStep() *NormStep {
 	return &NormStep{Images: min(normImages, s.trainset.Len()), Augment: s.augment()}
 }
 

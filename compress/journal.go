@@ -18,13 +18,13 @@ type journal struct {
 }
 
 // openJournal reads the journal of earlier runs of the same job: the same
-// model, data, seed, budget and time.
+// model, data, seed, budget, time and methods.
 func (s *search) openJournal() error {
 	b, err := json.Marshal(s.job.Budget)
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %v %d", s.recipe.key(0), b, s.job.Time, s.job.Threads))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %v %d %v %s", s.recipe.key(0), b, s.job.Time, s.job.Threads, s.methods, s.job.Machine))
 	s.journal = journal{filepath.Join(s.job.Dir, workDir, "decisions-"+hex.EncodeToString(sum[:8])+".json"), map[string]json.RawMessage{}}
 	if b, err := os.ReadFile(s.journal.path); err == nil && json.Unmarshal(b, &s.journal.said) != nil {
 		s.journal.said = map[string]json.RawMessage{} // unreadable: decide again

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-const sample = `drawknife: 2
+const sampleRecipe = `drawknife: 2
 model: net.onnx
 digest: 0123456789ab
 data: cdef
@@ -64,7 +64,7 @@ steps:
 `
 
 func TestRecipe(t *testing.T) {
-	r, err := ParseRecipe([]byte(sample))
+	r, err := ParseRecipe([]byte(sampleRecipe))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestRecipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(b) != sample {
+	if string(b) != sampleRecipe {
 		t.Errorf("written again it is\n%s", b)
 	}
 	seen := map[string]bool{}
@@ -93,7 +93,7 @@ func TestRecipe(t *testing.T) {
 // TestRecipeErrors wants the line and the step of what is wrong, and one line.
 func TestRecipeErrors(t *testing.T) {
 	for name, c := range map[string]struct{ old, with, want string }{
-		"empty":              {sample, "", "empty"},
+		"empty":              {sampleRecipe, "", "empty"},
 		"version":            {"drawknife: 2", "drawknife: 1", "version 1"},
 		"unknown step":       {"- reestimate-norm:", "- distil:", `line 31: step 4: no step is called "distil" (there are: finetune, layers`},
 		"unknown option":     {"ratio: 0.5", "ratios: 0.5", `line 20: step 3: unknown field "ratios"`},
@@ -118,11 +118,11 @@ func TestRecipeErrors(t *testing.T) {
 		"epochs":             {"epochs: 2.5", "epochs: .nan", "give epochs"},
 		"augmentation":       {"augment: crop4,flip", "augment: melt", "melt"},
 		"two methods":        {"- reestimate-norm:\n    images: 512", "- reestimate-norm:\n    images: 512\n  finetune:\n    epochs: 1", "2 methods"},
-		"not a recipe":       {sample, "{[", "recipe"},
-		"a list":             {sample, "drawknife: 2\nsteps:\n- [1, 2]\n", "step 1"},
-		"an empty step":      {sample, "drawknife: 2\nsteps:\n-\n", "step 1"},
+		"not a recipe":       {sampleRecipe, "{[", "recipe"},
+		"a list":             {sampleRecipe, "drawknife: 2\nsteps:\n- [1, 2]\n", "step 1"},
+		"an empty step":      {sampleRecipe, "drawknife: 2\nsteps:\n-\n", "step 1"},
 	} {
-		text := strings.Replace(sample, c.old, c.with, 1)
+		text := strings.Replace(sampleRecipe, c.old, c.with, 1)
 		_, err := ParseRecipe([]byte(text))
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want one line with %q", name, err, c.want)
@@ -132,7 +132,7 @@ func TestRecipeErrors(t *testing.T) {
 
 // FuzzParseRecipe wants that whatever is accepted survives a round trip.
 func FuzzParseRecipe(f *testing.F) {
-	f.Add([]byte(sample))
+	f.Add([]byte(sampleRecipe))
 	f.Add([]byte("drawknife: 2\nsteps: []\n"))
 	f.Add([]byte("drawknife: 2\nsteps:\n- norm: &a\n    images: *a\n"))
 	f.Add([]byte("{drawknife: 2, steps: [{quantize: {images: 1}}]}"))

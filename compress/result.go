@@ -12,6 +12,7 @@ type Budget struct {
 	LatencyMs float64 `json:"latency_ms,omitempty"`
 	Bytes     int64   `json:"size_bytes,omitempty"`
 	MACs      int64   `json:"macs,omitempty"`
+	EnergyMJ  float64 `json:"energy_mj,omitempty"` // of one image
 }
 
 // Result is all that a compression found out: what report.json holds and
@@ -37,20 +38,31 @@ type Result struct {
 	Trials      []Trial    `json:"trials"`
 	Sensitivity []Curve    `json:"sensitivity"`
 	Layers      []Layer    `json:"layers"`
-	// Unseen is the accuracy on the test images that played no part in
-	// choosing; nil if there are none.
-	Unseen    *Unseen          `json:"unseen,omitempty"`
+	// Selection says which images chose between the candidates; Screened what
+	// a quick look at each method showed.
+	Selection Selection        `json:"selection"`
+	Screened  []Screened       `json:"screened"`
+	Energy    *EnergyOf        `json:"energy,omitempty"`
 	Confusion *Confusion       `json:"confusion,omitempty"`
 	Ranges    []quantize.Range `json:"calibration_ranges"`
 	Warnings  []string         `json:"warnings"`
 	Recipe    string           `json:"recipe"`
 }
 
-// Unseen compares top-1 on images that the search did not choose by.
-type Unseen struct {
+// Selection is the images that chose between candidates, and top-1 on them.
+// None of them measured the result.
+type Selection struct {
 	Images int     `json:"images"`
+	From   string  `json:"from"`
 	Before float64 `json:"top1_before"`
 	After  float64 `json:"top1_after"`
+}
+
+// EnergyOf is what one image costs on a machine of package hardware.
+type EnergyOf struct {
+	Machine string  `json:"machine"`
+	Before  float64 `json:"before_mj"`
+	After   float64 `json:"after_mj"`
 }
 
 // Feasible says whether one limit of the budget can be met, and by what.
@@ -74,6 +86,7 @@ type Trial struct {
 	File     int64   `json:"file_bytes"`
 	MACs     int64   `json:"macs"`
 	Params   int64   `json:"params"`
+	EnergyMJ float64 `json:"energy_mj,omitempty"`
 	Pareto   bool    `json:"pareto"`
 	Chosen   bool    `json:"chosen"`
 	Original bool    `json:"original,omitempty"`

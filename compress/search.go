@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,7 +22,7 @@ import (
 
 // Sizes of the samples that the search works with.
 const (
-	leastImages = 1000 // to choose between candidates, if there are twice as many
+	leastImages = 1000 // to choose between candidates, if there are as many
 	mostImages  = 5000
 	scanImages  = 500  // for each point of the sensitivity scan
 	calibImages = 256  // to calibrate on
@@ -29,28 +30,41 @@ const (
 	normImages  = 2048 // to measure batch normalisation's statistics on
 )
 
+var errNoLabels = errors.New("compress: none of the test images has a label")
+
 // search is a job in progress.
 type search struct {
-	job      *Job
-	trainset data.Dataset // of the training images those that train and calibrate
-	pre      data.Preprocess
-	recipe   Recipe // without steps: model, data and seed
-	start    time.Time
+	job    *Job
+	pre    data.Preprocess
+	recipe Recipe // without steps: model, data and seed
+	start  time.Time
 
-	selection data.Dataset // images that choose between candidates
-	chosen    []int        // their places among the test images
-	original  *metrics.Classification
-	before    measure.Metrics
-	baseline  float64 // top-1 of the original on the selection
-	curves    []Curve
-	groups    []prune.Candidate
-	frozen    []prune.Row
-	trials    []*candidate
-	warnings  []string
-	labelled  bool // the training images have labels
-	canTrain  bool
-	reduce    bool // weights of 7 bits are faster here
-	journal   journal
+	trainset data.Dataset // of the training images those that train and calibrate
+	held     data.Dataset // images that may choose between candidates
+	test     data.Dataset // images that measure the result
+	labelled bool         // the training images have labels
+	canTrain bool
+
+	selection  sample // images that choose between candidates
+	chosenFrom string // where they are from
+	original   *metrics.Classification
+	before     measure.Metrics
+	beforeMJ   float64
+	baseline   float64 // top-1 of the original on the selection
+
+	methods    []string // FAMILY/NAME
+	screened   screening
+	calibrator string
+	reduce     bool // weights of 7 bits are faster here
+	reserved   time.Duration
+
+	base     *graph.Graph // what the walk removes channels from
+	curves   []Curve
+	groups   []prune.Candidate
+	frozen   []prune.Row
+	trials   []*candidate
+	warnings []string
+	journal  journal
 }
 
 // candidate is a recipe with what was measured of its result.
@@ -59,8 +73,9 @@ type candidate struct {
 	Trial
 }
 
-func newSearch(ctx context.Context, j *Job) (*search, error) {
-	s := &search{job: j, pre: j.Pre, start: time.Now(), trainset: j.Train}
+// newSearch prepares a search, or a replay of recipe if that is not nil.
+func newSearch(ctx context.Context, j *Job, recipe *Recipe) (*search, error) {
+	s := &search{job: j, pre: j.Pre, start: time.Now(), trainset: j.Train, test: j.Test, calibrator: "mse"}
 	if d := j.Graph.Inputs[0].Shape.Ints(); len(d) == 4 {
 		s.pre = j.Pre.ForInput(max(d[1], 0), max(d[2], 0), max(d[3], 0))
 	}
@@ -76,30 +91,80 @@ func newSearch(ctx context.Context, j *Job) (*search, error) {
 		return nil, fmt.Errorf("compress: training images: %w", err)
 	}
 	s.recipe = Recipe{Version: recipeVersion, Model: j.Model, Digest: digest(model), Data: fingerprint, Seed: j.Seed}
-	labelled := 0
-	for i := range min(j.Train.Len(), 100) {
-		if j.Train.Label(i) >= 0 {
-			labelled++
-		}
+	if s.methods, err = ParseMethods(j.Methods, j.Budget); err != nil {
+		return nil, fmt.Errorf("compress: methods: %w", err)
 	}
-	s.labelled = labelled == min(j.Train.Len(), 100)
-	s.canTrain = labelled == min(j.Train.Len(), 100) && j.Train.Len() >= 500
+	s.divide(recipe)
 	return s, s.openJournal()
 }
 
-// left is how much of the job's time remains.
-func (s *search) left() time.Duration { return s.job.Time - time.Since(s.start) }
+// divide settles which training images train and which choose, or, if these
+// have no labels, which test images choose and which measure.
+func (s *search) divide(recipe *Recipe) {
+	j := s.job
+	n, seen := 0, min(j.Train.Len(), 100)
+	for i := range seen {
+		if j.Train.Label(i) >= 0 {
+			n++
+		}
+	}
+	s.labelled = n == seen
+	switch {
+	case recipe != nil:
+		s.recipe.Holdout = min(recipe.Holdout, j.Train.Len()/2)
+	case s.labelled && j.Val == nil:
+		s.recipe.Holdout = holdout(j.Train.Len())
+	}
+	s.held, s.chosenFrom = j.Val, "the validation set"
+	if s.recipe.Holdout > 0 {
+		var held data.Dataset
+		if s.trainset, held = split(j.Train, s.recipe.Holdout); j.Val == nil {
+			s.held, s.chosenFrom = held, "training images held out"
+		}
+	}
+	if s.held == nil && recipe == nil {
+		s.test, s.held = split(j.Test, (j.Test.Len()+1)/2)
+		s.chosenFrom = "half of the test images, which measures nothing else"
+		if s.test.Len() == 0 {
+			s.test = j.Test
+		}
+	}
+	s.canTrain = s.labelled && s.trainset.Len() >= 400
+}
+
+// left is how much of the job's time remains for the walk.
+func (s *search) left() time.Duration { return s.job.Time - time.Since(s.start) - s.reserved }
 
 func (s *search) run(ctx context.Context) error {
 	s.job.say("measuring the original")
 	if err := s.measureOriginal(ctx); err != nil {
 		return err
 	}
-	s.job.say("original: %.2f %% top-1, %.3f ms", s.before.Top1, s.before.MedianMs)
-	if err := s.integers(ctx); err != nil {
+	s.job.say("original: %.2f %% top-1, %.3f ms; %d images choose (%s)", s.before.Top1, s.before.MedianMs, s.selection.images.Len(), s.chosenFrom)
+	if s.tries("quantize/int8") {
+		if err := s.integers(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.channels(ctx); err != nil {
 		return err
 	}
-	groups, frozen, err := prune.Candidates(s.inferred(), prune.Options{})
+	if err := s.screen(ctx); err != nil {
+		return err
+	}
+	if _, err := s.finishers(ctx, "original", nil); err != nil {
+		return err
+	}
+	return s.walk(ctx)
+}
+
+// channels finds the groups of channels that may go, and how sensitive they are.
+func (s *search) channels(ctx context.Context) error {
+	s.base = s.inferred()
+	if len(s.ideas(channelFamilies...)) == 0 {
+		return nil
+	}
+	groups, frozen, err := prune.Candidates(s.base, prune.Options{})
 	if errors.Is(err, prune.ErrNothing) {
 		s.warnings = append(s.warnings, "no channels can be removed from this model: only quantization was tried")
 		return nil
@@ -108,10 +173,7 @@ func (s *search) run(ctx context.Context) error {
 		return err
 	}
 	s.groups, s.frozen = groups, frozen
-	if err := s.scan(ctx); err != nil {
-		return err
-	}
-	return s.descend(ctx)
+	return s.scan(ctx)
 }
 
 // integers tries the original in 8 bits, with weights of 8 and of 7 bits.
@@ -153,17 +215,19 @@ func (s *search) inferred() *graph.Graph {
 
 func (s *search) measureOriginal(ctx context.Context) error {
 	j := s.job
-	acc, _, err := measure.Accuracy(ctx, j.Graph, j.Test, s.pre, measure.Options{Threads: j.Threads,
-		Progress: func(n int) { j.progress("original", n, j.Test.Len()) }})
+	acc, err := s.accuracyOf(ctx, j.Graph, "original")
 	if err != nil {
 		return err
 	}
 	if acc.N() == 0 {
-		return errors.New("compress: none of the test images has a label")
+		return errNoLabels
 	}
 	s.original = acc
 	s.before.Top1, s.before.Top5, s.before.Loss = acc.Top1(), acc.Top5(), acc.Loss()
 	if err := s.before.Cost(s.inferred()); err != nil {
+		return err
+	}
+	if s.beforeMJ, err = s.energy(s.inferred()); err != nil {
 		return err
 	}
 	ms, err := measure.Latency(ctx, j.Threads, j.Graph)
@@ -171,47 +235,21 @@ func (s *search) measureOriginal(ctx context.Context) error {
 		return err
 	}
 	s.before.MedianMs = float64(ms[0].Nanoseconds()) / 1e6
-	if err := s.choose(ms[0]); err != nil {
+	if err := s.choose(ctx, ms[0]); err != nil {
 		return err
 	}
-	if s.baseline, err = s.accuracy(ctx, j.Graph, s.selection); err != nil {
-		return err
-	}
-	s.trials = append(s.trials, &candidate{Trial: Trial{Name: "original", Key: "original", Top1: s.baseline, Images: len(s.chosen), Ms: s.before.MedianMs,
-		Bytes: s.before.WeightBytes, File: s.before.FileBytes, MACs: s.before.MACs, Params: s.before.Params, Original: true}})
-	return nil
-}
-
-// choose picks the test images that choose between candidates: half of all at
-// most, so that the others tell whether the choice holds on images that played
-// no part in it, and no more than a two-hundredth of the time can evaluate.
-func (s *search) choose(perImage time.Duration) error {
-	all := s.job.Test.Len()
-	n, err := decide(s, "images to choose by", func() (int, error) {
-		affordable := int(s.job.Time / 200 / max(perImage, 1))
-		return min(max(affordable, leastImages), mostImages, max(all/2, min(all, 200))), nil
-	})
+	base, err := s.score(ctx, j.Graph, s.selection)
 	if err != nil {
 		return err
 	}
-	n = min(max(n, 1), all)
-	for i := range n {
-		s.chosen = append(s.chosen, i*all/n)
-	}
-	s.selection = data.Subset(s.job.Test, s.chosen)
+	s.baseline = base.Top1
+	s.trials = append(s.trials, &candidate{Trial: Trial{Name: "original", Key: "original", Top1: s.baseline, Images: s.selection.images.Len(), Ms: s.before.MedianMs,
+		Bytes: s.before.WeightBytes, File: s.before.FileBytes, MACs: s.before.MACs, Params: s.before.Params, EnergyMJ: s.beforeMJ, Original: true}})
 	return nil
-}
-
-func (s *search) accuracy(ctx context.Context, g *graph.Graph, ds data.Dataset) (float64, error) {
-	acc, _, err := measure.Accuracy(ctx, g, ds, s.pre, measure.Options{Threads: s.job.Threads})
-	if err != nil {
-		return 0, err
-	}
-	return acc.Top1(), nil
 }
 
 func (s *search) quantizeStep(float []string) *QuantizeStep {
-	return &QuantizeStep{Method: "int8", Calibrator: "mse", Images: min(calibImages, s.trainset.Len()), Target: "ort", ReduceRange: s.reduce, Float: float}
+	return &QuantizeStep{Method: "int8", Calibrator: s.calibrator, Images: min(calibImages, s.trainset.Len()), Target: "ort", ReduceRange: s.reduce, Float: float}
 }
 
 // try builds a candidate, measures it and adds it to the trials. What was
@@ -226,8 +264,9 @@ func (s *search) try(ctx context.Context, name string, steps []Step) (*candidate
 		}
 	}
 	c := &candidate{steps: steps}
+	images := s.selection.images.Len()
 	note := filepath.Join(s.job.Dir, workDir, key+".json")
-	if b, err := os.ReadFile(note); err == nil && json.Unmarshal(b, &c.Trial) == nil && c.Key == key && c.Images == len(s.chosen) {
+	if b, err := os.ReadFile(note); err == nil && json.Unmarshal(b, &c.Trial) == nil && c.Key == key && c.Images == images && (c.EnergyMJ > 0) == s.job.countsEnergy() {
 		s.trials = append(s.trials, c)
 		s.job.say("%s: %.2f %% top-1, %.3f ms (from the last run)", c.Name, c.Top1, c.Ms)
 		return c, nil
@@ -236,17 +275,10 @@ func (s *search) try(ctx context.Context, name string, steps []Step) (*candidate
 	if err != nil {
 		return nil, err
 	}
-	top1, err := s.accuracy(ctx, g, s.selection)
-	if err != nil {
+	if c.Trial, err = s.measure(ctx, g); err != nil {
 		return nil, err
 	}
-	// Timed beside the original: a machine that is slower now slows both.
-	ms, err := measure.Fastest(ctx, s.job.Threads, s.job.Graph, g)
-	if err != nil {
-		return nil, err
-	}
-	cost := g.Cost()
-	c.Trial = Trial{Name: name, Key: key, Top1: top1, Images: len(s.chosen), Ms: s.before.MedianMs * float64(ms[1]) / float64(ms[0]), Bytes: cost.WeightBytes, MACs: cost.MACs, Params: cost.Params}
+	c.Name, c.Key = name, key
 	if st, err := os.Stat(s.file(key)); err == nil {
 		c.File = st.Size()
 	}
@@ -258,16 +290,28 @@ func (s *search) try(ctx context.Context, name string, steps []Step) (*candidate
 		return nil, err
 	}
 	s.trials = append(s.trials, c)
-	s.job.say("%s: %.2f %% top-1, %.3f ms", name, top1, c.Ms)
+	s.job.say("%s: %.2f %% top-1, %.3f ms, %d KiB", name, c.Top1, c.Ms, (c.File+1023)/1024)
 	return c, nil
 }
 
-// meets reports whether a trial keeps to the budget.
-func (s *search) meets(t *Trial) bool {
-	b := s.job.Budget
-	return s.baseline-t.Top1 <= b.MaxDrop+1e-9 && (b.LatencyMs == 0 || t.Ms <= b.LatencyMs) &&
-		(b.Bytes == 0 || t.File+provenance <= b.Bytes) && (b.MACs == 0 || t.MACs <= b.MACs)
+// measure finds out what a candidate is worth.
+func (s *search) measure(ctx context.Context, g *graph.Graph) (Trial, error) {
+	sc, err := s.score(ctx, g, s.selection)
+	if err != nil {
+		return Trial{}, err
+	}
+	// Timed beside the original: a machine that is slower now slows both.
+	ms, err := s.pace(ctx, g)
+	if err != nil {
+		return Trial{}, err
+	}
+	mj, err := s.energy(g)
+	cost := g.Cost()
+	return Trial{Top1: sc.Top1, Images: s.selection.images.Len(), Ms: ms, Bytes: cost.WeightBytes, MACs: cost.MACs, Params: cost.Params, EnergyMJ: mj}, err
 }
+
+// meets reports whether a trial keeps to the budget.
+func (s *search) meets(t *Trial) bool { return s.excess(t) == 0 }
 
 // excess says how far a trial is from the budget, 0 if it meets it.
 func (s *search) excess(t *Trial) float64 {
@@ -278,13 +322,29 @@ func (s *search) excess(t *Trial) float64 {
 		}
 		return max(v/limit-1, 0)
 	}
-	return max(s.baseline-t.Top1-b.MaxDrop-1e-9, 0)/10 + over(t.Ms, b.LatencyMs) + over(float64(t.File+provenance), float64(b.Bytes)) + over(float64(t.MACs), float64(b.MACs))
+	return max(s.baseline-t.Top1-b.MaxDrop-1e-9, 0)/10 + over(t.Ms, b.LatencyMs) + over(float64(t.File+provenance), float64(b.Bytes)) +
+		over(float64(t.MACs), float64(b.MACs)) + over(t.EnergyMJ, b.EnergyMJ)
 }
 
-// ranked lists the candidates, the one to hand over first: among those that
-// meet the budget the fastest or, if a latency was asked for, the most
-// accurate; then the others, the nearest to the budget first. It is empty if
-// there is none but the original.
+// worth of a network by its speed and size; less is better. To halve the file
+// counts as much as to run in 84 % of the time.
+func (s *search) worth(ms float64, file int64) float64 {
+	return math.Log(max(ms, 1e-9)) + 0.25*math.Log(float64(max(file, 1)))
+}
+
+// compare orders candidates, the one to hand over first: among those that meet
+// the budget the most worth or, if a latency was asked for, the most accurate;
+// then the others, the nearest to the budget first.
+func (s *search) compare(a, b *candidate) int {
+	accuracy := 0
+	if s.job.Budget.LatencyMs > 0 {
+		accuracy = cmp.Compare(b.Top1, a.Top1)
+	}
+	return cmp.Or(cmp.Compare(s.excess(&a.Trial), s.excess(&b.Trial)), accuracy, cmp.Compare(s.worth(a.Ms, a.File), s.worth(b.Ms, b.File)), cmp.Compare(a.Bytes, b.Bytes))
+}
+
+// ranked lists the candidates in the order of compare. It is empty if there is
+// none but the original.
 func (s *search) ranked() []*candidate {
 	var list []*candidate
 	for _, t := range s.trials {
@@ -292,12 +352,6 @@ func (s *search) ranked() []*candidate {
 			list = append(list, t)
 		}
 	}
-	slices.SortStableFunc(list, func(a, b *candidate) int {
-		order := []int{cmp.Compare(s.excess(&a.Trial), s.excess(&b.Trial)), 0, cmp.Compare(a.Ms, b.Ms), cmp.Compare(a.Bytes, b.Bytes)}
-		if s.job.Budget.LatencyMs > 0 {
-			order[1] = cmp.Compare(b.Top1, a.Top1)
-		}
-		return cmp.Or(order...)
-	})
+	slices.SortStableFunc(list, s.compare)
 	return list
 }

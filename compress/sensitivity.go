@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/measure"
 	"github.com/drawknife/drawknife/prune"
@@ -47,19 +46,19 @@ func (s *search) scan(ctx context.Context) error {
 		return nil
 	}
 	s.curves = nil
-	ds := data.Spread(j.Test, min(scanImages, j.Test.Len()))
+	ds := s.selection.part(scanImages)
 	// Points that the time allows: the first measured tells how long one takes.
 	deadline := time.Now().Add(j.Time / 6)
 	fractions := 3
 	j.say("measuring how sensitive %d groups of channels are", len(s.groups))
-	base, err := s.accuracy(ctx, j.Graph, ds)
+	base, err := s.score(ctx, j.Graph, ds)
 	if err != nil {
 		return err
 	}
 	fullMACs := s.before.MACs
 	for i, c := range s.groups {
 		all := levels(c.Group.Size)
-		curve := Curve{Group: c.Group.Name, Channels: c.Group.Size, Points: []Point{{Keep: c.Group.Size, Top1: base, MACs: fullMACs}}}
+		curve := Curve{Group: c.Group.Name, Channels: c.Group.Size, Points: []Point{{Keep: c.Group.Size, Top1: base.Top1, MACs: fullMACs}}}
 		pick := all
 		if len(all) > fractions {
 			pick = []int{all[0], all[len(all)/2], all[len(all)-1]}
@@ -72,11 +71,11 @@ func (s *search) scan(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			top1, err := s.accuracy(ctx, g, ds)
+			sc, err := s.score(ctx, g, ds)
 			if err != nil {
 				return err
 			}
-			curve.Points = append(curve.Points, Point{Keep: keep, Top1: top1, MACs: g.Cost().MACs})
+			curve.Points = append(curve.Points, Point{Keep: keep, Top1: sc.Top1, MACs: g.Cost().MACs})
 		}
 		s.curves = append(s.curves, curve)
 		j.progress("sensitivity", i+1, len(s.groups))
@@ -97,12 +96,16 @@ func (s *search) scan(ctx context.Context) error {
 	return writeFile(file, b)
 }
 
-// timeCurves measures how long the 8-bit network takes at the points of the
+// timeCurves measures how long the network takes, in 8 bits if these are allowed, at the points of the
 // curves, within a twentieth of the time allowed. Operations alone mislead:
 // kernels work on whole vectors of channels.
 func (s *search) timeCurves(ctx context.Context) error {
 	deadline := time.Now().Add(s.job.Time / 20)
-	full, err := s.integer(ctx, s.job.Graph)
+	form := s.integer
+	if !s.tries("quantize/int8") {
+		form = func(_ context.Context, g *graph.Graph) (*graph.Graph, error) { return g, nil }
+	}
+	full, err := form(ctx, s.job.Graph)
 	if err != nil {
 		return nil // what the network cannot do in integers, operations must tell
 	}
@@ -114,7 +117,7 @@ func (s *search) timeCurves(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if g, err = s.integer(ctx, g); err != nil {
+			if g, err = form(ctx, g); err != nil {
 				return err
 			}
 			models = append(models, g)
@@ -186,26 +189,41 @@ func (c *Curve) gain(from, to int) float64 {
 	return max(0.8*share(func(p Point) float64 { return p.Ms })+0.2*macs, 0.05*macs)
 }
 
-// shares returns, for a share of the MACs to keep, the channels of each group:
-// starting from all of them, always the cut that costs least accuracy for what
-// it saves. A smaller share only ever cuts further.
+// shares returns, for a share of the original's MACs to keep, the channels of
+// each group of the walk's base: starting from all of them, always the cut that
+// costs least accuracy for what it saves. A smaller share only ever cuts
+// further.
 func (s *search) shares(target float64) (map[string]int, error) {
 	type state struct {
+		size   int // of the group in the base, 0 if it is not there
 		levels []int
 		at     int // -1: all channels
 	}
+	there, _, err := prune.Candidates(s.base, prune.Options{})
+	if err != nil {
+		return nil, err
+	}
+	sizes := map[string]int{}
+	for _, c := range there {
+		sizes[c.Group.Name] = c.Group.Size
+	}
 	st := make([]state, len(s.groups))
-	keep := map[string]int{}
 	for i, c := range s.groups {
-		st[i] = state{levels(c.Group.Size), -1}
+		st[i] = state{size: sizes[c.Group.Name], at: -1}
+		for _, k := range levels(c.Group.Size) {
+			if k < st[i].size {
+				st[i].levels = append(st[i].levels, k)
+			}
+		}
 	}
 	size := func(i, at int) int {
 		if at < 0 {
-			return s.groups[i].Group.Size
+			return st[i].size
 		}
 		return st[i].levels[at]
 	}
-	macs := s.before.MACs
+	keep := map[string]int{}
+	macs := s.base.Cost().MACs
 	for float64(macs) > target*float64(s.before.MACs) {
 		best, gain := -1, 0.0
 		for i := range st {
@@ -223,7 +241,7 @@ func (s *search) shares(target float64) (map[string]int, error) {
 		}
 		st[best].at++
 		keep[s.groups[best].Group.Name] = size(best, st[best].at)
-		g, _, err := prune.To(s.job.Graph, "l1", keep)
+		g, _, err := prune.To(s.base, "l1", keep)
 		if err != nil {
 			return nil, err
 		}

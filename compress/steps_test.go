@@ -39,7 +39,7 @@ func stepCases() map[string][]Step {
 func made(t *testing.T, steps []Step, interrupt int) []byte {
 	t.Helper()
 	j := job(t)
-	s, err := newSearch(context.Background(), j)
+	s, err := newSearch(context.Background(), j, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
@@ -22,18 +24,22 @@ type work struct {
 	threads  int
 	progress func(what string, done, total int)
 	// scratch is the beginning of the names of files that let an interrupted
-	// step go on; made lists them, and finished removes others.
+	// step go on: checkpoints, and others that finished removes.
 	scratch  string
-	made     []string
 	finished []func()
 	// report, if a step sets it, is kept as JSON beside the step's result.
 	report any
 }
 
-// tidy removes what an interrupted step would have gone on from.
+// tidy removes what an interrupted step would have gone on from, also what runs
+// before this one left.
 func (w *work) tidy() {
-	for _, f := range w.made {
-		os.Remove(f)
+	dir, base := filepath.Split(w.scratch)
+	files, _ := os.ReadDir(filepath.Clean(dir)) // what cannot be listed stays
+	for _, f := range files {
+		if strings.HasPrefix(f.Name(), base) && strings.HasSuffix(f.Name(), checkpoint) {
+			os.Remove(filepath.Join(dir, f.Name()))
+		}
 	}
 	for _, f := range w.finished {
 		f()
@@ -162,8 +168,7 @@ func (w *work) train(ctx context.Context, g *graph.Graph, t *Training, r run) (*
 		c.Steps = min(c.Steps, t.Steps)
 	}
 	c.Epochs = (c.Steps + l.Len() - 1) / max(l.Len(), 1)
-	c.Checkpoint, c.Resume = w.scratch+suffix(r.name)+".checkpoint", true
-	w.made = append(w.made, c.Checkpoint)
+	c.Checkpoint, c.Resume = w.scratch+suffix(r.name)+checkpoint, true
 	if w.progress != nil {
 		c.Progress = func(p train.Progress) { w.progress(fmt.Sprintf("train (loss %.3f)", p.Loss), p.Step, c.Steps) }
 	}
@@ -173,6 +178,9 @@ func (w *work) train(ctx context.Context, g *graph.Graph, t *Training, r run) (*
 	}
 	return out.Graph, nil
 }
+
+// checkpoint ends the names of the files that interrupted training goes on from.
+const checkpoint = ".checkpoint"
 
 func suffix(name string) string {
 	if name == "" {

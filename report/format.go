@@ -61,6 +61,18 @@ func ms(v float64) string {
 	return number(v) + " ms"
 }
 
+// mj formats an energy given in millijoules.
+func mj(v float64) string {
+	switch {
+	case v >= 1 || v <= 0:
+		return number(v) + " mJ"
+	case v >= 1e-3:
+		return number(v*1e3) + " µJ"
+	default:
+		return number(v*1e6) + " nJ"
+	}
+}
+
 func percent(v float64) string { return fmt.Sprintf("%.2f %%", v) }
 
 // signed has a sign even when positive, and a true minus.

@@ -69,6 +69,7 @@ func newPage(r *compress.Result) (*page, error) {
 	}{
 		{len(p.Rows) > 0, "summary", "Before and after"},
 		{len(p.Table) > 0, "trials", "Trials"},
+		{len(r.Screened) > 0, "methods", "Methods"},
 		{len(r.Feasibility) > 0, "feasibility", "Feasibility"},
 		{p.Latency != nil, "latency", "Latency per layer"},
 		{p.Sizes != nil, "size", "Size per layer"},
@@ -121,6 +122,12 @@ func facts(r *compress.Result) []fact {
 	add("data", r.Data)
 	if r.Images > 0 {
 		add("images measured", fmt.Sprint(r.Images))
+	}
+	if s := r.Selection; s.Images > 0 {
+		add("images that chose", fmt.Sprintf("%d (%s); top-1 %s before, %s after", s.Images, s.From, percent(s.Before), percent(s.After)))
+	}
+	if e := r.Energy; e != nil {
+		add("energy of an image", fmt.Sprintf("%s before, %s after, on %s", mj(e.Before), mj(e.After), e.Machine))
 	}
 	add("digest of the data", r.Digest)
 	add("seed", fmt.Sprint(r.Seed))

@@ -87,7 +87,7 @@ func TestHTMLOutline(t *testing.T) {
 		}
 	}
 	got, _ := outline(t, page)
-	want := []string{"h1 Compression of resnet20.onnx", "h2 Before and after", "h2 Trials", "h2 Feasibility", "h2 Latency per layer",
+	want := []string{"h1 Compression of resnet20.onnx", "h2 Before and after", "h2 Trials", "h2 Methods", "h2 Feasibility", "h2 Latency per layer",
 		"h2 Size per layer", "h2 Sensitivity", "h3 Left whole", "h2 What was done to each layer, and why", "h2 Changed confusions",
 		"h3 More often confused", "h3 Less often confused", "h2 Calibration ranges", "h2 Warnings", "h2 How to reproduce this", "h3 Recipe"}
 	if !slices.Equal(got, want) {
@@ -372,6 +372,7 @@ weights                  1.04 MiB  191.7 KiB  5.55× smaller
 peak activation memory  192.0 KiB   48.0 KiB  4.00× smaller
 latency, 2 threads       0.842 ms   0.273 ms  3.08× faster
 latency, 1 thread         1.33 ms   0.401 ms  3.31× faster
+energy of an image        1.20 mJ     210 µJ  5.71× less
 
 5.00× smaller, 3.08× faster and 0.58 points of top-1 accuracy lost.
 Budget met.

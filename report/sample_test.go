@@ -28,12 +28,20 @@ func sample() *compress.Result {
 			{Limit: "size", Asked: 300_000, Original: 1_089_896, Best: 80_101, Unit: "bytes", Possible: true},
 			{Limit: "MACs", Asked: 5e6, Original: 40_813_184, Best: 10_200_000},
 		},
+		Selection: compress.Selection{Images: 5000, From: "training images held out", Before: 92.6, After: 91.96},
+		Screened: []compress.Screened{
+			{Method: "prune/l1", Top1: 88.1, Loss: 0.412, Ms: 0.29, File: 230_000, Use: "another score keeps better channels"},
+			{Method: "prune/fpgm", Top1: 88.9, Loss: 0.391, Ms: 0.29, File: 230_000, Use: "rates the channels", Entered: true},
+			{Method: "weights/magnitude", Ms: 0.61, File: 1_099_314, Use: "90 % zeros run in 0.610 ms, integers in 0.331"},
+			{Method: "layers/output", Use: "cannot be applied: no block of this model can be left out"},
+		},
+		Energy: &compress.EnergyOf{Machine: "bitfusion", Before: 1.2, After: 0.21},
 		Warnings: []string{
 			"layer1.0.conv1 stays wide: pruning it below 12 channels costs more accuracy than it saves time",
 			"latencies varied by 9 % between repeats; close other programs for steadier figures",
 		},
-		Recipe: "drawknife: 1\nmodel: models/resnet20.onnx\nseed: 1\nsteps:\n- prune:\n    score: l1\n    keep:\n      layer1.0.conv1: 14\n" +
-			"- finetune:\n    epochs: 4\n    batch: 128\n    learning-rate: 0.01\n- quantize:\n    calibrator: mse\n    images: 512\n",
+		Recipe: "drawknife: 2\nmodel: models/resnet20.onnx\nseed: 1\nsteps:\n- prune:\n    method: l1\n    keep:\n      layer1.0.conv1: 14\n" +
+			"- finetune:\n    epochs: 4\n    batch: 128\n    lr: 0.01\n- quantize:\n    calibrator: mse\n    images: 512\n",
 	}
 	r.Trials = []compress.Trial{
 		{Name: "original", Top1: 92.6, Ms: 0.842, Bytes: 1_089_896, MACs: 40_813_184, Params: 272_474, Original: true, Pareto: true},

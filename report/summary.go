@@ -48,6 +48,9 @@ func rows(r *compress.Result) []row {
 		latency("latency, "+threads, b.MedianMs, a.MedianMs)
 	}
 	latency("latency, 1 thread", b.MedianMs1, a.MedianMs1)
+	if e := r.Energy; e != nil {
+		out = append(out, row{"energy of an image", mj(e.Before), mj(e.After), times(e.Before, e.After, "less", "more")})
+	}
 	return out
 }
 
@@ -69,6 +72,9 @@ func limits(r *compress.Result) []limit {
 	}
 	if l := r.Budget.Bytes; l > 0 {
 		out = append(out, limit{fmt.Sprintf("size of at most %s: %s", size(l), size(r.After.FileBytes)), r.After.FileBytes <= l})
+	}
+	if e, l := r.Energy, r.Budget.EnergyMJ; e != nil && l > 0 {
+		out = append(out, limit{fmt.Sprintf("at most %s an image on %s: %s", mj(l), e.Machine, mj(e.After)), e.After <= l})
 	}
 	if l := r.Budget.MACs; l > 0 {
 		out = append(out, limit{fmt.Sprintf("at most %s multiply-accumulates: %s", count(l), count(r.After.MACs)), r.After.MACs <= l})

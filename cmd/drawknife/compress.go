@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,11 +25,15 @@ type compressCmd struct {
 	Output    string        `short:"o" help:"Folder for model.onnx, recipe.yaml, report.html and report.json; by default MODEL_small." placeholder:"DIR" type:"path"`
 	Data      string        `help:"Data set: its test split measures, its training split fine-tunes and calibrates." placeholder:"SPEC"`
 	TrainData string        `help:"Training data, if not the training split of --data." placeholder:"SPEC"`
+	ValData   string        `help:"Images that choose between candidates; by default a part of the training data is held out for that. The test split measures the result only." placeholder:"SPEC"`
 	Labels    string        `help:"Table of file names and classes." placeholder:"FILE" type:"path"`
 	MaxDrop   *float64      `help:"Percentage points of top-1 that may be lost: 1 unless given (the demonstration: 0.5)." placeholder:"PTS"`
 	Latency   string        `help:"Latency to reach for one image on all threads: 2ms, 800us." placeholder:"TIME"`
 	Size      string        `help:"Size of the model file to reach: 300k, 1.5M." placeholder:"BYTES"`
 	Macs      string        `name:"macs" help:"Multiply-accumulates to reach: 20M, or a share: 50%." placeholder:"N"`
+	Energy    string        `help:"Energy of one image to reach on --machine, by the models of drawknife simulate: 0.2mJ, 150uJ, or a ratio: 2x." placeholder:"E"`
+	Machine   string        `help:"Machine whose energy counts: a name of 'drawknife simulate --list' or an architecture file (.yaml); with --energy bitfusion unless given. Without --energy the report shows the energy only." placeholder:"NAME"`
+	Methods   []string      `help:"Methods to consider, as patterns of FAMILY/NAME: 'quantize/*,prune/l1'. With + they add to the usual ones, with - they take away: '+weights/*,-layers/*'. Families: prune, allocate, sparsify, layers, weights, schedule, quantize, calibrate; see drawknife methods. Methods that train take most time." placeholder:"PATTERN"`
 	Time      time.Duration `help:"Time for search and fine-tuning: 10m unless given (the demonstration: 100s)." placeholder:"DURATION"`
 	Augment   string        `help:"Augmentation of fine-tuning: crop4,flip,… or none; by default what suits the data." placeholder:"SPEC"`
 	Recipe    string        `help:"Replay this recipe instead of searching: the same bytes come out." placeholder:"FILE" type:"path"`
@@ -157,6 +162,13 @@ func (c *compressCmd) job(a *app) (*compress.Job, error) {
 			return nil, usagef("--macs %s: want a number such as 20M, or a share such as 50%%", c.Macs)
 		}
 	}
+	if err := c.energy(j); err != nil {
+		return nil, err
+	}
+	j.Methods = c.Methods
+	if _, err := compress.ParseMethods(j.Methods, j.Budget); err != nil {
+		return nil, usagef("--methods: %w", err)
+	}
 	if !(j.Budget.MaxDrop >= 0) {
 		return nil, usagef("--max-drop cannot be negative")
 	}
@@ -166,6 +178,53 @@ func (c *compressCmd) job(a *app) (*compress.Job, error) {
 	return j, nil
 }
 
+// energy reads --energy and --machine. A ratio is of the original's energy.
+func (c *compressCmd) energy(j *compress.Job) error {
+	j.Machine = c.Machine
+	if c.Energy == "" && c.Machine == "" {
+		return nil
+	}
+	if j.Machine == "" {
+		j.Machine = compress.DefaultMachine
+	}
+	before, err := compress.Energy(j.Graph, j.Machine)
+	if err != nil {
+		return usagef("--machine %s: %w", j.Machine, err)
+	}
+	if c.Energy != "" {
+		if j.Budget.EnergyMJ, err = parseEnergy(c.Energy, before); err != nil {
+			return usagef("--energy %s: %w", c.Energy, err)
+		}
+	}
+	return nil
+}
+
+// parseEnergy reads an energy in millijoules: 0.2mJ, 150uJ, 3nJ, 1J, a plain
+// number of millijoules, or the part of before that a ratio such as 2x leaves.
+func parseEnergy(s string, before float64) (float64, error) {
+	text := strings.ReplaceAll(s, "µ", "u")
+	unit := 1.0
+	for _, u := range []struct {
+		suffix string
+		mj     float64
+	}{{"mJ", 1}, {"uJ", 1e-3}, {"nJ", 1e-6}, {"J", 1e3}, {"x", 0}} {
+		if t, ok := strings.CutSuffix(text, u.suffix); ok {
+			text, unit = t, u.mj
+			break
+		}
+	}
+	v, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	switch {
+	case err != nil || !(v > 0) || v > 1e15:
+		return 0, errors.New("want an energy such as 0.2mJ or 150uJ, or a ratio such as 2x")
+	case unit == 0 && v < 1:
+		return 0, errors.New("a ratio says how many times less; want at least 1x")
+	case unit == 0:
+		return before / v, nil
+	}
+	return v * unit, nil
+}
+
 // demo is the job on the network and the images inside the program.
 func (c *compressCmd) demo(j *compress.Job) error {
 	d, err := demo.Open()
@@ -173,6 +232,7 @@ func (c *compressCmd) demo(j *compress.Job) error {
 		return err
 	}
 	j.Model, j.Data, j.Graph, j.Test, j.Train = "demo", "demo", d.Graph, d.Test, d.Train
+	j.Val = d.Val
 	if err := d.Graph.InferShapes(); err != nil {
 		return err
 	}
@@ -221,6 +281,11 @@ func (c *compressCmd) own(a *app, j *compress.Job) error {
 		// train, so that no image does both.
 		a.note("note: %s has no training split of its own: four fifths of it train, one fifth measures (see --train-data)", c.Data)
 		j.Train, j.Test = split(j.Train)
+	}
+	if c.ValData != "" {
+		if j.Val, err = openData(c.ValData, c.Labels, "val", 0); err != nil {
+			return err
+		}
 	}
 	if c.Limit < 0 {
 		return usagef("--limit cannot be negative")

@@ -20,7 +20,7 @@ func TestOpen(t *testing.T) {
 		name string
 		ds   data.Dataset
 		want int
-	}{{"train", d.Train, 3000}, {"test", d.Test, 2000}} {
+	}{{"train", d.Train, 3000}, {"test", d.Test, 2000}, {"val", d.Val, 2000}} {
 		if got := part.ds.Len(); got != part.want {
 			t.Errorf("%s: %d images, want %d", part.name, got, part.want)
 		}

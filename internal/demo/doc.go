@@ -7,7 +7,8 @@
 // 93.09 % top-1 on the whole test split. The extra channels are there so that
 // there is something to prune. Beside it lie 3,000 images of the training
 // split, to calibrate and fine-tune on, and 2,000 of the test split, to measure
-// accuracy on; both have as many of each class. The images are Zalando's, under
+// accuracy on, with 2,000 others of it, to choose between candidates by; all have
+// as many of each class. The images are Zalando's, under
 // the licence in LICENSE-fashion-mnist.
 //
 // To make the files again, with Fashion-MNIST in one of the places that

@@ -36,6 +36,7 @@ var (
 	logs      = flag.String("log", "out/demo", "log FILE.csv and checkpoint FILE.checkpoint")
 	trainings = flag.Int("train", 3000, "training images to embed")
 	tests     = flag.Int("test", 2000, "test images to embed")
+	choosers  = flag.Int("val", 2000, "test images to embed besides, for validation")
 )
 
 func main() {
@@ -57,10 +58,13 @@ func makeAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := writeImages("fashion-mnist-train.idx.gz", training, *trainings); err != nil {
+	if err := writeImages("fashion-mnist-train.idx.gz", training, 0, *trainings); err != nil {
 		return err
 	}
-	if err := writeImages("fashion-mnist-test.idx.gz", test, *tests); err != nil {
+	if err := writeImages("fashion-mnist-test.idx.gz", test, 0, *tests); err != nil {
+		return err
+	}
+	if err := writeImages("fashion-mnist-val.idx.gz", test, *tests, *choosers); err != nil {
 		return err
 	}
 	if *epochs == 0 {
@@ -69,16 +73,18 @@ func makeAll(ctx context.Context) error {
 	return makeNetwork(ctx, training, test)
 }
 
-// writeImages embeds the first n pictures of ds, as many of each class.
-func writeImages(name string, ds data.Dataset, n int) error {
-	each := n / len(ds.Classes())
+// writeImages embeds n pictures of ds, as many of each class: those that follow
+// the first skip ones that another call embeds.
+func writeImages(name string, ds data.Dataset, skip, n int) error {
+	each, first := n/len(ds.Classes()), skip/len(ds.Classes())
 	count := make([]int, len(ds.Classes()))
 	var chosen []int
 	for i := range ds.Len() {
-		if l := ds.Label(i); count[l] < each {
-			count[l]++
+		l := ds.Label(i)
+		if k := count[l]; k >= first && k < first+each {
 			chosen = append(chosen, i)
 		}
+		count[l]++
 	}
 	var b bytes.Buffer
 	zw, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
