@@ -35,24 +35,24 @@ func pointsOf(f [][]float32) (p points, ok bool) {
 // vector, and as many vectors, at a time.
 const (
 	gramDepth = 1024
-	gramRows  = 256
+	gramRows  = 512
 )
 
-// gram is the n×n matrix of inner products, about the mean of the points if
-// center is set. Products are float32, their sums over the depth float64.
+// gram is the upper triangle of the n×n matrix of inner products, about the
+// mean of the points if center is set. Products are float32, their sums over the depth float64.
 func (p points) gram(center bool) []float64 {
 	pool := engine.Pool(0)
 	g := make([]float64, p.n*p.n)
 	block := make([]float32, p.n*min(gramDepth, p.dim))
 	tile := make([]float32, min(gramRows, p.n)*p.n)
-	mean := make([]float64, gramDepth)
+	mean, share := make([]float64, gramDepth), 1/float64(p.n)
 	for k := 0; k < p.dim; k += gramDepth {
 		depth := min(gramDepth, p.dim-k)
 		clear(mean)
 		if center {
 			for i := range p.n {
 				for j, v := range p.row(i)[k:][:depth] {
-					mean[j] += float64(v) / float64(p.n)
+					mean[j] += float64(v) * share
 				}
 			}
 		}
@@ -75,15 +75,20 @@ func (p points) gram(center bool) []float64 {
 			})
 		}
 	}
-	mirrorUpper(g, p.n)
 	return g
 }
 
-// mirrorUpper copies the upper triangle of an n×n matrix to the lower.
+// mirrorUpper copies the upper triangle of an n×n matrix to the lower, in
+// squares that fit the cache.
 func mirrorUpper(g []float64, n int) {
-	for i := range n {
-		for j := range i {
-			g[i*n+j] = g[j*n+i]
+	const side = 32
+	for i0 := 0; i0 < n; i0 += side {
+		for j0 := 0; j0 <= i0; j0 += side {
+			for i := i0; i < min(i0+side, n); i++ {
+				for j := j0; j < min(j0+side, i); j++ {
+					g[i*n+j] = g[j*n+i]
+				}
+			}
 		}
 	}
 }
@@ -162,13 +167,14 @@ func (p points) cosine() []float64 {
 		length[i] = math.Sqrt(g[i*p.n+i])
 	}
 	for i, a := range length {
-		for j, b := range length {
-			if a*b == 0 {
+		for j := i; j < p.n; j++ {
+			if b := length[j]; a*b == 0 {
 				g[i*p.n+j] = 1
 			} else {
 				g[i*p.n+j] = 1 - g[i*p.n+j]/(a*b)
 			}
 		}
 	}
+	mirrorUpper(g, p.n)
 	return g
 }
