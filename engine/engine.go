@@ -12,7 +12,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -53,6 +52,9 @@ type Program struct {
 	pool            *parallel.Pool
 	frames          reuse.List[frame]
 	loops           int // bodies that a frame binds
+
+	parts   *parts // nil if the batch is computed as a whole
+	batches reuse.List[batch]
 }
 
 var pools struct {
@@ -84,6 +86,11 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 	lg := g.Clone()
 	if err := bind(lg, o); err != nil {
 		return nil, err
+	}
+	if m := partSize(lg, &o); m > 0 && m < lg.Inputs[0].Shape[0].Size {
+		if p := inParts(g, lg, o, m); p != nil {
+			return p, nil
+		}
 	}
 	c := &compiler{
 		g: lg, pool: workers(o.Threads), variables: map[string]bool{}, slots: map[*graph.Value]*slot{},
@@ -237,17 +244,25 @@ func (p *Program) NewOutputs() []*tensor.Tensor {
 // RunInto executes the program on inputs in the order of Inputs, into outputs
 // made by NewOutputs. Between kernels it looks whether ctx has ended.
 func (p *Program) RunInto(ctx context.Context, in, out []*tensor.Tensor) error {
-	x, err := p.frame(ctx, in, out)
-	if err != nil {
+	if err := p.check(in, out); err != nil {
 		return err
 	}
+	if p.parts != nil {
+		return p.runParts(ctx, in, out)
+	}
+	x := p.frame(ctx, in, out)
 	defer p.release(x)
+	return p.runSteps(x)
+}
+
+// runSteps runs all steps on a frame.
+func (p *Program) runSteps(x *frame) error {
 	for i := range p.steps {
 		if err := p.steps[i].run(x); err != nil {
 			return fmt.Errorf("engine: %v: %w", p.steps[i].node, err)
 		}
-		if i&15 == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if i&15 == 0 && x.ctx.Err() != nil {
+			return x.ctx.Err()
 		}
 	}
 	return nil
@@ -267,29 +282,16 @@ func (p *Program) release(x *frame) {
 	p.frames.Put(x)
 }
 
-func (p *Program) frame(ctx context.Context, in, out []*tensor.Tensor) (*frame, error) {
-	if len(in) != len(p.inputs) || len(out) != len(p.outputs) {
-		return nil, errors.New("engine: wrong number of inputs or outputs")
-	}
+// frame is a frame for a run on tensors that have been checked.
+func (p *Program) frame(ctx context.Context, in, out []*tensor.Tensor) *frame {
 	x := p.frames.Get()
 	if x == nil {
 		x = p.newFrame()
 	}
 	x.ctx = ctx
-	for side, bufs := range [2][]*buf{p.inputs, p.outputs} {
-		for i, b := range bufs {
-			t := in
-			if side == 1 {
-				t = out
-			}
-			if t[i].DType != b.dtype || !equalInts(t[i].Shape, b.shape) {
-				p.release(x)
-				return nil, fmt.Errorf("engine: %q is %v, the program was compiled for %v%v", p.names[side][i], t[i], b.dtype, b.shape)
-			}
-			x.ext[side][i] = t[i].Bytes()
-		}
-	}
-	return x, nil
+	share(x.ext[0], in, 0, 1)
+	share(x.ext[1], out, 0, 1)
+	return x
 }
 
 func equalInts(a, b []int) bool {
@@ -318,6 +320,14 @@ type StepTime struct {
 
 // Steps describes the plan, without times.
 func (p *Program) Steps() []StepTime {
+	if p.parts != nil {
+		rows := p.parts.p.Steps()
+		for i := range rows {
+			rows[i].MACs *= int64(p.parts.n)
+			rows[i].Bytes *= int64(p.parts.n)
+		}
+		return rows
+	}
 	rows := make([]StepTime, len(p.steps))
 	for i, s := range p.steps {
 		r := StepTime{Kernel: s.kernel, MACs: s.macs}

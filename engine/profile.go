@@ -12,13 +12,16 @@ import (
 // and the shortest time of each step.
 func (p *Program) Profile(ctx context.Context, in []*tensor.Tensor, runs int) ([]StepTime, error) {
 	rows := p.Steps()
-	times := make([][]time.Duration, len(rows))
 	out := p.NewOutputs()
+	if err := p.check(in, out); err != nil {
+		return nil, err
+	}
+	if p.parts != nil {
+		return p.profileParts(ctx, rows, in, runs)
+	}
+	times := make([][]time.Duration, len(rows))
 	for range max(runs, 1) {
-		x, err := p.frame(ctx, in, out)
-		if err != nil {
-			return nil, err
-		}
+		x := p.frame(ctx, in, out)
 		for i := range p.steps {
 			start := time.Now()
 			if err := p.steps[i].run(x); err != nil {
@@ -34,6 +37,31 @@ func (p *Program) Profile(ctx context.Context, in []*tensor.Tensor, runs int) ([
 	for i := range rows {
 		slices.Sort(times[i])
 		rows[i].Time, rows[i].Min = times[i][len(times[i])/2], times[i][0]
+	}
+	return rows, nil
+}
+
+// profileParts profiles the first part, and takes all for alike.
+func (p *Program) profileParts(ctx context.Context, rows []StepTime, in []*tensor.Tensor, runs int) ([]StepTime, error) {
+	q := p.parts.p
+	first := make([]*tensor.Tensor, len(in))
+	for i, t := range in {
+		all := t.Bytes()
+		var err error
+		if first[i], err = tensor.FromBytes(t.DType, all[:len(all)/p.parts.n], q.inputs[i].shape...); err != nil {
+			return nil, err
+		}
+	}
+	part, err := q.Profile(ctx, first, runs)
+	if err != nil {
+		return nil, err
+	}
+	factor := float64(p.parts.n)
+	if p.parts.apart {
+		factor /= float64(min(p.pool.Workers(), p.parts.n))
+	}
+	for i := range rows {
+		rows[i].Time, rows[i].Min = time.Duration(factor*float64(part[i].Time)), time.Duration(factor*float64(part[i].Min))
 	}
 	return rows, nil
 }
