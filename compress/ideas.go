@@ -134,7 +134,11 @@ func (s *search) plan(i idea, epochs float64) ([]Step, error) {
 	case method.Sparsify:
 		return s.normed(&PruneStep{MACs: screenShare, Sparsify: i.Name, SparsifyEpochs: epochs, NoNorm: true, Training: s.training(0)}), nil
 	case method.Layers:
-		return s.normed(&LayersStep{Method: i.Name, Blocks: 1, NoNorm: true}), nil
+		st := &LayersStep{Method: i.Name, Blocks: 1, NoNorm: true}
+		if epochs > 0 {
+			st.SparsifyEpochs, st.Training = epochs, s.training(0)
+		}
+		return s.normed(st), nil
 	case method.Weights:
 		return s.normed(&SparsifyStep{Method: i.Name, Sparsity: screenSparsity, NoNorm: true, Training: t}), nil
 	case method.Schedule:

@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -172,7 +173,7 @@ func (p *QuantizeStep) trained(ctx context.Context, w *work, g *graph.Graph, m *
 	if err != nil {
 		return nil, nil, err
 	}
-	r := run{epochs: p.Epochs, hooks: hooks, schedule: p.Schedule, rate: m.Recipe.LR, decay: m.Recipe.Decay, teacher: teacherOfQuantize}
+	r := run{epochs: p.Epochs, hooks: hooks, schedule: p.Schedule, rate: m.Recipe.LR, decay: m.Recipe.DecayAt(cmp.Or(p.WBits, m.WBits)), teacher: teacherOfQuantize, rounds: true}
 	opts := p.Training
 	switch opts.Optimizer {
 	case "", m.Recipe.Optimizer:

@@ -18,6 +18,7 @@ type SparsifyStep struct {
 	Method     string   `yaml:"method,omitempty"` // of the family "weights"; by default magnitude
 	Sparsity   float64  `yaml:"sparsity,omitempty"`
 	Pattern    string   `yaml:"pattern,omitempty"`
+	Permute    bool     `yaml:"permute,omitempty"` // channels into the order that suits N:M
 	Allocation string   `yaml:"allocation,omitempty"`
 	Schedule   string   `yaml:"schedule,omitempty"`
 	Skip       []string `yaml:"skip,omitempty"`
@@ -39,6 +40,9 @@ func (p *SparsifyStep) check() error {
 	}
 	if pattern.M == 0 && p.Sparsity == 0 {
 		return errors.New("give sparsity, or a pattern such as 2:4")
+	}
+	if p.Permute && pattern.M == 0 {
+		return errors.New("permute is for patterns N:M: give pattern 2:4 or another")
 	}
 	if strings.Contains(p.Allocation, "latency") {
 		return fmt.Errorf("allocation %s: what a clock measures does not replay", p.Allocation)
@@ -62,7 +66,7 @@ func (p *SparsifyStep) needs() (method.Needs, error) {
 
 func (p *SparsifyStep) apply(ctx context.Context, w *work, g *graph.Graph) (*graph.Graph, error) {
 	o := weights.Options{Method: p.Method, Allocator: p.Allocation, Schedule: p.Schedule, Pattern: p.Pattern, Sparsity: p.Sparsity, Skip: p.Skip,
-		DeadUnits: p.DeadUnits, Seed: w.seed, Checkpoint: w.scratch + ".rounds"}
+		DeadUnits: p.DeadUnits, Permute: p.Permute, Seed: w.seed, Checkpoint: w.scratch + ".rounds"}
 	d, err := w.look(p.Images)
 	if err != nil {
 		return nil, err

@@ -25,6 +25,8 @@ func stepCases() map[string][]Step {
 		"magnitude":  {&SparsifyStep{Sparsity: 0.8}},
 		"gradual":    {&SparsifyStep{Sparsity: 0.8, Schedule: "gradual", Allocation: "erk", Training: short}},
 		"N:M":        {&SparsifyStep{Pattern: "2:4", Schedule: "iterative:rounds=2", Training: short}},
+		"permuted":   {&SparsifyStep{Pattern: "2:4", Permute: true}},
+		"resconv":    {&LayersStep{Method: "resconv", Blocks: 1, SparsifyEpochs: 0.4, Training: Training{Batch: 32}}},
 		"blocks":     {&LayersStep{Method: "output", Blocks: 1, Images: 64, Training: short}},
 		"gptq":       {&QuantizeStep{Method: "gptq", WBits: 4, Images: 32}},
 		"shared":     {&SparsifyStep{Sparsity: 0.5}, &QuantizeStep{Method: "deep-compression:conv=5"}},
@@ -124,7 +126,7 @@ func TestEveryMethodInRecipes(t *testing.T) {
 		case method.Schedule:
 			text = "sparsify: {sparsity: 0.5, epochs: 1, schedule: " + m.Name
 		case method.Layers:
-			text = "layers: {blocks: 1, method: " + m.Name
+			text = "layers: {blocks: 1, epochs: 1, method: " + m.Name
 		case method.Calibrate:
 			text = "quantize: {calibrator: " + m.Name
 		case method.Quantize:

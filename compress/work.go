@@ -144,6 +144,7 @@ type run struct {
 	rate      float64
 	decay     float64
 	teacher   float64 // weight, where the step does not say
+	rounds    bool    // quantized training: Nesterov's momentum, normalization measured again at the end
 	group     func(p *graph.Value) (lr, decay float64)
 }
 
@@ -208,6 +209,9 @@ func (w *work) config(t *Training, r run) train.Config {
 	c := train.Config{Seed: w.seed, Threads: w.threads, Optimizer: t.optimizer(rate, decay), Schedule: train.Schedule{Kind: train.ScheduleKind(schedule)},
 		ClipNorm: clip, Hooks: r.hooks}
 	c.Optimizer.Group = r.group
+	if r.rounds {
+		c.Optimizer.Nesterov, c.ReestimateNorm = true, normImages
+	}
 	weight, temperature := t.DistillWeight, t.Temperature
 	if weight == 0 {
 		weight = r.teacher
