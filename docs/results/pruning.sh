@@ -55,6 +55,12 @@ row() { # name, flags
     fi
     ;;
   esac
+  if [[ -n $part ]]; then # its first row
+    echo
+    echo "| $part | MACs cut | parameters cut | zeros | top-1 | ms, 1 thread | ms in ONNX Runtime | minutes |"
+    echo "|---|---|---|---|---|---|---|---|"
+    part=
+  fi
   python3 - "$name" "$file.json" "$file.bench" <<'P'
 import json, os, sys
 name, r, bench = sys.argv[1], json.load(open(sys.argv[2])), sys.argv[3]
@@ -82,12 +88,6 @@ line(name, r["after"], 1, "–" if zero is None else f"{100 * zero:.1f} %", f"{r
 if "dense" in r["report"]:
     line("as many, dense", r["report"]["dense"], 2, "–", "")
 P
-}
-
-heading() {
-  echo
-  echo "| $1 | MACs cut | parameters cut | zeros | top-1 | ms, 1 thread | ms in ONNX Runtime | minutes |"
-  echo "|---|---|---|---|---|---|---|---|"
 }
 
 channels() {
@@ -146,10 +146,7 @@ dense() {
 
 for part in "${@:-channels}"; do
   case $part in
-  channels | weights | tickets | layers | dense)
-    heading "$part"
-    "$part"
-    ;;
+  channels | weights | tickets | layers | dense) "$part" ;;
   *) echo "parts are channels, weights, tickets, layers, dense; not $part" >&2; exit 2 ;;
   esac
 done
