@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/bits"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -82,7 +83,7 @@ func (d depthwise) emit() {
 		Label(label(fmt.Sprintf("by%d", vecs)))
 		CMPQ(arg(dwChanLeft), U32(uint32(vecs*d.lanes)))
 		JLT(LabelRef(label(fmt.Sprintf("after%d", vecs))))
-		dwBlock{d.isa, vecs, false, d.slide}.emit(label, arg)
+		dwBlock{d.isa, vecs, false, d.slide, dwGroup}.emit(label, arg)
 		d.advance(arg, vecs*d.lanes)
 		JMP(LabelRef(label(fmt.Sprintf("by%d", vecs))))
 		Label(label(fmt.Sprintf("after%d", vecs)))
@@ -102,7 +103,7 @@ func (d depthwise) emit() {
 	MOVQ(U32(8), RCX)
 	Label(label("few"))
 	loadMask(d.masks, RCX, R12)
-	dwBlock{avx2, 1, true, nil}.emit(label, arg)
+	dwBlock{avx2, 1, true, nil, dwGroup}.emit(label, arg)
 	d.advance(arg, 8)
 	JMP(LabelRef(label("tail")))
 	Label(label("ret"))
@@ -117,12 +118,26 @@ func (d depthwise) advance(arg func(int) Mem, channels int) {
 	SUBQ(U32(uint32(channels)), arg(dwChanLeft))
 }
 
-// dwBlock is four pixels by vecs vectors of channels.
+// dwBlock is a few pixels by vecs vectors of channels.
 type dwBlock struct {
 	isa
 	vecs   int
 	masked bool
 	slide  *dwSlide
+	pixels int
+}
+
+// dwGroup is the usual number of pixels.
+const dwGroup = 4
+
+// most is the most pixels of a group. Sums of one vector of four pixels would
+// wait for each other; groups of more take place where more than four pixels are
+// left, so that no columns are read beyond those of the next multiple of four.
+func (b dwBlock) most() int {
+	if b.slide == nil || b.vecs > 1 || b.slide.width > 5 {
+		return dwGroup
+	}
+	return 2 * dwGroup
 }
 
 func (b dwBlock) acc(i, j int) VecPhysical { return b.reg(i*b.vecs + j) }
@@ -153,22 +168,19 @@ func (b dwBlock) emit(outer func(string) string, arg func(int) Mem) {
 	set(dwAddLineAt, dwAddAt)
 
 	Label(label("group"))
-	b.group(label, arg)
-	// The next four pixels.
-	SUBQ(U32(4), arg(dwLeft))
-	JLE(LabelRef(label("nextline")))
-	MOVQ(arg(dwStep), RCX)
-	SHLQ(Imm(2), RCX)
-	ADDQ(RCX, arg(dwAt))
-	MOVQ(RSI, RCX)
-	SHLQ(Imm(2), RCX)
-	ADDQ(RCX, arg(dwDstAt))
-	CMPQ(arg(dwAddAt), Imm(0))
-	JEQ(LabelRef(label("group")))
-	MOVQ(RDI, RCX)
-	SHLQ(Imm(2), RCX)
-	ADDQ(RCX, arg(dwAddAt))
-	JMP(LabelRef(label("group")))
+	if most := b.most(); most > dwGroup {
+		CMPQ(arg(dwLeft), Imm(dwGroup))
+		JLE(LabelRef(label("lastgroup")))
+		wide := b
+		wide.pixels = most
+		wide.group(func(s string) string { return label("wide_" + s) }, arg)
+		b.next(label, arg, most)
+		Label(label("lastgroup"))
+		b.group(label, arg)
+	} else {
+		b.group(label, arg)
+		b.next(label, arg, dwGroup)
+	}
 
 	Label(label("nextline"))
 	DECQ(arg(dwLinesLeft))
@@ -187,13 +199,30 @@ func (b dwBlock) emit(outer func(string) string, arg func(int) Mem) {
 	Label(label("end"))
 }
 
-// group computes four pixels, or those that are left of the line.
+// next goes on to the next group after one of so many pixels.
+func (b dwBlock) next(label func(string) string, arg func(int) Mem, pixels int) {
+	move := func(step Op, at int) {
+		MOVQ(step, RCX)
+		SHLQ(Imm(uint64(bits.TrailingZeros(uint(pixels)))), RCX)
+		ADDQ(RCX, arg(at))
+	}
+	SUBQ(U32(uint32(pixels)), arg(dwLeft))
+	JLE(LabelRef(label("nextline")))
+	move(arg(dwStep), dwAt)
+	move(RSI, dwDstAt)
+	CMPQ(arg(dwAddAt), Imm(0))
+	JEQ(LabelRef(label("group")))
+	move(RDI, dwAddAt)
+	JMP(LabelRef(label("group")))
+}
+
+// group computes b.pixels pixels, or those that are left of the line.
 func (b dwBlock) group(label func(string) string, arg func(int) Mem) {
 	MOVQ(arg(dwBias), RCX)
 	for j := range b.vecs {
 		VMOVUPS(Mem{Base: RCX, Index: RBX, Scale: 1, Disp: 4 * b.lanes * j}, b.acc(0, j))
 	}
-	for i := 1; i < 4; i++ {
+	for i := 1; i < b.pixels; i++ {
 		for j := range b.vecs {
 			VMOVAPS(b.acc(0, j), b.acc(i, j))
 		}
@@ -258,8 +287,8 @@ func (b dwBlock) taps(label func(string) string, arg func(int) Mem) {
 // rows adds the kernel's rows, whose weights follow each other.
 func (b dwBlock) rows(label func(string) string, arg func(int) Mem) {
 	row, x, step, w, pitch, left := R8, R9, R10, R11, R12, R13
-	weight := func(s, j int) VecPhysical { return b.reg((4+s)*b.vecs + j) }
-	value := func(j int) VecPhysical { return b.reg((4+b.slide.width)*b.vecs + j) }
+	weight := func(s, j int) VecPhysical { return b.reg((b.pixels+s)*b.vecs + j) }
+	value := func(j int) VecPhysical { return b.reg((b.pixels+b.slide.width)*b.vecs + j) }
 	MOVQ(arg(dwAt), row)
 	ADDQ(RBX, row)
 	MOVQ(arg(dwColStep), step)
@@ -274,7 +303,7 @@ func (b dwBlock) rows(label func(string) string, arg func(int) Mem) {
 		ADDQ(pitch, w)
 	}
 	MOVQ(row, x)
-	last := 3*b.slide.stride + b.slide.width - 1
+	last := (b.pixels-1)*b.slide.stride + b.slide.width - 1
 	for col := range last + 1 {
 		m := Mem{Base: x}
 		if col%3 > 0 {
@@ -284,7 +313,7 @@ func (b dwBlock) rows(label func(string) string, arg func(int) Mem) {
 			m := m
 			m.Disp = 4 * b.lanes * j
 			VMOVUPS(m, value(j%2))
-			for i := range 4 {
+			for i := range b.pixels {
 				if s := col - i*b.slide.stride; s >= 0 && s < b.slide.width {
 					VFMADD231PS(value(j%2), weight(s, j), b.acc(i, j))
 				}
@@ -306,7 +335,7 @@ func (b dwBlock) store(label func(string) string, arg func(int) Mem) {
 	MOVQ(arg(dwAddAt), RCX)
 	TESTQ(RCX, RCX)
 	JEQ(LabelRef(label("clamp")))
-	for i := range 4 {
+	for i := range b.pixels {
 		if i > 0 {
 			CMPQ(arg(dwLeft), Imm(uint64(i)))
 			JLE(LabelRef(label("clamp")))
@@ -325,14 +354,14 @@ func (b dwBlock) store(label func(string) string, arg func(int) Mem) {
 	Label(label("clamp"))
 	VBROADCASTSS(arg(dwMin), lo)
 	VBROADCASTSS(arg(dwMax), hi)
-	for i := range 4 {
+	for i := range b.pixels {
 		for j := range b.vecs {
 			VMAXPS(b.acc(i, j), lo, b.acc(i, j)) // NaN stays: see (tile).store
 			VMINPS(b.acc(i, j), hi, b.acc(i, j))
 		}
 	}
 	MOVQ(arg(dwDstAt), RCX)
-	for i := range 4 {
+	for i := range b.pixels {
 		if i > 0 {
 			CMPQ(arg(dwLeft), Imm(uint64(i)))
 			JLE(LabelRef(label("stored")))

@@ -753,6 +753,175 @@ depthwiseAVX2w3s1_vecs1_line:
 	MOVQ CX, 256(AX)
 
 depthwiseAVX2w3s1_vecs1_group:
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX2w3s1_vecs1_lastgroup
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w3s1_vecs1_wide_row:
+	VMOVUPS     (R11), Y8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y10
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VFMADD231PS Y11, Y8, Y1
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y9, Y1
+	VFMADD231PS Y11, Y8, Y2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y9, Y2
+	VFMADD231PS Y11, Y8, Y3
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y9, Y3
+	VFMADD231PS Y11, Y8, Y4
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y9, Y4
+	VFMADD231PS Y11, Y8, Y5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y9, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y9, Y6
+	VFMADD231PS Y11, Y8, Y7
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y9, Y7
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w3s1_vecs1_wide_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w3s1_vecs1_wide_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y3, Y3
+	CMPQ        232(AX), $0x04
+	JLE         depthwiseAVX2w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y4, Y4
+	CMPQ        232(AX), $0x05
+	JLE         depthwiseAVX2w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y5, Y5
+	CMPQ        232(AX), $0x06
+	JLE         depthwiseAVX2w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y6, Y6
+	CMPQ        232(AX), $0x07
+	JLE         depthwiseAVX2w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y7, Y7
+
+depthwiseAVX2w3s1_vecs1_wide_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y13, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y13, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y13, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y13, Y7
+	VMINPS       Y7, Y14, Y7
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y3, (CX)(BX*1)
+	CMPQ         232(AX), $0x04
+	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y4, (CX)(BX*1)
+	CMPQ         232(AX), $0x05
+	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y5, (CX)(BX*1)
+	CMPQ         232(AX), $0x06
+	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y6, (CX)(BX*1)
+	CMPQ         232(AX), $0x07
+	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y7, (CX)(BX*1)
+
+depthwiseAVX2w3s1_vecs1_wide_stored:
+	SUBQ $0x00000008, 232(AX)
+	JLE  depthwiseAVX2w3s1_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x03, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w3s1_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w3s1_vecs1_group
+
+depthwiseAVX2w3s1_vecs1_lastgroup:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Y0
 	VMOVAPS Y0, Y1
@@ -840,21 +1009,6 @@ depthwiseAVX2w3s1_vecs1_clamp:
 	VMOVUPS      Y3, (CX)(BX*1)
 
 depthwiseAVX2w3s1_vecs1_stored:
-	SUBQ $0x00000004, 232(AX)
-	JLE  depthwiseAVX2w3s1_vecs1_nextline
-	MOVQ 176(AX), CX
-	SHLQ $0x02, CX
-	ADDQ CX, 240(AX)
-	MOVQ SI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 248(AX)
-	CMPQ 256(AX), $0x00
-	JEQ  depthwiseAVX2w3s1_vecs1_group
-	MOVQ DI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 256(AX)
-	JMP  depthwiseAVX2w3s1_vecs1_group
-
 depthwiseAVX2w3s1_vecs1_nextline:
 	DECQ 264(AX)
 	JEQ  depthwiseAVX2w3s1_vecs1_end
@@ -1114,6 +1268,186 @@ depthwiseAVX2w3s2_vecs1_line:
 	MOVQ CX, 256(AX)
 
 depthwiseAVX2w3s2_vecs1_group:
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX2w3s2_vecs1_lastgroup
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w3s2_vecs1_wide_row:
+	VMOVUPS     (R11), Y8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y10
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y8, Y0
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y9, Y0
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y10, Y0
+	VFMADD231PS Y11, Y8, Y1
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y9, Y1
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y10, Y1
+	VFMADD231PS Y11, Y8, Y2
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y9, Y2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y10, Y2
+	VFMADD231PS Y11, Y8, Y3
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y9, Y3
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y10, Y3
+	VFMADD231PS Y11, Y8, Y4
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y9, Y4
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y10, Y4
+	VFMADD231PS Y11, Y8, Y5
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y9, Y5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y10, Y5
+	VFMADD231PS Y11, Y8, Y6
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y9, Y6
+	VMOVUPS     (R9)(R10*2), Y11
+	VFMADD231PS Y11, Y10, Y6
+	VFMADD231PS Y11, Y8, Y7
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y11
+	VFMADD231PS Y11, Y9, Y7
+	VMOVUPS     (R9)(R10*1), Y11
+	VFMADD231PS Y11, Y10, Y7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w3s2_vecs1_wide_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w3s2_vecs1_wide_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y3, Y3
+	CMPQ        232(AX), $0x04
+	JLE         depthwiseAVX2w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y4, Y4
+	CMPQ        232(AX), $0x05
+	JLE         depthwiseAVX2w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y5, Y5
+	CMPQ        232(AX), $0x06
+	JLE         depthwiseAVX2w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y6, Y6
+	CMPQ        232(AX), $0x07
+	JLE         depthwiseAVX2w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y7, Y7
+
+depthwiseAVX2w3s2_vecs1_wide_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y13, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y13, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y13, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y13, Y7
+	VMINPS       Y7, Y14, Y7
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y3, (CX)(BX*1)
+	CMPQ         232(AX), $0x04
+	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y4, (CX)(BX*1)
+	CMPQ         232(AX), $0x05
+	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y5, (CX)(BX*1)
+	CMPQ         232(AX), $0x06
+	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y6, (CX)(BX*1)
+	CMPQ         232(AX), $0x07
+	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y7, (CX)(BX*1)
+
+depthwiseAVX2w3s2_vecs1_wide_stored:
+	SUBQ $0x00000008, 232(AX)
+	JLE  depthwiseAVX2w3s2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x03, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w3s2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w3s2_vecs1_group
+
+depthwiseAVX2w3s2_vecs1_lastgroup:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Y0
 	VMOVAPS Y0, Y1
@@ -1206,21 +1540,6 @@ depthwiseAVX2w3s2_vecs1_clamp:
 	VMOVUPS      Y3, (CX)(BX*1)
 
 depthwiseAVX2w3s2_vecs1_stored:
-	SUBQ $0x00000004, 232(AX)
-	JLE  depthwiseAVX2w3s2_vecs1_nextline
-	MOVQ 176(AX), CX
-	SHLQ $0x02, CX
-	ADDQ CX, 240(AX)
-	MOVQ SI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 248(AX)
-	CMPQ 256(AX), $0x00
-	JEQ  depthwiseAVX2w3s2_vecs1_group
-	MOVQ DI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 256(AX)
-	JMP  depthwiseAVX2w3s2_vecs1_group
-
 depthwiseAVX2w3s2_vecs1_nextline:
 	DECQ 264(AX)
 	JEQ  depthwiseAVX2w3s2_vecs1_end
@@ -1283,6 +1602,197 @@ depthwiseAVX2w5s1_vecs1_line:
 	MOVQ CX, 256(AX)
 
 depthwiseAVX2w5s1_vecs1_group:
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX2w5s1_vecs1_lastgroup
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w5s1_vecs1_wide_row:
+	VMOVUPS     (R11), Y8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y10
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y11
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y12
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMOVUPS     (R9)(R10*1), Y13
+	VFMADD231PS Y13, Y9, Y0
+	VFMADD231PS Y13, Y8, Y1
+	VMOVUPS     (R9)(R10*2), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VFMADD231PS Y13, Y8, Y2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y9, Y2
+	VFMADD231PS Y13, Y8, Y3
+	VMOVUPS     (R9)(R10*1), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VFMADD231PS Y13, Y8, Y4
+	VMOVUPS     (R9)(R10*2), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VFMADD231PS Y13, Y8, Y5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y9, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMOVUPS     (R9)(R10*1), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VFMADD231PS Y13, Y8, Y7
+	VMOVUPS     (R9)(R10*2), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y9, Y7
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMOVUPS     (R9)(R10*1), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y11, Y7
+	VMOVUPS     (R9)(R10*2), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w5s1_vecs1_wide_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w5s1_vecs1_wide_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y3, Y3
+	CMPQ        232(AX), $0x04
+	JLE         depthwiseAVX2w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y4, Y4
+	CMPQ        232(AX), $0x05
+	JLE         depthwiseAVX2w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y5, Y5
+	CMPQ        232(AX), $0x06
+	JLE         depthwiseAVX2w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y6, Y6
+	CMPQ        232(AX), $0x07
+	JLE         depthwiseAVX2w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y7, Y7
+
+depthwiseAVX2w5s1_vecs1_wide_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y13, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y13, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y13, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y13, Y7
+	VMINPS       Y7, Y14, Y7
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y3, (CX)(BX*1)
+	CMPQ         232(AX), $0x04
+	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y4, (CX)(BX*1)
+	CMPQ         232(AX), $0x05
+	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y5, (CX)(BX*1)
+	CMPQ         232(AX), $0x06
+	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y6, (CX)(BX*1)
+	CMPQ         232(AX), $0x07
+	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y7, (CX)(BX*1)
+
+depthwiseAVX2w5s1_vecs1_wide_stored:
+	SUBQ $0x00000008, 232(AX)
+	JLE  depthwiseAVX2w5s1_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x03, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w5s1_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w5s1_vecs1_group
+
+depthwiseAVX2w5s1_vecs1_lastgroup:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Y0
 	VMOVAPS Y0, Y1
@@ -1386,21 +1896,6 @@ depthwiseAVX2w5s1_vecs1_clamp:
 	VMOVUPS      Y3, (CX)(BX*1)
 
 depthwiseAVX2w5s1_vecs1_stored:
-	SUBQ $0x00000004, 232(AX)
-	JLE  depthwiseAVX2w5s1_vecs1_nextline
-	MOVQ 176(AX), CX
-	SHLQ $0x02, CX
-	ADDQ CX, 240(AX)
-	MOVQ SI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 248(AX)
-	CMPQ 256(AX), $0x00
-	JEQ  depthwiseAVX2w5s1_vecs1_group
-	MOVQ DI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 256(AX)
-	JMP  depthwiseAVX2w5s1_vecs1_group
-
 depthwiseAVX2w5s1_vecs1_nextline:
 	DECQ 264(AX)
 	JEQ  depthwiseAVX2w5s1_vecs1_end
@@ -1463,6 +1958,210 @@ depthwiseAVX2w5s2_vecs1_line:
 	MOVQ CX, 256(AX)
 
 depthwiseAVX2w5s2_vecs1_group:
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX2w5s2_vecs1_lastgroup
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Y0
+	VMOVAPS Y0, Y1
+	VMOVAPS Y0, Y2
+	VMOVAPS Y0, Y3
+	VMOVAPS Y0, Y4
+	VMOVAPS Y0, Y5
+	VMOVAPS Y0, Y6
+	VMOVAPS Y0, Y7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX2w5s2_vecs1_wide_row:
+	VMOVUPS     (R11), Y8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y10
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y11
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Y12
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y8, Y0
+	VMOVUPS     (R9)(R10*1), Y13
+	VFMADD231PS Y13, Y9, Y0
+	VMOVUPS     (R9)(R10*2), Y13
+	VFMADD231PS Y13, Y10, Y0
+	VFMADD231PS Y13, Y8, Y1
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y11, Y0
+	VFMADD231PS Y13, Y9, Y1
+	VMOVUPS     (R9)(R10*1), Y13
+	VFMADD231PS Y13, Y12, Y0
+	VFMADD231PS Y13, Y10, Y1
+	VFMADD231PS Y13, Y8, Y2
+	VMOVUPS     (R9)(R10*2), Y13
+	VFMADD231PS Y13, Y11, Y1
+	VFMADD231PS Y13, Y9, Y2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y12, Y1
+	VFMADD231PS Y13, Y10, Y2
+	VFMADD231PS Y13, Y8, Y3
+	VMOVUPS     (R9)(R10*1), Y13
+	VFMADD231PS Y13, Y11, Y2
+	VFMADD231PS Y13, Y9, Y3
+	VMOVUPS     (R9)(R10*2), Y13
+	VFMADD231PS Y13, Y12, Y2
+	VFMADD231PS Y13, Y10, Y3
+	VFMADD231PS Y13, Y8, Y4
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y11, Y3
+	VFMADD231PS Y13, Y9, Y4
+	VMOVUPS     (R9)(R10*1), Y13
+	VFMADD231PS Y13, Y12, Y3
+	VFMADD231PS Y13, Y10, Y4
+	VFMADD231PS Y13, Y8, Y5
+	VMOVUPS     (R9)(R10*2), Y13
+	VFMADD231PS Y13, Y11, Y4
+	VFMADD231PS Y13, Y9, Y5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y12, Y4
+	VFMADD231PS Y13, Y10, Y5
+	VFMADD231PS Y13, Y8, Y6
+	VMOVUPS     (R9)(R10*1), Y13
+	VFMADD231PS Y13, Y11, Y5
+	VFMADD231PS Y13, Y9, Y6
+	VMOVUPS     (R9)(R10*2), Y13
+	VFMADD231PS Y13, Y12, Y5
+	VFMADD231PS Y13, Y10, Y6
+	VFMADD231PS Y13, Y8, Y7
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y11, Y6
+	VFMADD231PS Y13, Y9, Y7
+	VMOVUPS     (R9)(R10*1), Y13
+	VFMADD231PS Y13, Y12, Y6
+	VFMADD231PS Y13, Y10, Y7
+	VMOVUPS     (R9)(R10*2), Y13
+	VFMADD231PS Y13, Y11, Y7
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Y13
+	VFMADD231PS Y13, Y12, Y7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX2w5s2_vecs1_wide_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX2w5s2_vecs1_wide_clamp
+	VADDPS      (CX)(BX*1), Y0, Y0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX2w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y1, Y1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX2w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y2, Y2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX2w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y3, Y3
+	CMPQ        232(AX), $0x04
+	JLE         depthwiseAVX2w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y4, Y4
+	CMPQ        232(AX), $0x05
+	JLE         depthwiseAVX2w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y5, Y5
+	CMPQ        232(AX), $0x06
+	JLE         depthwiseAVX2w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y6, Y6
+	CMPQ        232(AX), $0x07
+	JLE         depthwiseAVX2w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Y7, Y7
+
+depthwiseAVX2w5s2_vecs1_wide_clamp:
+	VBROADCASTSS 224(AX), Y13
+	VBROADCASTSS 228(AX), Y14
+	VMAXPS       Y0, Y13, Y0
+	VMINPS       Y0, Y14, Y0
+	VMAXPS       Y1, Y13, Y1
+	VMINPS       Y1, Y14, Y1
+	VMAXPS       Y2, Y13, Y2
+	VMINPS       Y2, Y14, Y2
+	VMAXPS       Y3, Y13, Y3
+	VMINPS       Y3, Y14, Y3
+	VMAXPS       Y4, Y13, Y4
+	VMINPS       Y4, Y14, Y4
+	VMAXPS       Y5, Y13, Y5
+	VMINPS       Y5, Y14, Y5
+	VMAXPS       Y6, Y13, Y6
+	VMINPS       Y6, Y14, Y6
+	VMAXPS       Y7, Y13, Y7
+	VMINPS       Y7, Y14, Y7
+	MOVQ         248(AX), CX
+	VMOVUPS      Y0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y3, (CX)(BX*1)
+	CMPQ         232(AX), $0x04
+	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y4, (CX)(BX*1)
+	CMPQ         232(AX), $0x05
+	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y5, (CX)(BX*1)
+	CMPQ         232(AX), $0x06
+	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y6, (CX)(BX*1)
+	CMPQ         232(AX), $0x07
+	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Y7, (CX)(BX*1)
+
+depthwiseAVX2w5s2_vecs1_wide_stored:
+	SUBQ $0x00000008, 232(AX)
+	JLE  depthwiseAVX2w5s2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x03, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX2w5s2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX2w5s2_vecs1_group
+
+depthwiseAVX2w5s2_vecs1_lastgroup:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Y0
 	VMOVAPS Y0, Y1
@@ -1571,21 +2270,6 @@ depthwiseAVX2w5s2_vecs1_clamp:
 	VMOVUPS      Y3, (CX)(BX*1)
 
 depthwiseAVX2w5s2_vecs1_stored:
-	SUBQ $0x00000004, 232(AX)
-	JLE  depthwiseAVX2w5s2_vecs1_nextline
-	MOVQ 176(AX), CX
-	SHLQ $0x02, CX
-	ADDQ CX, 240(AX)
-	MOVQ SI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 248(AX)
-	CMPQ 256(AX), $0x00
-	JEQ  depthwiseAVX2w5s2_vecs1_group
-	MOVQ DI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 256(AX)
-	JMP  depthwiseAVX2w5s2_vecs1_group
-
 depthwiseAVX2w5s2_vecs1_nextline:
 	DECQ 264(AX)
 	JEQ  depthwiseAVX2w5s2_vecs1_end
@@ -2739,6 +3423,175 @@ depthwiseAVX512w3s1_vecs1_line:
 	MOVQ CX, 256(AX)
 
 depthwiseAVX512w3s1_vecs1_group:
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w3s1_vecs1_lastgroup
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w3s1_vecs1_wide_row:
+	VMOVUPS     (R11), Z8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z10
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z8, Z0
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z9, Z0
+	VFMADD231PS Z11, Z8, Z1
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z9, Z1
+	VFMADD231PS Z11, Z8, Z2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z9, Z2
+	VFMADD231PS Z11, Z8, Z3
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z9, Z3
+	VFMADD231PS Z11, Z8, Z4
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z9, Z4
+	VFMADD231PS Z11, Z8, Z5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z9, Z5
+	VFMADD231PS Z11, Z8, Z6
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z9, Z6
+	VFMADD231PS Z11, Z8, Z7
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z9, Z7
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w3s1_vecs1_wide_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w3s1_vecs1_wide_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z3, Z3
+	CMPQ        232(AX), $0x04
+	JLE         depthwiseAVX512w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z4, Z4
+	CMPQ        232(AX), $0x05
+	JLE         depthwiseAVX512w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z5, Z5
+	CMPQ        232(AX), $0x06
+	JLE         depthwiseAVX512w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z6, Z6
+	CMPQ        232(AX), $0x07
+	JLE         depthwiseAVX512w3s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z7, Z7
+
+depthwiseAVX512w3s1_vecs1_wide_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	VMAXPS       Z4, Z13, Z4
+	VMINPS       Z4, Z14, Z4
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	VMAXPS       Z6, Z13, Z6
+	VMINPS       Z6, Z14, Z6
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z3, (CX)(BX*1)
+	CMPQ         232(AX), $0x04
+	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z4, (CX)(BX*1)
+	CMPQ         232(AX), $0x05
+	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z5, (CX)(BX*1)
+	CMPQ         232(AX), $0x06
+	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z6, (CX)(BX*1)
+	CMPQ         232(AX), $0x07
+	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z7, (CX)(BX*1)
+
+depthwiseAVX512w3s1_vecs1_wide_stored:
+	SUBQ $0x00000008, 232(AX)
+	JLE  depthwiseAVX512w3s1_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x03, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w3s1_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w3s1_vecs1_group
+
+depthwiseAVX512w3s1_vecs1_lastgroup:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVAPS Z0, Z1
@@ -2826,21 +3679,6 @@ depthwiseAVX512w3s1_vecs1_clamp:
 	VMOVUPS      Z3, (CX)(BX*1)
 
 depthwiseAVX512w3s1_vecs1_stored:
-	SUBQ $0x00000004, 232(AX)
-	JLE  depthwiseAVX512w3s1_vecs1_nextline
-	MOVQ 176(AX), CX
-	SHLQ $0x02, CX
-	ADDQ CX, 240(AX)
-	MOVQ SI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 248(AX)
-	CMPQ 256(AX), $0x00
-	JEQ  depthwiseAVX512w3s1_vecs1_group
-	MOVQ DI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 256(AX)
-	JMP  depthwiseAVX512w3s1_vecs1_group
-
 depthwiseAVX512w3s1_vecs1_nextline:
 	DECQ 264(AX)
 	JEQ  depthwiseAVX512w3s1_vecs1_end
@@ -3100,6 +3938,186 @@ depthwiseAVX512w3s2_vecs1_line:
 	MOVQ CX, 256(AX)
 
 depthwiseAVX512w3s2_vecs1_group:
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w3s2_vecs1_lastgroup
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w3s2_vecs1_wide_row:
+	VMOVUPS     (R11), Z8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z10
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z8, Z0
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z9, Z0
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z10, Z0
+	VFMADD231PS Z11, Z8, Z1
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z9, Z1
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z10, Z1
+	VFMADD231PS Z11, Z8, Z2
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z9, Z2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z10, Z2
+	VFMADD231PS Z11, Z8, Z3
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z9, Z3
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z10, Z3
+	VFMADD231PS Z11, Z8, Z4
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z9, Z4
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z10, Z4
+	VFMADD231PS Z11, Z8, Z5
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z9, Z5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z10, Z5
+	VFMADD231PS Z11, Z8, Z6
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z9, Z6
+	VMOVUPS     (R9)(R10*2), Z11
+	VFMADD231PS Z11, Z10, Z6
+	VFMADD231PS Z11, Z8, Z7
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z11
+	VFMADD231PS Z11, Z9, Z7
+	VMOVUPS     (R9)(R10*1), Z11
+	VFMADD231PS Z11, Z10, Z7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w3s2_vecs1_wide_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w3s2_vecs1_wide_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z3, Z3
+	CMPQ        232(AX), $0x04
+	JLE         depthwiseAVX512w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z4, Z4
+	CMPQ        232(AX), $0x05
+	JLE         depthwiseAVX512w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z5, Z5
+	CMPQ        232(AX), $0x06
+	JLE         depthwiseAVX512w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z6, Z6
+	CMPQ        232(AX), $0x07
+	JLE         depthwiseAVX512w3s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z7, Z7
+
+depthwiseAVX512w3s2_vecs1_wide_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	VMAXPS       Z4, Z13, Z4
+	VMINPS       Z4, Z14, Z4
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	VMAXPS       Z6, Z13, Z6
+	VMINPS       Z6, Z14, Z6
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z3, (CX)(BX*1)
+	CMPQ         232(AX), $0x04
+	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z4, (CX)(BX*1)
+	CMPQ         232(AX), $0x05
+	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z5, (CX)(BX*1)
+	CMPQ         232(AX), $0x06
+	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z6, (CX)(BX*1)
+	CMPQ         232(AX), $0x07
+	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z7, (CX)(BX*1)
+
+depthwiseAVX512w3s2_vecs1_wide_stored:
+	SUBQ $0x00000008, 232(AX)
+	JLE  depthwiseAVX512w3s2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x03, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w3s2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w3s2_vecs1_group
+
+depthwiseAVX512w3s2_vecs1_lastgroup:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVAPS Z0, Z1
@@ -3192,21 +4210,6 @@ depthwiseAVX512w3s2_vecs1_clamp:
 	VMOVUPS      Z3, (CX)(BX*1)
 
 depthwiseAVX512w3s2_vecs1_stored:
-	SUBQ $0x00000004, 232(AX)
-	JLE  depthwiseAVX512w3s2_vecs1_nextline
-	MOVQ 176(AX), CX
-	SHLQ $0x02, CX
-	ADDQ CX, 240(AX)
-	MOVQ SI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 248(AX)
-	CMPQ 256(AX), $0x00
-	JEQ  depthwiseAVX512w3s2_vecs1_group
-	MOVQ DI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 256(AX)
-	JMP  depthwiseAVX512w3s2_vecs1_group
-
 depthwiseAVX512w3s2_vecs1_nextline:
 	DECQ 264(AX)
 	JEQ  depthwiseAVX512w3s2_vecs1_end
@@ -3269,6 +4272,197 @@ depthwiseAVX512w5s1_vecs1_line:
 	MOVQ CX, 256(AX)
 
 depthwiseAVX512w5s1_vecs1_group:
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w5s1_vecs1_lastgroup
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w5s1_vecs1_wide_row:
+	VMOVUPS     (R11), Z8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z10
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z11
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z12
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z8, Z0
+	VMOVUPS     (R9)(R10*1), Z13
+	VFMADD231PS Z13, Z9, Z0
+	VFMADD231PS Z13, Z8, Z1
+	VMOVUPS     (R9)(R10*2), Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z9, Z1
+	VFMADD231PS Z13, Z8, Z2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z9, Z2
+	VFMADD231PS Z13, Z8, Z3
+	VMOVUPS     (R9)(R10*1), Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z9, Z3
+	VFMADD231PS Z13, Z8, Z4
+	VMOVUPS     (R9)(R10*2), Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z9, Z4
+	VFMADD231PS Z13, Z8, Z5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z9, Z5
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS     (R9)(R10*1), Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z9, Z6
+	VFMADD231PS Z13, Z8, Z7
+	VMOVUPS     (R9)(R10*2), Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z9, Z7
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z10, Z7
+	VMOVUPS     (R9)(R10*1), Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z11, Z7
+	VMOVUPS     (R9)(R10*2), Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w5s1_vecs1_wide_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w5s1_vecs1_wide_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z3, Z3
+	CMPQ        232(AX), $0x04
+	JLE         depthwiseAVX512w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z4, Z4
+	CMPQ        232(AX), $0x05
+	JLE         depthwiseAVX512w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z5, Z5
+	CMPQ        232(AX), $0x06
+	JLE         depthwiseAVX512w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z6, Z6
+	CMPQ        232(AX), $0x07
+	JLE         depthwiseAVX512w5s1_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z7, Z7
+
+depthwiseAVX512w5s1_vecs1_wide_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	VMAXPS       Z4, Z13, Z4
+	VMINPS       Z4, Z14, Z4
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	VMAXPS       Z6, Z13, Z6
+	VMINPS       Z6, Z14, Z6
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z3, (CX)(BX*1)
+	CMPQ         232(AX), $0x04
+	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z4, (CX)(BX*1)
+	CMPQ         232(AX), $0x05
+	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z5, (CX)(BX*1)
+	CMPQ         232(AX), $0x06
+	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z6, (CX)(BX*1)
+	CMPQ         232(AX), $0x07
+	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z7, (CX)(BX*1)
+
+depthwiseAVX512w5s1_vecs1_wide_stored:
+	SUBQ $0x00000008, 232(AX)
+	JLE  depthwiseAVX512w5s1_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x03, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w5s1_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w5s1_vecs1_group
+
+depthwiseAVX512w5s1_vecs1_lastgroup:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVAPS Z0, Z1
@@ -3372,21 +4566,6 @@ depthwiseAVX512w5s1_vecs1_clamp:
 	VMOVUPS      Z3, (CX)(BX*1)
 
 depthwiseAVX512w5s1_vecs1_stored:
-	SUBQ $0x00000004, 232(AX)
-	JLE  depthwiseAVX512w5s1_vecs1_nextline
-	MOVQ 176(AX), CX
-	SHLQ $0x02, CX
-	ADDQ CX, 240(AX)
-	MOVQ SI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 248(AX)
-	CMPQ 256(AX), $0x00
-	JEQ  depthwiseAVX512w5s1_vecs1_group
-	MOVQ DI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 256(AX)
-	JMP  depthwiseAVX512w5s1_vecs1_group
-
 depthwiseAVX512w5s1_vecs1_nextline:
 	DECQ 264(AX)
 	JEQ  depthwiseAVX512w5s1_vecs1_end
@@ -3449,6 +4628,210 @@ depthwiseAVX512w5s2_vecs1_line:
 	MOVQ CX, 256(AX)
 
 depthwiseAVX512w5s2_vecs1_group:
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w5s2_vecs1_lastgroup
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w5s2_vecs1_wide_row:
+	VMOVUPS     (R11), Z8
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z9
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z10
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z11
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z12
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z8, Z0
+	VMOVUPS     (R9)(R10*1), Z13
+	VFMADD231PS Z13, Z9, Z0
+	VMOVUPS     (R9)(R10*2), Z13
+	VFMADD231PS Z13, Z10, Z0
+	VFMADD231PS Z13, Z8, Z1
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z11, Z0
+	VFMADD231PS Z13, Z9, Z1
+	VMOVUPS     (R9)(R10*1), Z13
+	VFMADD231PS Z13, Z12, Z0
+	VFMADD231PS Z13, Z10, Z1
+	VFMADD231PS Z13, Z8, Z2
+	VMOVUPS     (R9)(R10*2), Z13
+	VFMADD231PS Z13, Z11, Z1
+	VFMADD231PS Z13, Z9, Z2
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z12, Z1
+	VFMADD231PS Z13, Z10, Z2
+	VFMADD231PS Z13, Z8, Z3
+	VMOVUPS     (R9)(R10*1), Z13
+	VFMADD231PS Z13, Z11, Z2
+	VFMADD231PS Z13, Z9, Z3
+	VMOVUPS     (R9)(R10*2), Z13
+	VFMADD231PS Z13, Z12, Z2
+	VFMADD231PS Z13, Z10, Z3
+	VFMADD231PS Z13, Z8, Z4
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z11, Z3
+	VFMADD231PS Z13, Z9, Z4
+	VMOVUPS     (R9)(R10*1), Z13
+	VFMADD231PS Z13, Z12, Z3
+	VFMADD231PS Z13, Z10, Z4
+	VFMADD231PS Z13, Z8, Z5
+	VMOVUPS     (R9)(R10*2), Z13
+	VFMADD231PS Z13, Z11, Z4
+	VFMADD231PS Z13, Z9, Z5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z12, Z4
+	VFMADD231PS Z13, Z10, Z5
+	VFMADD231PS Z13, Z8, Z6
+	VMOVUPS     (R9)(R10*1), Z13
+	VFMADD231PS Z13, Z11, Z5
+	VFMADD231PS Z13, Z9, Z6
+	VMOVUPS     (R9)(R10*2), Z13
+	VFMADD231PS Z13, Z12, Z5
+	VFMADD231PS Z13, Z10, Z6
+	VFMADD231PS Z13, Z8, Z7
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z11, Z6
+	VFMADD231PS Z13, Z9, Z7
+	VMOVUPS     (R9)(R10*1), Z13
+	VFMADD231PS Z13, Z12, Z6
+	VFMADD231PS Z13, Z10, Z7
+	VMOVUPS     (R9)(R10*2), Z13
+	VFMADD231PS Z13, Z11, Z7
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z13
+	VFMADD231PS Z13, Z12, Z7
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w5s2_vecs1_wide_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w5s2_vecs1_wide_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z3, Z3
+	CMPQ        232(AX), $0x04
+	JLE         depthwiseAVX512w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z4, Z4
+	CMPQ        232(AX), $0x05
+	JLE         depthwiseAVX512w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z5, Z5
+	CMPQ        232(AX), $0x06
+	JLE         depthwiseAVX512w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z6, Z6
+	CMPQ        232(AX), $0x07
+	JLE         depthwiseAVX512w5s2_vecs1_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z7, Z7
+
+depthwiseAVX512w5s2_vecs1_wide_clamp:
+	VBROADCASTSS 224(AX), Z13
+	VBROADCASTSS 228(AX), Z14
+	VMAXPS       Z0, Z13, Z0
+	VMINPS       Z0, Z14, Z0
+	VMAXPS       Z1, Z13, Z1
+	VMINPS       Z1, Z14, Z1
+	VMAXPS       Z2, Z13, Z2
+	VMINPS       Z2, Z14, Z2
+	VMAXPS       Z3, Z13, Z3
+	VMINPS       Z3, Z14, Z3
+	VMAXPS       Z4, Z13, Z4
+	VMINPS       Z4, Z14, Z4
+	VMAXPS       Z5, Z13, Z5
+	VMINPS       Z5, Z14, Z5
+	VMAXPS       Z6, Z13, Z6
+	VMINPS       Z6, Z14, Z6
+	VMAXPS       Z7, Z13, Z7
+	VMINPS       Z7, Z14, Z7
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z1, (CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z3, (CX)(BX*1)
+	CMPQ         232(AX), $0x04
+	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z4, (CX)(BX*1)
+	CMPQ         232(AX), $0x05
+	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z5, (CX)(BX*1)
+	CMPQ         232(AX), $0x06
+	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z6, (CX)(BX*1)
+	CMPQ         232(AX), $0x07
+	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z7, (CX)(BX*1)
+
+depthwiseAVX512w5s2_vecs1_wide_stored:
+	SUBQ $0x00000008, 232(AX)
+	JLE  depthwiseAVX512w5s2_vecs1_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x03, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w5s2_vecs1_group
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w5s2_vecs1_group
+
+depthwiseAVX512w5s2_vecs1_lastgroup:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVAPS Z0, Z1
@@ -3557,21 +4940,6 @@ depthwiseAVX512w5s2_vecs1_clamp:
 	VMOVUPS      Z3, (CX)(BX*1)
 
 depthwiseAVX512w5s2_vecs1_stored:
-	SUBQ $0x00000004, 232(AX)
-	JLE  depthwiseAVX512w5s2_vecs1_nextline
-	MOVQ 176(AX), CX
-	SHLQ $0x02, CX
-	ADDQ CX, 240(AX)
-	MOVQ SI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 248(AX)
-	CMPQ 256(AX), $0x00
-	JEQ  depthwiseAVX512w5s2_vecs1_group
-	MOVQ DI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 256(AX)
-	JMP  depthwiseAVX512w5s2_vecs1_group
-
 depthwiseAVX512w5s2_vecs1_nextline:
 	DECQ 264(AX)
 	JEQ  depthwiseAVX512w5s2_vecs1_end

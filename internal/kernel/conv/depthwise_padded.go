@@ -31,7 +31,11 @@ func (d *depthwise) usePadded() {
 			}
 		}
 	}
-	if 2*whole > d.P*d.Q {
+	least := 0.5 // of the pixels that meet the whole kernel; wide kernels gain more by sliding
+	if d.S > 3 {
+		least = 0.75
+	}
+	if float64(whole) > least*float64(d.P*d.Q) {
 		return
 	}
 	d.field, d.chans = &f, paddedChans
