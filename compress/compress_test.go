@@ -168,28 +168,32 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestCancel interrupts a job when it begins to prune: the best until then is
-// written whole, and the next run goes on.
+// TestCancel interrupts a job when it takes its quick looks and when it begins
+// to prune: the best until then is written whole, and the next run goes on.
 func TestCancel(t *testing.T) {
-	j := job(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	j.Say = func(f string, _ ...any) {
-		if strings.HasPrefix(f, "pruning to") {
-			cancel()
+	for _, at := range []string{"a quick look", "pruning to"} {
+		j := job(t)
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		j.Say = func(f string, _ ...any) {
+			if strings.HasPrefix(f, at) {
+				cancel()
+			}
 		}
-	}
-	r, err := j.Run(ctx)
-	if !errors.Is(err, context.Canceled) || r == nil {
-		t.Fatalf("result %v, error %v", r, err)
-	}
-	if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "interrupted") }) {
-		t.Errorf("no warning says so: %q", r.Warnings)
-	}
-	model(t, j.Dir)
-	j.Say = nil
-	if r, err = j.Run(context.Background()); err != nil || !r.Met {
-		t.Errorf("the next run: %v", err)
+		r, err := j.Run(ctx)
+		if !errors.Is(err, context.Canceled) || r == nil {
+			t.Fatalf("%s: result %v, error %v", at, r, err)
+		}
+		if !slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.Contains(w, "interrupted") }) {
+			t.Errorf("%s: no warning says so: %q", at, r.Warnings)
+		}
+		if after := model(t, j.Dir); len(after) >= int(r.Before.FileBytes) {
+			t.Errorf("%s: the model written has %d bytes, the original %d", at, len(after), r.Before.FileBytes)
+		}
+		j.Say = nil
+		if r, err = j.Run(context.Background()); err != nil || !r.Met {
+			t.Errorf("%s: the next run: %v", at, err)
+		}
 	}
 	// Interrupted before there is anything to keep.
 	early, stop := context.WithCancel(context.Background())

@@ -177,7 +177,7 @@ func (s *search) bits(i idea, epochs float64) *QuantizeStep {
 		binary = m.WBits == 1 || m.ABits == 1
 	}
 	if !binary {
-		q.WBits, q.ABits = 4, 8
+		q.WBits, q.ABits, q.ReduceRange = 4, 8, s.reduce // the first and last layers have more
 	}
 	return q
 }

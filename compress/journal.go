@@ -24,7 +24,7 @@ func (s *search) openJournal() error {
 	if err != nil {
 		return fmt.Errorf("compress: %w", err)
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %v %d %v %s", s.recipe.key(0), b, s.job.Time, s.job.Threads, s.methods, s.job.Machine))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %s %v %d %v %s %s", s.recipe.key(0), b, s.job.Time, s.job.Threads, s.methods, s.job.Machine, s.chooser))
 	s.journal = journal{filepath.Join(s.job.Dir, workDir, "decisions-"+hex.EncodeToString(sum[:8])+".json"), map[string]json.RawMessage{}}
 	if b, err := os.ReadFile(s.journal.path); err == nil && json.Unmarshal(b, &s.journal.said) != nil {
 		s.journal.said = map[string]json.RawMessage{} // unreadable: decide again

@@ -129,6 +129,9 @@ type reference struct {
 	intMs   float64 // of the network in integers, if these are allowed
 	intFile int64
 	int8    *graph.Graph // nil if they are not
+	// pruned is the latency of the network that scores of channels are compared
+	// on; all leave the same shape.
+	pruned float64
 }
 
 func (s *search) reference(ctx context.Context) (*reference, error) {
@@ -177,13 +180,22 @@ func (s *search) glance(ctx context.Context, i idea, base *reference, time time.
 		return r, err
 	}
 	timed := g
+	known := 0.0
+	if i.Family == method.Prune {
+		known = base.pruned
+	}
 	if structural(i) && base.int8 != nil {
 		if timed, err = s.integer(ctx, g); err != nil {
 			return r, err
 		}
 	}
-	if r.Ms, err = s.pace(ctx, timed); err != nil {
-		return r, err
+	if r.Ms = known; known == 0 {
+		if r.Ms, err = s.pace(ctx, timed); err != nil {
+			return r, err
+		}
+	}
+	if i.Family == method.Prune {
+		base.pruned = r.Ms
 	}
 	file, err := onnx.Encode(timed)
 	if err != nil {
@@ -258,7 +270,7 @@ func nameOf(s string) string {
 
 // judgeChannels picks the score and the allocation of the channels to remove,
 // and returns the best price. All scores remove the same numbers of channels:
-// they are compared by their loss, and share the shortest of their times.
+// they are compared by their loss.
 func (s *search) judgeChannels(out *screening, scores, allocations []*Screened) float64 {
 	cheapest := math.Inf(1)
 	if best := least(scores, byLoss); best != nil {

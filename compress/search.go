@@ -47,6 +47,7 @@ type search struct {
 
 	selection  sample // images that choose between candidates
 	chosenFrom string // where they are from
+	chooser    string // tells a validation set from another, "" for none
 	original   *metrics.Classification
 	before     measure.Metrics
 	beforeMJ   float64
@@ -93,6 +94,11 @@ func newSearch(ctx context.Context, j *Job, recipe *Recipe) (*search, error) {
 	s.recipe = Recipe{Version: recipeVersion, Model: j.Model, Digest: digest(model), Data: fingerprint, Seed: j.Seed}
 	if s.methods, err = ParseMethods(j.Methods, j.Budget); err != nil {
 		return nil, fmt.Errorf("compress: methods: %w", err)
+	}
+	if j.Val != nil {
+		if s.chooser, err = data.Fingerprint(ctx, j.Val); err != nil {
+			return nil, fmt.Errorf("compress: validation images: %w", err)
+		}
 	}
 	s.divide(recipe)
 	return s, s.openJournal()
@@ -265,7 +271,7 @@ func (s *search) try(ctx context.Context, name string, steps []Step) (*candidate
 	}
 	c := &candidate{steps: steps}
 	images := s.selection.images.Len()
-	note := filepath.Join(s.job.Dir, workDir, key+".json")
+	note := s.note(key)
 	if b, err := os.ReadFile(note); err == nil && json.Unmarshal(b, &c.Trial) == nil && c.Key == key && c.Images == images && (c.EnergyMJ > 0) == s.job.countsEnergy() {
 		s.trials = append(s.trials, c)
 		s.job.say("%s: %.2f %% top-1, %.3f ms (from the last run)", c.Name, c.Top1, c.Ms)
@@ -292,6 +298,15 @@ func (s *search) try(ctx context.Context, name string, steps []Step) (*candidate
 	s.trials = append(s.trials, c)
 	s.job.say("%s: %.2f %% top-1, %.3f ms, %d KiB", name, c.Top1, c.Ms, (c.File+1023)/1024)
 	return c, nil
+}
+
+// note is the file that keeps what was measured under a name, on the images that
+// choose.
+func (s *search) note(name string) string {
+	if s.chooser != "" {
+		name += "-" + s.chooser[:min(len(s.chooser), 8)]
+	}
+	return filepath.Join(s.job.Dir, workDir, name+".json")
 }
 
 // measure finds out what a candidate is worth.

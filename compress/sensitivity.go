@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -41,7 +40,7 @@ func levels(size int) []int {
 // within a sixth of the time allowed.
 func (s *search) scan(ctx context.Context) error {
 	j := s.job
-	file := filepath.Join(j.Dir, workDir, "sensitivity.json")
+	file := s.note("sensitivity-" + s.recipe.key(0))
 	if b, err := os.ReadFile(file); err == nil && json.Unmarshal(b, &s.curves) == nil && len(s.curves) == len(s.groups) {
 		return nil
 	}
