@@ -19,12 +19,12 @@ import (
 
 func init() {
 	method.Register(method.Method{
-		Name: "mixed", Family: method.Quantize, Summary: "bits of each layer's weights by its sensitivity, under a budget of size or bit operations",
+		Name: "mixed", Family: method.Quantize, Summary: "bits of each layer's weights by its sensitivity, under a budget of size, bit operations or latency",
 		Paper: "Dong et al., HAWQ-V2: Hessian aware trace-weighted quantization of neural networks, NeurIPS; Yao et al., HAWQ-V3", Year: 2020,
 		Needs: method.Needs{Data: true},
 		Options: []method.Option{
 			{Name: "by", Default: "output", Help: "sensitivity: output (square error of the outputs with one layer quantized) or hessian (mean trace times square error of the weights)"},
-			{Name: "budget", Default: "size", Help: "what is bounded: size (bits of the weights) or bops (multiply-accumulates times bits times bits)"},
+			{Name: "budget", Default: "size", Help: "what is bounded: size (bits of the weights), bops (multiply-accumulates times bits times bits) or latency (of the layers in the engine, measured here: another machine, or a busy one, may choose otherwise)"},
 			{Name: "share", Default: "0.625", Help: "share of the budget at 8 bits that may be used (0.625 is 5 bits on average)"},
 			{Name: "bits", Default: "2/3/4/6/8", Help: "widths to choose among"},
 			{Name: "rounding", Default: "nearest", Help: "nearest or gptq"}},
@@ -33,8 +33,8 @@ func init() {
 			if !slices.Contains([]string{"output", "hessian"}, m.By) {
 				return nil, fmt.Errorf("by=%s: want output or hessian", m.By)
 			}
-			if !slices.Contains([]string{"size", "bops"}, m.Budget) {
-				return nil, fmt.Errorf("budget=%s: want size or bops", m.Budget)
+			if !slices.Contains([]string{"size", "bops", "latency"}, m.Budget) {
+				return nil, fmt.Errorf("budget=%s: want size, bops or latency", m.Budget)
 			}
 			if !slices.Contains([]string{"nearest", "gptq"}, o["rounding"]) {
 				return nil, fmt.Errorf("rounding=%s: want nearest or gptq", o["rounding"])
@@ -62,7 +62,7 @@ func init() {
 // sensitivities is least under a budget.
 type Mixed struct {
 	By     string // "output" or "hessian"
-	Budget string // "size" or "bops"
+	Budget string // "size", "bops" or "latency"
 	Share  float64
 	Bits   []int
 }
@@ -99,19 +99,11 @@ func (m *Mixed) choose(ctx context.Context, g *graph.Graph, p *plan, images []*t
 	if err != nil {
 		return nil, err
 	}
-	costs := make([][]int64, len(layers))
-	budget := 0.0
-	for i, l := range layers {
-		unit := int64(len(l.w))
-		if m.Budget == "bops" {
-			unit = l.node.Cost().MACs * int64(o.ABits)
-		}
-		for _, b := range m.Bits {
-			costs[i] = append(costs[i], unit*int64(b))
-		}
-		budget += float64(unit*8) * m.Share
+	costs, full, err := m.costs(ctx, g, layers, images, o)
+	if err != nil {
+		return nil, err
 	}
-	pick, ok := Knapsack(errors, costs, int64(budget))
+	pick, ok := Knapsack(errors, costs, int64(full*m.Share))
 	if !ok {
 		return nil, fmt.Errorf("quantize: even the fewest bits exceed %g of the budget at 8 bits", m.Share)
 	}
@@ -120,6 +112,27 @@ func (m *Mixed) choose(ctx context.Context, g *graph.Graph, p *plan, images []*t
 		out[l.node.Name] = Bits{m.Bits[pick[i]], o.ABits}
 	}
 	return out, nil
+}
+
+// costs are what each layer takes of the budget at each width, and what all
+// take at 8 bits.
+func (m *Mixed) costs(ctx context.Context, g *graph.Graph, layers []*layer, images []*tensor.Tensor, o *Options) (costs [][]int64, full float64, err error) {
+	if m.Budget == "latency" {
+		return m.latencies(ctx, g, layers, images, o)
+	}
+	for _, l := range layers {
+		unit := int64(len(l.w))
+		if m.Budget == "bops" {
+			unit = l.node.Cost().MACs * int64(o.ABits)
+		}
+		var list []int64
+		for _, b := range m.Bits {
+			list = append(list, unit*int64(b))
+		}
+		costs = append(costs, list)
+		full += float64(unit * 8)
+	}
+	return costs, full, nil
 }
 
 // variable compiles g with the layers' weights as variables, for batches like x.
@@ -231,23 +244,15 @@ func lossGradients(ctx context.Context, g *graph.Graph, names []string, images [
 	if err := g.BindInputs(map[string][]int{g.Inputs[0].Name: images[0].Shape}); err != nil {
 		return nil, nil, err
 	}
-	z := g.Outputs[0]
-	if z.Producer().Is("Softmax") {
-		z = z.Producer().Inputs[0]
-	}
-	if len(z.Shape) != 2 {
-		return nil, nil, fmt.Errorf("quantize: the Hessian needs a classifier; output %q has shape %v", z.Name, z.Shape)
-	}
-	target := g.AddInput("hessian/labels", tensor.Int32, z.Shape[:1])
-	n := g.Append(g.NewNode(graph.DrawknifeDomain, "SoftmaxCrossEntropy", "hessian/loss", []*graph.Value{z, target}, []string{"hessian/loss", "hessian/grad"}, nil))
-	if err := n.InferShape(); err != nil {
+	loss, err := crossEntropy(g, "hessian")
+	if err != nil {
 		return nil, nil, err
 	}
 	var vs []*graph.Value
 	for _, name := range names {
 		vs = append(vs, g.Value(name))
 	}
-	grads, err := autodiff.Gradient(g, n.Outputs[0], vs)
+	grads, err := autodiff.Gradient(g, loss, vs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -276,7 +281,7 @@ func lossGradients(ctx context.Context, g *graph.Graph, names []string, images [
 		}
 		for k, x := range images {
 			in := []*tensor.Tensor{x, labels[k]}
-			if program.Inputs()[0] == target.Name {
+			if program.Inputs()[0] == "hessian/labels" {
 				slices.Reverse(in)
 			}
 			if err := program.RunInto(ctx, in, out); err != nil {

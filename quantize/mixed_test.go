@@ -120,6 +120,17 @@ func TestMixed(t *testing.T) {
 			t.Errorf("%s: no error", spec)
 		}
 	}
+	p, err := method.New[Preset](method.Quantize, "mixed:budget=latency,share=1,bits=4/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	timed := Defaults()
+	p(&timed)
+	if _, r, err := Static(t.Context(), g, noise(g, 2, 4, 3), timed); err != nil {
+		t.Errorf("a budget of latency: %v", err)
+	} else if len(r.Layers) == 0 {
+		t.Error("a budget of latency: no layers")
+	}
 	o := Defaults()
 	o.Mixed = &Mixed{By: "output", Budget: "size", Share: 0.1, Bits: []int{4, 8}}
 	if _, _, err := Static(t.Context(), g, noise(g, 1, 4, 3), o); err == nil || !strings.Contains(err.Error(), "fewest bits") {

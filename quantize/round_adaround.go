@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/drawknife/drawknife/autodiff"
 	"github.com/drawknife/drawknife/engine"
@@ -18,11 +19,18 @@ func init() {
 		{Name: "iterations", Default: "1000", Help: "steps for each part of the network"},
 		{Name: "lr", Default: "0.01", Help: "learning rate of Adam"},
 		{Name: "batch", Default: "32", Help: "images a step"}}
-	add := func(name, summary, paper string, year int, byBlock bool) {
+	add := func(name, summary, paper string, year int, byBlock bool, more ...method.Option) {
 		method.Register(method.Method{
-			Name: name, Family: method.Quantize, Summary: summary, Paper: paper, Year: year, Needs: method.Needs{Data: true}, Options: options,
+			Name: name, Family: method.Quantize, Summary: summary, Paper: paper, Year: year, Needs: method.Needs{Data: true},
+			Options: append(slices.Clone(options), more...),
 			New: func(o map[string]string) (any, error) {
 				m := &adaRound{byBlock: byBlock}
+				if _, has := o["fisher"]; has {
+					var err error
+					if m.fisher, err = boolean(o, "fisher"); err != nil {
+						return nil, err
+					}
+				}
 				steps, err := number(o, "iterations", 1, 1e6)
 				if err != nil {
 					return nil, err
@@ -40,13 +48,15 @@ func init() {
 	add("adaround", "learn for each weight whether to round up or down so that its layer's output stays",
 		"Nagel et al., Up or down? Adaptive rounding for post-training quantization, ICML", 2020, false)
 	add("brecq", "learn the rounding of all weights of a residual block together so that the block's output stays",
-		"Li et al., BRECQ: pushing the limit of post-training quantization by block reconstruction, ICLR", 2021, true)
+		"Li et al., BRECQ: pushing the limit of post-training quantization by block reconstruction, ICLR", 2021, true,
+		method.Option{Name: "fisher", Default: "false", Help: "weigh each element of a block's output by the gradient of the network's loss (diagonal Fisher information)"})
 }
 
 // adaRound learns h(V) in W̃ = s·clip(⌊W/s⌋ + h(V)), which starts at the
 // fraction of W/s and is driven to 0 or 1 (Nagel et al. 2020, eq. 21 to 24).
 type adaRound struct {
 	byBlock      bool
+	fisher       bool
 	steps, batch int
 	lr           float64
 }
@@ -87,7 +97,7 @@ func annealed(share float64) float64 {
 }
 
 func (m *adaRound) round(ctx context.Context, r *reconstruction, u *unit) error {
-	t, err := newTask(ctx, r, u, m.batch)
+	t, err := newTask(ctx, r, u, m)
 	if err != nil {
 		return err
 	}
@@ -144,6 +154,7 @@ type task struct {
 	floors map[*layer][]int
 	inputs [][]float32 // for each of the unit's inputs, all images
 	target []float32
+	weight []float32 // of the output's elements, if they are weighed
 	images int
 	batch  int
 
@@ -176,7 +187,7 @@ func (p *roundParam) adam(lr float64, step int, extra func(v float64) float64) {
 	}
 }
 
-func newTask(ctx context.Context, r *reconstruction, u *unit, batch int) (*task, error) {
+func newTask(ctx context.Context, r *reconstruction, u *unit, m *adaRound) (*task, error) {
 	sim, err := r.simulated()
 	if err != nil {
 		return nil, err
@@ -197,11 +208,16 @@ func newTask(ctx context.Context, r *reconstruction, u *unit, batch int) (*task,
 	for _, x := range r.images {
 		t.images += x.Shape[0]
 	}
-	t.batch = min(batch, t.images)
+	t.batch = min(m.batch, t.images)
 	for _, name := range names {
 		t.inputs = append(t.inputs, joined(given[name]))
 	}
 	t.target = joined(wanted[u.output.Name])
+	if m.fisher {
+		if t.weight, err = importance(ctx, r.s.g, u.output.Name, r.images, r.threads); err != nil {
+			return nil, err
+		}
+	}
 	return t, t.build(sim, given, wanted[u.output.Name][0].Shape, r.threads)
 }
 
@@ -248,6 +264,9 @@ func (t *task) build(g *graph.Graph, given map[string][]*tensor.Tensor, out []in
 	}
 	want := g.AddInput("wanted", tensor.Float32, batched(out, t.batch))
 	d := g.Add("Sub", "loss_difference", nil, end, want)
+	if t.weight != nil {
+		d = g.Add("Mul", "loss_weighted", nil, d, g.AddInput("importance", tensor.Float32, batched(out, t.batch)))
+	}
 	sum := g.Add("ReduceSumSquare", "loss_sum", graph.Attrs{"keepdims": int64(0)}, d)
 	positions := t.batch
 	for _, n := range out[min(2, len(out)):] {
@@ -277,6 +296,9 @@ func (t *task) build(g *graph.Graph, given map[string][]*tensor.Tensor, out []in
 		x := tensor.New(tensor.Float32, g.Value(name).Shape.Ints()...)
 		t.in[i] = x
 		from := t.target
+		if name == "importance" {
+			from = t.weight
+		}
 		for k, in := range inputs {
 			if in.Name == name {
 				from = t.inputs[k]

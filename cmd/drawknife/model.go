@@ -8,6 +8,7 @@ import (
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/onnx"
+	"github.com/drawknife/drawknife/quantize/codebook"
 	"github.com/drawknife/drawknife/tensor"
 	"github.com/drawknife/drawknife/zoo"
 )
@@ -17,7 +18,11 @@ func (a *app) load(spec string) (*graph.Graph, error) {
 	if name, ok := strings.CutPrefix(spec, "zoo:"); ok {
 		return zoo.Build(name, a.Seed)
 	}
-	g, err := onnx.Read(spec)
+	read := func(path string) (*graph.Graph, error) { return onnx.Read(path) }
+	if coded(spec) {
+		read = codebook.Read
+	}
+	g, err := read(spec)
 	if err != nil {
 		return nil, err
 	}

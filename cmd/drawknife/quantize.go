@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ import (
 
 type quantizeCmd struct {
 	Model      string   `arg:"" help:"Model file or zoo:NAME."`
-	Output     string   `short:"o" help:"File to write; by default MODEL_int8.onnx, or MODEL_w4a8.onnx and so on." placeholder:"FILE"`
+	Output     string   `short:"o" help:"File to write; by default MODEL_int8.onnx, or MODEL_w4a8.onnx and so on. A name that ends in .huff makes --method deep-compression write its Huffman-coded streams, which every verb reads." placeholder:"FILE"`
 	Data       string   `help:"Data set: its training split (or --calib) calibrates, its test split measures." placeholder:"SPEC" required:""`
 	Labels     string   `help:"Table of file names and classes." placeholder:"FILE" type:"path"`
 	Calib      string   `help:"Data set to calibrate on instead; labels are not needed." placeholder:"SPEC"`
@@ -133,12 +134,19 @@ func (c *quantizeCmd) Run(a *app) error {
 			return fmt.Errorf("%s: %w", c.Model, err)
 		}
 	}
-	if err := onnx.Write(out, file); err != nil {
+	if err := c.write(out, file); err != nil {
 		return err
 	}
 	r.Report = report
 	if err := r.count(a, &r.After, q, test, pre); err != nil {
 		return err
+	}
+	if coded(out) {
+		info, err := os.Stat(out)
+		if err != nil {
+			return err
+		}
+		r.After.FileBytes = info.Size()
 	}
 	if !c.NoEval && !c.NoLatency {
 		if err := r.time(a, g, q); err != nil {
@@ -162,6 +170,20 @@ func (c *quantizeCmd) Run(a *app) error {
 		_, err := fmt.Fprintf(w, "wrote %s\n", out)
 		return err
 	})
+}
+
+// coded reports whether a file of that name holds Huffman-coded weights.
+func coded(name string) bool { return filepath.Ext(name) == codebook.Extension }
+
+// write writes the model in the format that the file's name asks for.
+func (c *quantizeCmd) write(out string, g *graph.Graph) error {
+	if !coded(out) {
+		return onnx.Write(out, g)
+	}
+	if c.Form != "qdq" {
+		return usagef("--form %s: a %s file holds weights that deep-compression has shared", c.Form, codebook.Extension)
+	}
+	return codebook.Write(out, g)
 }
 
 // suffix tells the bits in the name of the output.

@@ -48,22 +48,23 @@ row() { # label, model, data, calibration, flags
   name=$base-$(echo "$label" | tr -cs 'A-Za-z0-9.\n' - | sed 's/^-//; s/-$//')
   # shellcheck disable=SC2053
   [[ $name == $ONLY ]] || return 0
-  file=$OUT/$name
+  file=$OUT/$name ext=onnx
+  [[ -z ${coded:-} ]] || ext=huff
   if [[ -n $bench ]]; then
     [[ -s $file.json ]] || return 0
     timed "$model" "$OUT/$base.bench" || true
-    timed "$file.onnx" "$file.bench" || true
+    timed "$file.$ext" "$file.bench" || true
   fi
   if [[ ! -s $file.json ]]; then
     if ! "$DRAWKNIFE" --threads "$THREADS" quantize "$model" --data "$data" --calib "$calib" --limit "$LIMIT" --steps "$STEPS" ${IMAGES:+--images "$IMAGES"} "$@" --resume --no-latency \
-      -o "$file.onnx" --json > "$file.json.part" 2> "$file.log"; then
+      -o "$file.$ext" --json > "$file.json.part" 2> "$file.log"; then
       echo "| $base | $label | failed: $(tail -1 "$file.log") |"
       return 0
     fi
     mv "$file.json.part" "$file.json"
   fi
   if [[ ! -s $file-ort.json ]]; then
-    "$DRAWKNIFE" --threads "$THREADS" eval "$file.onnx" --data "$data" --limit "$LIMIT" --ort "$DRAWKNIFE_ORT" --json -q > "$file-ort.json.part" 2> "$file-ort.log" &&
+    "$DRAWKNIFE" --threads "$THREADS" eval "$file.$ext" --data "$data" --limit "$LIMIT" --ort "$DRAWKNIFE_ORT" --json -q > "$file-ort.json.part" 2> "$file-ort.log" &&
       mv "$file-ort.json.part" "$file-ort.json" || true
   fi
   python3 - "$label" "$base" "$file" "$OUT/$base.bench" <<'P'
@@ -107,13 +108,15 @@ for part in "$@"; do
       for bits in "4 8" "4 4"; do
         read -r w a <<< "$bits"
         n=$(few 2000)
-        for m in int8 aciq "aciq:allocate=false" gptq "adaround:iterations=$n" "brecq:iterations=$n"; do
+        for m in int8 aciq "aciq:allocate=false" gptq "adaround:iterations=$n" "brecq:iterations=$n" "brecq:iterations=$n,fisher=true"; do
           resnet "W${w}A$a, $m" "$depth" --method "$m" --wbits "$w" --abits "$a" --images 1024
         done
       done
       resnet "W2A8, gptq" "$depth" --method gptq --wbits 2 --images 1024
       resnet "W4A8, powers of two" "$depth" --method log --wbits 4
       resnet "deep compression, 4 bits" "$depth" --method deep-compression:conv=4,fc=4
+      # The same as Huffman-coded streams: what the file takes.
+      coded=1 resnet "deep compression, 4 bits, Huffman-coded" "$depth" --method deep-compression:conv=4,fc=4
     done
     row "int8, 500 images, MLPerf rules" "$models/cifar10/resnet8.onnx" "$cifar@test" "$cifar@train" --preset raw --images 500
     ;;

@@ -7,6 +7,8 @@
 //	Binarize(x, threshold, t)     ±1 by the sign of x − threshold; estimator names the gradient
 //	QuantizeWeights(w, t)         weights by the rule that kind names
 //	QuantizeGradient(x, t)        x; its gradient is rounded by the rule that kind names
+//	Compensate(δ, α, μ)           α·μ + δ
+//	Learned(p)                    p, a constant to train
 //
 // The kinds of FakeQuantize are
 //
@@ -17,7 +19,8 @@
 //	fixed  p is the step, not learned
 //	range  p is [lo, hi]; its gradient is p − [least, greatest element], by which
 //	       a hook moves it (Jacob et al., 2018); an empty range rounds nothing
-//	peak   no p: the greatest magnitude at each index of axis 0 becomes qmax
+//	peak   no p: the greatest magnitude at each index of axis 0, times the
+//	       attribute clip, becomes qmax; what clip cuts off has no gradient
 //
 // Parameters that are learned, or that a hook sets at each step, are trained
 // variables (graph.Op.Learned); the latter have zero gradients.

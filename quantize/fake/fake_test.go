@@ -157,6 +157,37 @@ func TestRange(t *testing.T) {
 	close(t, "gradient of the range", out[1], 0, -1)
 	peak := apply(t, FakeQuantize, graph.Attrs{"kind": "peak", "qmin": int64(-127), "qmax": int64(127)}, 1, tensor.Of([]float32{1.27, -.014, 0, 127}, 2, 2))[0]
 	close(t, "peak", peak, 1.27, -.01, 0, 127)
+	// Octo's range clipping: 0.95 of the greatest magnitude, no gradient beyond.
+	attrs = graph.Attrs{"kind": "peak", "clip": float32(0.95), "qmin": int64(-127), "qmax": int64(127)}
+	x = tensor.Of([]float32{-2, -1.95, 0, 3.9, 4}, 1, 5)
+	clipped := apply(t, FakeQuantize, attrs, 1, x)[0].Float32s()
+	if clipped[3] != clipped[4] || math.Abs(float64(clipped[4])-3.8) > 1e-5 || clipped[0] == clipped[1] {
+		t.Errorf("clipped to %v, want 3.8 at the end", clipped)
+	}
+	close(t, "gradient of what is clipped", apply(t, FakeQuantize+"Grad", attrs, 1, tensor.Of([]float32{1, 1, 1, 1, 1}, 1, 5), x)[0], 1, 1, 1, 0, 0)
+}
+
+func TestCompensate(t *testing.T) {
+	close(t, "α·μ + δ", apply(t, Compensate, nil, 1, list(1, 2), list(3, 4), list(5, 6))[0], 16, 26)
+	g := graph.New("g")
+	delta, alpha, mu := g.AddConst("delta", list(1, 2)), g.AddConst("alpha", list(3, 4)), g.AddConst("mu", list(5, 6))
+	n := g.Append(g.NewNode(graph.DrawknifeDomain, Compensate, "c", []*graph.Value{delta, alpha, mu}, []string{"c"}, nil))
+	if err := n.InferShape(); err != nil {
+		t.Fatal(err)
+	}
+	loss := g.Add("ReduceSum", "loss", graph.Attrs{"keepdims": int64(0)}, n.Outputs[0])
+	grads, err := autodiff.Gradient(g, loss, []*graph.Value{delta, alpha, mu})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.Outputs = []*graph.Value{grads[delta], grads[alpha], grads[mu]}
+	out, err := eval.Run(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(t, "dδ", out[grads[delta].Name], 1, 1)
+	close(t, "dα", out[grads[alpha].Name], 5, 6)
+	close(t, "dμ", out[grads[mu].Name], 3, 4)
 }
 
 // TestGradients differentiates each smooth rule numerically where it is exact:

@@ -62,7 +62,7 @@ func Grids(n *graph.Node, x, p, offset *tensor.Tensor) ([]fakequant.Grid, error)
 		grids := make([]fakequant.Grid, x.Shape[0])
 		for i := range grids {
 			least, most := fakequant.Range(d[i*row : (i+1)*row])
-			grids[i] = fakequant.Grid{Step: max(-least, most) / hi, Min: lo, Max: hi}
+			grids[i] = fakequant.Grid{Step: max(-least, most) * n.Float("clip", 1) / hi, Min: lo, Max: hi}
 		}
 		return grids, nil
 	}
@@ -133,7 +133,9 @@ func fakeQuantizeGrad(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, err
 	})
 	switch n.Str("kind", "step") {
 	case "peak":
-		copy(dx, dy)
+		if n.Float("clip", 1) >= 1 {
+			copy(dx, dy)
+		}
 	case "range":
 		dp = RangeGradient(p, xs)
 	}

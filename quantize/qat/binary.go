@@ -2,6 +2,7 @@ package qat
 
 import (
 	"math"
+	"slices"
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/method"
@@ -81,14 +82,15 @@ func init() {
 	register("bwn", "weights of one bit with a scale for each channel, its mean magnitude",
 		"Rastegari et al., XNOR-Net: ImageNet classification using binary convolutional neural networks, ECCV", 2016, nil,
 		func(opts) *Method {
-			return &Method{WBits: 1, ABits: 32, Recipe: Recipe{Optimizer: "sgd", LR: 0.05, NoDecay: true},
+			return &Method{WBits: 1, ABits: 32, Recipe: Recipe{Optimizer: "adam", LR: 3e-3, NoDecay: true},
 				Weights: func(b *Builder, l *Layer) *graph.Value { return binaryWeights(b, l, "xnor", nil) },
 				Hooks:   func(b *Builder) []train.Hook { return []train.Hook{unitClamp(b)} }}
 		})
-	register("xnor", "weights and activations of one bit, a scale for each channel, filters centred (the map K of input magnitudes is left out)",
-		"Rastegari et al., XNOR-Net: ImageNet classification using binary convolutional neural networks, ECCV", 2016, []method.Option{steOption("hardtanh")},
+	register("xnor", "weights and activations of one bit, a scale for each channel, filters centred",
+		"Rastegari et al., XNOR-Net: ImageNet classification using binary convolutional neural networks, ECCV", 2016,
+		[]method.Option{steOption("hardtanh"), {Name: "map", Default: "false", Help: "multiply each output by K, the mean magnitude of the inputs under the filter, which the paper found of little effect"}},
 		func(o opts) *Method {
-			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 1e-3, NoDecay: true}, Structure: hardTanh,
+			m := &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 3e-3, NoDecay: true}, Structure: hardTanh,
 				Weights: func(b *Builder, l *Layer) *graph.Value { return binaryWeights(b, l, "xnor", nil) },
 				Inputs:  signInputs(o.given["ste"]),
 				Hooks: func(b *Builder) []train.Hook {
@@ -96,6 +98,10 @@ func init() {
 					c.center = true
 					return []train.Hook{c, temperatures(b)}
 				}}
+			if o.yes("map") {
+				m.Outputs = magnitudes
+			}
+			return m
 		})
 	register("lab", "loss-aware binarization: a proximal Newton step with the curvature that Adam keeps",
 		"Hou et al., Loss-aware binarization of deep networks, ICLR", 2017,
@@ -143,24 +149,80 @@ func init() {
 				Inputs:  signInputs(o.given["ste"]),
 				Hooks:   func(b *Builder) []train.Hook { return []train.Hook{temperatures(b)} }}
 		})
+	// RPReLU's two shifts are not parameters of their own: the one before the
+	// slope is the shift of the normalization before it, and the one behind is
+	// taken up by the thresholds and normalizations that read the sum.
 	register("reactnet", "Bi-Real Net with a learned threshold for each channel's sign and learned slopes for the activations",
 		"Liu et al., ReActNet: towards precise binary neural network with generalized activation functions, ECCV", 2020, []method.Option{steOption("polynomial")},
 		func(o opts) *Method {
-			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 1e-3, NoDecay: true}, Structure: withShortcuts(slopes),
+			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 2e-3, NoDecay: true}, Structure: withShortcuts(slopes),
 				Weights: func(b *Builder, l *Layer) *graph.Value { return binaryWeights(b, l, "magnitude", nil) },
 				Inputs: func(b *Builder, l *Layer) *graph.Value {
-					x := l.Node.Inputs[0]
-					if l.ABits > 1 || len(x.Shape) < 2 {
+					if l.ABits > 1 || len(l.Node.Inputs[0].Shape) < 2 {
 						return nil
 					}
-					in := []*graph.Value{x, b.Variable(l, "inputs/threshold", tensor.New(tensor.Float32, x.Shape[1].Size))}
-					if o.given["ste"] == "ede" {
-						in = append(in, b.Temperature(l, "inputs/t", edeFirst))
-					}
-					return b.Own(l, fake.Binarize, "inputs", graph.Attrs{"estimator": o.given["ste"]}, in...)
+					shifted(b, l)
+					return signInputs(o.given["ste"])(b, l)
 				},
 				Hooks: func(b *Builder) []train.Hook { return []train.Hook{temperatures(b)} }}
 		})
+}
+
+// shifted takes a learned threshold for each channel off what the layer reads
+// (ReActNet's RSign).
+func shifted(b *Builder, l *Layer) {
+	x := l.Node.Inputs[0]
+	shape := make([]int, len(x.Shape)-1)
+	for i := range shape {
+		shape[i] = 1
+	}
+	shape[0] = x.Shape[1].Size
+	th := b.Own(l, fake.Learned, "inputs/learned", nil, b.Variable(l, "inputs/threshold", tensor.New(tensor.Float32, shape...)))
+	name := l.Node.Name + "/inputs/shift"
+	sub := b.Graph.NewNode("", "Sub", name, []*graph.Value{x, th}, []string{name}, nil)
+	b.Graph.InsertBefore(l.Node, sub)
+	sub.Outputs[0].Type, sub.Outputs[0].Shape = x.Type, x.Shape
+	l.Node.SetInput(0, sub.Outputs[0])
+}
+
+// magnitudes multiplies the output y of a layer of signs by the map K of
+// XNOR-Net: the mean over the input channels of the magnitudes of what the layer
+// reads, averaged over the window of the filter, padding counting as zero.
+func magnitudes(b *Builder, l *Layer, y *graph.Value) *graph.Value {
+	sign := l.Node.Inputs[0].Producer()
+	if !fake.Is(sign, fake.Binarize) || !l.Node.Is("Conv") || l.Node.Int("group", 1) != 1 || len(l.Node.Ints("dilations")) > 0 && slices.Max(l.Node.Ints("dilations")) > 1 {
+		return nil
+	}
+	window := l.Node.Inputs[1].Shape.Ints()
+	pool := graph.Attrs{"kernel_shape": int64s(window[2:]), "count_include_pad": int64(1)}
+	for _, name := range []string{"strides", "pads", "auto_pad"} {
+		if v, ok := l.Node.Attrs[name]; ok {
+			pool[name] = v
+		}
+	}
+	name := l.Node.Name + "/map"
+	after := l.Node
+	add := func(op, what string, attrs graph.Attrs, in ...*graph.Value) *graph.Value {
+		n := b.Graph.NewNode("", op, name+what, in, []string{name + what}, attrs)
+		b.Graph.InsertAfter(after, n)
+		after = n
+		n.Outputs[0].Type = tensor.Float32
+		return n.Outputs[0]
+	}
+	k := add("Abs", "/abs", nil, sign.Inputs[0])
+	k = add("ReduceMean", "/mean", graph.Attrs{"keepdims": int64(1)}, k, b.Graph.AddConst(name+"/axes", tensor.Of([]int64{1}, 1)))
+	k = add("AveragePool", "", pool, k)
+	z := add("Mul", "/scaled", nil, y, k)
+	z.Shape = y.Shape
+	return z
+}
+
+func int64s(v []int) []int64 {
+	out := make([]int64, len(v))
+	for i, x := range v {
+		out[i] = int64(x)
+	}
+	return out
 }
 
 // temperatures anneals the estimators that have one.

@@ -23,8 +23,14 @@ func Finish(ctx context.Context, g *graph.Graph, batches quantize.Batches, o qua
 	fixed := map[string]*quantize.Fixed{}
 	binary := 0
 	for _, n := range append([]*graph.Node(nil), g.Nodes...) {
-		if fake.Is(n, fake.QuantizeGradient) {
+		if fake.Is(n, fake.QuantizeGradient) || fake.Is(n, fake.Learned) {
 			g.ReplaceUses(n.Outputs[0], n.Inputs[0])
+			continue
+		}
+		if fake.Is(n, fake.Compensate) {
+			if err := compensated(g, n); err != nil {
+				return nil, nil, fmt.Errorf("quantize: %w", n.Errorf("%w", err))
+			}
 			continue
 		}
 		if !n.Is("Conv", "Gemm") {
@@ -59,6 +65,34 @@ func Finish(ctx context.Context, g *graph.Graph, batches quantize.Batches, o qua
 	o.Fixed = fixed
 	o.BiasCorrection, o.Rounding = false, nil
 	return quantize.Static(ctx, g, batches, o)
+}
+
+// compensated adds what the Compensate n gives, a number for each channel, to
+// the bias of the layer before it.
+func compensated(g *graph.Graph, n *graph.Node) error {
+	sum := n.Outputs[0].SoleUse()
+	if !sum.Is("Add") || n.Inputs[0].Data == nil || n.Inputs[1].Data == nil || n.Inputs[2].Data == nil {
+		return fmt.Errorf("its compensation is not constant")
+	}
+	layer := sum.Inputs[0].Producer()
+	if layer != nil && fake.Is(layer, fake.QuantizeGradient) {
+		layer = layer.Inputs[0].Producer()
+	}
+	if !layer.Is("Conv", "Gemm") {
+		return fmt.Errorf("it does not follow a layer")
+	}
+	shift := fake.Compensation(n.Inputs[0].Data, n.Inputs[1].Data, n.Inputs[2].Data)
+	if b := layer.In(2); b != nil {
+		if b.Data == nil || b.Data.Len() != len(shift) {
+			return fmt.Errorf("the bias of %v is not one for each of %d channels", layer, len(shift))
+		}
+		for i, v := range b.Data.Float32s() {
+			shift[i] += v
+		}
+	}
+	layer.SetInput(2, g.AddConst(layer.Name+"/bias", tensor.Of(shift, len(shift))))
+	g.ReplaceUses(sum.Outputs[0], sum.Inputs[0])
+	return nil
 }
 
 // fix reads the integers of n's weights and the grid of its input, and takes
@@ -227,15 +261,10 @@ func binaryConv(g *graph.Graph, n *graph.Node, f *quantize.Fixed) {
 // finishBinary folds batch normalization into the scales of binary
 // convolutions and tidies up.
 func finishBinary(g *graph.Graph, layers int) (*graph.Graph, *quantize.Report, error) {
-	for _, n := range append([]*graph.Node(nil), g.Nodes...) {
-		if n.Is("BatchNormalization") {
-			foldNorm(g, n)
-		}
-	}
 	if _, err := eval.Fold(g); err != nil {
 		return nil, nil, err
 	}
-	rewrite.Apply(g, rewrite.Scope{}, rewrite.DropNoOp, rewrite.FoldBatchNorm, rewrite.FoldPad, rewrite.MergeHardSwish)
+	rewrite.Apply(g, rewrite.Scope{}, rewrite.DropNoOp, rewrite.FoldBinaryNorm, rewrite.FoldBatchNorm, rewrite.FoldPad, rewrite.MergeHardSwish)
 	g.RemoveDead()
 	if err := g.Sort(); err != nil {
 		return nil, nil, err
@@ -254,35 +283,6 @@ func finishBinary(g *graph.Graph, layers int) (*graph.Graph, *quantize.Report, e
 	}
 	g.Record("quantize", fmt.Sprintf("%d binary convolutions", layers))
 	return g, r, g.Verify()
-}
-
-// foldNorm multiplies the scale of a binary convolution by γ/√(σ²+ε) and takes
-// the rest of the normalization into its bias.
-func foldNorm(g *graph.Graph, n *graph.Node) {
-	c := n.Inputs[0].Producer()
-	if !graph.IsBinaryConv(c) || n.Inputs[0].SoleUse() != n {
-		return
-	}
-	var p [4][]float32
-	for i := range p {
-		if n.Inputs[1+i].Data == nil {
-			return
-		}
-		p[i] = n.Inputs[1+i].Data.Float32s()
-	}
-	scale, bias := append([]float32(nil), c.Inputs[2].Data.Float32s()...), make([]float32, len(p[0]))
-	for i := range scale {
-		f := float64(p[0][i]) / math.Sqrt(float64(p[3][i])+float64(n.Float("epsilon", 1e-5)))
-		b := 0.0
-		if v := c.In(3); v != nil {
-			b = v.Data.At(i)
-		}
-		scale[i] = float32(float64(scale[i]) * f)
-		bias[i] = float32((b-float64(p[2][i]))*f + float64(p[1][i]))
-	}
-	c.SetInputs(c.Inputs[0], c.Inputs[1], g.AddConst(c.Name+"/scale", tensor.Of(scale, len(scale))), g.AddConst(c.Name+"/bias", tensor.Of(bias, len(bias))))
-	g.ReplaceUses(n.Outputs[0], c.Outputs[0])
-	g.Remove(n)
 }
 
 // Standard replaces every BinaryConv by operators of ONNX itself: the input

@@ -3,6 +3,7 @@ package qat
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strconv"
 
 	"github.com/drawknife/drawknife/graph"
@@ -83,8 +84,10 @@ func init() {
 			{Name: "least-error", Default: "true", Help: "begin with the steps of least squared error, which short trainings profit from, instead of 2·mean|v|/√qmax"}},
 		func(o opts) *Method {
 			return &Method{WBits: 4, ABits: 4, Edges: true, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4, ByBits: true},
-				Weights: func(b *Builder, l *Layer) *graph.Value { return lsqWeights(b, l, o.yes("per-channel"), o.yes("least-error")) },
-				Inputs:  func(b *Builder, l *Layer) *graph.Value { return lsqInputs(b, l, o.yes("offset"), o.yes("least-error")) }}
+				Weights: func(b *Builder, l *Layer) *graph.Value {
+					return lsqWeights(b, l, o.yes("per-channel"), o.yes("least-error"))
+				},
+				Inputs: func(b *Builder, l *Layer) *graph.Value { return lsqInputs(b, l, o.yes("offset"), o.yes("least-error")) }}
 		})
 	register("qat", "integer-only quantization-aware training: weights by their range, activations by exponential averages of theirs",
 		"Jacob et al., Quantization and training of neural networks for efficient integer-arithmetic-only inference, CVPR", 2018,
@@ -113,18 +116,19 @@ func init() {
 		})
 	register("dorefa", "training with weights through a hyperbolic tangent, activations clipped to [0, 1], and rounded gradients",
 		"Zhou et al., DoReFa-Net: training low bitwidth convolutional neural networks with low bitwidth gradients", 2016,
-		[]method.Option{{Name: "gbits", Default: "32", Help: "bits of gradients; 32 does not round them"}},
+		[]method.Option{{Name: "gbits", Default: "32", Help: "bits of gradients; 32 does not round them"}, reachOption},
 		func(o opts) *Method {
 			m := &Method{WBits: 4, ABits: 4, Recipe: Recipe{Optimizer: "sgd", LR: 0.05, Decay: 1e-4, ByBits: true}, Weights: dorefaWeights,
 				Inputs: func(b *Builder, l *Layer) *graph.Value {
-					return fixedGrid(b, l, 0, 1<<l.ABits-1, 1/float64(int(1)<<l.ABits-1))
+					hi := int64(1)<<l.ABits - 1
+					return fixedGrid(b, l, 0, hi, reach(o, l, 0, hi, 1/float64(hi)))
 				}}
 			m.Outputs = gradients("dorefa", int(o.number("gbits")))
 			return m
 		})
 	register("qnn", "training with fixed-point weights and activations in [-1, 1), and gradients that are powers of two",
 		"Hubara et al., Quantized neural networks: training neural networks with low precision weights and activations, JMLR", 2018,
-		[]method.Option{{Name: "gbits", Default: "32", Help: "bits of the powers that gradients are rounded to; 32 does not round them"}},
+		[]method.Option{{Name: "gbits", Default: "32", Help: "bits of the powers that gradients are rounded to; 32 does not round them"}, reachOption},
 		func(o opts) *Method {
 			m := &Method{WBits: 4, ABits: 4, Recipe: Recipe{Optimizer: "adam", LR: 1e-3},
 				Weights: func(b *Builder, l *Layer) *graph.Value {
@@ -134,6 +138,7 @@ func init() {
 					v := l.Node.Inputs[1]
 					b.Shadows = append(b.Shadows, v.Name)
 					lo, hi := int64(-1)<<(l.WBits-1), int64(1)<<(l.WBits-1)-1
+					fillUnit(l, lo, hi, math.Ldexp(1, 1-l.WBits))
 					return b.Own(l, fake.FakeQuantize, "weights", graph.Attrs{"kind": "fixed", "qmin": lo, "qmax": hi}, v,
 						b.Number(l, "weights/step", math.Ldexp(1, 1-l.WBits)))
 				},
@@ -142,24 +147,36 @@ func init() {
 					if l.Least < 0 {
 						lo = -hi - 1
 					}
-					return fixedGrid(b, l, lo, hi, math.Ldexp(1, 1-l.ABits))
+					return fixedGrid(b, l, lo, hi, reach(o, l, lo, hi, math.Ldexp(1, 1-l.ABits)))
 				},
 				Hooks: func(b *Builder) []train.Hook { return []train.Hook{unitClamp(b)} }}
 			m.Outputs = gradients("log", int(o.number("gbits")))
 			return m
 		})
-	register("octo", "training on 8-bit integers forward and backward, with ranges clipped and gradients rounded at random",
+	register("octo", "training on 8-bit integers forward and backward: ranges clipped, gradients rounded at random, layers compensated",
 		"Zhou et al., Octo: INT8 training with loss-aware compensation and backward quantization for tiny on-device learning, USENIX ATC", 2021,
-		[]method.Option{{Name: "clip", Default: "0.95", Help: "share of the range that is kept"}},
+		[]method.Option{{Name: "clip", Default: "0.95", Help: "share of the ranges of weights and activations that is kept (parameterized range clipping)"},
+			{Name: "compensate", Default: "true", Help: "learn α·μ + δ for each output channel, which the bias takes up in the end (loss-aware compensation)"}},
 		func(o opts) *Method {
-			m := &Method{WBits: 8, ABits: 8, Edges: true, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4}, Weights: peakWeights,
+			m := &Method{WBits: 8, ABits: 8, Edges: true, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4},
+				Weights: func(b *Builder, l *Layer) *graph.Value {
+					_, hi := signed(l.WBits)
+					return b.Own(l, fake.FakeQuantize, "weights", graph.Attrs{"kind": "peak", "clip": float32(o.number("clip")), "qmin": -hi, "qmax": hi}, l.Node.Inputs[1])
+				},
 				Inputs: func(b *Builder, l *Layer) *graph.Value {
 					lo, hi := span(l)
 					step := o.number("clip") * max(l.Peak, 1e-6) / float64(hi)
 					return b.Own(l, fake.FakeQuantize, "inputs", graph.Attrs{"kind": "step", "qmin": lo, "qmax": hi, "grad_scale": gradScale(l.Count, hi)},
 						l.Node.Inputs[0], b.Number(l, "inputs/step", step))
 				}}
-			m.Outputs = gradients("int", 8)
+			round := gradients("int", 8)
+			m.Outputs = func(b *Builder, l *Layer, y *graph.Value) *graph.Value {
+				z := round(b, l, y)
+				if !o.yes("compensate") {
+					return z
+				}
+				return compensation(b, l, z)
+			}
 			return m
 		})
 	register("ternary", "training with weights in {-a, 0, a}",
@@ -177,9 +194,49 @@ func gradScale(n int, qmax int64) float32 {
 	return float32(1 / math.Sqrt(float64(max(n, 1))*float64(qmax)))
 }
 
+// reachOption moves the range of activations, which papers fix at 1.
+var reachOption = method.Option{Name: "range", Default: "0", Help: "activations reach up to this; 1 in the paper, 0 takes for each layer what loses least on the batches: the same network with its normalization scaled, so that training can begin with a trained one"}
+
+// reach is the step of a grid of activations: unit for a range of 1.
+func reach(o opts, l *Layer, lo, hi int64, unit float64) float64 {
+	if r := o.number("range"); r > 0 {
+		return unit * r
+	}
+	if step := leastError(l.Sample, lo, hi); step > 0 {
+		return step
+	}
+	return unit
+}
+
+// fillUnit scales the weights of a layer that is normalized on its output so
+// that step is what they lose least by; the statistics of the normalization
+// follow, so that the function stays.
+func fillUnit(l *Layer, lo, hi int64, step float64) {
+	n := l.Node.Outputs[0].SoleUse()
+	best := leastError(l.Node.Inputs[1].Data.Float32s(), lo, hi)
+	if !n.Is("BatchNormalization") || n.Inputs[3].Data == nil || n.Inputs[4].Data == nil || l.Node.In(2) != nil || !(best > 0) {
+		return
+	}
+	factor := float32(step / best)
+	for i, v := range []*graph.Value{l.Node.Inputs[1], n.Inputs[3], n.Inputs[4]} {
+		f := factor
+		if i == 2 {
+			f *= factor // the variance
+		}
+		d := v.Data.Clone()
+		for k, x := 0, tensor.Data[float32](d); k < len(x); k++ {
+			x[k] *= f
+		}
+		v.SetData(d)
+	}
+}
+
 // leastError is the step of the grid from lo to hi times itself that x loses
-// least on, in the square. It is 0 if all of x is.
+// least on, in the square. It is 0 if all of x is, or if there is none.
 func leastError(x []float32, lo, hi int64) float64 {
+	if len(x) == 0 {
+		return 0
+	}
 	least, most := fakequant.Range(x)
 	full := max(float64(most)/float64(hi), 0)
 	if lo < 0 {
@@ -299,6 +356,33 @@ func gradients(kind string, bits int) func(b *Builder, l *Layer, y *graph.Value)
 		n.Outputs[0].Type, n.Outputs[0].Shape = y.Type, y.Shape
 		return n.Outputs[0]
 	}
+}
+
+// compensation adds α·μ + δ to z, a number of each for every output channel,
+// from α = 1 and small random μ and δ.
+func compensation(b *Builder, l *Layer, z *graph.Value) *graph.Value {
+	shape := make([]int, max(len(z.Shape)-1, 1))
+	for i := range shape {
+		shape[i] = 1
+	}
+	shape[0] = l.Node.Inputs[1].Shape[0].Size
+	rng := rand.New(rand.NewPCG(uint64(shape[0]), uint64(len(b.Graph.Nodes))))
+	draw := func(mean, spread float64) *tensor.Tensor {
+		d := make([]float32, shape[0])
+		for i := range d {
+			d[i] = float32(mean + spread*rng.NormFloat64())
+		}
+		return tensor.Of(d, shape...)
+	}
+	name := l.Node.Name + "/compensation"
+	n := b.Graph.NewNode(graph.DrawknifeDomain, fake.Compensate, name, []*graph.Value{b.Variable(l, "delta", draw(0, 1e-3)),
+		b.Variable(l, "alpha", draw(1, 0)), b.Variable(l, "mu", draw(0, 1e-3))}, []string{name}, nil)
+	n.Outputs[0].Type, n.Outputs[0].Shape = z.Type, graph.ShapeOf(shape)
+	add := b.Graph.NewNode("", "Add", l.Node.Name+"/compensated", []*graph.Value{z, n.Outputs[0]}, []string{l.Node.Name + "/compensated"}, nil)
+	b.Graph.InsertAfter(z.Producer(), n)
+	b.Graph.InsertAfter(n, add)
+	add.Outputs[0].Type, add.Outputs[0].Shape = z.Type, z.Shape
+	return add.Outputs[0]
 }
 
 // unitClamp keeps the shadows within [−1, 1].

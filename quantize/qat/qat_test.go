@@ -111,9 +111,9 @@ func TestEveryMethod(t *testing.T) {
 	}{
 		{"lsq", Options{}, 0.1}, {"lsq:offset=true", Options{WBits: 3, ABits: 3}, 0.15}, {"lsq:per-channel=true", Options{WBits: 2, ABits: 2}, 0.3},
 		{"qat", Options{}, 0.1}, {"pact", Options{}, 0.15}, {"dorefa", Options{}, 0.15}, {"dorefa:gbits=6", Options{WBits: 1, ABits: 2}, 0.2},
-		{"qnn", Options{}, 0.2}, {"qnn:gbits=6", Options{WBits: 4, ABits: 4}, 0.2}, {"octo", Options{}, 0.1}, {"ternary", Options{}, 0.1}, {"inq", Options{}, 0.1},
+		{"qnn", Options{}, 0.2}, {"qnn:gbits=6", Options{WBits: 4, ABits: 4}, 0.2}, {"octo", Options{}, 0.1}, {"octo:compensate=false,clip=1", Options{}, 0.1}, {"ternary", Options{}, 0.1}, {"inq", Options{}, 0.1},
 		{"binaryconnect", Options{}, 0.1}, {"binaryconnect:stochastic=true", Options{}, 0.1}, {"bwn", Options{}, 0.1}, {"lab", Options{}, 0.1},
-		{"lab:activations=true", Options{}, 1e-4}, {"bnn", Options{}, 1e-4}, {"bnn:ste=swish", Options{}, 1e-4}, {"xnor", Options{}, 1e-4},
+		{"lab:activations=true", Options{}, 1e-4}, {"bnn", Options{}, 1e-4}, {"bnn:ste=swish", Options{}, 1e-4}, {"xnor", Options{}, 1e-4}, {"xnor:map=true", Options{}, 1e-4},
 		{"irnet", Options{}, 1e-4}, {"irnet:shortcuts=true", Options{}, 1e-4}, {"bireal", Options{}, 1e-4}, {"reactnet", Options{}, 1e-4},
 	} {
 		t.Run(c.spec, func(t *testing.T) {
@@ -319,6 +319,62 @@ func TestPositiveNorms(t *testing.T) {
 		if n.Is("BatchNormalization") && slices.Min(n.Inputs[1].Data.Float32s()) < 0 {
 			t.Errorf("%v still has a negative scale", n)
 		}
+	}
+}
+
+// TestLeastError: numbers on a grid find its step, and outliers are cut off.
+func TestLeastError(t *testing.T) {
+	var x []float32
+	for i := range 400 {
+		x = append(x, 0.25*float32(i%8-4))
+	}
+	if s := leastError(x, -4, 3); math.Abs(s-0.25) > 0.01 {
+		t.Errorf("step %g, want 0.25", s)
+	}
+	if s := leastError(append(x, 40), -4, 3); s > 2 {
+		t.Errorf("with an outlier of 40: step %g", s)
+	}
+	if s := leastError([]float32{0, 0}, 0, 15); s != 0 {
+		t.Errorf("zeros: step %g", s)
+	}
+	if s := leastError(nil, 0, 15); s != 0 {
+		t.Errorf("nothing: step %g", s)
+	}
+}
+
+// TestFillUnit scales layers without changing the function.
+func TestFillUnit(t *testing.T) {
+	g := network(t)
+	x := pictures(t, 4)
+	before := outputs(t, g, x)
+	scaled := 0
+	for _, n := range g.Nodes {
+		if n.Is("Conv") {
+			first := n.Inputs[1].Data.Float32s()[0]
+			fillUnit(&Layer{Node: n}, -8, 7, 0.125)
+			if n.Inputs[1].Data.Float32s()[0] != first {
+				scaled++
+			}
+			if s := leastError(n.Inputs[1].Data.Float32s(), -8, 7); math.Abs(s-0.125) > 1e-3 {
+				t.Errorf("%v: weights would lose least by steps of %g, want 0.125", n, s)
+			}
+		}
+	}
+	if scaled == 0 {
+		t.Error("no layer was scaled")
+	}
+	for i, v := range outputs(t, g, x) {
+		if math.Abs(float64(v-before[i])) > 1e-2*max(1, math.Abs(float64(v))) {
+			t.Fatalf("output %d is %g, before %g", i, v, before[i])
+		}
+	}
+}
+
+// TestCompensation ends up in the bias.
+func TestCompensation(t *testing.T) {
+	delta, alpha, mu := tensor.Of([]float32{1, 2}, 2, 1, 1), tensor.Of([]float32{3, 4}, 2, 1, 1), tensor.Of([]float32{5, 6}, 2, 1, 1)
+	if got := fake.Compensation(delta, alpha, mu); !slices.Equal(got, []float32{16, 26}) {
+		t.Errorf("α·μ + δ is %v, want 16 and 26", got)
 	}
 }
 
