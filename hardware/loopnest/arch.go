@@ -12,6 +12,10 @@ import (
 
 // Arch describes a machine.
 type Arch struct {
+	// Base is a description that this one builds on: one of the library, or a
+	// file beside this one. What is given here replaces what it says; lists
+	// are replaced whole.
+	Base  string `yaml:"base,omitempty"`
 	Name  string `yaml:"name"`
 	Doc   string `yaml:"doc,omitempty"`
 	Paper string `yaml:"paper,omitempty"`
@@ -64,6 +68,9 @@ type Level struct {
 	// Holds names the operands that are kept here, such as "IO"; empty means
 	// all. Others pass by.
 	Holds string `yaml:"holds,omitempty"`
+	// Bypass names those of them that a mapping may let pass by instead; the
+	// search chooses for each layer.
+	Bypass string `yaml:"bypass,omitempty"`
 	// Bytes is the capacity that the operands share; 0 with no Parts means
 	// unlimited (DRAM).
 	Bytes int64 `yaml:"bytes,omitempty"`
@@ -94,6 +101,12 @@ type Level struct {
 	Network Network `yaml:"network,omitempty"`
 	// Loops that may run in time here, such as "KC"; empty means any.
 	Loops string `yaml:"loops,omitempty"`
+	// Order fixes the order of these loops, outermost first, such as "KCPQ".
+	// Loops that it does not name run outside of them.
+	Order string `yaml:"order,omitempty"`
+	// Bounds fixes how often loops run in time here, such as {R: 3}. A loop
+	// that is shorter runs as often as it can.
+	Bounds map[string]int `yaml:"bounds,omitempty"`
 }
 
 // Part is a separate memory of one operand.
@@ -132,6 +145,7 @@ const (
 	maxLevels = 8
 	maxAxes   = 4
 	maxSide   = 1 << 16
+	maxBypass = 6 // of operands that may pass by, of all levels together
 )
 
 // Lanes is the number of processing elements.
@@ -235,6 +249,9 @@ func (a *Arch) checkLevel(path string, index int, l *Level) error {
 	if err := checkOperands(l.Holds); err != nil {
 		return at(path+".holds", "%w", err)
 	}
+	if err := a.checkMapping(path, index, l); err != nil {
+		return err
+	}
 	if err := checkOperands(l.Network.Unicast); err != nil {
 		return at(path+".network.unicast", "%w", err)
 	}
@@ -268,6 +285,45 @@ func (a *Arch) checkLevel(path string, index int, l *Level) error {
 		return at(path+".loops", "%w", err)
 	}
 	return l.checkParts(path)
+}
+
+// checkMapping checks what a level says about mappings.
+func (a *Arch) checkMapping(path string, index int, l *Level) error {
+	if err := checkOperands(l.Bypass); err != nil {
+		return at(path+".bypass", "%w", err)
+	}
+	if l.Bypass != "" && index == 0 {
+		return at(path+".bypass", "the outermost level holds everything: nothing can pass by")
+	}
+	for o := range hardware.Operand(hardware.NumOperands) {
+		if strings.Contains(l.Bypass, o.Letter()) && !l.holds(o) {
+			return at(path+".bypass", "level %q does not hold %s anyway (see holds)", l.Name, o.Letter())
+		}
+	}
+	choices := 0
+	for i := range a.Levels {
+		choices += len(a.Levels[i].Bypass)
+	}
+	if choices > maxBypass {
+		return at(path+".bypass", "there are %d choices of what passes by; there may be at most %d", choices, maxBypass)
+	}
+	if _, err := parseLoops(l.Order); err != nil {
+		return at(path+".order", "%w", err)
+	}
+	for i, r := range l.Order {
+		if strings.ContainsRune(l.Order[:i], r) {
+			return at(path+".order", "loop %c is named twice", r)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.Bounds)) {
+		if _, err := hardware.ParseDim(name); err != nil {
+			return at(path+".bounds", "%w", err)
+		}
+		if n := l.Bounds[name]; n < 1 || n > 1<<30 {
+			return at(path+".bounds."+name, "%d; it must be from 1 to 2^30", n)
+		}
+	}
+	return nil
 }
 
 func (l *Level) checkParts(path string) error {

@@ -39,6 +39,10 @@ func (s *searcher) splits(d hardware.Dim, limit int) (list [][]int64, ok bool) {
 			}
 			return len(list) <= limit
 		}
+		if fixed := s.slots[i].fixed[d]; fixed > 0 {
+			tuple[i] = fixed
+			return next(i + 1)
+		}
 		tuple[i] = 1
 		if !next(i + 1) {
 			return false
@@ -95,13 +99,13 @@ func (c *chain) enumerate(i int, x *candidate) {
 	d := c.s.loops[i]
 	for _, tuple := range c.s.tuples[i] {
 		for k, n := range tuple {
-			x[k][d] = n
+			x.bound[k][d] = n
 		}
 		if i+1 == len(c.s.loops) || c.tile(x) {
 			c.enumerate(i+1, x)
 		}
 	}
 	for k := range c.s.slots {
-		x[k][d] = 1
+		x.bound[k][d] = 1
 	}
 }

@@ -75,6 +75,13 @@ func newEvaluator(m *machine, l *hardware.Layer) (*Evaluator, error) {
 // cover the layer, spreads wider than the array, or holds tiles that do not
 // fit.
 func (e *Evaluator) Evaluate(m *Mapping) (*Result, error) {
+	if len(m.Levels) == len(e.m.stores) {
+		v, err := e.m.variants[0].variant(m)
+		if err != nil {
+			return nil, err
+		}
+		e.m = v
+	}
 	if err := e.t.from(e.m, &e.full, m); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package loopnest
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -132,6 +134,13 @@ func TestBadDescriptions(t *testing.T) {
 		{"bytes: 102400", "doc: 3", `x.yaml:11: unknown key "doc"`},
 		{"bytes: 102400", "read_pj: 1", `level "GLB" has no capacity`},
 		{"bytes: 102400", "bytes: 1\n    read_words_per_cycle: -2", "x.yaml:12: levels[1].read_words_per_cycle: -2 is out of range"},
+		{"bytes: 102400", "bytes: 1\n    write_words_per_cycle: 0", "x.yaml:12: write_words_per_cycle is 0: nothing could move"},
+		{"holds: IO", "holds: IO\n    bypass: W", "x.yaml:11: levels[1].bypass: level \"GLB\" does not hold W"},
+		{"holds: IO", "holds: IO\n    order: KCK", "x.yaml:11: levels[1].order: loop K is named twice"},
+		{"holds: IO", "holds: IO\n    bounds: {Z: 3}", "x.yaml:11: levels[1].bounds: no loop is called"},
+		{"holds: IO", "holds: IO\n    bounds: {R: 0}", "x.yaml:11: levels[1].bounds.R: 0"},
+		{"name: conv3", "base: x.yaml", "x.yaml:2: base: goes round in a circle: x.yaml builds on x.yaml"},
+		{"name: conv3", "base: no-such", "x.yaml:2: base: no architecture is called"},
 		{"fan_out: [X, Y]", "fan_out: [X]", "fans out at no level"},
 		{"fan_out: [X, Y]", "fan_out: [X, Z]", `x.yaml:12: levels[1].fan_out[1]: no axis of the array is called "Z"`},
 		{"size: 12", "size: 0", "x.yaml:5: array.axes[1].size: 0"},
@@ -160,6 +169,48 @@ func TestBadDescriptions(t *testing.T) {
 		if a, err := Load(name); err != nil || a.Name != name {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestBase builds descriptions on others.
+func TestBase(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	a, err := Load(write("faster.yaml", "base: eyeriss-v1\nname: faster\nclock_mhz: 400\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := Load(write("faster8.yaml", "base: faster.yaml\nname: faster8\narray: {bits: {w: 8, a: 8, psum: 24}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := Load("eyeriss-v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Name != "faster" || a.ClockMHz != 400 || a.Lanes() != old.Lanes() || len(a.Levels) != 3 {
+		t.Errorf("%+v", a)
+	}
+	if b.ClockMHz != 400 || b.Array.Bits.W != 8 || b.Lanes() != old.Lanes() || *b.Array.MACPJ != 2 {
+		t.Errorf("%+v", b)
+	}
+	one := write("one.yaml", "base: two.yaml\nname: one\n")
+	write("two.yaml", "name: two\nbase: one.yaml\n")
+	if _, err := Load(one); err == nil || !strings.Contains(err.Error(), "two.yaml:2: base: goes round in a circle") {
+		t.Errorf("a circle: %v", err)
+	}
+	broken := write("broken.yaml", "base: eyeriss-v1\nname: b\nclock: 3\n")
+	if _, err := Load(write("upon.yaml", "base: broken.yaml\n")); err == nil || !strings.Contains(err.Error(), broken+":3: unknown key") {
+		t.Errorf("a broken base: %v", err)
+	}
+	if _, err := Load(dir); err == nil {
+		t.Error("a folder is read")
 	}
 }
 

@@ -3,6 +3,7 @@ package loopnest
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/drawknife/drawknife/hardware"
@@ -24,6 +25,8 @@ type store struct {
 	windows   bool    // overlapping windows are read once
 	wire      float64 // pJ a word and receiver
 	time      uint8   // loops that may run here in time
+	order     order   // in which they run, if it is given
+	bounds    sizes   // of these loops that are given, else 0
 	axes      []int
 }
 
@@ -36,6 +39,18 @@ type machine struct {
 	owner     []int                       // by axis: the level that fans out
 	mac       float64                     // pJ
 	estimated []string                    // energies that are not in the description
+
+	// optional are the operands that may pass by a level that could hold them;
+	// variants are the machine with each subset of them passing by. The first
+	// is the machine itself.
+	optional []choice
+	variants []*machine
+}
+
+// choice is an operand that a level may keep or let pass by.
+type choice struct {
+	level   int
+	operand hardware.Operand
 }
 
 func compile(a *Arch) (*machine, error) {
@@ -59,15 +74,63 @@ func compile(a *Arch) (*machine, error) {
 	for i := range a.Levels {
 		m.stores = append(m.stores, m.store(i, nm))
 		for o := range hardware.Operand(hardware.NumOperands) {
-			if a.Levels[i].holds(o) {
-				m.holders[o] = append(m.holders[o], i)
+			if strings.Contains(a.Levels[i].Bypass, o.Letter()) {
+				m.optional = append(m.optional, choice{i, o})
 			}
 		}
 		for _, axis := range m.stores[i].axes {
 			m.owner[axis] = i
 		}
 	}
+	m.hold()
+	m.variants = []*machine{m}
+	for mask := 1; mask < 1<<len(m.optional); mask++ {
+		m.variants = append(m.variants, m.without(mask))
+	}
 	return m, nil
+}
+
+// hold lists the levels that hold each operand.
+func (m *machine) hold() {
+	for o := range hardware.Operand(hardware.NumOperands) {
+		m.holders[o] = nil
+		for i := range m.stores {
+			if m.stores[i].held[o] {
+				m.holders[o] = append(m.holders[o], i)
+			}
+		}
+	}
+}
+
+// without is the machine in which the optional operands of mask pass by.
+func (m *machine) without(mask int) *machine {
+	v := *m
+	v.stores = slices.Clone(m.stores)
+	for i, c := range m.optional {
+		if mask&(1<<i) != 0 {
+			v.stores[c.level].held[c.operand] = false
+		}
+	}
+	v.hold()
+	return &v
+}
+
+// variant finds the machine whose operands pass by as a mapping says.
+func (m *machine) variant(p *Mapping) (*machine, error) {
+	mask := 0
+	for l := range p.Levels {
+		for o := range hardware.Operand(hardware.NumOperands) {
+			if !strings.Contains(p.Levels[l].Bypass, o.Letter()) {
+				continue
+			}
+			i := slices.Index(m.optional, choice{l, o})
+			if i < 0 {
+				return nil, fmt.Errorf("level %s: %v may not pass by (see bypass)", m.stores[l].name, o)
+			}
+			mask |= 1 << i
+		}
+	}
+	return m.variants[mask], nil
 }
 
 func (m *machine) store(index int, nm float64) store {
@@ -76,6 +139,15 @@ func (m *machine) store(index int, nm float64) store {
 	s := store{name: l.Name, readBW: unlimited(l.ReadWords), writeBW: unlimited(l.WriteWords), single: l.SingleBuffered,
 		windows: l.Network.SharedWindows, wire: l.Network.WordPJ, shared: math.Inf(1)}
 	s.time, _ = parseLoops(l.Loops)
+	for i := range len(l.Order) {
+		s.order.dims[i], _ = hardware.ParseDim(l.Order[i : i+1])
+		s.order.n++
+	}
+	for name, n := range l.Bounds {
+		if d, err := hardware.ParseDim(name); err == nil {
+			s.bounds[d] = int64(n)
+		}
+	}
 	half := 1.0
 	if l.DoubleBuffered {
 		half = 0.5

@@ -25,6 +25,9 @@ type Spread struct {
 type Place struct {
 	Time  []Loop
 	Space []Spread
+	// Bypass names operands, such as "WI", that pass by this level although it
+	// could hold them.
+	Bypass string
 }
 
 // Mapping is a place for every loop of a layer, by level, outermost first. The
@@ -39,7 +42,8 @@ type Mapping struct {
 //	DRAM: K6 C64 | buffer: N4 P13 / X:Q13 Y:K4 Y:S3 | spad: R3 C4 K16
 //
 // with loops in time before the slash and loops in space, with their axes,
-// behind it. Levels that are left out run nothing.
+// behind it. Levels that are left out run nothing. Operands that pass by a
+// level stand behind its name and an exclamation mark, as in "buffer !W:".
 func ParseMapping(a *Arch, text string) (*Mapping, error) {
 	if len(text) > 1<<14 {
 		return nil, fmt.Errorf("a mapping of %d characters is too long", len(text))
@@ -47,9 +51,13 @@ func ParseMapping(a *Arch, text string) (*Mapping, error) {
 	m := &Mapping{Levels: make([]Place, len(a.Levels))}
 	for part := range strings.SplitSeq(text, "|") {
 		name, loops, ok := strings.Cut(part, ":")
+		name, bypass, _ := strings.Cut(name, "!")
 		l := levelIndex(a, strings.TrimSpace(name))
 		if !ok || l < 0 {
 			return nil, fmt.Errorf("mapping: %q does not begin with a level of %s", strings.TrimSpace(part), a.Name)
+		}
+		if m.Levels[l].Bypass = strings.TrimSpace(bypass); checkOperands(m.Levels[l].Bypass) != nil {
+			return nil, fmt.Errorf("mapping: level %s: %w", a.Levels[l].Name, checkOperands(m.Levels[l].Bypass))
 		}
 		inTime, inSpace, _ := strings.Cut(loops, "/")
 		for f := range strings.FieldsSeq(inTime) {
@@ -102,10 +110,13 @@ func parseLoop(s string) (Loop, error) {
 func (m *Mapping) Format(a *Arch) string {
 	var levels []string
 	for i, p := range m.Levels {
-		if len(p.Time) == 0 && len(p.Space) == 0 {
+		if len(p.Time) == 0 && len(p.Space) == 0 && p.Bypass == "" {
 			continue
 		}
 		s := a.Levels[i].Name + ":"
+		if p.Bypass != "" {
+			s = a.Levels[i].Name + " !" + p.Bypass + ":"
+		}
 		for _, l := range p.Time {
 			s += fmt.Sprintf(" %v%d", l.Dim, l.Bound)
 		}
@@ -128,9 +139,12 @@ func (m *Mapping) Nest(a *Arch) string {
 		l := &a.Levels[i]
 		held := ""
 		for o := range hardware.Operand(hardware.NumOperands) {
-			if l.holds(o) {
+			if l.holds(o) && !strings.Contains(p.Bypass, o.Letter()) {
 				held += " " + o.String()
 			}
+		}
+		if held == "" {
+			held = " nothing"
 		}
 		fmt.Fprintf(&b, "%s[%s holds%s]\n", indent, l.Name, held)
 		for _, t := range p.Time {

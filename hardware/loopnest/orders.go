@@ -62,6 +62,22 @@ func orders(mask uint8, list *[maxOrders]order) int {
 	return n
 }
 
+// only keeps the loops of mask in a given order; those that it does not name
+// go outside.
+func (o *order) only(mask uint8, given *order) {
+	named := uint8(0)
+	for _, d := range given.dims[:given.n] {
+		named |= 1 << d
+	}
+	o.fill(mask&^named, 0, -1)
+	for _, d := range given.dims[:given.n] {
+		if mask&(1<<d) != 0 {
+			o.dims[o.n] = d
+			o.n++
+		}
+	}
+}
+
 // fill writes the loops of mask from the outermost: others, the loop that
 // inputs slide over if it does not keep the operand, those that keep it, and
 // the sliding one if it is one of these.

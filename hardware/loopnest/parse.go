@@ -4,8 +4,10 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -44,46 +46,80 @@ func Source(name string) ([]byte, bool) {
 }
 
 // Load reads a description: one of the library by its name, or a file.
-func Load(name string) (*Arch, error) {
+func Load(name string) (*Arch, error) { return load(name, nil) }
+
+// load is Load for a description that others build on: stack lists these.
+func load(name string, stack []string) (*Arch, error) {
 	if b, ok := Source(name); ok {
-		return Parse(name, b)
+		return parse(name, b, stack)
 	}
-	f, err := os.Open(name)
+	st, err := os.Stat(name)
 	if err != nil {
 		if !strings.ContainsAny(name, "./\\") {
 			return nil, fmt.Errorf("no architecture is called %q; there are %s, or give a file", name, strings.Join(Library(), ", "))
 		}
 		return nil, err
 	}
-	defer f.Close()
-	b := make([]byte, maxFile+1)
-	n := 0
-	for n < len(b) {
-		k, err := f.Read(b[n:])
-		n += k
-		if k == 0 || err != nil {
-			break
-		}
+	if st.IsDir() {
+		return nil, fmt.Errorf("%s is a folder; want an architecture file", name)
 	}
-	return Parse(name, b[:n])
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	return parse(name, b, stack)
 }
 
-// Parse reads a description. Keys that it does not know are errors, and every
-// error names the file and the line.
-func Parse(file string, b []byte) (*Arch, error) {
+// Parse reads a description, in our own form or in Timeloop's. Keys of ours
+// that it does not know are errors, and every error names the file and the
+// line.
+func Parse(file string, b []byte) (*Arch, error) { return parse(file, b, nil) }
+
+func parse(file string, b []byte, stack []string) (*Arch, error) {
 	if len(b) > maxFile {
 		return nil, fmt.Errorf("%s: a description has at most %d bytes", file, maxFile)
 	}
 	if line := tooDeep(b); line > 0 {
 		return nil, fmt.Errorf("%s:%d: nested more than %d deep", file, line, maxNesting)
 	}
-	a := new(Arch)
+	if timeloopFile.Match(b) {
+		return parseTimeloop(file, b)
+	}
+	a, err := base(file, b, stack)
+	if err != nil {
+		return nil, err
+	}
 	tree, err := decode(b, a, yaml.Strict())
+	if err == nil {
+		err = a.Check()
+	}
+	if err == nil {
+		err = noZeroBandwidth(tree)
+	}
 	if err != nil {
 		return nil, located(file, tree, err)
 	}
-	if err := a.Check(); err != nil {
+	return a, nil
+}
+
+// parseTimeloop reads an architecture in Timeloop's form.
+func parseTimeloop(file string, b []byte) (*Arch, error) {
+	tree, err := parseTree(b)
+	var a *Arch
+	if err == nil {
+		a, err = readTimeloop(tree.Docs[0].Body)
+	}
+	if err != nil {
 		return nil, located(file, tree, err)
+	}
+	a.Name = strings.TrimSuffix(path.Base(filepath.ToSlash(file)), ".yaml")
+	if err := a.Check(); err != nil {
+		return nil, fmt.Errorf("%s: as read from Timeloop: %w", file, err)
 	}
 	return a, nil
 }
@@ -113,14 +149,29 @@ func tooDeep(b []byte) int {
 	return 0
 }
 
-// decode turns the panics of the YAML decoder, which malformed input can
-// cause, into errors.
+// decode reads YAML into a value.
 func decode(b []byte, into any, options ...yaml.DecodeOption) (tree *ast.File, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("malformed YAML: %v", v)
-		}
-	}()
+	defer recovered(&err)
+	if tree, err = parseTree(b); err != nil {
+		return tree, err
+	}
+	if err := noTags(tree.Docs[0].Body); err != nil {
+		return tree, err
+	}
+	return tree, yaml.NodeToValue(tree.Docs[0].Body, into, options...)
+}
+
+// recovered turns the panics of the YAML parser, which malformed input can
+// cause, into errors.
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = fmt.Errorf("malformed YAML: %v", v)
+	}
+}
+
+// parseTree reads one YAML document without anchors and aliases.
+func parseTree(b []byte) (tree *ast.File, err error) {
+	defer recovered(&err)
 	tree, err = parser.ParseBytes(b, 0)
 	if err != nil {
 		return nil, err
@@ -128,28 +179,33 @@ func decode(b []byte, into any, options ...yaml.DecodeOption) (tree *ast.File, e
 	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
 		return tree, errors.New("want one YAML document")
 	}
-	if err := noAliases(tree.Docs[0].Body); err != nil {
-		return tree, err
-	}
-	return tree, yaml.NodeToValue(tree.Docs[0].Body, into, options...)
+	return tree, noAliases(tree.Docs[0].Body)
 }
 
 // noAliases rejects anchors and aliases, which can make a small file huge.
 func noAliases(n ast.Node) error {
-	v := &aliasFinder{}
+	v := &finder{types: []ast.NodeType{ast.AnchorType, ast.AliasType, ast.MergeKeyType}}
 	ast.Walk(v, n)
 	return v.err
 }
 
-type aliasFinder struct{ err error }
+// noTags rejects tags.
+func noTags(n ast.Node) error {
+	v := &finder{types: []ast.NodeType{ast.TagType}}
+	ast.Walk(v, n)
+	return v.err
+}
+
+// finder looks for nodes that may not be.
+type finder struct {
+	types []ast.NodeType
+	err   error
+}
 
 // Visit implements ast.Visitor.
-func (v *aliasFinder) Visit(n ast.Node) ast.Visitor {
-	switch n.Type() {
-	case ast.AnchorType, ast.AliasType, ast.MergeKeyType, ast.TagType:
-		if v.err == nil {
-			v.err = &lineError{n.GetToken().Position.Line, "anchors, aliases, merge keys and tags are not part of the format"}
-		}
+func (v *finder) Visit(n ast.Node) ast.Visitor {
+	if v.err == nil && slices.Contains(v.types, n.Type()) {
+		v.err = &lineError{n.GetToken().Position.Line, "anchors, aliases, merge keys and tags are not part of the format"}
 	}
 	return v
 }

@@ -22,6 +22,7 @@ func Run(a *Arch, w *hardware.Workload, o Options) (*hardware.Report, error) {
 	}
 	known := map[shape]*Found{}
 	var mappings int64
+	recalled := 0
 	area := a.AreaMM2()
 	r, err := hardware.RunLayers(hardware.Machine{Name: a.Name, ClockMHz: a.ClockMHz, PeakMACs: float64(a.Lanes()), AreaMM2: area}, w,
 		func(l *hardware.Layer) (hardware.Cost, error) {
@@ -34,6 +35,9 @@ func Run(a *Arch, w *hardware.Workload, o Options) (*hardware.Report, error) {
 				}
 				known[key] = f
 				mappings += f.Mappings
+				if f.Cached {
+					recalled++
+				}
 			}
 			return m.cost(f, l), nil
 		})
@@ -41,6 +45,9 @@ func Run(a *Arch, w *hardware.Workload, o Options) (*hardware.Report, error) {
 		return nil, err
 	}
 	r.Notes = append(r.Notes, fmt.Sprintf("%d mappings compared for %d distinct layers", mappings, len(known)))
+	if recalled > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%d of these layers were mapped by an earlier run", recalled))
+	}
 	for _, s := range m.estimated {
 		r.Notes = append(r.Notes, "estimated: "+s)
 	}

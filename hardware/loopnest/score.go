@@ -59,7 +59,9 @@ func (s *scorer) score(t *tiling) score {
 			}
 		}
 		s.number[l] = 1
-		if l < levels-1 { // the order of the innermost level moves nothing
+		if fixed := &s.e.m.stores[l].order; fixed.n > 0 {
+			s.list[l][0].only(mask, fixed)
+		} else if l < levels-1 { // the order of the innermost level moves nothing
 			s.number[l] = orders(mask, &s.list[l])
 		} else {
 			s.list[l][0].fill(mask, 0, -1)

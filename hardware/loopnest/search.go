@@ -27,6 +27,8 @@ type Options struct {
 	Exhaustive int
 	// Workers is how many chains run at a time; 0 is all processors.
 	Workers int
+	// Cache is a folder where outcomes are kept and looked up; "" is none.
+	Cache string
 }
 
 // Found is a search's outcome.
@@ -40,6 +42,8 @@ type Found struct {
 	// are considered: all up to 12, beyond that those that split a loop most
 	// evenly).
 	Exhaustive bool
+	// Cached says that an earlier run found it.
+	Cached bool
 }
 
 // chains is fixed, so that the outcome does not depend on the workers.
@@ -67,12 +71,21 @@ func search(m *machine, l *hardware.Layer, o Options) (*Found, error) {
 	if err != nil {
 		return nil, err
 	}
-	exhaustive := s.options(o.Exhaustive)
+	file := ""
+	if o.Cache != "" {
+		file = o.cacheFile(m.arch, l)
+	}
+	if f := s.recall(file); f != nil {
+		return f, nil
+	}
+	exhaustive := s.options(o.Exhaustive / len(m.variants))
 	var best *chain
 	var mappings int64
 	if exhaustive {
 		best = s.chain(0)
-		best.enumerate(0, &candidate{})
+		for v := range m.variants {
+			best.enumerate(0, &candidate{variant: v})
+		}
 		mappings = best.scorer.mappings
 	} else {
 		for _, c := range s.anneal() {
@@ -85,7 +98,11 @@ func search(m *machine, l *hardware.Layer, o Options) (*Found, error) {
 	if best == nil || !best.found {
 		return nil, fmt.Errorf("no mapping of layer %q fits %s: even the smallest tiles exceed a level, or the loops allowed at its levels cannot cover the layer", l.Name, m.arch.Name)
 	}
-	return best.result(mappings, exhaustive)
+	f, err := best.result(mappings, exhaustive)
+	if err == nil && file != "" {
+		_ = f.keep(m.arch, file) // what cannot be kept is searched again
+	}
+	return f, err
 }
 
 // slot is a place where a loop can run: in time at a level, or along an axis.
@@ -94,12 +111,17 @@ type slot struct {
 	axis  int   // -1 in time
 	loops uint8 // allowed
 	limit int64 // of the product of bounds
+	fixed sizes // bounds that are given; 0 where they are free
 }
 
-// candidate holds the bounds of the loops in each slot; 0 stands for 1.
-type candidate [maxLevels + maxAxes]sizes
+// candidate holds the bounds of the loops in each slot, 0 standing for 1, and
+// which variant of the machine it is for: what passes by which level.
+type candidate struct {
+	bound   [maxLevels + maxAxes]sizes
+	variant int
+}
 
-func (c *candidate) at(slot int, d hardware.Dim) int64 { return max(1, c[slot][d]) }
+func (c *candidate) at(slot int, d hardware.Dim) int64 { return max(1, c.bound[slot][d]) }
 
 // searcher is what all chains share.
 type searcher struct {
@@ -122,10 +144,14 @@ func newSearcher(m *machine, l *hardware.Layer, o Options) (*searcher, error) {
 	s := &searcher{o: o, m: m, layer: l, full: e.full}
 	for i := range m.stores {
 		if i > 0 { // what is left over runs at the outermost level
-			s.slots = append(s.slots, slot{i, -1, m.stores[i].time, math.MaxInt64})
+			sl := slot{level: i, axis: -1, loops: m.stores[i].time, limit: math.MaxInt64}
+			for d, n := range m.stores[i].bounds {
+				sl.fixed[d] = min(n, e.full[d])
+			}
+			s.slots = append(s.slots, sl)
 		}
 		for _, axis := range m.stores[i].axes {
-			s.slots = append(s.slots, slot{i, axis, m.space[axis], int64(m.arch.Array.Axes[axis].Size)})
+			s.slots = append(s.slots, slot{level: i, axis: axis, loops: m.space[axis], limit: int64(m.arch.Array.Axes[axis].Size)})
 		}
 	}
 	for d := range hardware.Dim(numDims) {
@@ -158,6 +184,7 @@ func tileSizes(n int64) (list []int64) {
 // chain is one walk through the space.
 type chain struct {
 	s         *searcher
+	evaluator []*Evaluator // by variant
 	scorer    scorer
 	t         tiling
 	rng       *rand.Rand
@@ -168,13 +195,18 @@ type chain struct {
 }
 
 func (s *searcher) chain(index int) *chain {
-	e, _ := newEvaluator(s.m, s.layer) // succeeded before
-	return &chain{s: s, scorer: scorer{e: e, objective: s.o.Objective}, rng: rand.New(rand.NewPCG(s.o.Seed, uint64(index)))}
+	c := &chain{s: s, rng: rand.New(rand.NewPCG(s.o.Seed, uint64(index)))}
+	for _, m := range s.m.variants {
+		e, _ := newEvaluator(m, s.layer) // succeeded before
+		c.evaluator = append(c.evaluator, e)
+	}
+	c.scorer = scorer{e: c.evaluator[0], objective: s.o.Objective}
+	return c
 }
 
 // tile computes the tiling of a candidate and reports whether it can be.
 func (c *chain) tile(x *candidate) bool {
-	s, e := c.s, c.scorer.e
+	s, e := c.s, c.evaluator[x.variant]
 	levels := len(s.m.stores)
 	for l := range levels {
 		c.t.trips[l], c.t.spread[l] = sizes{1, 1, 1, 1, 1, 1, 1, 1}, sizes{1, 1, 1, 1, 1, 1, 1, 1}
@@ -184,6 +216,9 @@ func (c *chain) tile(x *candidate) bool {
 		product := int64(1)
 		for _, d := range s.loops {
 			n := x.at(i, d)
+			if sl.fixed[d] > 0 {
+				n = sl.fixed[d]
+			}
 			if sl.axis < 0 {
 				c.t.trips[sl.level][d] = n
 			} else {
@@ -197,6 +232,13 @@ func (c *chain) tile(x *candidate) bool {
 	}
 	c.t.trips[0] = e.full
 	c.t.set(&e.full, levels)
+	for i := range s.slots {
+		for d, n := range s.slots[i].fixed {
+			if n > 1 && c.t.trips[s.slots[i].level][d] != n {
+				return false // less is left of the loop
+			}
+		}
+	}
 	return e.overflow(&c.t) < 0
 }
 
@@ -204,7 +246,11 @@ func (c *chain) tile(x *candidate) bool {
 func (c *chain) outside() bool {
 	allowed := c.s.m.stores[0].time
 	for _, d := range c.s.loops {
-		if c.t.trips[0][d] > 1 && allowed&(1<<d) == 0 {
+		n := c.t.trips[0][d]
+		if n > 1 && allowed&(1<<d) == 0 {
+			return false
+		}
+		if fixed := c.s.m.stores[0].bounds[d]; fixed > 0 && n != min(fixed, c.s.full[d]) {
 			return false
 		}
 	}
@@ -216,6 +262,7 @@ func (c *chain) try(x *candidate) (score, bool) {
 	if !c.tile(x) || !c.outside() {
 		return score{}, false
 	}
+	c.scorer.e = c.evaluator[x.variant]
 	v := c.scorer.score(&c.t)
 	if !c.found || v.less(c.bestScore) {
 		c.found, c.best, c.bestTile, c.bestScore = true, *x, c.t, v
@@ -229,11 +276,11 @@ func (c *chain) result(mappings int64, exhaustive bool) (*Found, error) {
 	var axes [maxAxes]sizes
 	for i, sl := range c.s.slots {
 		if sl.axis >= 0 {
-			axes[sl.axis] = c.best[i]
+			axes[sl.axis] = c.best.bound[i]
 		}
 	}
-	f := &Found{Mapping: c.bestTile.mapping(c.s.m, &axes), Mappings: mappings, Exhaustive: exhaustive}
-	r, err := c.scorer.e.Evaluate(f.Mapping)
+	f := &Found{Mapping: c.bestTile.mapping(c.s.m.variants[c.best.variant], &axes), Mappings: mappings, Exhaustive: exhaustive}
+	r, err := c.evaluator[0].Evaluate(f.Mapping)
 	if err != nil {
 		return nil, fmt.Errorf("layer %q: the mapping that the search found: %w", c.s.layer.Name, err)
 	}

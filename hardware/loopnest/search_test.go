@@ -3,6 +3,10 @@ package loopnest
 import (
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/drawknife/drawknife/hardware"
@@ -118,6 +122,150 @@ func TestSearchAgainstBruteForce(t *testing.T) {
 				t.Errorf("%s (exhaustive %v): %v, of %d mappings the best has %v; %s", o, f.Exhaustive, got, n, want, f.Mapping.Format(a))
 			}
 		}
+	}
+}
+
+// TestBypassAgainstBruteForce lets every operand pass by the buffer or not, and
+// compares with all mappings there are.
+func TestBypassAgainstBruteForce(t *testing.T) {
+	a, err := Parse("tiny.yaml", []byte(strings.Replace(tinyArch, "bytes: 20", "bytes: 12\n    bypass: WIO", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Levels[1].ReadPJ, a.Levels[1].WritePJ = ptr(30.0), ptr(90.0) // so that keeping does not always pay
+	l := tinyLayer()
+	e, err := NewEvaluator(a, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objectives := []hardware.Objective{hardware.Latency, hardware.Energy, hardware.EDP}
+	best, kept := map[hardware.Objective]float64{}, map[hardware.Objective]float64{}
+	for _, o := range objectives {
+		best[o], kept[o] = math.Inf(1), math.Inf(1)
+	}
+	everyMapping(l, func(m *Mapping) {
+		for _, m.Levels[1].Bypass = range []string{"", "W", "I", "O", "WI", "WO", "IO", "WIO"} {
+			r, err := e.Evaluate(m)
+			if err != nil {
+				continue // does not fit
+			}
+			for _, o := range objectives {
+				v := objectiveOf(o, r.Cycles, r.Energy).first
+				if best[o] = min(best[o], v); m.Levels[1].Bypass == "" {
+					kept[o] = min(kept[o], v)
+				}
+			}
+		}
+	})
+	if best[hardware.Energy] >= kept[hardware.Energy] {
+		t.Errorf("nothing is gained by passing by: %v pJ, %v pJ", best[hardware.Energy], kept[hardware.Energy])
+	}
+	for _, o := range objectives {
+		for _, exhaustive := range []int{1 << 20, -1} {
+			f, err := Search(a, l, Options{Objective: o, Exhaustive: exhaustive})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := objectiveOf(o, f.Result.Cycles, f.Result.Energy).first
+			if f.Exhaustive != (exhaustive > 0) || math.Abs(got-best[o]) > 1e-9*best[o] {
+				t.Errorf("%s (exhaustive %v): %v, the best has %v; %s", o, f.Exhaustive, got, best[o], f.Mapping.Format(a))
+			}
+			if again, err := ParseMapping(a, f.Mapping.Format(a)); err != nil || again.Format(a) != f.Mapping.Format(a) {
+				t.Errorf("%s is read as %v (%v)", f.Mapping.Format(a), again, err)
+			}
+		}
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// TestConstraints checks that a search keeps to orders and bounds that are
+// given, and that what is found then is the best of what is left.
+func TestConstraints(t *testing.T) {
+	a, err := Parse("tiny.yaml", []byte(strings.Replace(tinyArch, "read_words_per_cycle: 0.5", "read_words_per_cycle: 0.5\n    order: PKC", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Levels[1].Bounds = map[string]int{"R": 3, "K": 1}
+	l := tinyLayer()
+	e, err := NewEvaluator(a, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := math.Inf(1)
+	everyMapping(l, func(m *Mapping) {
+		place, last := m.Levels[0], -1
+		for _, x := range place.Time {
+			at := strings.Index("RPKC", x.Dim.String())
+			if x.Bound > 1 && at < last {
+				return
+			}
+			if x.Bound > 1 {
+				last = at
+			}
+		}
+		if r, err := e.Evaluate(m); err == nil && e.t.trips[1][hardware.R] == 3 && e.t.trips[1][hardware.K] == 1 {
+			want = min(want, r.Energy)
+		}
+	})
+	for _, exhaustive := range []int{0, -1} {
+		f, err := Search(a, l, Options{Objective: hardware.Energy, Exhaustive: exhaustive})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(f.Result.Energy-want) > 1e-9*want {
+			t.Errorf("exhaustive %v: %v pJ, the best that is allowed has %v; %s", f.Exhaustive, f.Result.Energy, want, f.Mapping.Format(a))
+		}
+	}
+	a.Levels[1].Bounds = map[string]int{"R": 3, "P": 4, "C": 2, "K": 3}
+	a.Levels[1].Bytes = 2
+	if _, err := Search(a, l, Options{}); err == nil {
+		t.Error("bounds that do not fit are met")
+	}
+}
+
+// TestNearExhaustive holds annealing to 5 % above the best mapping, on small
+// layers of all kinds.
+func TestNearExhaustive(t *testing.T) {
+	var layers []*hardware.Layer
+	for name, size := range map[string][hardware.NumDims]int{ // G N K C P Q R S
+		"row":       {1, 1, 4, 3, 4, 1, 3, 1},
+		"1x1":       {1, 1, 5, 6, 3, 1, 1, 1},
+		"depthwise": {6, 1, 1, 1, 5, 1, 3, 1},
+		"connected": {1, 4, 8, 6, 1, 1, 1, 1},
+	} {
+		l := hardware.FC(name, 1, 1, 1)
+		l.Size, l.Height = size, 20
+		layers = append(layers, l)
+	}
+	a, err := Load("edge-8x8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Levels[1].Bytes, a.Levels[1].Bypass = 48, "W" // so that tiles have to be chosen
+	compared := 0
+	for _, l := range layers {
+		for _, o := range []hardware.Objective{hardware.Latency, hardware.Energy, hardware.EDP} {
+			all, err := Search(a, l, Options{Objective: o, Exhaustive: 400_000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !all.Exhaustive {
+				continue
+			}
+			compared++
+			some, err := Search(a, l, Options{Objective: o, Exhaustive: -1, Tilings: 3000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, got := objectiveOf(o, all.Result.Cycles, all.Result.Energy).first, objectiveOf(o, some.Result.Cycles, some.Result.Energy).first
+			if got > 1.05*want || got < want*(1-1e-9) {
+				t.Errorf("%s, %s: %v, the best of all has %v", l.Name, o, got, want)
+			}
+		}
+	}
+	if compared < 6 {
+		t.Fatalf("only %d searches are small enough", compared)
 	}
 }
 
@@ -238,6 +386,53 @@ func TestSearchProperties(t *testing.T) {
 		}
 		if r.Energy != one.Result.Energy || r.Cycles != one.Result.Cycles {
 			t.Errorf("%s: read back, %s costs %v pJ and %v cycles; found were %v and %v", name, text, r.Energy, r.Cycles, one.Result.Energy, one.Result.Cycles)
+		}
+	}
+}
+
+// TestCache checks that an outcome is found again, that nothing else is taken
+// for it, and that what was damaged is searched anew.
+func TestCache(t *testing.T) {
+	a, err := Parse("tiny.yaml", []byte(tinyArch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Objective: hardware.Energy, Cache: t.TempDir()}
+	search := func(a *Arch, o Options, cached bool) *Found {
+		t.Helper()
+		f, err := Search(a, tinyLayer(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Cached != cached {
+			t.Errorf("cached: %v", f.Cached)
+		}
+		return f
+	}
+	first := search(a, o, false)
+	again := search(a, o, true)
+	if first.Result != again.Result || first.Mapping.Format(a) != again.Mapping.Format(a) || first.Mappings != again.Mappings || first.Exhaustive != again.Exhaustive {
+		t.Errorf("found %+v, then %+v", first, again)
+	}
+	other := o
+	other.Objective = hardware.Latency
+	search(a, other, false)
+	wider := *a
+	wider.Levels = slices.Clone(a.Levels)
+	wider.Levels[1].Bytes++
+	search(&wider, o, false)
+	files, err := filepath.Glob(filepath.Join(o.Cache, "*", "*.json"))
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for _, damage := range []string{"", "{", `{"mapping":"buffer: K9"}`, `{"mapping":"nowhere: K3"}`} {
+		for _, f := range files {
+			if err := os.WriteFile(f, []byte(damage), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if f := search(a, o, false); f.Result != first.Result {
+			t.Errorf("after %q: %+v", damage, f.Result)
 		}
 	}
 }

@@ -121,6 +121,11 @@ func (t *tiling) mapping(m *machine, axes *[maxAxes]sizes) *Mapping {
 	out := &Mapping{Levels: make([]Place, len(m.stores))}
 	for l := range out.Levels {
 		p := &out.Levels[l]
+		for _, c := range m.optional {
+			if c.level == l && !m.stores[l].held[c.operand] {
+				p.Bypass += c.operand.Letter()
+			}
+		}
 		for _, d := range t.order[l][:t.ordered[l]] {
 			if t.trips[l][d] > 1 {
 				p.Time = append(p.Time, Loop{d, int(t.trips[l][d])})

@@ -2,6 +2,7 @@ package loopnest
 
 import (
 	"math"
+	"math/bits"
 
 	"github.com/drawknife/drawknife/hardware"
 )
@@ -59,6 +60,9 @@ func (s score) energy() float64 {
 
 // start spreads loops over the axes until little is left to fill.
 func (c *chain) start() (x candidate) {
+	if n := len(c.evaluator); n > 1 {
+		x.variant = c.rng.IntN(n)
+	}
 	for i, sl := range c.s.slots {
 		if sl.axis < 0 {
 			continue
@@ -66,7 +70,7 @@ func (c *chain) start() (x candidate) {
 		left := sl.limit
 		for range 3 {
 			d, ok := c.loop(sl.loops)
-			if !ok || c.s.slots[i].limit < 2 || x[i][d] > 1 {
+			if !ok || c.s.slots[i].limit < 2 || x.bound[i][d] > 1 {
 				continue
 			}
 			used := int64(1)
@@ -76,7 +80,7 @@ func (c *chain) start() (x candidate) {
 			n := min(left, ceil(c.s.full[d], used))
 			n = ceil(c.s.full[d], ceil(c.s.full[d], max(n, 1)))
 			if n <= left && n > 1 {
-				x[i][d] = n
+				x.bound[i][d] = n
 				left /= n
 			}
 		}
@@ -98,35 +102,42 @@ func (c *chain) loop(allowed uint8) (hardware.Dim, bool) {
 func (c *chain) move(x *candidate) {
 	d := c.s.loops[c.rng.IntN(len(c.s.loops))]
 	i := c.rng.IntN(len(c.s.slots))
+	if n := len(c.evaluator); n > 1 && c.rng.IntN(8) == 0 { // one operand is kept or passes by
+		x.variant ^= 1 << c.rng.IntN(bits.Len(uint(n-1)))
+		return
+	}
 	switch c.rng.IntN(5) {
 	case 0: // a loop changes places
 		j := c.rng.IntN(len(c.s.slots))
 		if c.allowed(i, d) && c.allowed(j, d) {
-			x[i][d], x[j][d] = x[j][d], x[i][d]
+			x.bound[i][d], x.bound[j][d] = x.bound[j][d], x.bound[i][d]
 		}
 	case 1: // an axis is filled by another loop
 		sl := &c.s.slots[i]
 		if sl.axis >= 0 && c.allowed(i, d) {
-			x[i] = sizes{}
-			x[i][d] = c.value(d, sl.limit)
+			x.bound[i] = sizes{}
+			x.bound[i][d] = c.value(d, sl.limit)
 		}
 	case 2: // a bound takes the next size up or down
 		if c.allowed(i, d) {
-			x[i][d] = c.neighbour(d, x.at(i, d))
+			x.bound[i][d] = c.neighbour(d, x.at(i, d))
 		}
 	case 3: // a place of one loop goes to another
 		e := c.s.loops[c.rng.IntN(len(c.s.loops))]
 		if c.allowed(i, d) && c.allowed(i, e) && d != e {
-			x[i][d], x[i][e] = 1, c.value(e, c.s.slots[i].limit)
+			x.bound[i][d], x.bound[i][e] = 1, c.value(e, c.s.slots[i].limit)
 		}
 	default:
 		if c.allowed(i, d) {
-			x[i][d] = c.value(d, c.s.slots[i].limit)
+			x.bound[i][d] = c.value(d, c.s.slots[i].limit)
 		}
 	}
 }
 
-func (c *chain) allowed(slot int, d hardware.Dim) bool { return c.s.slots[slot].loops&(1<<d) != 0 }
+func (c *chain) allowed(slot int, d hardware.Dim) bool {
+	s := &c.s.slots[slot]
+	return s.loops&(1<<d) != 0 && s.fixed[d] == 0
+}
 
 // value picks a bound of a loop, 1 included, up to a limit.
 func (c *chain) value(d hardware.Dim, limit int64) int64 {

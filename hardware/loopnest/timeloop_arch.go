@@ -1,0 +1,558 @@
+package loopnest
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/drawknife/drawknife/hardware"
+)
+
+// timeloopFile tells Timeloop's architecture files from ours.
+var timeloopFile = regexp.MustCompile(`(?m)^architecture\s*:`)
+
+// readTimeloop makes an Arch of a Timeloop or Accelergy architecture: a tree
+// of subtree and local (version 0.3 and before), or a list of nodes tagged
+// !Container and !Component (0.4). Memories become levels in the order of the
+// file, the numbers of their instances the axes of the array; the component
+// whose class is a multiplier gives the bits of its operands. Constraints on
+// bypass, factors and permutations, in the nodes or in a list of targets in
+// the same file, are kept; operands that they say nothing about may pass by.
+// Energies are estimated, as for any description without them.
+func readTimeloop(root ast.Node) (*Arch, error) {
+	r := &timeloopReader{scope: scope{x: 1, y: 1}, arch: &Arch{Doc: "read from a Timeloop architecture; energies are estimated"}}
+	top := newTree(root)
+	list, err := top.pairs()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range list {
+		switch p.key {
+		case "architecture":
+			err = r.architecture(p.value)
+		case "architecture_constraints", "mapspace_constraints", "constraints":
+			r.later = append(r.later, p.value)
+		} // problems, component classes, energy tables and settings are not read
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range r.later {
+		if err := r.targets(t); err != nil {
+			return nil, err
+		}
+	}
+	return r.finish(top)
+}
+
+// scope is what a node inherits from those around it: how many instances
+// there are along two directions, and attributes.
+type scope struct {
+	x, y       int64
+	technology float64
+}
+
+// timeloopReader collects levels.
+type timeloopReader struct {
+	scope scope
+	arch  *Arch
+	at    []scope // by level
+	mac   scope
+	seen  bool // a multiplier
+	free  []string
+	later []tree
+	words float64 // bits of a word, for what does not say
+}
+
+func (r *timeloopReader) architecture(t tree) error {
+	nodes, err := t.get("nodes")
+	if err != nil {
+		return err
+	}
+	if nodes.node != nil {
+		return r.nodes(nodes)
+	}
+	sub, err := t.get("subtree")
+	if err == nil && sub.node == nil {
+		err = t.errorf("the architecture has neither nodes (version 0.4) nor subtree (0.3)")
+	}
+	if err != nil {
+		return err
+	}
+	return r.subtree(sub, r.scope)
+}
+
+// subtree reads version 0.3: components lie in local, what is nested deeper in
+// subtree. Instances are written behind names, as in PE[0..167].
+func (r *timeloopReader) subtree(t tree, s scope) error {
+	items, err := t.items()
+	if err != nil {
+		return err
+	}
+	for _, node := range items {
+		inner := s
+		if _, err := r.instances(node, &inner); err != nil {
+			return err
+		}
+		local, err := node.get("local")
+		if err != nil {
+			return err
+		}
+		parts, err := local.items()
+		if err != nil {
+			return err
+		}
+		for _, p := range parts {
+			own := inner
+			name, err := r.instances(p, &own)
+			if err != nil {
+				return err
+			}
+			if err := r.component(p, name, own); err != nil {
+				return err
+			}
+		}
+		deeper, err := node.get("subtree")
+		if err != nil {
+			return err
+		}
+		if err := r.subtree(deeper, inner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var ranged = regexp.MustCompile(`^(.*?)\[(\d+)\.\.(\d+)\]$`)
+
+// instances multiplies s by what a node's name says, and reads the attributes
+// that it passes on.
+func (r *timeloopReader) instances(t tree, s *scope) (name string, err error) {
+	n, err := t.get("name")
+	if err != nil {
+		return "", err
+	}
+	if n.node == nil {
+		return "", t.errorf("a node has no name")
+	}
+	if name, err = n.text(); err != nil {
+		return "", err
+	}
+	count := int64(1)
+	if m := ranged.FindStringSubmatch(name); m != nil {
+		lo, err1 := strconv.ParseInt(m[2], 10, 32)
+		hi, err2 := strconv.ParseInt(m[3], 10, 32)
+		if err1 != nil || err2 != nil || hi < lo {
+			return "", n.errorf("%q is no range of instances", short(name))
+		}
+		name, count = m[1], hi-lo+1
+	}
+	attributes, err := t.get("attributes")
+	if err != nil {
+		return "", err
+	}
+	if v, err := attributes.get("technology"); err != nil {
+		return "", err
+	} else if v.node != nil {
+		if s.technology, err = v.number("technology", "nm"); err != nil {
+			return "", err
+		}
+	}
+	mesh, err := attributes.get("meshX")
+	if err != nil {
+		return "", err
+	}
+	total := s.x * s.y * count
+	switch {
+	case total > 1<<32:
+		return "", n.errorf("%d instances of %q are more than can be modelled", total, name)
+	case mesh.node != nil:
+		x, err := mesh.number("meshX", "")
+		if err != nil {
+			return "", err
+		}
+		if s.x = int64(x); float64(s.x) != x || total%s.x != 0 {
+			return "", mesh.errorf("meshX is %v, which does not divide the %d instances of %q", x, total, name)
+		}
+		s.y = total / s.x
+	default:
+		s.x *= count
+	}
+	return name, nil
+}
+
+// nodes reads version 0.4: each node lies inside those before it.
+func (r *timeloopReader) nodes(t tree) error {
+	items, err := t.items()
+	if err != nil {
+		return err
+	}
+	for _, node := range items {
+		switch node.tag {
+		case "!Container", "!Component":
+		case "!Hierarchical", "!Parallel":
+			inner, err := node.get("nodes")
+			if err != nil {
+				return err
+			}
+			if err := r.nodes(inner); err != nil {
+				return err
+			}
+			continue
+		default:
+			return node.errorf("want a node tagged !Container or !Component, not %q", short(node.tag))
+		}
+		name, err := r.instances(node, &r.scope)
+		if err != nil {
+			return err
+		}
+		if err := r.spatial(node); err != nil {
+			return err
+		}
+		if node.tag == "!Component" {
+			if err := r.component(node, name, r.scope); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *timeloopReader) spatial(t tree) error {
+	s, err := t.get("spatial")
+	if err != nil {
+		return err
+	}
+	for i, name := range []string{"meshX", "meshY"} {
+		to := []*int64{&r.scope.x, &r.scope.y}[i]
+		v, err := s.get(name)
+		if err != nil {
+			return err
+		}
+		if v.node == nil {
+			continue
+		}
+		n, err := v.number(name, "")
+		if err != nil {
+			return err
+		}
+		if n != math.Floor(n) || n > maxSide {
+			return v.errorf("%s is %v; want a whole number up to %d", name, n, maxSide)
+		}
+		if *to *= int64(n); *to > 1<<32 {
+			return v.errorf("%d instances are more than can be modelled", *to)
+		}
+	}
+	return nil
+}
+
+// component makes a level of a memory and takes the bits of a multiplier.
+func (r *timeloopReader) component(t tree, name string, s scope) error {
+	c, err := t.get("class")
+	if err != nil {
+		return err
+	}
+	if c.node == nil {
+		return t.errorf("component %q has no class", name)
+	}
+	class, err := c.text()
+	if err != nil {
+		return err
+	}
+	a, err := t.get("attributes")
+	if err != nil {
+		return err
+	}
+	if r.arch.TechnologyNM == 0 && s.technology > 0 {
+		r.arch.TechnologyNM = s.technology
+		if s.technology < 1 { // in micrometres or metres
+			return a.errorf("technology %v; want nanometres, such as 45nm", s.technology)
+		}
+	}
+	lower := strings.ToLower(class)
+	switch {
+	case strings.Contains(lower, "mac") || strings.Contains(lower, "compute") || strings.Contains(lower, "multiplier"):
+		return r.multiplier(a, s)
+	case strings.Contains(lower, "network") || strings.Contains(lower, "wire") || strings.Contains(lower, "adder") || strings.Contains(lower, "dummy") || lower == "storage" && name == "dummy":
+		return nil
+	}
+	return r.level(t, a, name, lower, s)
+}
+
+func (r *timeloopReader) multiplier(a tree, s scope) error {
+	r.mac, r.seen = s, true
+	bits, err := first(a, "", "datawidth", "word-bits", "width")
+	if err != nil || bits == 0 {
+		return err
+	}
+	b := int(min(bits, 1<<20))
+	r.arch.Array.Bits = Precision{b, b, b}
+	return nil
+}
+
+// first reads the first of some attributes that is there, else 0.
+func first(a tree, unit string, names ...string) (float64, error) {
+	for _, name := range names {
+		v, err := a.get(name)
+		if err != nil {
+			return 0, err
+		}
+		if v.node != nil {
+			return v.number(name, unit)
+		}
+	}
+	return 0, nil
+}
+
+func (r *timeloopReader) level(t, a tree, name, class string, s scope) error {
+	if len(r.arch.Levels) == maxLevels {
+		return t.errorf("memory %q is the ninth; there may be at most %d", name, maxLevels)
+	}
+	l := Level{Name: name}
+	var v [8]float64
+	for i, names := range [...][]string{{"depth", "memory_depth"}, {"width", "memory_width"}, {"word-bits", "datawidth"}, {"entries"}, {"sizeKB"},
+		{"read_bandwidth", "shared_bandwidth"}, {"write_bandwidth", "shared_bandwidth"}, {"block-size"}} {
+		var err error
+		if v[i], err = first(a, "", names...); err != nil {
+			return err
+		}
+	}
+	depth, width, word, entries, kilobytes := v[0], v[1], v[2], v[3], v[4]
+	if word > 0 && r.words == 0 {
+		r.words = word
+	}
+	bits := depth * width
+	switch {
+	case entries > 0:
+		bits = entries * max(word, r.words, 1)
+	case kilobytes > 0:
+		bits = kilobytes * 8192
+	}
+	if !strings.Contains(class, "dram") || len(r.arch.Levels) > 0 {
+		if l.Bytes = int64(min(bits, 1<<54) / 8); l.Bytes == 0 {
+			return t.errorf("memory %q has no capacity: give depth and width, entries, or sizeKB as numbers", name)
+		}
+	}
+	l.ReadWords, l.WriteWords = v[5], v[6]
+	r.arch.Levels = append(r.arch.Levels, l)
+	r.at = append(r.at, s)
+	r.free = append(r.free, "WIO")
+	constraints, err := t.get("constraints")
+	if err != nil {
+		return err
+	}
+	return r.constrain(len(r.arch.Levels)-1, constraints)
+}
+
+// constrain reads the constraints of a node of version 0.4.
+func (r *timeloopReader) constrain(level int, t tree) error {
+	list, err := t.pairs()
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		if err := r.one(level, p.key, p.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// targets reads a list of constraints on levels by name.
+func (r *timeloopReader) targets(t tree) error {
+	if list, err := t.get("targets"); err == nil && list.node != nil {
+		t = list
+	}
+	items, err := t.items()
+	if err != nil {
+		return err
+	}
+	for _, c := range items {
+		var words [2]string
+		for i, key := range []string{"target", "type"} {
+			v, err := c.get(key)
+			if err == nil && v.node == nil {
+				err = c.errorf("a constraint has no %s", key)
+			}
+			if err == nil {
+				words[i], err = v.text()
+			}
+			if err != nil {
+				return err
+			}
+		}
+		level := slices.IndexFunc(r.arch.Levels, func(l Level) bool { return l.Name == words[0] })
+		if level < 0 {
+			continue // of a dummy or of a component that stores nothing
+		}
+		if err := r.one(level, words[1], c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var operandNames = map[string]string{"Weights": "W", "Weight": "W", "Inputs": "I", "Input": "I", "Outputs": "O", "Output": "O"}
+
+// one applies one constraint.
+func (r *timeloopReader) one(level int, kind string, t tree) error {
+	switch kind {
+	case "bypass", "datatype", "dataspace":
+		for _, key := range []string{"keep", "bypass"} {
+			if err := r.kept(level, key, t); err != nil {
+				return err
+			}
+		}
+	case "temporal":
+		return r.temporal(level, t)
+	}
+	return nil // spatial constraints and those on utilization are left to the search
+}
+
+func (r *timeloopReader) kept(level int, key string, t tree) error {
+	v, err := t.get(key)
+	if err != nil {
+		return err
+	}
+	items, err := v.items()
+	if err != nil {
+		return err
+	}
+	l := &r.arch.Levels[level]
+	for _, x := range items {
+		name, err := x.text()
+		if err != nil {
+			return err
+		}
+		o := operandNames[name]
+		if o == "" {
+			return x.errorf("no operand is called %q; there are Weights, Inputs, Outputs", short(name))
+		}
+		r.free[level] = strings.ReplaceAll(r.free[level], o, "")
+		if key == "bypass" && level > 0 {
+			if l.Holds == "" {
+				l.Holds = "WIO"
+			}
+			l.Holds = strings.ReplaceAll(l.Holds, o, "")
+		}
+	}
+	if l.Holds == "" && key == "bypass" && len(items) == hardware.NumOperands && level > 0 {
+		return t.errorf("level %q keeps nothing", l.Name)
+	}
+	return nil
+}
+
+var factor = regexp.MustCompile(`([A-Z])\s*(<=|=)?\s*(\d+)`)
+
+// temporal reads factors, such as "R=3 C1" (0 is whatever is left), and a
+// permutation, which Timeloop writes from the innermost loop outwards.
+func (r *timeloopReader) temporal(level int, t tree) error {
+	l := &r.arch.Levels[level]
+	for _, key := range []string{"factors", "permutation"} {
+		v, err := t.get(key)
+		if err != nil {
+			return err
+		}
+		if v.node == nil {
+			continue
+		}
+		text, err := v.joined()
+		if err != nil {
+			return err
+		}
+		text = strings.ReplaceAll(text, "M", "K")
+		if key == "permutation" {
+			l.Order = ""
+			for _, d := range text {
+				if d != ' ' && d != ',' {
+					l.Order = string(d) + l.Order
+				}
+			}
+			continue
+		}
+		for _, m := range factor.FindAllStringSubmatch(text, -1) {
+			n, err := strconv.Atoi(m[3])
+			if err != nil || n == 0 || m[2] == "<=" {
+				continue
+			}
+			if l.Bounds == nil {
+				l.Bounds = map[string]int{}
+			}
+			l.Bounds[m[1]] = n
+		}
+	}
+	return nil
+}
+
+// joined is a scalar, or a list of scalars one after the other.
+func (t tree) joined() (string, error) {
+	if _, ok := t.node.(*ast.SequenceNode); !ok {
+		return t.text()
+	}
+	items, err := t.items()
+	if err != nil {
+		return "", err
+	}
+	var words []string
+	for _, x := range items {
+		w, err := x.text()
+		if err != nil {
+			return "", err
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " "), nil
+}
+
+// finish makes axes of the numbers of instances and gives the choices of what
+// passes by to the innermost levels first.
+func (r *timeloopReader) finish(top tree) (*Arch, error) {
+	a := r.arch
+	switch {
+	case len(a.Levels) < 2:
+		return nil, top.errorf("the architecture has %d memories; want DRAM and another one at least", len(a.Levels))
+	case !r.seen:
+		return nil, top.errorf("the architecture has no multiplier: no class with mac, multiplier or compute in its name")
+	}
+	if a.Array.Bits.W == 0 {
+		b := int(min(max(r.words, 1), 1<<20))
+		if r.words == 0 {
+			b = 16
+		}
+		a.Array.Bits = Precision{b, b, b}
+	}
+	a.ClockMHz = 1000
+	at := append(slices.Clone(r.at), r.mac)
+	for i := range a.Levels {
+		for _, d := range []struct {
+			name     string
+			from, to int64
+		}{{"X", at[i].x, at[i+1].x}, {"Y", at[i].y, at[i+1].y}} {
+			if d.to%d.from != 0 {
+				return nil, top.errorf("the %d instances along %s below %q are no multiple of its own %d", d.to, d.name, a.Levels[i].Name, d.from)
+			}
+			if d.to == d.from {
+				continue
+			}
+			axis := Axis{Name: fmt.Sprintf("%s%d", d.name, i), Size: int(min(d.to/d.from, math.MaxInt32))}
+			a.Array.Axes = append(a.Array.Axes, axis)
+			a.Levels[i].FanOut = append(a.Levels[i].FanOut, axis.Name)
+		}
+	}
+	choices := maxBypass
+	for i := len(a.Levels) - 1; i > 0; i-- {
+		l := &a.Levels[i]
+		for _, o := range r.free[i] {
+			if choices > 0 && (l.Holds == "" || strings.ContainsRune(l.Holds, o)) {
+				l.Bypass += string(o)
+				choices--
+			}
+		}
+	}
+	return a, nil
+}
