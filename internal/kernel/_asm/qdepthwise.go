@@ -8,16 +8,17 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// dwtile emits a depthwise convolution of r x s taps: all channels, eight
-// at a time, of tiles of pixels adjacent output pixels, stride columns apart.
+// dwtile emits a depthwise convolution of r x s taps: all channels, eight or
+// sixteen at a time, of tiles of pixels adjacent output pixels, stride columns
+// apart.
 //
 // Two taps are interleaved as pairs of int16 for VPMADDWD: the same column of
 // two lines, and, of an odd last line, neighbouring columns. Each interleaved
 // column serves all pixels of the tile that meet it.
-type dwtile struct{ r, s, stride, pixels int }
+type dwtile struct{ r, s, stride, pixels, channels int }
 
 func (d dwtile) name() string {
-	return fmt.Sprintf("dwtileAVX2%dx%ds%dp%d", d.r, d.s, d.stride, d.pixels)
+	return fmt.Sprintf("dwtileAVX2%dx%ds%dp%d", d.r, d.s, d.stride, d.pixels) + d.suffix()
 }
 
 // vectors is the number of pairs of taps.
@@ -52,16 +53,24 @@ func (d dwtile) emit() {
 	MOVQ(t, Mem{Base: a, Disp: qLeft})
 
 	Label(name + "_chunk")
-	d.sum(lines, columns, w)
-	q := qtile{rows: d.pixels, vecs: 1}
 	dst, stride := GP64(), GP64()
-	MOVQ(Mem{Base: a, Disp: qChunkAt}, dst)
-	MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
-	q.storeAs(name, a, dst, stride, Mem{Base: w, Disp: 32*d.vectors() + 32})
-	ADDQ(U32(uint32(32*d.vectors()+64)), w)
+	load := func() {
+		MOVQ(Mem{Base: a, Disp: qChunkAt}, dst)
+		MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
+	}
+	if d.wide() {
+		d.sumWide(lines, columns, w)
+		load()
+		d.storeWide(name, a, dst, stride, Mem{Base: w, Disp: 64*d.vectors() + 64})
+	} else {
+		d.sum(lines, columns, w)
+		load()
+		qtile{rows: d.pixels, vecs: 1}.storeAs(name, a, dst, stride, Mem{Base: w, Disp: 32*d.vectors() + 32})
+	}
+	ADDQ(U32(uint32(4*d.channels*(d.vectors()+2))), w)
 
 	// The last chunk may overlap the one before.
-	MOVQ(U32(8), t)
+	MOVQ(U32(uint32(d.channels)), t)
 	DECQ(Mem{Base: a, Disp: qLeft})
 	JEQ(LabelRef(name + "_row"))
 	CMPQ(Mem{Base: a, Disp: qLeft}, Imm(1))
@@ -137,6 +146,16 @@ func (d dwtile) sum(lines []GPVirtual, at func(GPVirtual, int) Mem, w GPVirtual)
 		VPUNPCKLBW(xmm(product), xmm(x), xmm(x))
 		VPMOVZXBW(xmm(x), ymm(x))
 	}
+	d.pairs(lines, at, interleave, use)
+	VMOVDQU(Mem{Base: w, Disp: 32 * d.vectors()}, ymm(product))
+	for p := 0; p < d.pixels; p++ {
+		VPADDD(ymm(product), ymm(p), ymm(p))
+	}
+}
+
+// pairs interleaves each two values that are multiplied together, and uses them
+// for all pixels that meet them: as pair v of the taps of a pixel.
+func (d dwtile) pairs(lines []GPVirtual, at func(GPVirtual, int) Mem, interleave func(first, second Mem), use func(pixel, v int)) {
 	for col := 0; col < (d.pixels-1)*d.stride+d.s; col++ {
 		taps := map[int]int{} // pixel: its tap at this column
 		for p := 0; p < d.pixels; p++ {
@@ -171,9 +190,5 @@ func (d dwtile) sum(lines []GPVirtual, at func(GPVirtual, int) Mem, w GPVirtual)
 				use(p, d.r/2*d.s+s/2)
 			}
 		}
-	}
-	VMOVDQU(Mem{Base: w, Disp: 32 * d.vectors()}, ymm(product))
-	for p := 0; p < d.pixels; p++ {
-		VPADDD(ymm(product), ymm(p), ymm(p))
 	}
 }

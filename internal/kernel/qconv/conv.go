@@ -115,7 +115,8 @@ func plan(s Shape, p Params) *Conv {
 	return c
 }
 
-// widen sets c.w to the weights less their zero points.
+// widen sets c.w to the weights less their zero points, which all runners but
+// those of a single pixel pack.
 func (c *Conv) widen() {
 	if c.w != nil {
 		return
@@ -148,18 +149,17 @@ func pick[T any](list []T, k int, none T) T {
 func (c *Conv) choose(level cpu.Level) runner {
 	i := isaFor(level)
 	if i == nil || !c.finite() {
-		c.widen()
 		return newPortable(c)
 	}
-	if !i.vnni { // needs no wide weights where the zero points are zero
+	if !i.vnni {
 		if v := newVector(c); v != nil {
 			return v
 		}
 	}
-	c.widen()
 	if d := newDepthwise(c); d != nil {
 		return d
 	}
+	c.widen()
 	if i.small != nil && c.small(i.lanes) {
 		if t := newTiled(c, i.small); t.averageGroup() >= longGroup {
 			return t

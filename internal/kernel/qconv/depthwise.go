@@ -11,13 +11,15 @@ import (
 )
 
 // depthwise is the vector path of depthwise convolutions of the common kernel
-// sizes: eight channels in lanes, several pixels at a time, from a strip.
+// sizes: eight or sixteen channels in lanes, several pixels at a time, from a
+// strip.
 type depthwise struct {
 	c       *Conv
 	g       *strip
 	several []dwKernel // for tiles of several pixels, larger ones first
 	single  dwKernel
 	weights []byte // [chunk]: pairs of taps, bias, scale; see pack
+	lanes   int    // channels of a chunk
 	chunks  int
 	padding []byte
 	args    tileArgs
@@ -25,8 +27,14 @@ type depthwise struct {
 }
 
 // dwKernel is a kernel of r x s taps for tiles of neighbouring pixels, stride
-// columns apart (0: any).
-type dwKernel struct{ r, s, stride, pixels int }
+// columns apart (0: any), and that many channels.
+type dwKernel struct{ r, s, stride, pixels, channels int }
+
+// laneOrders are the orders of a chunk's channels in the lanes of the kernels.
+var laneOrders = map[int][]int{
+	8:  {0, 1, 2, 3, 4, 5, 6, 7},
+	16: {0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15},
+}
 
 // dwStripBytes is the size of a strip to aim at; depthwise kernels read it
 // once, so it may fill a good part of a second-level cache.
@@ -38,10 +46,16 @@ func newDepthwise(c *Conv) *depthwise {
 	if s.Groups != s.C || s.K != s.C || s.T != 1 || s.C < 8 {
 		return nil
 	}
+	c.widen()
 	d := &depthwise{c: c}
 	for _, k := range dwKernels {
+		if k.r == s.R && k.s == s.S && k.channels <= s.C {
+			d.lanes = max(d.lanes, k.channels)
+		}
+	}
+	for _, k := range dwKernels {
 		switch {
-		case k.r != s.R || k.s != s.S:
+		case k.r != s.R || k.s != s.S || k.channels != d.lanes:
 		case k.stride == 0:
 			d.single = k
 		case k.stride == s.StrideW && s.DilW == 1:
@@ -59,18 +73,21 @@ func newDepthwise(c *Conv) *depthwise {
 }
 
 // start is the first channel of a chunk; the last may overlap the one before.
-func (d *depthwise) start(chunk int) int { return min(8*chunk, d.c.shape.C-8) }
+func (d *depthwise) start(chunk int) int { return min(d.lanes*chunk, d.c.shape.C-d.lanes) }
 
-// pack lays out what each chunk needs: pairs of taps as [channel][2] int16, by
-// pairs of lines, then pairs of columns of an odd last line; bias; scale.
+// pack lays out what each chunk needs, channels in the order of the lanes:
+// pairs of taps as [channel][2] int16, by pairs of lines, then pairs of columns
+// of an odd last line; bias; scale.
 func (d *depthwise) pack() {
 	s := &d.c.shape
-	d.chunks = (s.C + 7) / 8
+	d.chunks = (s.C + d.lanes - 1) / d.lanes
+	lanes := laneOrders[d.lanes]
 	order := binary.LittleEndian
 	for chunk := range d.chunks {
 		k0 := d.start(chunk)
 		pair := func(r0, c0, r1, c1 int) {
-			for k := k0; k < k0+8; k++ {
+			for _, k := range lanes {
+				k += k0
 				for _, rc := range [][2]int{{r0, c0}, {r1, c1}} {
 					v := int16(0)
 					if rc[1] < s.S {
@@ -90,11 +107,11 @@ func (d *depthwise) pack() {
 				pair(s.R-1, c, s.R-1, c+1)
 			}
 		}
-		for k := k0; k < k0+8; k++ {
-			d.weights = order.AppendUint32(d.weights, uint32(d.c.bias[k]))
+		for _, k := range lanes {
+			d.weights = order.AppendUint32(d.weights, uint32(d.c.bias[k0+k]))
 		}
-		for k := k0; k < k0+8; k++ {
-			d.weights = order.AppendUint32(d.weights, math.Float32bits(d.c.scale[k]))
+		for _, k := range lanes {
+			d.weights = order.AppendUint32(d.weights, math.Float32bits(d.c.scale[k0+k]))
 		}
 	}
 }
@@ -127,7 +144,7 @@ func (d *depthwise) compute(b *block, o *output, mine []byte) {
 	a := d.args
 	a.aim(o)
 	a.w = unsafe.Pointer(&d.weights[0])
-	a.chunks, a.lastStep = d.chunks, s.C-8-8*(d.chunks-2)
+	a.chunks, a.lastStep = d.chunks, s.C-d.lanes-d.lanes*(d.chunks-2)
 	a.pixel = g.pitch * s.DilW
 	a.dstStride = s.DstStride * a.elem
 	for row := range b.planes * b.rows {

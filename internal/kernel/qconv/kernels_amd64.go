@@ -183,3 +183,48 @@ func dwtileAVX27x7s1p2(a *byte)
 //
 //go:noescape
 func dwtileAVX27x7s1p1(a *byte)
+
+// dwtileAVX23x3s1p4x16 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX23x3s1p4x16(a *byte)
+
+// dwtileAVX23x3s1p2x16 computes tiles of 2 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX23x3s1p2x16(a *byte)
+
+// dwtileAVX23x3s2p4x16 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX23x3s2p4x16(a *byte)
+
+// dwtileAVX23x3s1p1x16 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX23x3s1p1x16(a *byte)
+
+// dwtileAVX25x5s1p4x16 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX25x5s1p4x16(a *byte)
+
+// dwtileAVX25x5s2p4x16 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX25x5s2p4x16(a *byte)
+
+// dwtileAVX25x5s1p1x16 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX25x5s1p1x16(a *byte)
+
+// dwtileAVX27x7s1p2x16 computes tiles of 2 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX27x7s1p2x16(a *byte)
+
+// dwtileAVX27x7s1p1x16 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVX27x7s1p1x16(a *byte)

@@ -11,6 +11,7 @@ type portable struct {
 }
 
 func newPortable(c *Conv) *portable {
+	c.widen()
 	s := &c.shape
 	kg, cg, ntaps := s.K/s.Groups, s.C/s.Groups, taps(s)
 	quads := (kg + 3) / 4

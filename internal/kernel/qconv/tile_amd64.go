@@ -150,31 +150,52 @@ const dwName = "avx2"
 // dwKernels lists the depthwise kernels, larger tiles first: tiles of several
 // pixels for their stride, and of one pixel for any.
 var dwKernels = []dwKernel{
-	{3, 3, 1, 8}, {3, 3, 1, 4}, {3, 3, 2, 4}, {3, 3, 0, 1},
-	{5, 5, 1, 4}, {5, 5, 2, 4}, {5, 5, 0, 1},
-	{7, 7, 1, 2}, {7, 7, 0, 1},
+	{3, 3, 1, 8, 8}, {3, 3, 1, 4, 8}, {3, 3, 2, 4, 8}, {3, 3, 0, 1, 8},
+	{5, 5, 1, 4, 8}, {5, 5, 2, 4, 8}, {5, 5, 0, 1, 8},
+	{7, 7, 1, 2, 8}, {7, 7, 0, 1, 8},
+	{3, 3, 1, 4, 16}, {3, 3, 1, 2, 16}, {3, 3, 2, 4, 16}, {3, 3, 0, 1, 16},
+	{5, 5, 1, 4, 16}, {5, 5, 2, 4, 16}, {5, 5, 0, 1, 16},
+	{7, 7, 1, 2, 16}, {7, 7, 0, 1, 16},
 }
 
 func (k dwKernel) run(args *tileArgs) {
 	a := (*byte)(unsafe.Pointer(args))
 	switch k {
-	case dwKernel{3, 3, 1, 8}:
+	case dwKernel{3, 3, 1, 4, 16}:
+		dwtileAVX23x3s1p4x16(a)
+	case dwKernel{3, 3, 1, 2, 16}:
+		dwtileAVX23x3s1p2x16(a)
+	case dwKernel{3, 3, 2, 4, 16}:
+		dwtileAVX23x3s2p4x16(a)
+	case dwKernel{3, 3, 0, 1, 16}:
+		dwtileAVX23x3s1p1x16(a)
+	case dwKernel{5, 5, 1, 4, 16}:
+		dwtileAVX25x5s1p4x16(a)
+	case dwKernel{5, 5, 2, 4, 16}:
+		dwtileAVX25x5s2p4x16(a)
+	case dwKernel{5, 5, 0, 1, 16}:
+		dwtileAVX25x5s1p1x16(a)
+	case dwKernel{7, 7, 1, 2, 16}:
+		dwtileAVX27x7s1p2x16(a)
+	case dwKernel{7, 7, 0, 1, 16}:
+		dwtileAVX27x7s1p1x16(a)
+	case dwKernel{3, 3, 1, 8, 8}:
 		dwtileAVX23x3s1p8(a)
-	case dwKernel{3, 3, 1, 4}:
+	case dwKernel{3, 3, 1, 4, 8}:
 		dwtileAVX23x3s1p4(a)
-	case dwKernel{3, 3, 2, 4}:
+	case dwKernel{3, 3, 2, 4, 8}:
 		dwtileAVX23x3s2p4(a)
-	case dwKernel{3, 3, 0, 1}:
+	case dwKernel{3, 3, 0, 1, 8}:
 		dwtileAVX23x3s1p1(a)
-	case dwKernel{5, 5, 1, 4}:
+	case dwKernel{5, 5, 1, 4, 8}:
 		dwtileAVX25x5s1p4(a)
-	case dwKernel{5, 5, 2, 4}:
+	case dwKernel{5, 5, 2, 4, 8}:
 		dwtileAVX25x5s2p4(a)
-	case dwKernel{5, 5, 0, 1}:
+	case dwKernel{5, 5, 0, 1, 8}:
 		dwtileAVX25x5s1p1(a)
-	case dwKernel{7, 7, 1, 2}:
+	case dwKernel{7, 7, 1, 2, 8}:
 		dwtileAVX27x7s1p2(a)
-	case dwKernel{7, 7, 0, 1}:
+	case dwKernel{7, 7, 0, 1, 8}:
 		dwtileAVX27x7s1p1(a)
 	}
 }
