@@ -33,7 +33,8 @@ type Job struct {
 	// Test measures the result. Train calibrates and, if it has labels,
 	// fine-tunes; none of its images may be in Test. Val, if set, has the images
 	// that choose between candidates, in neither of the others; else a part of
-	// Train is held out for that or, if that has no labels, half of Test.
+	// Train is held out for that or, if that has no labels or the original was
+	// trained on it, half of Test.
 	Test, Train, Val data.Dataset
 	Data             string // the data's name
 	Pre              data.Preprocess

@@ -225,57 +225,51 @@ type unlabelled struct{ data.Dataset }
 
 func (unlabelled) Label(int) int { return -1 }
 
-func (u unlabelled) Read(i int, s *data.Sample) error { return u.Dataset.Read(i, s) }
-
-func TestSurest(t *testing.T) {
-	for _, c := range []struct {
-		row  []float32
-		want float64
-	}{{[]float32{0.1, 0.7, 0.2}, 0.7}, {[]float32{0, float32(math.Log(3))}, 0.75}, {[]float32{-1000, 1000}, 1}} {
-		if got := surest(c.row); math.Abs(got-c.want) > 1e-6 {
-			t.Errorf("%v: %v, want %v", c.row, got, c.want)
-		}
-	}
+func (u unlabelled) Read(i int, s *data.Sample) error {
+	err := u.Dataset.Read(i, s)
+	s.Label = -1
+	return err
 }
 
-// TestBalance wants the held-out images to weigh as many as there are test
-// images of their kind.
-func TestBalance(t *testing.T) {
+// TestDoubt wants images that the original knows to choose nothing.
+func TestDoubt(t *testing.T) {
+	ctx := context.Background()
 	j := job(t)
-	s, err := newSearch(context.Background(), j, nil)
+	s, err := newSearch(ctx, j, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := s.balance(context.Background(), s.held)
-	if err != nil || len(w) != s.held.Len() {
-		t.Fatalf("%d weights, %v", len(w), err)
+	if err := s.choose(ctx, time.Millisecond); err != nil || s.recipe.Holdout != 160 || s.trainset.Len() != 480 || s.test.Len() != 200 {
+		t.Errorf("images like the test images: %d held out, %d train, %d test, %v", s.recipe.Holdout, s.trainset.Len(), s.test.Len(), err)
 	}
-	sum := 0.0
-	for _, v := range w {
-		if !(v >= 0) || v > 100 {
-			t.Fatalf("weight %v", v)
-		}
-		sum += v
+	j = job(t)
+	j.Test = hard{j.Test} // every fifth label is wrong
+	if s, err = newSearch(ctx, j, nil); err != nil {
+		t.Fatal(err)
 	}
-	if mean := sum / float64(len(w)); mean < 0.5 || mean > 1.001 {
-		t.Errorf("the weights' mean is %v", mean)
+	if err := s.choose(ctx, time.Millisecond); err != nil || s.recipe.Holdout != 0 || s.trainset.Len() != 640 || s.test.Len() != 100 || s.selection.images.Len() != 100 {
+		t.Errorf("images that the original knows better: %d held out, %d train, %d test, %v", s.recipe.Holdout, s.trainset.Len(), s.test.Len(), err)
 	}
-	// Of the test images themselves all weigh alike.
-	w, err = s.balance(context.Background(), s.test)
-	for _, v := range w {
-		if err != nil || math.Abs(v-1) > 1e-9 {
-			t.Fatalf("weight %v, %v", v, err)
-		}
+	if q := s.selection.part(10); q.images.Len() != 10 {
+		t.Errorf("a part has %d images", q.images.Len())
 	}
-	p := sample{images: s.held, weight: make([]float64, s.held.Len())}
-	p.weight[3] = 1
-	all, err := s.score(context.Background(), j.Graph, p)
-	if err != nil || all.Top1 != 0 && all.Top1 != 100 {
-		t.Errorf("one image that counts gives %v, %v", all.Top1, err)
+}
+
+// hard has wrong labels.
+type hard struct{ data.Dataset }
+
+func (h hard) Label(i int) int {
+	l := h.Dataset.Label(i)
+	if i%5 == 0 {
+		return (l + 1) % 4
 	}
-	if q := p.part(10); q.images.Len() != 10 || len(q.weight) != 10 {
-		t.Errorf("a part has %d images, %d weights", q.images.Len(), len(q.weight))
-	}
+	return l
+}
+
+func (h hard) Read(i int, s *data.Sample) error {
+	err := h.Dataset.Read(i, s)
+	s.Label = h.Label(i)
+	return err
 }
 
 func TestJudge(t *testing.T) {

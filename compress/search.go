@@ -129,11 +129,7 @@ func (s *search) divide(recipe *Recipe) {
 		}
 	}
 	if s.held == nil && recipe == nil {
-		s.test, s.held = split(j.Test, (j.Test.Len()+1)/2)
-		s.chosenFrom = "half of the test images, which measures nothing else"
-		if s.test.Len() == 0 {
-			s.test = j.Test
-		}
+		s.halve()
 	}
 	s.canTrain = s.labelled && s.trainset.Len() >= 400
 }
@@ -221,6 +217,13 @@ func (s *search) inferred() *graph.Graph {
 
 func (s *search) measureOriginal(ctx context.Context) error {
 	j := s.job
+	ms, err := measure.Latency(ctx, j.Threads, j.Graph)
+	if err != nil {
+		return err
+	}
+	if err := s.choose(ctx, ms[0]); err != nil {
+		return err
+	}
 	acc, err := s.accuracyOf(ctx, j.Graph, "original")
 	if err != nil {
 		return err
@@ -236,14 +239,7 @@ func (s *search) measureOriginal(ctx context.Context) error {
 	if s.beforeMJ, err = s.energy(s.inferred()); err != nil {
 		return err
 	}
-	ms, err := measure.Latency(ctx, j.Threads, j.Graph)
-	if err != nil {
-		return err
-	}
 	s.before.MedianMs = float64(ms[0].Nanoseconds()) / 1e6
-	if err := s.choose(ctx, ms[0]); err != nil {
-		return err
-	}
 	base, err := s.score(ctx, j.Graph, s.selection)
 	if err != nil {
 		return err

@@ -9,36 +9,15 @@ import (
 
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/data/metrics"
-	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/measure"
-	"github.com/drawknife/drawknife/tensor"
 )
 
-// sample is a set of labelled images that candidates are compared on. Images
-// that the original was trained on are easier for it than others; weights make
-// up for that (see balance).
-type sample struct {
-	images data.Dataset
-	weight []float64 // of each image, their mean is 1; nil: all count alike
-}
+// sample is a set of labelled images that candidates are compared on.
+type sample struct{ images data.Dataset }
 
 // part is a sample of n of the images, evenly spread.
-func (p sample) part(n int) sample {
-	all := p.images.Len()
-	if n >= all {
-		return p
-	}
-	at := make([]int, n)
-	var weight []float64
-	for i := range at {
-		at[i] = i * all / n
-		if p.weight != nil {
-			weight = append(weight, p.weight[at[i]])
-		}
-	}
-	return sample{data.Subset(p.images, at), weight}
-}
+func (p sample) part(n int) sample { return sample{data.Spread(p.images, min(n, p.images.Len()))} }
 
 // score is how well a network does on a sample: top-1 in percent, and the mean
 // cross-entropy, which changes more smoothly.
@@ -50,18 +29,7 @@ func (s *search) score(ctx context.Context, g *graph.Graph, p sample) (score, er
 	if err != nil {
 		return score{}, err
 	}
-	if p.weight == nil {
-		return score{acc.Top1(), acc.Loss()}, nil
-	}
-	right, all := 0.0, 0.0
-	predicted, labels := acc.Predictions()
-	for i, w := range p.weight {
-		all += w
-		if predicted[i] == labels[i] {
-			right += w
-		}
-	}
-	return score{100 * right / all, acc.Loss()}, nil
+	return score{acc.Top1(), acc.Loss()}, nil
 }
 
 // holdout is how many of n labelled training images choose between candidates
@@ -81,10 +49,15 @@ func split(ds data.Dataset, n int) (rest, taken data.Dataset) {
 
 // choose settles which images choose between candidates, given how long the
 // original takes for one: those of a validation set, or those held out of the
-// training images. Where the training images have no labels, half of the test
-// images choose, and only the other half measures. No more are taken than a
-// hundredth of the time can evaluate.
+// training images. Where these have no labels, or the original was trained on
+// them, half of the test images choose, and only the other half measures. No
+// more are taken than a hundredth of the time can evaluate.
 func (s *search) choose(ctx context.Context, perImage time.Duration) error {
+	if s.job.Val == nil && s.recipe.Holdout > 0 {
+		if err := s.doubt(ctx); err != nil {
+			return err
+		}
+	}
 	from, err := labelled(s.held)
 	if err != nil {
 		return err
@@ -97,12 +70,41 @@ func (s *search) choose(ctx context.Context, perImage time.Duration) error {
 		return err
 	}
 	s.selection = sample{images: from}.part(n)
-	if s.job.Val == nil && s.recipe.Holdout > 0 {
-		if s.selection.weight, err = s.balance(ctx, s.selection.images); err != nil {
-			return err
-		}
-	}
 	return nil
+}
+
+// doubt puts the images that were held out back to the others if the original
+// knows them from its own training: if it is right on more of them than on the
+// test images, by more than chance. It then has an advantage over every
+// candidate that forgets them, as all that are trained on without them do, and
+// what they say of a candidate is worth nothing.
+func (s *search) doubt(ctx context.Context) error {
+	held, err := s.score(ctx, s.job.Graph, sample{images: s.held})
+	if err != nil {
+		return err
+	}
+	test, err := s.score(ctx, s.job.Graph, sample{images: s.test})
+	if err != nil {
+		return err
+	}
+	p, q := held.Top1/100, test.Top1/100
+	chance := 100 * math.Sqrt(p*(1-p)/float64(s.held.Len())+q*(1-q)/float64(s.test.Len()))
+	if held.Top1-test.Top1 <= max(0.5, 2*chance) {
+		return nil
+	}
+	s.job.say("the original knows the training images (%.2f %% of those held out, %.2f %% of the test images): half of the test images choose", held.Top1, test.Top1)
+	s.recipe.Holdout, s.trainset = 0, s.job.Train
+	s.halve()
+	return nil
+}
+
+// halve lets half of the test images choose; only the other half measures.
+func (s *search) halve() {
+	s.test, s.held = split(s.job.Test, (s.job.Test.Len()+1)/2)
+	s.chosenFrom = "half of the test images, which measures nothing else"
+	if s.test.Len() == 0 {
+		s.test = s.job.Test
+	}
 }
 
 // labelled leaves images without a label out.
@@ -117,98 +119,6 @@ func labelled(ds data.Dataset) (data.Dataset, error) {
 		return nil, errNoLabels
 	}
 	return data.Subset(ds, at), nil
-}
-
-// surenessBins are the borders between bins of the original's probability for
-// the class it decides for.
-var surenessBins = []float64{0.5, 0.7, 0.85, 0.95, 0.99, 0.999}
-
-// fewInBin is the least number of held-out images that stand for a bin.
-const fewInBin = 15
-
-// balance weighs training images that were held out so that the original is as
-// sure of them as it is of the test images (post-stratification). It was most
-// likely trained on them, is surer of them than of new images, and images that a
-// network is sure of survive what others do not: a compressed network that
-// forgets them has not become worse at its task. Of the test images nothing but
-// the original's own sureness is used.
-func (s *search) balance(ctx context.Context, held data.Dataset) ([]float64, error) {
-	bins := make([][]int, 2)
-	counts := make([][]float64, 2)
-	for k, ds := range []data.Dataset{held, s.test} {
-		p, err := s.sureness(ctx, ds)
-		if err != nil {
-			return nil, err
-		}
-		counts[k] = make([]float64, len(surenessBins)+1)
-		for _, v := range p {
-			b, _ := slices.BinarySearch(surenessBins, v)
-			bins[k] = append(bins[k], b)
-			counts[k][b]++
-		}
-	}
-	// Bins with few images join the next one up.
-	to := make([]int, len(counts[0]))
-	for b := range to {
-		to[b] = b
-	}
-	for b := 0; b+1 < len(to); b++ {
-		if counts[0][b] < fewInBin {
-			for k := range counts {
-				counts[k][b+1] += counts[k][b]
-				counts[k][b] = 0
-			}
-			for i := range to {
-				if to[i] == b {
-					to[i] = b + 1
-				}
-			}
-		}
-	}
-	weight := make([]float64, len(bins[0]))
-	for i, b := range bins[0] {
-		b = to[b]
-		weight[i] = counts[1][b] / float64(len(bins[1])) / (counts[0][b] / float64(len(bins[0])))
-	}
-	return weight, nil
-}
-
-// sureness is the original's probability for the class that it decides for, of
-// each image.
-func (s *search) sureness(ctx context.Context, ds data.Dataset) ([]float64, error) {
-	g := s.job.Graph
-	m := engine.NewModel(g, engine.Options{Threads: s.job.Threads})
-	var out []float64
-	_, _, err := measure.AccuracyOf(ctx, g, ds, s.pre, measure.Options{Threads: s.job.Threads}, func(x *tensor.Tensor) (*tensor.Tensor, error) {
-		all, err := m.Run(ctx, map[string]*tensor.Tensor{g.Inputs[0].Name: x})
-		if err != nil {
-			return nil, err
-		}
-		y := all[g.Outputs[0].Name]
-		rows := y.Len() / max(y.Shape[0], 1)
-		v := y.Float32s()
-		for i := range y.Shape[0] {
-			out = append(out, surest(v[i*rows:(i+1)*rows]))
-		}
-		return y, nil
-	})
-	return out[:min(len(out), ds.Len())], err
-}
-
-// surest is the largest probability of a row of probabilities or logits.
-func surest(row []float32) float64 {
-	top, sum, least := math.Inf(-1), 0.0, math.Inf(1)
-	for _, v := range row {
-		top, least, sum = max(top, float64(v)), min(least, float64(v)), sum+float64(v)
-	}
-	if least >= 0 && math.Abs(sum-1) < 1e-3 {
-		return top
-	}
-	z := 0.0
-	for _, v := range row {
-		z += math.Exp(float64(v) - top)
-	}
-	return 1 / z
 }
 
 // accuracyOf measures g on all test images.

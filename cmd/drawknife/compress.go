@@ -23,9 +23,9 @@ import (
 type compressCmd struct {
 	Model     string        `arg:"" optional:"" help:"Model file or zoo:NAME; without it the demonstration that comes with the program."`
 	Output    string        `short:"o" help:"Folder for model.onnx, recipe.yaml, report.html and report.json; by default MODEL_small." placeholder:"DIR" type:"path"`
-	Data      string        `help:"Data set: its test split measures, its training split fine-tunes and calibrates." placeholder:"SPEC"`
+	Data      string        `help:"Data set: its test split measures the result, its training split fine-tunes and calibrates." placeholder:"SPEC"`
 	TrainData string        `help:"Training data, if not the training split of --data." placeholder:"SPEC"`
-	ValData   string        `help:"Images that choose between candidates; by default a part of the training data is held out for that. The test split measures the result only." placeholder:"SPEC"`
+	ValData   string        `help:"Images that choose between candidates; by default a part of the training data is held out for that or, if the model was trained on it, half of the test split. What measures the result chooses nothing." placeholder:"SPEC"`
 	Labels    string        `help:"Table of file names and classes." placeholder:"FILE" type:"path"`
 	MaxDrop   *float64      `help:"Percentage points of top-1 that may be lost: 1 unless given (the demonstration: 0.5)." placeholder:"PTS"`
 	Latency   string        `help:"Latency to reach for one image on all threads: 2ms, 800us." placeholder:"TIME"`
