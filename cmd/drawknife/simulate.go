@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/hardware"
-	_ "github.com/drawknife/drawknife/hardware/accel" // the machines
+	"github.com/drawknife/drawknife/hardware/accel"
 	"github.com/drawknife/drawknife/hardware/dataflow"
 	"github.com/drawknife/drawknife/hardware/loopnest"
 	"github.com/drawknife/drawknife/hardware/page"
@@ -28,6 +29,9 @@ type simulateCmd struct {
 	List      bool     `help:"List the machines."`
 	Explain   string   `help:"Explain a machine: paper, parameters, formulas, published figures beside ours." placeholder:"NAME"`
 	Figures   bool     `help:"Print every machine's published figures beside ours, as Markdown."`
+	Devices   bool     `help:"Print the table of real devices: peaks by precision, memory, power."`
+	NoCache   bool     `help:"Search every mapping anew. Otherwise those that were found before, for the same layer, machine and settings, are looked up in the user's cache folder."`
+	activationFlags
 	calibrateFlags
 
 	graph *graph.Graph // of the model, where it is one
@@ -41,10 +45,12 @@ func (c *simulateCmd) Run(a *app) error {
 		return c.explain(a)
 	case c.Figures:
 		return c.figures(a)
+	case c.Devices:
+		return c.devices(a)
 	case c.Calibrate:
 		return c.calibrate(a)
 	case c.Model == "":
-		return usagef("simulate needs a model, or --list, --explain, --figures or --calibrate")
+		return usagef("simulate needs a model, or --list, --explain, --figures, --devices or --calibrate")
 	case len(c.Arch) == 0:
 		return usagef("simulate needs --arch (see --list)")
 	case c.Batch < 1 || c.Batch > 1<<16:
@@ -134,7 +140,11 @@ func (c *simulateCmd) layers(a *app) (*hardware.Workload, error) {
 		return nil, err
 	}
 	c.graph = g
-	w, err := hardware.FromGraph(g, hardware.Options{Batch: c.Batch})
+	densities, err := c.densities(a, g)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Model, err)
+	}
+	w, err := hardware.FromGraph(g, hardware.Options{Batch: c.Batch, Activations: densities})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Model, err)
 	}
@@ -173,7 +183,16 @@ func (c *simulateCmd) run(a *app, name string, w *hardware.Workload) (*hardware.
 	if err != nil {
 		return nil, err
 	}
-	return loopnest.Run(arch, w, loopnest.Options{Objective: hardware.Objective(c.Objective), Seed: a.Seed})
+	return loopnest.Run(arch, w, loopnest.Options{Objective: hardware.Objective(c.Objective), Seed: a.Seed, Cache: c.cache()})
+}
+
+// cache is the folder of mappings that were found before, "" for none.
+func (c *simulateCmd) cache() string {
+	dir, err := os.UserCacheDir()
+	if c.NoCache || err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "drawknife", "mappings")
 }
 
 func (c *simulateCmd) writeFiles(reports []*hardware.Report) error {
@@ -211,6 +230,25 @@ func (c *simulateCmd) list(a *app) error {
 			rows = append(rows, []string{arch.Name, "loop nest", "-", "-", arch.Doc})
 		}
 		return table(w, rows)
+	})
+}
+
+func (c *simulateCmd) devices(a *app) error {
+	list := accel.Devices()
+	return a.emit(map[string]any{"devices": list}, func(w io.Writer) error {
+		rows := [][]string{{"device ", "title ", "fp32", "fp16", "int8", "int4", "binary", "DRAM GB/s", "on chip MiB", "W", "evidence "}}
+		for _, d := range list {
+			row := []string{d.Name, d.Title}
+			for _, v := range []float64{d.FP32, d.FP16, d.Int8, d.Int4, d.Binary, d.DRAM, d.OnChip, d.Power} {
+				row = append(row, optional(v > 0, fmt.Sprintf("%.4g", v)))
+			}
+			rows = append(rows, append(row, string(d.Evidence)))
+		}
+		if err := table(w, rows); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(w, "\nPeaks are in TOPS, two operations a multiply-accumulate; - is not supported or not known. Each is a machine for --arch.")
+		return err
 	})
 }
 
