@@ -139,6 +139,40 @@ func (h *averages) AfterStep(s *train.State) error {
 	return nil
 }
 
+// steady lets learned steps change by at most a tenth at once: a rate that suits
+// the weights can throw a small step below zero, from where no gradient leads
+// back.
+type steady struct {
+	train.NoHook
+	names []string
+	old   map[string][]float32
+}
+
+// steadyShare is the greatest change of a step, as a share of it.
+const steadyShare = 0.1
+
+func (h *steady) BeforeForward(s *train.State) error {
+	if h.old == nil {
+		h.old = map[string][]float32{}
+	}
+	for _, name := range h.names {
+		if t := s.Param(name); t != nil {
+			h.old[name] = append(h.old[name][:0], tensor.Data[float32](t)...)
+		}
+	}
+	return nil
+}
+
+func (h *steady) AfterStep(s *train.State) error {
+	for name, old := range h.old {
+		d := tensor.Data[float32](s.Param(name))
+		for i, v := range old {
+			d[i] = min(max(d[i], v*(1-steadyShare)), v*(1+steadyShare))
+		}
+	}
+	return nil
+}
+
 // pull adds a multiple of the value to the gradient of each variable: an L2 term.
 type pull struct {
 	train.NoHook

@@ -87,7 +87,8 @@ func init() {
 				Weights: func(b *Builder, l *Layer) *graph.Value {
 					return lsqWeights(b, l, o.yes("per-channel"), o.yes("least-error"))
 				},
-				Inputs: func(b *Builder, l *Layer) *graph.Value { return lsqInputs(b, l, o.yes("offset"), o.yes("least-error")) }}
+				Inputs: func(b *Builder, l *Layer) *graph.Value { return lsqInputs(b, l, o.yes("offset"), o.yes("least-error")) },
+				Hooks:  func(b *Builder) []train.Hook { return []train.Hook{&steady{names: b.Steps}} }}
 		})
 	register("qat", "integer-only quantization-aware training: weights by their range, activations by exponential averages of theirs",
 		"Jacob et al., Quantization and training of neural networks for efficient integer-arithmetic-only inference, CVPR", 2018,
