@@ -2,8 +2,10 @@
 //
 // An Arch is levels of memory, outermost first, above an array of processing
 // elements; it is a YAML file with a checked schema (see Parse; Library lists
-// those inside the program). A Mapping says for every level which loops of a
-// layer run there in time and which are spread over the instances below.
+// those inside the program), or an architecture in the form of Timeloop. A
+// Mapping says for every level which loops of a layer run there in time, which
+// are spread over the instances below, and which operands pass by that the
+// level could hold.
 // Bounds need not divide: the last iteration of a loop may be smaller.
 //
 // An Evaluator counts exactly what every memory delivers under a mapping,
