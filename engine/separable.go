@@ -81,7 +81,7 @@ func (s *batched) keepsApart(n *graph.Node) bool {
 		"Neg", "Abs", "Erf", "Gelu", "Mish", "Identity", "Dropout", "Cast", "Celu", "ThresholdedRelu", "Floor", "Ceil", "Round", "Sign", "Reciprocal", "Clip",
 		"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LRN", "DepthToSpace", "SpaceToDepth",
 		"Conv", "ConvTranspose", "BatchNormalization", "InstanceNormalization"):
-		return others(1) && n.Out(1) == nil
+		return others(1) && n.Out(1) == nil && n.Int("training_mode", 0) == 0
 	case n.Is("QuantizeLinear", "DequantizeLinear"):
 		return others(1) && (axis(n.Int("axis", 1)) || len(n.In(1).Shape) == 0)
 	case broadcasts(n) && !n.Is("Concat"):
@@ -108,7 +108,9 @@ func (s *batched) keepsApart(n *graph.Node) bool {
 	case n.Is("Gather"):
 		return axis(n.Int("axis", 0)) && others(1) && len(n.Inputs[1].Shape) == 1
 	case n.Is("Resize"):
-		return others(1) && n.In(3) == nil && n.Out(0) != nil
+		scales := n.In(2)
+		return others(1) && n.In(3) == nil && scales != nil && scales.Data != nil && scales.Data.Len() > 0 && scales.Data.At(0) == 1 &&
+			n.Str("coordinate_transformation_mode", "") != "tf_crop_and_resize"
 	case n.Is("Transpose"):
 		perm := n.Ints("perm")
 		return len(perm) > 0 && perm[0] == 0

@@ -93,6 +93,13 @@ func TestPartsRefused(t *testing.T) {
 		"softmax over images": func(g *graph.Graph, x *graph.Value) *graph.Value {
 			return g.Add("Softmax", "", graph.Attrs{"axis": int64(-4)}, x)
 		},
+		"normalization by what the images have in common": func(g *graph.Graph, x *graph.Value) *graph.Value {
+			c := func() *graph.Value { return g.AddConst("", tensor.Of([]float32{1, 1, 1, 1}, n)) }
+			return g.Add("BatchNormalization", "", graph.Attrs{"training_mode": int64(1)}, x, c(), c(), c(), c())
+		},
+		"images resized into each other": func(g *graph.Graph, x *graph.Value) *graph.Value {
+			return g.Add("Resize", "", nil, x, nil, g.AddConst("", tensor.Of([]float32{1.2, 1, 2, 2}, 4)))
+		},
 		"images exchanged": func(g *graph.Graph, x *graph.Value) *graph.Value {
 			return g.Add("Transpose", "", graph.Attrs{"perm": []int64{1, 0, 2, 3}}, x)
 		},
