@@ -123,10 +123,20 @@ func (t *tiled) narrowBytes() int {
 func (t *tiled) exec(pool *parallel.Pool, src []uint8, o output, scratch []byte) {
 	// Blocks are the tasks; where they are too few, so are ranges of channels.
 	parts := 1
-	if w := pool.Workers(); w > 1 && t.g.blocks < w {
+	switch w := pool.Workers(); {
+	case w > 1 && len(t.weights) > t.heavy():
+		parts = min(len(t.units), w)
+	case w > 1 && t.g.blocks < w:
 		parts = min(len(t.units), (w+t.g.blocks-1)/t.g.blocks)
 	}
 	t.jobs.run(pool, t, job{src: src, o: o, scratch: align(scratch), parts: parts}, t.g.blocks*parts)
+}
+
+// heavy is how many bytes of weights are worth being read by one worker each,
+// though every worker then reads the whole input.
+func (t *tiled) heavy() int {
+	s := &t.c.shape
+	return max(64<<10, s.N*s.D*s.H*s.W*s.C)
 }
 
 // tasks computes tasks lo..hi-1 of a job.
@@ -134,15 +144,16 @@ func (t *tiled) tasks(j *job, worker, lo, hi int) {
 	mine := j.scratch[worker*t.perWorker():][:t.perWorker()]
 	filled := -1
 	for task := lo; task < hi; task++ {
-		b := t.g.block(task / j.parts)
-		if filled != task/j.parts && !t.g.direct {
+		// All blocks of a part follow each other.
+		b := t.g.block(task % t.g.blocks)
+		if filled != task%t.g.blocks && !t.g.direct {
 			t.g.fill(&b, copier{strip: mine, src: j.src, padding: t.padding})
 			if t.g.copies > 1 {
 				reorder(mine[:t.g.bytes()])
 			}
-			filled = task / j.parts
+			filled = task % t.g.blocks
 		}
-		part := task % j.parts
+		part := task / t.g.blocks
 		t.compute(&b, j.src, &j.o, mine, part*len(t.units)/j.parts, (part+1)*len(t.units)/j.parts)
 	}
 }
