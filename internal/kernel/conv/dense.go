@@ -207,6 +207,7 @@ type denseState struct {
 	d                      *dense
 	w                      []float32
 	dst, src, add, scratch []float32
+	byColumns              bool // all blocks of some columns follow each other
 	workers                []denseWorker
 	body                   func(worker, lo, hi int)
 }
@@ -232,12 +233,20 @@ func (d *dense) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) {
 		w = d.w
 	}
 	st.w, st.dst, st.src, st.add, st.scratch = w, dst, src, add, scratch
+	st.byColumns = p.Workers() > 1 && d.heavy()
 	p.For(d.blocks()*d.colUnits(), 1, st.body)
 	st.w, st.dst, st.src, st.add, st.scratch = nil, nil, nil, nil, nil
 	for i := range st.workers {
 		st.workers[i].args = tile.Args{}
 	}
 	d.states.Put(st)
+}
+
+// heavy reports whether the weights outweigh the input: workers then share out
+// the columns, so that each reads but a part of the weights.
+func (d *dense) heavy() bool {
+	const least = 16 << 10 // floats
+	return d.mode == byTap && len(d.w) > max(least, d.N*d.D*d.H*d.W*d.C)
 }
 
 func (d *dense) blocks() int   { return (d.pixels() + d.block - 1) / d.block }
@@ -258,6 +267,9 @@ func (st *denseState) work(worker, lo, hi int) {
 	filled, group := -1, -1
 	for u := lo; u < hi; u++ {
 		block, unit := u/d.colUnits(), u%d.colUnits()
+		if st.byColumns {
+			block, unit = u%d.blocks(), u/d.blocks()
+		}
 		first := block * d.block
 		rows := min(d.block, d.pixels()-first)
 		if block != filled && d.mode != gather {
