@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"path"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/cpu"
+	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/quantize"
 )
 
@@ -30,6 +33,38 @@ type suiteRow struct {
 	*benchResult
 	Type string  `json:"type"` // float32, int8, or file
 	GOPS float64 `json:"gops"` // operations (two a MAC) a second at the fastest run
+	// Share is that of the peak: what float32 kernels reach on data in the
+	// first-level cache, times the threads, and for 8 bits as much more as the
+	// instructions do at once. Winograd's algorithm exceeds it.
+	Share float64 `json:"share_of_peak,omitempty"`
+}
+
+// peaks are the rates of one core, operations a second.
+type peaks struct{ float32, int8 float64 }
+
+// findPeaks measures float32, and derives what the widest instructions on bytes
+// reach from it.
+func findPeaks() peaks {
+	p := peaks{float32: tile.Peak()}
+	switch cpu.Best() {
+	case cpu.VNNI, cpu.DotProd:
+		p.int8 = 4 * p.float32
+	default: // two instructions for four products in each lane
+		p.int8 = 2 * p.float32
+	}
+	return p
+}
+
+// of is the peak that models of a kind are held to, infinite for files, which may
+// be of both.
+func (p peaks) of(kind string) float64 {
+	switch kind {
+	case "float32":
+		return p.float32
+	case "int8":
+		return p.int8
+	}
+	return math.Inf(1)
 }
 
 type suiteResult struct {
@@ -52,7 +87,7 @@ func (c *benchCmd) suite(a *app) error {
 	if a.Threads == 1 {
 		threads = threads[:1]
 	}
-	r := &suiteResult{}
+	r, peak := &suiteResult{}, findPeaks()
 	step, end := a.progress("bench", len(list)*len(threads))
 	defer end()
 	quiet := *a
@@ -68,7 +103,8 @@ func (c *benchCmd) suite(a *app) error {
 			if err != nil {
 				return err
 			}
-			r.Rows = append(r.Rows, suiteRow{one, m.kind, 2 * float64(macs) * float64(c.Batch) / (one.Min * 1e6)})
+			rate := 2 * float64(macs) * float64(c.Batch) / (one.Min * 1e-3)
+			r.Rows = append(r.Rows, suiteRow{one, m.kind, rate / 1e9, rate / (peak.of(m.kind) * float64(max(t, 1)))})
 			step(i*len(threads) + j + 1)
 		}
 	}
@@ -134,11 +170,14 @@ func noise(g *graph.Graph, seed uint64) (iter.Seq2[*data.Batch, error], error) {
 
 // print writes a table in Markdown, which reads well on a terminal, too.
 func (r *suiteResult) print(w io.Writer) error {
-	rows := [][]string{{"model", "type", "threads", "min / median ms", "GOP/s", "peer's min / median ms", "ratio of medians", "of minima"}}
+	rows := [][]string{{"model", "type", "threads", "min / median ms", "GOP/s", "of peak", "peer's min / median ms", "ratio of medians", "of minima"}}
 	for _, b := range r.Rows {
-		row := []string{b.Model, b.Type, fmt.Sprint(b.Threads), fmt.Sprintf("%.3f / %.3f", b.Min, b.Median), fmt.Sprintf("%.0f", b.GOPS), "", "", ""}
+		row := []string{b.Model, b.Type, fmt.Sprint(b.Threads), fmt.Sprintf("%.3f / %.3f", b.Min, b.Median), fmt.Sprintf("%.0f", b.GOPS), "", "", "", ""}
+		if b.Share > 0 {
+			row[5] = fmt.Sprintf("%.0f %%", 100*b.Share)
+		}
 		for _, p := range b.Peers {
-			row = append(row[:5], fmt.Sprintf("%.3f / %.3f", p.Min, p.Median), fmt.Sprintf("%.2f", p.Ratio), fmt.Sprintf("%.2f", p.Min/b.Min))
+			row = append(row[:6], fmt.Sprintf("%.3f / %.3f", p.Min, p.Median), fmt.Sprintf("%.2f", p.Ratio), fmt.Sprintf("%.2f", p.Min/b.Min))
 		}
 		rows = append(rows, row)
 	}
