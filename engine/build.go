@@ -26,15 +26,15 @@ func (plainKernel) Scratch(int) int { return 0 }
 type build struct {
 	step int
 	elem int // bytes of an element of scratch memory
-	make func() kernel
+	pack func() kernel
 }
 
 // emitBuilt emits the step of n, whose kernel is yet to be made: before the program
 // first runs, and in any order. It returns the step's scratch memory, which may
 // turn out to be empty.
-func (c *compiler) emitBuilt(n *graph.Node, s step, elem int, make func() kernel) *buf {
+func (c *compiler) emitBuilt(n *graph.Node, s step, elem int, pack func() kernel) *buf {
 	s.node, s.scratch = n, &buf{name: "scratch", dtype: tensor.Uint8}
-	c.builds = append(c.builds, build{step: len(c.steps), elem: elem, make: make})
+	c.builds = append(c.builds, build{step: len(c.steps), elem: elem, pack: pack})
 	c.emit(s)
 	return s.scratch
 }
@@ -48,8 +48,8 @@ func (c *compiler) build() {
 	for range min(runtime.GOMAXPROCS(0), len(kernels)) {
 		done.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(kernels); i = int(next.Add(1)) - 1 {
-				kernels[i] = c.builds[i].make()
-				c.builds[i].make = nil // and what it holds
+				kernels[i] = c.builds[i].pack()
+				c.builds[i].pack = nil // and what it holds
 				weights.release(c.steps[c.builds[i].step].node)
 			}
 		})

@@ -81,7 +81,8 @@ func workers(n int) *parallel.Pool {
 // one worker per CPU.
 func Pool(threads int) *parallel.Pool { return workers(threads) }
 
-// Compile lowers g. The graph itself is not changed.
+// Compile lowers g. The graph itself is not changed; the program may refer to its
+// constants, whose elements must not change while the program is in use.
 func Compile(g *graph.Graph, o Options) (*Program, error) {
 	lg := g.Clone()
 	if err := bind(lg, o); err != nil {

@@ -111,9 +111,15 @@ func TestPartsRefused(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			plain := graph.New("plain")
+			y := plain.Add("Relu", "", nil, plain.AddInput("x", tensor.Float32, graph.Shape{{Size: -1, Name: "N"}, {Size: n}, {Size: 3}, {Size: 3}}))
+			plain.AddOutput(y)
+			if engine.CompileInParts(plain, engine.Options{}, n, 2) == nil {
+				t.Fatal("a graph that keeps images apart is refused, too")
+			}
 			g := graph.New("test")
 			x := g.AddInput("x", tensor.Float32, graph.Shape{{Size: -1, Name: "N"}, {Size: n}, {Size: 3}, {Size: 3}})
-			y := build(g, x)
+			y = build(g, x)
 			g.AddOutput(y)
 			if engine.CompileInParts(g, engine.Options{}, n, 2) != nil {
 				t.Error("computed in parts")

@@ -69,7 +69,9 @@ func (c *benchCmd) Run(a *app) error {
 		return usagef("bench needs a model or --suite")
 	case len(c.Only) > 0 && !c.Suite:
 		return usagef("--only chooses from --suite")
-	case c.Alone != "" && len(c.Models) == 1:
+	case c.Alone != "" && len(c.Models) != 1:
+		return usagef("--alone is for one model's file")
+	case c.Alone != "":
 		return c.alone(a)
 	case (c.Suite || c.Memory || len(c.Models) > 1) && (len(c.Shape) > 0 || c.PerNode):
 		return usagef("--shape and --per-node are for one model")

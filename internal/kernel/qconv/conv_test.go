@@ -131,6 +131,10 @@ func shapes() []Shape {
 		{N: 1, H: 9, W: 8, C: 40, K: 40, R: 5, S: 5, P: 9, Q: 8, PadH: 2, PadW: 2, Groups: 40},                               // 5x5
 		{N: 1, H: 9, W: 9, C: 16, K: 16, R: 5, S: 5, P: 5, Q: 5, PadH: 2, PadW: 2, StrideH: 2, StrideW: 2, Groups: 16},       // 5x5 strided
 		{N: 1, H: 9, W: 9, C: 8, K: 8, R: 7, S: 7, P: 9, Q: 9, PadH: 3, PadW: 3, Groups: 8},                                  // 7x7
+		{N: 1, H: 9, W: 10, C: 40, K: 40, R: 7, S: 7, P: 9, Q: 10, PadH: 3, PadW: 3, Groups: 40},                             // 7x7, many channels
+		{N: 1, H: 15, W: 14, C: 21, K: 21, R: 7, S: 7, P: 5, Q: 5, PadH: 3, PadW: 3, StrideH: 3, StrideW: 3, Groups: 21},     // 7x7 strided
+		{N: 1, H: 9, W: 15, C: 48, K: 48, R: 3, S: 3, P: 9, Q: 15, PadH: 1, PadW: 1, Groups: 48},                             // tiles of every size
+		{N: 2, H: 6, W: 7, C: 100, K: 96, R: 3, S: 3, P: 6, Q: 7, PadH: 1, PadW: 1},                                          // weights outweigh the input
 		{N: 1, H: 7, W: 9, C: 9, K: 9, R: 3, S: 3, P: 7, Q: 9, PadH: 2, PadW: 2, DilH: 2, DilW: 2, Groups: 9, DstStride: 11}, // dilated
 		{N: 1, H: 1, W: 9, C: 9, K: 9, R: 1, S: 3, P: 1, Q: 3, Groups: 9, SrcStride: 10, StrideW: 3},                         // one row
 		{N: 1, D: 4, H: 4, W: 4, C: 8, K: 8, T: 3, R: 3, S: 3, OD: 4, P: 4, Q: 4, PadD: 1, PadH: 1, PadW: 1, Groups: 8},      // 3-D depthwise
