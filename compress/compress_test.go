@@ -208,38 +208,7 @@ func TestCancel(t *testing.T) {
 func TestFinetuneGoesOn(t *testing.T) {
 	steps := []Step{&PruneStep{Method: "l1", Keep: map[string]int{"conv1": 4}, NoNorm: true}, &NormStep{Images: 64},
 		&FinetuneStep{Training: Training{Epochs: 2.5, Batch: 64, LR: 0.02, DistillWeight: 0.7, Temperature: 4, Augment: "crop2"}}}
-	result := func(interrupt int) []byte {
-		j := job(t)
-		s, err := newSearch(context.Background(), j, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if interrupt > 0 {
-			ctx, cancel := context.WithCancel(context.Background())
-			j.Progress = func(what string, done, _ int) {
-				if strings.HasPrefix(what, "train") && done == interrupt {
-					cancel()
-				}
-			}
-			if _, err := s.apply(ctx, steps); !errors.Is(err, context.Canceled) {
-				t.Fatalf("interrupted: %v", err)
-			}
-			j.Progress = nil
-		}
-		g, err := s.apply(context.Background(), steps)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := onnx.Encode(g)
-		if err != nil {
-			t.Fatal(err)
-		}
-		left, err := filepath.Glob(filepath.Join(j.Dir, workDir, "*.checkpoint"))
-		if err != nil || len(left) > 0 {
-			t.Errorf("checkpoints are left: %v %v", left, err)
-		}
-		return b
-	}
+	result := func(interrupt int) []byte { return made(t, steps, interrupt) }
 	whole := result(0)
 	for _, at := range []int{3, 12} {
 		if !bytes.Equal(result(at), whole) {

@@ -81,6 +81,9 @@ func made(t *testing.T, steps []Step, interrupt int) []byte {
 			t.Errorf("%s is left", filepath.Base(f))
 		}
 	}
+	if left, err := filepath.Glob(filepath.Join(j.Dir, workDir, "*.checkpoint")); err != nil || len(left) > 0 {
+		t.Errorf("checkpoints are left: %v %v", left, err)
+	}
 	return b
 }
 
