@@ -13,10 +13,10 @@ func init() { families["tile"] = emitTiles }
 func emitTiles() {
 	emitTranspose8()
 	for _, s := range []struct{ rows, vecs int }{{12, 1}, {6, 2}, {4, 3}} {
-		tile{isa: avx2, rows: s.rows, vecs: s.vecs, unroll: 4}.emit()
+		newTile(avx2, s.rows, s.vecs).emit()
 	}
 	for _, s := range []struct{ rows, vecs int }{{12, 1}, {12, 2}, {8, 3}} {
-		tile{isa: avx512, rows: s.rows, vecs: s.vecs, unroll: 4}.emit()
+		newTile(avx512, s.rows, s.vecs).emit()
 	}
 	emitRow(avx2)
 	emitRow(avx512)
@@ -45,7 +45,7 @@ const (
 	argMin, argMax                                 = 248, 252
 	argLeft, argBit, argTap, argTapEnd, argAt      = 256, 264, 272, 280, 288
 	argZeroEnd, argDstAt, argAddAt, argWAt         = 296, 304, 312, 320
-	argNext                                        = 328
+	argNextAt, argNext, argNextLen                 = 328, 336, 344
 )
 
 // tile emits the indirect GEMM tile described by tile.Args: rows pixels by
@@ -54,18 +54,28 @@ const (
 // All general registers are spoken for: twelve row pointers, the packed
 // weights, the arguments and the channel counter, which runs from minus the
 // length of a run to zero and indexes the row pointers, which stand at the
-// end of their runs. What else there is lives in the arguments.
+// end of their runs. What else there is lives in the arguments, and while the
+// channels run, what comes next takes the arguments' register.
 type tile struct {
 	isa
 	rows, vecs int
 	unroll     int // channels a turn of the inner loop
+	lines      int // cache lines of what comes next, fetched in a turn
+	nextEnd    Mem // where that ends
+}
+
+func newTile(i isa, rows, vecs int) tile {
+	const unroll = 4
+	tiles := fewRows / rows
+	lines := (unroll*vecs*i.lanes/16 + tiles - 1) / tiles
+	return tile{isa: i, rows: rows, vecs: vecs, unroll: unroll, lines: lines}
 }
 
 var tileRows = []GPPhysical{R8, R9, R10, R11, R12, R13, R14, R15, RBX, RSI, RDI, RBP}
 
-// fetches reports whether a register is free for what comes next.
-func (t tile) fetches() bool    { return t.rows < len(tileRows) }
-func (t tile) next() GPPhysical { return tileRows[len(tileRows)-1] }
+// fewRows is the number of rows in which a kernel is through with fetching what
+// comes next: maps of 7x7 pixels have 49.
+const fewRows = 36
 
 func (t tile) acc(i, j int) VecPhysical { return t.reg(i*t.vecs + j) }
 func (t tile) weight(j int) VecPhysical { return t.reg(t.rows*t.vecs + j) }
@@ -98,11 +108,14 @@ func (t tile) emit() {
 	LEAQ(Mem{Base: RDX, Index: RCX, Scale: 4}, RDX)
 	MOVQ(RDX, arg(argZeroEnd))
 
-	if t.fetches() {
-		MOVQ(arg(argNext), t.next())
-		TESTQ(t.next(), t.next())
-		CMOVQEQ(arg(argW), t.next())
-	}
+	MOVQ(arg(argNext), RCX)
+	TESTQ(RCX, RCX)
+	CMOVQEQ(arg(argW), RCX)
+	MOVQ(RCX, arg(argNextAt))
+	MOVQ(arg(argNextLen), RDX)
+	LEAQ(Mem{Base: RCX, Index: RDX, Scale: 4}, RCX)
+	t.nextEnd = AllocLocal(8)
+	MOVQ(RCX, t.nextEnd)
 
 	// Full tiles while there are rows for two; what is left after them is
 	// halved, since tiles of few rows wait for their sums.
@@ -123,7 +136,8 @@ func (t tile) emit() {
 	for r := t.rows; r > 0; r-- {
 		part := t
 		if r < t.rows {
-			part.rows, part.unroll = r, 1
+			// Few rows leave little time to fetch: half of what they read.
+			part.rows, part.unroll, part.lines = r, 1, (t.vecs*t.lanes/16+1)/2
 		}
 		Label(label(fmt.Sprintf("rows%d", r)))
 		part.body(func(s string) string { return label(fmt.Sprintf("%s%d", s, r)) }, arg)
@@ -157,7 +171,11 @@ func (t tile) body(label func(string) string, arg func(int) Mem) {
 	MOVQ(arg(argRun), RCX)
 	SHLQ(Imm(2), RCX)
 	NEGQ(RCX)
+	MOVQ(arg(argNextAt), RAX)
 	t.channels(label)
+	MOVQ(RAX, RCX)
+	Load(Param("a"), RAX)
+	MOVQ(RCX, arg(argNextAt))
 	SHLQ(Imm(1), arg(argBit))
 	MOVQ(arg(argTap), RCX)
 	ADDQ(Imm(8), RCX)
@@ -217,10 +235,7 @@ func (t tile) channels(label func(string) string) {
 			step(u, -4*t.unroll)
 		}
 		ADDQ(U32(uint32(4*t.lanes*t.vecs*t.unroll)), RDX)
-		if t.fetches() {
-			PREFETCHT1(Mem{Base: t.next()})
-			ADDQ(Imm(64), t.next())
-		}
+		t.fetch()
 		ADDQ(U32(uint32(4*t.unroll)), RCX)
 		JLE(LabelRef(label("channels")))
 		Label(label("few"))
@@ -231,10 +246,23 @@ func (t tile) channels(label func(string) string) {
 	JEQ(LabelRef(label("done")))
 	Label(label("channel"))
 	step(0, 0)
+	if t.unroll == 1 {
+		t.fetch()
+	}
 	ADDQ(U32(uint32(4*t.lanes*t.vecs)), RDX)
 	ADDQ(U32(4), RCX)
 	JNE(LabelRef(label("channel")))
 	Label(label("done"))
+}
+
+// fetch asks the second-level cache for a turn's part of what comes next.
+func (t tile) fetch() {
+	for i := range t.lines {
+		PREFETCHT1(Mem{Base: RAX, Disp: 64 * i})
+	}
+	ADDQ(U32(uint32(64*t.lines)), RAX)
+	CMPQ(RAX, t.nextEnd)
+	CMOVQGT(t.nextEnd, RAX)
 }
 
 // store adds the residual, clamps and stores.

@@ -233,7 +233,7 @@ func (d *dense) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) {
 		w = d.w
 	}
 	st.w, st.dst, st.src, st.add, st.scratch = w, dst, src, add, scratch
-	st.byColumns = p.Workers() > 1 && d.heavy()
+	st.byColumns = d.heavy()
 	p.For(d.blocks()*d.colUnits(), 1, st.body)
 	st.w, st.dst, st.src, st.add, st.scratch = nil, nil, nil, nil, nil
 	for i := range st.workers {
@@ -287,7 +287,8 @@ func (st *denseState) work(worker, lo, hi int) {
 			}
 			w.args.Next = nil
 			if i+1 < len(d.cols) {
-				w.args.Next = st.w[d.cols[i+1].w:]
+				next := &d.cols[i+1]
+				w.args.Next = st.w[next.w:][:len(d.taps)*d.run*next.kernel.Cols]
 			}
 			st.column(w, c, first, rows, edge)
 		}

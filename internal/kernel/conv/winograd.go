@@ -221,8 +221,9 @@ func (st *winogradState) multiply(worker, lo, hi int) {
 	for e := lo; e < hi; e++ {
 		for i := range w.cols {
 			c := &w.cols[i]
+			at := e*w.depth + c.w
 			ws.tile = tile.Args{
-				Src: st.v[e*w.block*w.C:], W: w.w[e*w.depth+c.w:], Bias: w.zero, Zero: w.zero,
+				Src: st.v[e*w.block*w.C:], W: w.w[at:], Next: w.next(at, c), Bias: w.zero, Zero: w.zero,
 				Dst: st.m[e*w.block*w.width+c.k:], DstStride: w.width,
 				Base: ws.base[:], Mask: ws.mask[:], Taps: oneTap, Run: w.C, Rows: st.count,
 				Min: negInf, Max: posInf,
@@ -230,6 +231,12 @@ func (st *winogradState) multiply(worker, lo, hi int) {
 			c.kernel.Run(&ws.tile)
 		}
 	}
+}
+
+// next is the weights that are read after those at at, of column c.
+func (w *winograd) next(at int, c *column) []float32 {
+	n := w.C * c.kernel.Cols
+	return w.w[at+n : min(at+2*n, len(w.w))]
 }
 
 func (st *winogradState) transformOutputs(worker, lo, hi int) {

@@ -45,7 +45,7 @@ type Args struct {
 	Min, Max  float32
 
 	// Of the assembly, meaningless between calls.
-	left, bit, tap, tapEnd, at, zeroEnd, dstAt, addAt, wAt int
+	left, bit, tap, tapEnd, at, zeroEnd, dstAt, addAt, wAt, nextAt int
 
 	// Next is what a later call reads, fetched meanwhile: the weights of the
 	// next columns. Nil is nothing. Memory gives one core about twice as much

@@ -71,23 +71,30 @@ TEXT ·transpose8AVX2(SB), NOSPLIT, $0-32
 	RET
 
 // func tileAVX2x12x8(a *byte)
-// Requires: AVX, CMOV, FMA3
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tileAVX2x12x8(SB), NOSPLIT, $8-8
-	MOVQ a+0(FP), AX
-	MOVQ 224(AX), CX
-	MOVQ CX, 256(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 304(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 312(AX)
-	MOVQ $0x00000000, 288(AX)
-	MOVQ 200(AX), CX
-	SHLQ $0x03, CX
-	MOVQ CX, 280(AX)
-	MOVQ 216(AX), CX
-	MOVQ 120(AX), DX
-	LEAQ (DX)(CX*4), DX
-	MOVQ DX, 296(AX)
+	MOVQ    a+0(FP), AX
+	MOVQ    224(AX), CX
+	MOVQ    CX, 256(AX)
+	MOVQ    72(AX), CX
+	MOVQ    CX, 304(AX)
+	MOVQ    96(AX), CX
+	MOVQ    CX, 312(AX)
+	MOVQ    $0x00000000, 288(AX)
+	MOVQ    200(AX), CX
+	SHLQ    $0x03, CX
+	MOVQ    CX, 280(AX)
+	MOVQ    216(AX), CX
+	MOVQ    120(AX), DX
+	LEAQ    (DX)(CX*4), DX
+	MOVQ    DX, 296(AX)
+	MOVQ    336(AX), CX
+	TESTQ   CX, CX
+	CMOVQEQ 24(AX), CX
+	MOVQ    CX, 328(AX)
+	MOVQ    344(AX), DX
+	LEAQ    (CX)(DX*4), CX
+	MOVQ    CX, (SP)
 
 tileAVX2x12x8_next:
 	MOVQ 256(AX), CX
@@ -205,6 +212,7 @@ tileAVX2x12x8_tap12:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	ADDQ    $0x00000010, CX
 	JG      tileAVX2x12x8_few12
 
@@ -310,6 +318,10 @@ tileAVX2x12x8_channels12:
 	VBROADCASTSS -4(BP)(CX*1), Y15
 	VFMADD231PS  Y12, Y15, Y11
 	ADDQ         $0x00000080, DX
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000010, CX
 	JLE          tileAVX2x12x8_channels12
 
@@ -348,6 +360,9 @@ tileAVX2x12x8_channel12:
 	JNE          tileAVX2x12x8_channel12
 
 tileAVX2x12x8_done12:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -523,6 +538,7 @@ tileAVX2x12x8_tap11:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done11
 
@@ -550,11 +566,17 @@ tileAVX2x12x8_channel11:
 	VFMADD231PS  Y11, Y13, Y9
 	VBROADCASTSS (DI)(CX*1), Y14
 	VFMADD231PS  Y11, Y14, Y10
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel11
 
 tileAVX2x12x8_done11:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -719,6 +741,7 @@ tileAVX2x12x8_tap10:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done10
 
@@ -744,11 +767,17 @@ tileAVX2x12x8_channel10:
 	VFMADD231PS  Y10, Y14, Y8
 	VBROADCASTSS (SI)(CX*1), Y15
 	VFMADD231PS  Y10, Y15, Y9
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel10
 
 tileAVX2x12x8_done10:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -902,6 +931,7 @@ tileAVX2x12x8_tap9:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done9
 
@@ -925,11 +955,17 @@ tileAVX2x12x8_channel9:
 	VFMADD231PS  Y9, Y11, Y7
 	VBROADCASTSS (BX)(CX*1), Y12
 	VFMADD231PS  Y9, Y12, Y8
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel9
 
 tileAVX2x12x8_done9:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -1072,6 +1108,7 @@ tileAVX2x12x8_tap8:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done8
 
@@ -1093,11 +1130,17 @@ tileAVX2x12x8_channel8:
 	VFMADD231PS  Y8, Y15, Y6
 	VBROADCASTSS (R15)(CX*1), Y9
 	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel8
 
 tileAVX2x12x8_done8:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -1229,6 +1272,7 @@ tileAVX2x12x8_tap7:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done7
 
@@ -1248,11 +1292,17 @@ tileAVX2x12x8_channel7:
 	VFMADD231PS  Y7, Y13, Y5
 	VBROADCASTSS (R14)(CX*1), Y14
 	VFMADD231PS  Y7, Y14, Y6
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel7
 
 tileAVX2x12x8_done7:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -1373,6 +1423,7 @@ tileAVX2x12x8_tap6:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done6
 
@@ -1390,11 +1441,17 @@ tileAVX2x12x8_channel6:
 	VFMADD231PS  Y6, Y11, Y4
 	VBROADCASTSS (R13)(CX*1), Y12
 	VFMADD231PS  Y6, Y12, Y5
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel6
 
 tileAVX2x12x8_done6:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -1504,6 +1561,7 @@ tileAVX2x12x8_tap5:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done5
 
@@ -1519,11 +1577,17 @@ tileAVX2x12x8_channel5:
 	VFMADD231PS  Y5, Y9, Y3
 	VBROADCASTSS (R12)(CX*1), Y10
 	VFMADD231PS  Y5, Y10, Y4
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel5
 
 tileAVX2x12x8_done5:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -1622,6 +1686,7 @@ tileAVX2x12x8_tap4:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done4
 
@@ -1635,11 +1700,17 @@ tileAVX2x12x8_channel4:
 	VFMADD231PS  Y4, Y7, Y2
 	VBROADCASTSS (R11)(CX*1), Y8
 	VFMADD231PS  Y4, Y8, Y3
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel4
 
 tileAVX2x12x8_done4:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -1727,6 +1798,7 @@ tileAVX2x12x8_tap3:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done3
 
@@ -1738,11 +1810,17 @@ tileAVX2x12x8_channel3:
 	VFMADD231PS  Y3, Y5, Y1
 	VBROADCASTSS (R10)(CX*1), Y6
 	VFMADD231PS  Y3, Y6, Y2
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel3
 
 tileAVX2x12x8_done3:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -1819,6 +1897,7 @@ tileAVX2x12x8_tap2:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done2
 
@@ -1828,11 +1907,17 @@ tileAVX2x12x8_channel2:
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS (R9)(CX*1), Y4
 	VFMADD231PS  Y2, Y4, Y1
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel2
 
 tileAVX2x12x8_done2:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -1898,6 +1983,7 @@ tileAVX2x12x8_tap1:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x12x8_done1
 
@@ -1905,11 +1991,17 @@ tileAVX2x12x8_channel1:
 	VMOVUPS      (DX), Y1
 	VBROADCASTSS (R8)(CX*1), Y2
 	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         $0x00000000, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000020, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x12x8_channel1
 
 tileAVX2x12x8_done1:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -1963,9 +2055,13 @@ TEXT ·tileAVX2x6x16(SB), NOSPLIT, $8-8
 	MOVQ    120(AX), DX
 	LEAQ    (DX)(CX*4), DX
 	MOVQ    DX, 296(AX)
-	MOVQ    328(AX), BP
-	TESTQ   BP, BP
-	CMOVQEQ 24(AX), BP
+	MOVQ    336(AX), CX
+	TESTQ   CX, CX
+	CMOVQEQ 24(AX), CX
+	MOVQ    CX, 328(AX)
+	MOVQ    344(AX), DX
+	LEAQ    (CX)(DX*4), CX
+	MOVQ    CX, (SP)
 
 tileAVX2x6x16_next:
 	MOVQ 256(AX), CX
@@ -2047,6 +2143,7 @@ tileAVX2x6x16_tap6:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	ADDQ    $0x00000010, CX
 	JG      tileAVX2x6x16_few6
 
@@ -2132,8 +2229,10 @@ tileAVX2x6x16_channels6:
 	VFMADD231PS  Y12, Y15, Y10
 	VFMADD231PS  Y13, Y15, Y11
 	ADDQ         $0x00000100, DX
-	PREFETCHT1   (BP)
-	ADDQ         $0x40, BP
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000010, CX
 	JLE          tileAVX2x6x16_channels6
 
@@ -2167,6 +2266,9 @@ tileAVX2x6x16_channel6:
 	JNE          tileAVX2x6x16_channel6
 
 tileAVX2x6x16_done6:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -2305,6 +2407,7 @@ tileAVX2x6x16_tap5:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x6x16_done5
 
@@ -2326,11 +2429,18 @@ tileAVX2x6x16_channel5:
 	VBROADCASTSS (R12)(CX*1), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x6x16_channel5
 
 tileAVX2x6x16_done5:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -2453,6 +2563,7 @@ tileAVX2x6x16_tap4:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x6x16_done4
 
@@ -2471,11 +2582,18 @@ tileAVX2x6x16_channel4:
 	VBROADCASTSS (R11)(CX*1), Y13
 	VFMADD231PS  Y8, Y13, Y6
 	VFMADD231PS  Y9, Y13, Y7
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x6x16_channel4
 
 tileAVX2x6x16_done4:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -2582,6 +2700,7 @@ tileAVX2x6x16_tap3:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x6x16_done3
 
@@ -2597,11 +2716,18 @@ tileAVX2x6x16_channel3:
 	VBROADCASTSS (R10)(CX*1), Y10
 	VFMADD231PS  Y6, Y10, Y4
 	VFMADD231PS  Y7, Y10, Y5
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x6x16_channel3
 
 tileAVX2x6x16_done3:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -2692,6 +2818,7 @@ tileAVX2x6x16_tap2:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x6x16_done2
 
@@ -2704,11 +2831,18 @@ tileAVX2x6x16_channel2:
 	VBROADCASTSS (R9)(CX*1), Y7
 	VFMADD231PS  Y4, Y7, Y2
 	VFMADD231PS  Y5, Y7, Y3
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x6x16_channel2
 
 tileAVX2x6x16_done2:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -2783,6 +2917,7 @@ tileAVX2x6x16_tap1:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x6x16_done1
 
@@ -2792,11 +2927,18 @@ tileAVX2x6x16_channel1:
 	VBROADCASTSS (R8)(CX*1), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x6x16_channel1
 
 tileAVX2x6x16_done1:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -2854,9 +2996,13 @@ TEXT ·tileAVX2x4x24(SB), NOSPLIT, $8-8
 	MOVQ    120(AX), DX
 	LEAQ    (DX)(CX*4), DX
 	MOVQ    DX, 296(AX)
-	MOVQ    328(AX), BP
-	TESTQ   BP, BP
-	CMOVQEQ 24(AX), BP
+	MOVQ    336(AX), CX
+	TESTQ   CX, CX
+	CMOVQEQ 24(AX), CX
+	MOVQ    CX, 328(AX)
+	MOVQ    344(AX), DX
+	LEAQ    (CX)(DX*4), CX
+	MOVQ    CX, (SP)
 
 tileAVX2x4x24_next:
 	MOVQ 256(AX), CX
@@ -2926,6 +3072,7 @@ tileAVX2x4x24_tap4:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	ADDQ    $0x00000010, CX
 	JG      tileAVX2x4x24_few4
 
@@ -3007,8 +3154,10 @@ tileAVX2x4x24_channels4:
 	VFMADD231PS  Y13, Y15, Y10
 	VFMADD231PS  Y14, Y15, Y11
 	ADDQ         $0x00000180, DX
-	PREFETCHT1   (BP)
-	ADDQ         $0x40, BP
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000010, CX
 	JLE          tileAVX2x4x24_channels4
 
@@ -3041,6 +3190,9 @@ tileAVX2x4x24_channel4:
 	JNE          tileAVX2x4x24_channel4
 
 tileAVX2x4x24_done4:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -3166,6 +3318,7 @@ tileAVX2x4x24_tap3:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x4x24_done3
 
@@ -3185,11 +3338,18 @@ tileAVX2x4x24_channel3:
 	VFMADD231PS  Y9, Y14, Y6
 	VFMADD231PS  Y10, Y14, Y7
 	VFMADD231PS  Y11, Y14, Y8
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000060, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x4x24_channel3
 
 tileAVX2x4x24_done3:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -3294,6 +3454,7 @@ tileAVX2x4x24_tap2:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x4x24_done2
 
@@ -3309,11 +3470,18 @@ tileAVX2x4x24_channel2:
 	VFMADD231PS  Y6, Y10, Y3
 	VFMADD231PS  Y7, Y10, Y4
 	VFMADD231PS  Y8, Y10, Y5
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000060, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x4x24_channel2
 
 tileAVX2x4x24_done2:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -3397,6 +3565,7 @@ tileAVX2x4x24_tap1:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX2x4x24_done1
 
@@ -3408,11 +3577,18 @@ tileAVX2x4x24_channel1:
 	VFMADD231PS  Y3, Y6, Y0
 	VFMADD231PS  Y4, Y6, Y1
 	VFMADD231PS  Y5, Y6, Y2
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000060, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX2x4x24_channel1
 
 tileAVX2x4x24_done1:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -3457,23 +3633,30 @@ tileAVX2x4x24_ret:
 	RET
 
 // func tileAVX512x12x16(a *byte)
-// Requires: AVX, AVX512F, CMOV
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tileAVX512x12x16(SB), NOSPLIT, $8-8
-	MOVQ a+0(FP), AX
-	MOVQ 224(AX), CX
-	MOVQ CX, 256(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 304(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 312(AX)
-	MOVQ $0x00000000, 288(AX)
-	MOVQ 200(AX), CX
-	SHLQ $0x03, CX
-	MOVQ CX, 280(AX)
-	MOVQ 216(AX), CX
-	MOVQ 120(AX), DX
-	LEAQ (DX)(CX*4), DX
-	MOVQ DX, 296(AX)
+	MOVQ    a+0(FP), AX
+	MOVQ    224(AX), CX
+	MOVQ    CX, 256(AX)
+	MOVQ    72(AX), CX
+	MOVQ    CX, 304(AX)
+	MOVQ    96(AX), CX
+	MOVQ    CX, 312(AX)
+	MOVQ    $0x00000000, 288(AX)
+	MOVQ    200(AX), CX
+	SHLQ    $0x03, CX
+	MOVQ    CX, 280(AX)
+	MOVQ    216(AX), CX
+	MOVQ    120(AX), DX
+	LEAQ    (DX)(CX*4), DX
+	MOVQ    DX, 296(AX)
+	MOVQ    336(AX), CX
+	TESTQ   CX, CX
+	CMOVQEQ 24(AX), CX
+	MOVQ    CX, 328(AX)
+	MOVQ    344(AX), DX
+	LEAQ    (CX)(DX*4), CX
+	MOVQ    CX, (SP)
 
 tileAVX512x12x16_next:
 	MOVQ 256(AX), CX
@@ -3591,6 +3774,7 @@ tileAVX512x12x16_tap12:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	ADDQ    $0x00000010, CX
 	JG      tileAVX512x12x16_few12
 
@@ -3696,6 +3880,11 @@ tileAVX512x12x16_channels12:
 	VBROADCASTSS -4(BP)(CX*1), Z24
 	VFMADD231PS  Z12, Z24, Z11
 	ADDQ         $0x00000100, DX
+	PREFETCHT1   (AX)
+	PREFETCHT1   64(AX)
+	ADDQ         $0x00000080, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000010, CX
 	JLE          tileAVX512x12x16_channels12
 
@@ -3734,6 +3923,9 @@ tileAVX512x12x16_channel12:
 	JNE          tileAVX512x12x16_channel12
 
 tileAVX512x12x16_done12:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -3909,6 +4101,7 @@ tileAVX512x12x16_tap11:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done11
 
@@ -3936,11 +4129,18 @@ tileAVX512x12x16_channel11:
 	VFMADD231PS  Z11, Z21, Z9
 	VBROADCASTSS (DI)(CX*1), Z22
 	VFMADD231PS  Z11, Z22, Z10
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel11
 
 tileAVX512x12x16_done11:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -4105,6 +4305,7 @@ tileAVX512x12x16_tap10:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done10
 
@@ -4130,11 +4331,18 @@ tileAVX512x12x16_channel10:
 	VFMADD231PS  Z10, Z19, Z8
 	VBROADCASTSS (SI)(CX*1), Z20
 	VFMADD231PS  Z10, Z20, Z9
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel10
 
 tileAVX512x12x16_done10:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -4288,6 +4496,7 @@ tileAVX512x12x16_tap9:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done9
 
@@ -4311,11 +4520,18 @@ tileAVX512x12x16_channel9:
 	VFMADD231PS  Z9, Z17, Z7
 	VBROADCASTSS (BX)(CX*1), Z18
 	VFMADD231PS  Z9, Z18, Z8
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel9
 
 tileAVX512x12x16_done9:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -4458,6 +4674,7 @@ tileAVX512x12x16_tap8:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done8
 
@@ -4479,11 +4696,18 @@ tileAVX512x12x16_channel8:
 	VFMADD231PS  Z8, Z15, Z6
 	VBROADCASTSS (R15)(CX*1), Z16
 	VFMADD231PS  Z8, Z16, Z7
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel8
 
 tileAVX512x12x16_done8:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -4615,6 +4839,7 @@ tileAVX512x12x16_tap7:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done7
 
@@ -4634,11 +4859,18 @@ tileAVX512x12x16_channel7:
 	VFMADD231PS  Z7, Z13, Z5
 	VBROADCASTSS (R14)(CX*1), Z14
 	VFMADD231PS  Z7, Z14, Z6
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel7
 
 tileAVX512x12x16_done7:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -4759,6 +4991,7 @@ tileAVX512x12x16_tap6:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done6
 
@@ -4776,11 +5009,18 @@ tileAVX512x12x16_channel6:
 	VFMADD231PS  Z6, Z11, Z4
 	VBROADCASTSS (R13)(CX*1), Z12
 	VFMADD231PS  Z6, Z12, Z5
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel6
 
 tileAVX512x12x16_done6:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -4890,6 +5130,7 @@ tileAVX512x12x16_tap5:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done5
 
@@ -4905,11 +5146,18 @@ tileAVX512x12x16_channel5:
 	VFMADD231PS  Z5, Z9, Z3
 	VBROADCASTSS (R12)(CX*1), Z10
 	VFMADD231PS  Z5, Z10, Z4
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel5
 
 tileAVX512x12x16_done5:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -5008,6 +5256,7 @@ tileAVX512x12x16_tap4:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done4
 
@@ -5021,11 +5270,18 @@ tileAVX512x12x16_channel4:
 	VFMADD231PS  Z4, Z7, Z2
 	VBROADCASTSS (R11)(CX*1), Z8
 	VFMADD231PS  Z4, Z8, Z3
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel4
 
 tileAVX512x12x16_done4:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -5113,6 +5369,7 @@ tileAVX512x12x16_tap3:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done3
 
@@ -5124,11 +5381,18 @@ tileAVX512x12x16_channel3:
 	VFMADD231PS  Z3, Z5, Z1
 	VBROADCASTSS (R10)(CX*1), Z6
 	VFMADD231PS  Z3, Z6, Z2
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel3
 
 tileAVX512x12x16_done3:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -5205,6 +5469,7 @@ tileAVX512x12x16_tap2:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done2
 
@@ -5214,11 +5479,18 @@ tileAVX512x12x16_channel2:
 	VFMADD231PS  Z2, Z3, Z0
 	VBROADCASTSS (R9)(CX*1), Z4
 	VFMADD231PS  Z2, Z4, Z1
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel2
 
 tileAVX512x12x16_done2:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -5284,6 +5556,7 @@ tileAVX512x12x16_tap1:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x16_done1
 
@@ -5291,11 +5564,18 @@ tileAVX512x12x16_channel1:
 	VMOVUPS      (DX), Z1
 	VBROADCASTSS (R8)(CX*1), Z2
 	VFMADD231PS  Z1, Z2, Z0
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000040, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x16_channel1
 
 tileAVX512x12x16_done1:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -5332,23 +5612,30 @@ tileAVX512x12x16_ret:
 	RET
 
 // func tileAVX512x12x32(a *byte)
-// Requires: AVX, AVX512F, CMOV
+// Requires: AVX, AVX512F, CMOV, MMX+
 TEXT ·tileAVX512x12x32(SB), NOSPLIT, $8-8
-	MOVQ a+0(FP), AX
-	MOVQ 224(AX), CX
-	MOVQ CX, 256(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 304(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 312(AX)
-	MOVQ $0x00000000, 288(AX)
-	MOVQ 200(AX), CX
-	SHLQ $0x03, CX
-	MOVQ CX, 280(AX)
-	MOVQ 216(AX), CX
-	MOVQ 120(AX), DX
-	LEAQ (DX)(CX*4), DX
-	MOVQ DX, 296(AX)
+	MOVQ    a+0(FP), AX
+	MOVQ    224(AX), CX
+	MOVQ    CX, 256(AX)
+	MOVQ    72(AX), CX
+	MOVQ    CX, 304(AX)
+	MOVQ    96(AX), CX
+	MOVQ    CX, 312(AX)
+	MOVQ    $0x00000000, 288(AX)
+	MOVQ    200(AX), CX
+	SHLQ    $0x03, CX
+	MOVQ    CX, 280(AX)
+	MOVQ    216(AX), CX
+	MOVQ    120(AX), DX
+	LEAQ    (DX)(CX*4), DX
+	MOVQ    DX, 296(AX)
+	MOVQ    336(AX), CX
+	TESTQ   CX, CX
+	CMOVQEQ 24(AX), CX
+	MOVQ    CX, 328(AX)
+	MOVQ    344(AX), DX
+	LEAQ    (CX)(DX*4), CX
+	MOVQ    CX, (SP)
 
 tileAVX512x12x32_next:
 	MOVQ 256(AX), CX
@@ -5478,6 +5765,7 @@ tileAVX512x12x32_tap12:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	ADDQ    $0x00000010, CX
 	JG      tileAVX512x12x32_few12
 
@@ -5635,6 +5923,12 @@ tileAVX512x12x32_channels12:
 	VFMADD231PS  Z24, Z31, Z22
 	VFMADD231PS  Z25, Z31, Z23
 	ADDQ         $0x00000200, DX
+	PREFETCHT1   (AX)
+	PREFETCHT1   64(AX)
+	PREFETCHT1   128(AX)
+	ADDQ         $0x000000c0, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000010, CX
 	JLE          tileAVX512x12x32_channels12
 
@@ -5686,6 +5980,9 @@ tileAVX512x12x32_channel12:
 	JNE          tileAVX512x12x32_channel12
 
 tileAVX512x12x32_done12:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -5920,6 +6217,7 @@ tileAVX512x12x32_tap11:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done11
 
@@ -5959,11 +6257,18 @@ tileAVX512x12x32_channel11:
 	VBROADCASTSS (DI)(CX*1), Z26
 	VFMADD231PS  Z22, Z26, Z20
 	VFMADD231PS  Z23, Z26, Z21
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel11
 
 tileAVX512x12x32_done11:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -6182,6 +6487,7 @@ tileAVX512x12x32_tap10:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done10
 
@@ -6218,11 +6524,18 @@ tileAVX512x12x32_channel10:
 	VBROADCASTSS (SI)(CX*1), Z31
 	VFMADD231PS  Z20, Z31, Z18
 	VFMADD231PS  Z21, Z31, Z19
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel10
 
 tileAVX512x12x32_done10:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -6425,6 +6738,7 @@ tileAVX512x12x32_tap9:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done9
 
@@ -6458,11 +6772,18 @@ tileAVX512x12x32_channel9:
 	VBROADCASTSS (BX)(CX*1), Z28
 	VFMADD231PS  Z18, Z28, Z16
 	VFMADD231PS  Z19, Z28, Z17
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel9
 
 tileAVX512x12x32_done9:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -6649,6 +6970,7 @@ tileAVX512x12x32_tap8:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done8
 
@@ -6679,11 +7001,18 @@ tileAVX512x12x32_channel8:
 	VBROADCASTSS (R15)(CX*1), Z25
 	VFMADD231PS  Z16, Z25, Z14
 	VFMADD231PS  Z17, Z25, Z15
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel8
 
 tileAVX512x12x32_done8:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -6854,6 +7183,7 @@ tileAVX512x12x32_tap7:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done7
 
@@ -6881,11 +7211,18 @@ tileAVX512x12x32_channel7:
 	VBROADCASTSS (R14)(CX*1), Z22
 	VFMADD231PS  Z14, Z22, Z12
 	VFMADD231PS  Z15, Z22, Z13
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel7
 
 tileAVX512x12x32_done7:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -7040,6 +7377,7 @@ tileAVX512x12x32_tap6:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done6
 
@@ -7064,11 +7402,18 @@ tileAVX512x12x32_channel6:
 	VBROADCASTSS (R13)(CX*1), Z19
 	VFMADD231PS  Z12, Z19, Z10
 	VFMADD231PS  Z13, Z19, Z11
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel6
 
 tileAVX512x12x32_done6:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -7207,6 +7552,7 @@ tileAVX512x12x32_tap5:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done5
 
@@ -7228,11 +7574,18 @@ tileAVX512x12x32_channel5:
 	VBROADCASTSS (R12)(CX*1), Z16
 	VFMADD231PS  Z10, Z16, Z8
 	VFMADD231PS  Z11, Z16, Z9
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel5
 
 tileAVX512x12x32_done5:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -7355,6 +7708,7 @@ tileAVX512x12x32_tap4:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done4
 
@@ -7373,11 +7727,18 @@ tileAVX512x12x32_channel4:
 	VBROADCASTSS (R11)(CX*1), Z13
 	VFMADD231PS  Z8, Z13, Z6
 	VFMADD231PS  Z9, Z13, Z7
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel4
 
 tileAVX512x12x32_done4:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -7484,6 +7845,7 @@ tileAVX512x12x32_tap3:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done3
 
@@ -7499,11 +7861,18 @@ tileAVX512x12x32_channel3:
 	VBROADCASTSS (R10)(CX*1), Z10
 	VFMADD231PS  Z6, Z10, Z4
 	VFMADD231PS  Z7, Z10, Z5
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel3
 
 tileAVX512x12x32_done3:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -7594,6 +7963,7 @@ tileAVX512x12x32_tap2:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done2
 
@@ -7606,11 +7976,18 @@ tileAVX512x12x32_channel2:
 	VBROADCASTSS (R9)(CX*1), Z7
 	VFMADD231PS  Z4, Z7, Z2
 	VFMADD231PS  Z5, Z7, Z3
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel2
 
 tileAVX512x12x32_done2:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -7685,6 +8062,7 @@ tileAVX512x12x32_tap1:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x12x32_done1
 
@@ -7694,11 +8072,18 @@ tileAVX512x12x32_channel1:
 	VBROADCASTSS (R8)(CX*1), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
+	PREFETCHT1   (AX)
+	ADDQ         $0x00000040, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000080, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x12x32_channel1
 
 tileAVX512x12x32_done1:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -7756,9 +8141,13 @@ TEXT ·tileAVX512x8x48(SB), NOSPLIT, $8-8
 	MOVQ    120(AX), DX
 	LEAQ    (DX)(CX*4), DX
 	MOVQ    DX, 296(AX)
-	MOVQ    328(AX), BP
-	TESTQ   BP, BP
-	CMOVQEQ 24(AX), BP
+	MOVQ    336(AX), CX
+	TESTQ   CX, CX
+	CMOVQEQ 24(AX), CX
+	MOVQ    CX, 328(AX)
+	MOVQ    344(AX), DX
+	LEAQ    (CX)(DX*4), CX
+	MOVQ    CX, (SP)
 
 tileAVX512x8x48_next:
 	MOVQ 256(AX), CX
@@ -7864,6 +8253,7 @@ tileAVX512x8x48_tap8:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	ADDQ    $0x00000010, CX
 	JG      tileAVX512x8x48_few8
 
@@ -8009,8 +8399,12 @@ tileAVX512x8x48_channels8:
 	VFMADD231PS  Z25, Z29, Z22
 	VFMADD231PS  Z26, Z29, Z23
 	ADDQ         $0x00000300, DX
-	PREFETCHT1   (BP)
-	ADDQ         $0x40, BP
+	PREFETCHT1   (AX)
+	PREFETCHT1   64(AX)
+	PREFETCHT1   128(AX)
+	ADDQ         $0x000000c0, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x00000010, CX
 	JLE          tileAVX512x8x48_channels8
 
@@ -8059,6 +8453,9 @@ tileAVX512x8x48_channel8:
 	JNE          tileAVX512x8x48_channel8
 
 tileAVX512x8x48_done8:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -8268,6 +8665,7 @@ tileAVX512x8x48_tap7:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x8x48_done7
 
@@ -8303,11 +8701,19 @@ tileAVX512x8x48_channel7:
 	VFMADD231PS  Z21, Z30, Z18
 	VFMADD231PS  Z22, Z30, Z19
 	VFMADD231PS  Z23, Z30, Z20
+	PREFETCHT1   (AX)
+	PREFETCHT1   64(AX)
+	ADDQ         $0x00000080, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x000000c0, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x8x48_channel7
 
 tileAVX512x8x48_done7:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -8496,6 +8902,7 @@ tileAVX512x8x48_tap6:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x8x48_done6
 
@@ -8527,11 +8934,19 @@ tileAVX512x8x48_channel6:
 	VFMADD231PS  Z18, Z26, Z15
 	VFMADD231PS  Z19, Z26, Z16
 	VFMADD231PS  Z20, Z26, Z17
+	PREFETCHT1   (AX)
+	PREFETCHT1   64(AX)
+	ADDQ         $0x00000080, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x000000c0, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x8x48_channel6
 
 tileAVX512x8x48_done6:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -8699,6 +9114,7 @@ tileAVX512x8x48_tap5:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x8x48_done5
 
@@ -8726,11 +9142,19 @@ tileAVX512x8x48_channel5:
 	VFMADD231PS  Z15, Z22, Z12
 	VFMADD231PS  Z16, Z22, Z13
 	VFMADD231PS  Z17, Z22, Z14
+	PREFETCHT1   (AX)
+	PREFETCHT1   64(AX)
+	ADDQ         $0x00000080, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x000000c0, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x8x48_channel5
 
 tileAVX512x8x48_done5:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -8877,6 +9301,7 @@ tileAVX512x8x48_tap4:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x8x48_done4
 
@@ -8900,11 +9325,19 @@ tileAVX512x8x48_channel4:
 	VFMADD231PS  Z12, Z18, Z9
 	VFMADD231PS  Z13, Z18, Z10
 	VFMADD231PS  Z14, Z18, Z11
+	PREFETCHT1   (AX)
+	PREFETCHT1   64(AX)
+	ADDQ         $0x00000080, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x000000c0, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x8x48_channel4
 
 tileAVX512x8x48_done4:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -9030,6 +9463,7 @@ tileAVX512x8x48_tap3:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x8x48_done3
 
@@ -9049,11 +9483,19 @@ tileAVX512x8x48_channel3:
 	VFMADD231PS  Z9, Z14, Z6
 	VFMADD231PS  Z10, Z14, Z7
 	VFMADD231PS  Z11, Z14, Z8
+	PREFETCHT1   (AX)
+	PREFETCHT1   64(AX)
+	ADDQ         $0x00000080, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x000000c0, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x8x48_channel3
 
 tileAVX512x8x48_done3:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -9158,6 +9600,7 @@ tileAVX512x8x48_tap2:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x8x48_done2
 
@@ -9173,11 +9616,19 @@ tileAVX512x8x48_channel2:
 	VFMADD231PS  Z6, Z10, Z3
 	VFMADD231PS  Z7, Z10, Z4
 	VFMADD231PS  Z8, Z10, Z5
+	PREFETCHT1   (AX)
+	PREFETCHT1   64(AX)
+	ADDQ         $0x00000080, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x000000c0, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x8x48_channel2
 
 tileAVX512x8x48_done2:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
@@ -9261,6 +9712,7 @@ tileAVX512x8x48_tap1:
 	MOVQ    216(AX), CX
 	SHLQ    $0x02, CX
 	NEGQ    CX
+	MOVQ    328(AX), AX
 	TESTQ   CX, CX
 	JEQ     tileAVX512x8x48_done1
 
@@ -9272,11 +9724,19 @@ tileAVX512x8x48_channel1:
 	VFMADD231PS  Z3, Z6, Z0
 	VFMADD231PS  Z4, Z6, Z1
 	VFMADD231PS  Z5, Z6, Z2
+	PREFETCHT1   (AX)
+	PREFETCHT1   64(AX)
+	ADDQ         $0x00000080, AX
+	CMPQ         AX, (SP)
+	CMOVQGT      (SP), AX
 	ADDQ         $0x000000c0, DX
 	ADDQ         $0x00000004, CX
 	JNE          tileAVX512x8x48_channel1
 
 tileAVX512x8x48_done1:
+	MOVQ   AX, CX
+	MOVQ   a+0(FP), AX
+	MOVQ   CX, 328(AX)
 	SHLQ   $0x01, 264(AX)
 	MOVQ   272(AX), CX
 	ADDQ   $0x08, CX
