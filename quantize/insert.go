@@ -288,7 +288,7 @@ func (s *inserter) weights(l *layer) error {
 	if b == nil {
 		return nil
 	}
-	if s.plan.target.FloatBias || l.group > 0 {
+	if l.group > 0 { // computed in float
 		n.SetInput(2, g.AddConst(biasName+"_corrected", tensor.Of(b, l.channels)))
 		return nil
 	}
@@ -300,6 +300,17 @@ func (s *inserter) weights(l *layer) error {
 		bs[c] = in * sw
 		v := math.RoundToEven(float64(b[c]) / (float64(in) * float64(sw)))
 		ib[c] = int32(max(-math.MaxInt32, min(math.MaxInt32, v)))
+	}
+	if s.plan.target.FloatBias {
+		// A multiple of the accumulator's step all the same, which integer
+		// kernels add exactly: at few bits that step is greater than the
+		// output's, and half of it would be seen.
+		f := make([]float32, l.channels)
+		for c := range f {
+			f[c] = float32(ib[c]) * bs[c]
+		}
+		n.SetInput(2, g.AddConst(biasName+"_corrected", tensor.Of(f, l.channels)))
+		return nil
 	}
 	bst := tensor.Of(bs, l.channels)
 	if len(scales) == 1 {
