@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/tensor"
 )
@@ -79,10 +80,38 @@ func norms(m graph.Member, f func(float64) float64) ([]float64, error) {
 		return nil, err
 	}
 	w := m.Value.Data.Float32s()
+	// In the order of memory, whichever axis it is: a classifier's weights are
+	// more than the caches hold.
+	shape := m.Value.Data.Shape
+	inner, groups := 1, max(m.Groups, 1)
+	for _, d := range shape[m.Axis+1:] {
+		inner *= d
+	}
+	size := shape[m.Axis]
+	outer := len(w) / max(size*inner*groups, 1)
+	sums := make([]float64, groups*size) // by index of the axis, see each
+	engine.Pool(0).For(len(sums), max(len(sums)/64, 64/inner, 1), func(_, lo, hi int) {
+		for lo < hi { // those of one group
+			g := lo / size
+			end := min(hi, (g+1)*size)
+			for o := g * outer; o < (g+1)*outer; o++ {
+				row := w[o*size*inner:][:size*inner]
+				for i := lo; i < end; i++ {
+					s := sums[i]
+					at := (i - g*size) * inner
+					for _, v := range row[at : at+inner] {
+						s += f(float64(v))
+					}
+					sums[i] = s
+				}
+			}
+			lo = end
+		}
+	})
 	out := make([]float64, len(m.At))
 	for c, at := range m.At {
 		for _, i := range at {
-			each(m, i, func(k int) { out[c] += f(float64(w[k])) })
+			out[c] += sums[i]
 		}
 	}
 	return out, nil

@@ -36,7 +36,7 @@ func (s depgraph) Channels(gr *graph.Group) ([]float64, error) {
 		if isStatistic(m) || m.Value.Data == nil || !m.Value.Data.DType.IsFloat() {
 			continue
 		}
-		n, err := norms(m, func(v float64) float64 { return math.Pow(math.Abs(v), s.p) })
+		n, err := norms(m, s.power())
 		if err != nil {
 			return nil, err
 		}
@@ -51,6 +51,17 @@ func (s depgraph) Channels(gr *graph.Group) ([]float64, error) {
 		}
 	}
 	return total, nil
+}
+
+// power is |w|ᵖ; the general one takes long.
+func (s depgraph) power() func(float64) float64 {
+	switch s.p {
+	case 1:
+		return math.Abs
+	case 2:
+		return func(v float64) float64 { return v * v }
+	}
+	return func(v float64) float64 { return math.Pow(math.Abs(v), s.p) }
 }
 
 // isStatistic reports running means and variances.
