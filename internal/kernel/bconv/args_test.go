@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// TestTileArgs compares the layout of tileArgs with what the generator of the
-// assembly takes it to be.
+// TestTileArgs and TestCountArgs compare layouts with what the generators of the
+// assembly take them to be.
 func TestTileArgs(t *testing.T) {
 	var a tileArgs
 	fields := map[string]uintptr{
@@ -22,11 +22,33 @@ func TestTileArgs(t *testing.T) {
 		"AddAt": unsafe.Offsetof(a.addAt), "Shift": unsafe.Offsetof(a.shift), "Lo": unsafe.Offsetof(a.lo),
 		"Hi": unsafe.Offsetof(a.hi), "Sums": unsafe.Offsetof(a.sums),
 	}
-	source, err := os.ReadFile("../_asm/bconv.go")
+	compareLayout(t, fields, "../_asm/bconv.go", "b")
+}
+
+func TestCountArgs(t *testing.T) {
+	var a countArgs
+	fields := map[string]uintptr{
+		"Base": unsafe.Offsetof(a.base), "Offs": unsafe.Offsetof(a.offs), "StartAt": unsafe.Offsetof(a.startAt),
+		"Start": unsafe.Offsetof(a.start), "Steps": unsafe.Offsetof(a.steps), "Count": unsafe.Offsetof(a.count),
+		"W": unsafe.Offsetof(a.w), "Scale": unsafe.Offsetof(a.scale), "Bias": unsafe.Offsetof(a.bias),
+		"Thresholds": unsafe.Offsetof(a.thresholds), "Dst": unsafe.Offsetof(a.dst), "DstStride": unsafe.Offsetof(a.dstStride),
+		"Add": unsafe.Offsetof(a.add), "AddStride": unsafe.Offsetof(a.addStride), "Tiles": unsafe.Offsetof(a.tiles),
+		"Mode": unsafe.Offsetof(a.mode), "Lanes": unsafe.Offsetof(a.lanes), "Lo": unsafe.Offsetof(a.lo), "Hi": unsafe.Offsetof(a.hi),
+		"OffsLeft": unsafe.Offsetof(a.offsLeft), "StartLeft": unsafe.Offsetof(a.startLeft),
+		"DstLeft": unsafe.Offsetof(a.dstLeft), "AddLeft": unsafe.Offsetof(a.addLeft),
+		"Rows": countRows, "Plane": planeBytes,
+	}
+	compareLayout(t, fields, "../_asm/bcount.go", "c")
+}
+
+// compareLayout looks for constants of a prefix in a file.
+func compareLayout(t *testing.T, fields map[string]uintptr, file, prefix string) {
+	t.Helper()
+	source, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile(`(?m)^\tb([A-Z]\w*) += (\d+)( // .*)?$`).FindAllSubmatch(source, -1)
+	found := regexp.MustCompile(`(?m)^\t`+prefix+`([A-Z]\w*) += (\d+)( +// .*)?$`).FindAllSubmatch(source, -1)
 	seen := 0
 	for _, f := range found {
 		at, ok := fields[string(f[1])]

@@ -73,9 +73,12 @@ func newAt(level cpu.Level, s Shape, p Params) *Conv {
 	copy(c.scale, p.Scale)
 	copy(c.bias, p.Bias)
 	copy(c.above, p.Above)
-	if hasTiles(level) && c.suitsTiles() {
+	switch {
+	case hasCounts(level) && c.suitsCounts():
+		c.run = newCounted(c)
+	case hasTiles(level) && c.suitsTiles():
 		c.run = newTiled(c)
-	} else {
+	default:
 		c.run = newPortable(c, hasCount(level))
 	}
 	c.p.Signs = nil // packed by the runner

@@ -328,3 +328,27 @@ func TestRunAllocatesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestCountsAreTaken checks which convolutions take the path by population counts
+// where the CPU has the instruction.
+func TestCountsAreTaken(t *testing.T) {
+	if !cpu.Has(cpu.VNNI) || !hasCounts(cpu.VNNI) {
+		t.Skip("this CPU has no such instruction")
+	}
+	rng := rand.New(rand.NewPCG(3, 9))
+	for _, c := range []struct {
+		s    Shape
+		want string
+	}{
+		{same(56, 64, 64, 3, 1, 1), "avx512 popcount 3x8x16"},
+		{same(14, 256, 256, 3, 2, 1), "avx512 popcount 3x8x16"},
+		{same(9, 16, 20, 3, 1, 1), "avx512 popcount 8x16"},
+		{same(9, 64, 64, 5, 1, 1), "avx512 popcount 8x16"},
+		{same(9, 13, 20, 3, 1, 1), "popcount"}, // an odd number of channels
+	} {
+		pr := newProblem(rng, c.s, 0)
+		if got := newAt(cpu.VNNI, pr.s, pr.p).Kernel(); got != c.want {
+			t.Errorf("%+v takes %s, want %s", c.s, got, c.want)
+		}
+	}
+}

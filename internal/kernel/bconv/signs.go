@@ -29,7 +29,7 @@ func packAt(level cpu.Level, dst []uint64, src, above []float32, channels, strid
 		if channels%64 != 0 {
 			clear(dst)
 		}
-		packVector(dst, src, above, hi-lo, channels/8, words, stride)
+		packVector(level, dst, src, above, hi-lo, channels/8, words, stride)
 	}
 	if done == channels {
 		return

@@ -10,7 +10,85 @@ import (
 
 //go:generate sh -c "cd ../_asm && go run . bconv -out ../bconv/kernels_amd64.s -stubs ../bconv/kernels_amd64.go -pkg bconv"
 
-// hasTiles reports whether the vector path runs at a level.
+//go:generate sh -c "cd ../_asm && go run . bcount -out ../bconv/count_amd64.s -stubs ../bconv/count_amd64.go -pkg bconv"
+
+// hasCounts reports whether the path by vectors of population counts runs at a
+// level.
+func hasCounts(l cpu.Level) bool { return l >= cpu.VNNI }
+
+// runCounts computes a.tiles tiles of so many pixels.
+func runCounts(args *countArgs, rows int, triple bool) {
+	a := (*byte)(unsafe.Pointer(args))
+	if triple {
+		counts3(a, rows)
+		return
+	}
+	counts(a, rows)
+}
+
+func counts3(a *byte, rows int) {
+	switch rows {
+	case 1:
+		bcount3x1(a)
+	case 2:
+		bcount3x2(a)
+	case 3:
+		bcount3x3(a)
+	case 4:
+		bcount3x4(a)
+	case 5:
+		bcount3x5(a)
+	case 6:
+		bcount3x6(a)
+	case 7:
+		bcount3x7(a)
+	default:
+		bcount3x8(a)
+	}
+}
+
+func counts(a *byte, rows int) {
+	switch rows {
+	case 1:
+		bcountx1(a)
+	case 2:
+		bcountx2(a)
+	case 3:
+		bcountx3(a)
+	case 4:
+		bcountx4(a)
+	case 5:
+		bcountx5(a)
+	case 6:
+		bcountx6(a)
+	case 7:
+		bcountx7(a)
+	default:
+		bcountx8(a)
+	}
+}
+
+// narrow writes the first bytes of words, size each, of eight pixels at a time
+// and returns how many it has done.
+func narrow(dst []byte, src []uint64, pixels, size int) int {
+	eights := pixels / 8
+	if eights == 0 {
+		return 0
+	}
+	switch _ = dst[8*eights*size-1]; size {
+	case 1:
+		narrowSigns1(&dst[0], &src[0], eights)
+	case 2:
+		narrowSigns2(&dst[0], &src[0], eights)
+	case 4:
+		narrowSigns4(&dst[0], &src[0], eights)
+	default:
+		return 0
+	}
+	return 8 * eights
+}
+
+// hasTiles reports whether the path by tables runs at a level.
 func hasTiles(l cpu.Level) bool { return l >= cpu.AVX2 }
 
 // hasPack reports whether packVector runs at a level, with thresholds or
@@ -68,16 +146,20 @@ func tiles16(a *byte, rows int) {
 }
 
 // packVector writes the signs of octets of channels of consecutive pixels.
-func packVector(dst []uint64, src, above []float32, pixels, octets, words, stride int) {
-	if above == nil {
-		packSignsAVX2(&dst[0], &src[0], &zeros[0], pixels, octets, 8*words, 4*stride, 0)
+func packVector(level cpu.Level, dst []uint64, src, above []float32, pixels, octets, words, stride int) {
+	least, step := &zeros[0], 0
+	if above != nil {
+		least, step = &above[0], 4*8
+	}
+	if level >= cpu.AVX512 {
+		packSignsAVX512(&dst[0], &src[0], least, pixels, octets, 8*words, 4*stride, 2*step)
 		return
 	}
-	packSignsAVX2(&dst[0], &src[0], &above[0], pixels, octets, 8*words, 4*stride, 4*len(zeros))
+	packSignsAVX2(&dst[0], &src[0], least, pixels, octets, 8*words, 4*stride, step)
 }
 
 // zeros are what signs are told by without thresholds.
-var zeros [8]float32
+var zeros [16]float32
 
 // expand writes the offsets of the tables of consecutive pixels, which are so
 // many words in src and octets in dst.

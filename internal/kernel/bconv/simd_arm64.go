@@ -10,6 +10,16 @@ import "github.com/drawknife/drawknife/internal/cpu"
 // NEON counts bits as quickly as it looks them up.
 func hasTiles(cpu.Level) bool { return false }
 
+// hasCounts reports whether the path by vectors of population counts runs at a
+// level: at none.
+func hasCounts(cpu.Level) bool { return false }
+
+func runCounts(*countArgs, int, bool) {}
+
+func xorPlanes(*byte, int, int) {}
+
+func narrow([]byte, []uint64, int, int) int { return 0 }
+
 func runTiles(*tileArgs, int, int) {}
 
 func expand([]uint16, []uint64, int, int, int) {}
@@ -20,7 +30,7 @@ func hasPack(l cpu.Level, thresholds bool) bool { return l >= cpu.NEON && !thres
 
 // packVector writes the signs of octets of channels of consecutive pixels; it
 // knows no thresholds.
-func packVector(dst []uint64, src, _ []float32, pixels, octets, words, stride int) {
+func packVector(_ cpu.Level, dst []uint64, src, _ []float32, pixels, octets, words, stride int) {
 	packSignsNEON(&dst[0], &src[0], pixels, octets, 8*words, 4*stride)
 }
 

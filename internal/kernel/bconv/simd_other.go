@@ -14,8 +14,18 @@ func hasCount(cpu.Level) bool { return false }
 
 func countDifferences([]int32, []uint64, []uint64, []uint64) {}
 
+// hasCounts reports whether the path by vectors of population counts runs at a
+// level: at none.
+func hasCounts(cpu.Level) bool { return false }
+
+func runCounts(*countArgs, int, bool) {}
+
+func xorPlanes(*byte, int, int) {}
+
+func narrow([]byte, []uint64, int, int) int { return 0 }
+
 func runTiles(*tileArgs, int, int) {}
 
-func packVector([]uint64, []float32, []float32, int, int, int, int) {}
+func packVector(cpu.Level, []uint64, []float32, []float32, int, int, int, int) {}
 
 func expand([]uint16, []uint64, int, int, int) {}

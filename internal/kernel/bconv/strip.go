@@ -1,42 +1,48 @@
 package bconv
 
+import "bytes"
+
 // strip is the geometry of the input a block of output pixels needs, with the
-// padding written out, as offsets of tables (uint16) in scratch memory: a kernel
-// reaches any tap of any pixel by adding two offsets.
+// padding written out, in scratch memory: a kernel reaches any tap of any pixel
+// by adding two offsets.
 //
 // A block is a range of output rows of one plane (image and output depth), or
-// several whole planes. Its strip is laid out [planes][T][lines][cols][octets].
+// several whole planes. Its strip is laid out [planes][T][lines][cols][form.bytes].
 type strip struct {
 	s            Shape // pointwise convolutions as one plane
-	octets       int   // groups of eight channels of a pixel
-	planes, rows int   // of a full block
-	lines, cols  int   // of the strip of a full block
-	bands        int   // blocks of a plane
+	form         form
+	planes, rows int // of a full block
+	lines, cols  int // of the strip of a full block
+	bands        int // blocks of a plane
 	blocks       int
-	padding      []uint16 // a line of it
+	padding      []byte // a line of it
 }
 
-// stripBytes is the size to aim at, so that the strip, the tables and some
-// weights stay in a first- or second-level cache. blockPixels is the least
-// number of pixels that repays reading the weights.
-const (
-	stripBytes  = 32 << 10
-	blockPixels = 48
-)
+// form is the form of a pixel in a strip.
+type form struct {
+	bytes   int
+	outside []byte // a pixel of padding
+	// put writes consecutive pixels, and maybe stripSlack bytes more.
+	put func(dst []byte, src []uint64, pixels int)
+}
 
-func newStrip(s Shape, padValue int) *strip {
+// blockPixels is the least number of pixels that repays reading the weights.
+const blockPixels = 48
+
+// newStrip plans strips of about so many bytes.
+func newStrip(s Shape, f form, most int) *strip {
 	if taps(&s) == 1 && s.OD == s.D && s.P == s.H && s.Q == s.W &&
 		s.StrideD == 1 && s.StrideH == 1 && s.StrideW == 1 && s.PadD == 0 && s.PadH == 0 && s.PadW == 0 {
 		s.H, s.P = s.N*s.D*s.H, s.N*s.OD*s.P
 		s.N, s.D, s.OD = 1, 1, 1
 	}
-	g := &strip{s: s, octets: (s.C + 7) / 8, planes: 1, rows: s.P}
+	g := &strip{s: s, form: f, planes: 1, rows: s.P}
 	size := func(rows int) int { // bytes of the strip of a plane
 		g.lines, g.cols = (rows-1)*s.StrideH+(s.R-1)*s.DilH+1, (s.Q-1)*s.StrideW+(s.S-1)*s.DilW+1
-		return 2 * s.T * g.lines * g.cols * g.octets
+		return s.T * g.lines * g.cols * f.bytes
 	}
 	fits := func(rows, planes int) bool {
-		return rows*planes*s.Q <= blockPixels || planes*size(rows) <= stripBytes
+		return rows*planes*s.Q <= blockPixels || planes*size(rows) <= most
 	}
 	for g.rows > 1 && !fits(g.rows, 1) {
 		g.rows--
@@ -52,23 +58,15 @@ func newStrip(s Shape, padValue int) *strip {
 	}
 	g.blocks = (s.N*s.OD + g.planes - 1) / g.planes * g.bands
 	size(g.rows) // for lines and cols
-	g.padding = make([]uint16, g.cols*g.octets)
-	for i := range g.padding {
-		switch full := s.C - i%g.octets*8; {
-		case padValue == 0:
-			g.padding[i] = zeroSigns * tableBytes
-		case padValue > 0:
-			g.padding[i] = uint16(uint8(0xff>>max(0, 8-full))) * tableBytes
-		}
-	}
+	g.padding = bytes.Repeat(f.outside, g.cols)
 	return g
 }
 
-// slack is the room, in elements, that filling a strip needs after its end.
-const slack = 8
+// stripSlack is the room that filling and reading a strip need after its end.
+const stripSlack = 16
 
-// elements is the size of a strip.
-func (g *strip) elements() int { return g.planes*g.s.T*g.lines*g.cols*g.octets + slack }
+// bytes is the size of a strip.
+func (g *strip) bytes() int { return g.planes*g.s.T*g.lines*g.cols*g.form.bytes + stripSlack }
 
 // pixelOffsets are the offsets in bytes of the pixels of a block, in order.
 func (g *strip) pixelOffsets() []int32 {
@@ -77,7 +75,7 @@ func (g *strip) pixelOffsets() []int32 {
 		for r := range g.rows {
 			for q := range g.s.Q {
 				at := (pl*g.s.T*g.lines+r*g.s.StrideH)*g.cols + q*g.s.StrideW
-				list = append(list, int32(2*at*g.octets))
+				list = append(list, int32(at*g.form.bytes))
 			}
 		}
 	}
@@ -88,7 +86,7 @@ func (g *strip) pixelOffsets() []int32 {
 func (g *strip) tapOffset(tap int) int {
 	s := &g.s
 	t, r, c := tap/s.S/s.R, tap/s.S%s.R, tap%s.S
-	return 2 * ((t*g.lines+r*s.DilH)*g.cols + c*s.DilW) * g.octets
+	return ((t*g.lines+r*s.DilH)*g.cols + c*s.DilW) * g.form.bytes
 }
 
 // block is one block: its output pixels first to first+count-1 of the
@@ -107,7 +105,7 @@ func (g *strip) block(i int) block {
 
 // fill writes the strip of a block. Lines are written in order, as what follows
 // the pixels of one is overwritten by what comes next.
-func (g *strip) fill(dst []uint16, src []uint64, b *block) {
+func (g *strip) fill(dst []byte, src []uint64, b *block) {
 	s := &g.s
 	lines := (b.rows-1)*s.StrideH + (s.R-1)*s.DilH + 1
 	words := Words(s.C)
@@ -119,15 +117,15 @@ func (g *strip) fill(dst []uint16, src []uint64, b *block) {
 			z := od*s.StrideD - s.PadD + t*s.DilD
 			for l := range lines {
 				y := b.row*s.StrideH - s.PadH + l
-				line := dst[((pl*s.T+t)*g.lines+l)*g.cols*g.octets:]
+				line := dst[((pl*s.T+t)*g.lines+l)*g.cols*g.form.bytes:]
 				if z < 0 || z >= s.D || y < 0 || y >= s.H || hi == lo {
 					copy(line, g.padding)
 					continue
 				}
-				copy(line, g.padding[:lo*g.octets])
+				copy(line, g.padding[:lo*g.form.bytes])
 				from := ((n*s.D+z)*s.H+y)*s.W + lo - s.PadW
-				expand(line[lo*g.octets:], src[from*words:(from+hi-lo)*words], hi-lo, words, g.octets)
-				copy(line[hi*g.octets:], g.padding[:(g.cols-hi)*g.octets])
+				g.form.put(line[lo*g.form.bytes:], src[from*words:(from+hi-lo)*words], hi-lo)
+				copy(line[hi*g.form.bytes:], g.padding[:(g.cols-hi)*g.form.bytes])
 			}
 		}
 	}

@@ -1,15 +1,13 @@
 package bconv
 
 import (
+	"encoding/binary"
 	"math"
 	"sync"
 	"unsafe"
-
-	"github.com/drawknife/drawknife/internal/kernel/reuse"
-	"github.com/drawknife/drawknife/internal/parallel"
 )
 
-// tiled is the vector path: a product of binary matrices over the pixels of a
+// tiled is the path by tables: a product of binary matrices over the pixels of a
 // block and panels of output channels.
 type tiled struct {
 	c       *Conv
@@ -24,7 +22,7 @@ type tiled struct {
 	scale, bias []float32
 	thresholds  []int16
 	args        tileArgs // the fields that never change
-	jobs        reuse.List[tileJob]
+	spread
 }
 
 // panel is a range of output channels computed together.
@@ -38,6 +36,10 @@ type panel struct {
 // unit is a range of panels for one worker. Units never share a channel,
 // though the panels of one may.
 type unit struct{ lo, hi int }
+
+// tableStripBytes is the size of a strip to aim at, so that it, the tables and
+// some weights stay in a first- or second-level cache.
+const tableStripBytes = 32 << 10
 
 const (
 	lanes      = 16 // output channels of a vector
@@ -124,7 +126,7 @@ func (c *Conv) suitsTiles() bool {
 
 func newTiled(c *Conv) *tiled {
 	s := &c.shape
-	t := &tiled{c: c, g: newStrip(*s, c.p.PadValue)}
+	t := &tiled{c: c, g: newStrip(*s, tableForm(s, c.p.PadValue), tableStripBytes)}
 	t.offs = t.g.pixelOffsets()
 	octets := (s.C/s.Groups + 7) / 8
 	for tap := range taps(s) {
@@ -144,7 +146,28 @@ func newTiled(c *Conv) *tiled {
 	for i := range a.lo {
 		a.lo[i], a.hi[i] = c.p.Min, c.p.Max
 	}
+	t.spread = spread{worker: t, strip: t.g, units: len(t.units), room: t.stripBytes() + t.asideBytes()}
 	return t
+}
+
+// tableForm is a pixel as offsets of tables (uint16), one for each octet of
+// channels.
+func tableForm(s *Shape, padValue int) form {
+	octets, words := (s.C+7)/8, Words(s.C)
+	f := form{bytes: 2 * octets, put: func(dst []byte, src []uint64, pixels int) {
+		expand(as16(dst), src, pixels, words, octets)
+	}}
+	for i := range octets {
+		at := uint16(0)
+		switch full := s.C - 8*i; {
+		case padValue == 0:
+			at = zeroSigns * tableBytes
+		case padValue > 0:
+			at = uint16(uint8(0xff>>max(0, 8-full))) * tableBytes
+		}
+		f.outside = binary.NativeEndian.AppendUint16(f.outside, at)
+	}
+	return f
 }
 
 // bias0 is what a sum is less than twice its number of matches: the number of
@@ -240,15 +263,10 @@ func (t *tiled) threshold(scale, bias, above float32) int16 {
 
 func (t *tiled) name() string { return "avx2 lookup 6x32" }
 
-// scratch holds a strip for each worker, and the tiles of panels that are
-// narrower than a vector.
-func (t *tiled) scratch(workers int) int { return workers*t.perWorker() + 64 }
+func (t *tiled) stripBytes() int { return (t.g.bytes() + 63) &^ 63 }
 
-func (t *tiled) perWorker() int { return t.stripBytes() + t.asideBytes() }
-
-func (t *tiled) stripBytes() int { return (2*t.g.elements() + 63) &^ 63 }
-
-// aside reports whether the floats of a panel are computed aside.
+// aside reports whether the floats of a panel are computed aside, after the
+// strip in a worker's memory.
 func (t *tiled) aside(p *panel) bool { return p.n < p.vecs*lanes && !t.c.p.ToSigns }
 
 func (t *tiled) asideBytes() int {
@@ -258,48 +276,12 @@ func (t *tiled) asideBytes() int {
 	return len(t.offs) * 4 * lanes
 }
 
-type tileJob struct {
-	src     []uint64
-	o       output
-	scratch []byte
-	parts   int // ranges of panels that each block is split into
-	body    func(worker, lo, hi int)
-}
+func (t *tiled) prepare([]byte) {}
 
-func (t *tiled) exec(pool *parallel.Pool, o output, src []uint64, scratch []byte) {
-	j := t.jobs.Get()
-	if j == nil {
-		j = new(tileJob)
-		j.body = func(worker, lo, hi int) { t.tasks(j, worker, lo, hi) }
-	}
-	j.src, j.o, j.scratch, j.parts = src, o, align(scratch), 1
-	if w := pool.Workers(); w > 1 && t.g.blocks < 2*w {
-		j.parts = min(len(t.units), (2*w+t.g.blocks-1)/t.g.blocks)
-	}
-	pool.For(t.g.blocks*j.parts, 1, j.body)
-	j.src, j.o, j.scratch = nil, output{}, nil
-	t.jobs.Put(j)
-}
-
-// tasks computes tasks lo to hi-1 of a job.
-func (t *tiled) tasks(j *tileJob, worker, lo, hi int) {
-	mine := j.scratch[worker*t.perWorker():][:t.perWorker()]
-	filled := -1
-	for task := lo; task < hi; task++ {
-		i, part := task/j.parts, task%j.parts
-		b := t.g.block(i)
-		if filled != i {
-			t.g.fill(as16(mine), j.src, &b)
-			filled = i
-		}
-		from, to := part*len(t.units)/j.parts, (part+1)*len(t.units)/j.parts
-		t.compute(&b, &j.o, mine, t.panels[t.units[from].lo:t.units[to-1].hi])
-	}
-}
-
-// compute runs panels over a block.
-func (t *tiled) compute(b *block, o *output, mine []byte, panels []panel) {
+// compute runs the panels of units over a block.
+func (t *tiled) compute(b block, o *output, mine []byte, from, to int) {
 	s := &t.c.shape
+	panels := t.panels[t.units[from].lo:t.units[to-1].hi]
 	a := t.args
 	for i := range panels {
 		p := &panels[i]
@@ -310,7 +292,7 @@ func (t *tiled) compute(b *block, o *output, mine []byte, panels []panel) {
 			t.signs(&a, p, o.signs[b.first*words:][:b.count*words], b.count)
 			continue
 		case t.aside(p):
-			t.narrow(&a, p, b, o, mine[t.stripBytes():])
+			t.narrow(&a, p, &b, o, mine[t.stripBytes():])
 			continue
 		}
 		a.dst, a.dstStride = unsafe.Pointer(&o.f32[b.first*s.DstStride+p.k0]), 4*s.DstStride
