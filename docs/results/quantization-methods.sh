@@ -8,7 +8,7 @@
 # PART is one of
 #   ptq       8 bits by each calibrator; 4 bits by each rounding (ResNet-20/32/56; DEPTHS)
 #   ladder    naive, equalized, corrected, reconstructed (MobileNetV2, one scale a layer)
-#   imagenet  4-bit weights on every ImageNet model
+#   imagenet  8 bits by each calibrator, 4 bits by each rounding (the ImageNet models)
 #   mixed     mixed precision against the same bits everywhere (ResNet-20)
 #   qat       trained from the float network: LSQ, QAT, PACT, DoReFa, QNN, Octo, ternary, INQ (ResNet-20)
 #   binary    one bit: BinaryConnect, BWN, BNN, XNOR, LAB, IR-Net, Bi-Real, ReActNet (ResNet-20)
@@ -18,7 +18,8 @@
 # latencies are blank.
 #
 # EPOCHS (qat: 6, binary: 12; the papers use 200 to 500) is the length of each
-# training, VAL_EVERY (2) the epochs between validations, FROM the network that
+# training, LR (the method's) the learning rate of binary ones,
+# VAL_EVERY (2) the epochs between validations, FROM the network that
 # binary starts from (the pretrained one; zoo:resnet20 is random), THREADS the
 # workers, OUT (out/quantization) the folder. LIMIT (images to measure on), STEPS (of training, and of
 # reconstruction), IMAGES (to calibrate on) and ONLY (a pattern of rows) try the
@@ -105,6 +106,7 @@ for part in "$@"; do
     for depth in $DEPTHS; do
       for c in minmax ema std percentile mse kl aciq; do resnet "int8, $c" "$depth" --calibrator $c; done
       resnet "W8A8, MLPerf rules" "$depth" --images 500
+      resnet "W8A8, one scale a layer, DFQ on made images (ZeroQ)" "$depth" --per-tensor --method dfq --data-free
       for bits in "4 8" "4 4"; do
         read -r w a <<< "$bits"
         n=$(few 2000)
@@ -125,7 +127,6 @@ for part in "$@"; do
     photos "W8A8, one scale a layer" $m "${flags[@]}" --per-tensor --no-bias-correction
     photos "W8A8, one scale a layer, equalized" $m "${flags[@]}" --per-tensor --no-bias-correction --equalize
     photos "W8A8, one scale a layer, biases absorbed and corrected (DFQ)" $m "${flags[@]}" --per-tensor --method dfq
-    photos "W8A8, one scale a layer, DFQ on made images (ZeroQ)" $m "${flags[@]}" --per-tensor --method dfq --data-free
     photos "W8A8, a scale a channel" $m "${flags[@]}"
     photos "W4A8, a scale a channel" $m "${flags[@]}" --wbits 4 --no-bias-correction
     photos "W4A8, a scale a channel, corrected" $m "${flags[@]}" --wbits 4
@@ -133,11 +134,18 @@ for part in "$@"; do
     photos "W4A8, brecq" $m "${flags[@]}" --wbits 4 --method "brecq:iterations=$(few 500)" --images 128
     ;;
   imagenet)
-    for m in int8 gptq "adaround:iterations=$(few 500)"; do
-      photos "W4A8, $m" mobilenet_v2_1.0_224 --preset half --label-offset 1 --wbits 4 --method "$m"
-      photos "W4A8, $m" mobilenet_v3_small_1.0_224 --mean 128 --std 127 --label-offset 1 --wbits 4 --method "$m"
-      photos "W4A8, $m" mobilenet_v1_0.25_128 --preset half --label-offset 1 --wbits 4 --method "$m"
-      photos "W4A8, $m" squeezenet1.1 --preset imagenet --wbits 4 --method "$m"
+    for model in mobilenet_v1_0.25_128 mobilenet_v3_small_1.0_224 squeezenet1.1 mobilenet_v2_1.0_224; do
+      case $model in
+      mobilenet_v3*) flags=(--mean 128 --std 127 --label-offset 1) ;;
+      squeezenet*) flags=(--preset imagenet) ;;
+      *) flags=(--preset half --label-offset 1) ;;
+      esac
+      for c in minmax ema std percentile mse kl aciq; do photos "int8, $c" $model "${flags[@]}" --calibrator $c; done
+      for a in 8 4; do
+        for m in int8 aciq gptq "adaround:iterations=$(few 500)" "brecq:iterations=$(few 500)"; do
+          photos "W4A$a, $m" $model "${flags[@]}" --wbits 4 --abits $a --method "$m"
+        done
+      done
     done
     ;;
   mixed)
@@ -170,10 +178,10 @@ for part in "$@"; do
   binary)
     epochs=12 m=$models/cifar10/resnet20.onnx from=${FROM:-$models/cifar10/resnet20.onnx}
     for method in irnet bwn lab binaryconnect binaryconnect:stochastic=true; do
-      trained "1-bit weights, $method" "$from" --method "$method" --wbits 1 --abits 32 --teacher "$m"
+      trained "1-bit weights, $method" "$from" --method "$method" --wbits 1 --abits 32 --teacher "$m" ${LR:+--lr "$LR"}
     done
     for method in irnet:shortcuts=true reactnet bireal irnet xnor bnn; do
-      trained "1-bit both, $method" "$from" --method "$method" --wbits 1 --abits 1 --teacher "$m"
+      trained "1-bit both, $method" "$from" --method "$method" --wbits 1 --abits 1 --teacher "$m" ${LR:+--lr "$LR"}
     done
     ;;
   *)

@@ -149,10 +149,7 @@ func init() {
 				Inputs:  signInputs(o.given["ste"]),
 				Hooks:   func(b *Builder) []train.Hook { return []train.Hook{temperatures(b)} }}
 		})
-	// RPReLU's two shifts are not parameters of their own: the one before the
-	// slope is the shift of the normalization before it, and the one behind is
-	// taken up by the thresholds and normalizations that read the sum.
-	register("reactnet", "Bi-Real Net with a learned threshold for each channel's sign and learned slopes for the activations",
+	register("reactnet", "Bi-Real Net with a learned threshold for each channel's sign, and a learned slope and shifts for its activation",
 		"Liu et al., ReActNet: towards precise binary neural network with generalized activation functions, ECCV", 2020, []method.Option{steOption("polynomial")},
 		func(o opts) *Method {
 			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 2e-3, NoDecay: true}, Structure: withShortcuts(slopes),
