@@ -340,6 +340,9 @@ func (j *job) rate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(free) == 0 {
+		return j.nothing()
+	}
 	if ob, ok := j.score.(Observer); ok {
 		var list []*graph.Group
 		for _, i := range free {
@@ -375,9 +378,26 @@ func (j *job) rate(ctx context.Context) error {
 		if unrated != "" {
 			return fmt.Errorf("prune: %w by score %s: %s", ErrNothing, j.options.Score, unrated)
 		}
-		return fmt.Errorf("prune: %w", ErrNothing)
+		return j.nothing()
 	}
 	return nil
+}
+
+// nothing is the error of a model where no group is free, with the first
+// reasons.
+func (j *job) nothing() error {
+	if len(j.rows) == 0 {
+		return fmt.Errorf("prune: %w: no layer computes channels", ErrNothing)
+	}
+	const shown = 3
+	var why []string
+	for _, r := range j.rows[:min(shown, len(j.rows))] {
+		why = append(why, fmt.Sprintf("channels of %q: %s", r.Group, r.Reason))
+	}
+	if more := len(j.rows) - shown; more > 0 {
+		why = append(why, fmt.Sprintf("and %d groups more", more))
+	}
+	return fmt.Errorf("prune: %w: %s", ErrNothing, strings.Join(why, "; "))
 }
 
 // free lists the groups that may lose channels and notes why others may not.

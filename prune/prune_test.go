@@ -270,8 +270,8 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%s: %v, want an error with %q", c.name, err, c.want)
 		}
 	}
-	if _, _, err := Channels(single, Options{Ratio: 0.5}); !errors.Is(err, ErrNothing) {
-		t.Errorf("a network whose only channels are its output: %v, want %v", err, ErrNothing)
+	if _, _, err := Channels(single, Options{Ratio: 0.5}); !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "is an output of the graph") {
+		t.Errorf("a network whose only channels are its output: %v, want %v with the reason", err, ErrNothing)
 	}
 	for name, keep := range map[string]map[string]int{
 		"cannot keep 0":   {"conv1": 0},

@@ -44,8 +44,8 @@ func Sparsify(g *graph.Graph, name string, o Options) (train.Hook, string, error
 	if err != nil {
 		return nil, "", err
 	}
-	if free == nil {
-		return nil, "", fmt.Errorf("prune: %w", ErrNothing)
+	if len(free) == 0 {
+		return nil, "", j.nothing()
 	}
 	var list []*graph.Group
 	for _, i := range free {
