@@ -78,6 +78,12 @@ func (x *extractor) layer(n *graph.Node) (*Layer, error) {
 		weight, err = 1, x.conv(l, n, n.In(1))
 	case n.Is("QLinearConv"):
 		weight, err = 3, x.conv(l, n, n.In(3))
+	case graph.IsBinaryConv(n):
+		w := n.In(1)
+		if shape := n.Ints("weight_shape"); w != nil && len(shape) > 0 { // packed
+			w = &graph.Value{Name: w.Name, Shape: graph.ShapeOf(shape)}
+		}
+		weight, err = 1, x.conv(l, n, w)
 	case n.Is("ConvTranspose"):
 		weight, err = 1, x.convTranspose(l, n)
 	case n.Is("Gemm"), n.Domain == graph.MicrosoftDomain && n.Op == "QGemm":
@@ -104,22 +110,16 @@ func (x *extractor) layer(n *graph.Node) (*Layer, error) {
 
 // widths sets bits and densities.
 func (x *extractor) widths(l *Layer, n *graph.Node, in, weight, out *graph.Value) {
-	l.Bits = Bits{W: storedBits(weight, 32), A: storedBits(in, 32), Psum: 32, Out: storedBits(out, 32)}
+	l.Bits = Bits{W: weightBits(weight), A: activationBits(in), Psum: 32, Out: storedBits(out, 32)}
+	if graph.IsBinaryConv(n) {
+		l.Bits.W, l.Bits.A = 1, 1
+		return // signs are never zero
+	}
 	if s := graph.Source(weight); weight != nil && s != nil {
 		l.Weight = s.Data
 		l.Density.W = 1 - n.Cost().Sparsity
 	}
 	l.Density.In, l.Density.Out = x.density(in), x.density(out)
-}
-
-func storedBits(v *graph.Value, unknown int) int {
-	if v == nil {
-		return 0
-	}
-	if b := graph.StoredBits(v); b > 0 {
-		return b
-	}
-	return unknown
 }
 
 func (x *extractor) density(v *graph.Value) float64 {

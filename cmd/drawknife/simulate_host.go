@@ -46,7 +46,7 @@ var calibrated = map[string][]string{
 }
 
 // randomNetworks is how many networks drawn at random are timed besides.
-const randomNetworks = 64
+const randomNetworks = 88
 
 // calibrate measures and stores.
 func (c *simulateCmd) calibrate(a *app) error {

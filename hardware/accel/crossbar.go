@@ -120,6 +120,54 @@ func (x crossbar) need(w *hardware.Workload) (n int) {
 	return n
 }
 
+// block is a part of a matrix that lies in one array.
+type block struct{ rows, cols int }
+
+// blocks lists the parts of a workload's matrices, one of the arrays for the
+// signs standing for all of them.
+func (x crossbar) blocks(w *hardware.Workload) (all []block) {
+	for _, l := range w.Layers {
+		if !l.HasMACs() {
+			continue
+		}
+		tall, wide := filterSize(l), l.Size[hardware.K]*x.perWeight()
+		for range l.Size[hardware.G] {
+			for r := 0; r < tall; r += x.rows {
+				for c := 0; c < wide; c += x.cols {
+					all = append(all, block{min(x.rows, tall-r), min(x.cols, wide-c)})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// fits counts the copies of all blocks that so many arrays hold. Blocks share
+// an array along its diagonal: their inputs and their sums are their own. The
+// largest take their places first.
+func (x crossbar) fits(blocks []block, arrays int) (copies int) {
+	blocks = slices.Clone(blocks)
+	slices.SortStableFunc(blocks, func(a, b block) int { return max(b.rows, b.cols) - max(a.rows, a.cols) })
+	return sort.Search(arrays*x.rows, func(n int) bool {
+		var free []block
+		for _, b := range blocks {
+			for range n + 1 {
+				i := slices.IndexFunc(free, func(f block) bool { return b.rows <= f.rows && b.cols <= f.cols })
+				if i < 0 {
+					i = len(free)
+					free = append(free, block{x.rows, x.cols})
+				}
+				free[i].rows -= b.rows
+				free[i].cols -= b.cols
+				if len(free)*x.signed > arrays {
+					return true
+				}
+			}
+		}
+		return false
+	})
+}
+
 // utilization is the share of the cells of budget arrays that hold weights.
 func (x crossbar) utilization(ps []placed, budget int) float64 {
 	used := 0.0

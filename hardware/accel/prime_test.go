@@ -22,6 +22,32 @@ func TestPRIMEMats(t *testing.T) {
 	}
 }
 
+// TestCrossbarFits: copies of small blocks lie along a mat's diagonal, those
+// of blocks that fill their rows or columns in mats of their own.
+func TestCrossbarFits(t *testing.T) {
+	for _, c := range []struct {
+		blocks []block
+		mats   int
+		want   int
+	}{
+		{[]block{{25, 10}}, 2, 10},              // 256/25 rows
+		{[]block{{25, 100}}, 2, 2},              // 256/100 columns
+		{[]block{{256, 1}}, 6, 3},               // a pair of mats for each
+		{[]block{{200, 200}, {56, 56}}, 4, 2},   // together
+		{[]block{{200, 200}, {57, 56}}, 4, 1},   // not together
+		{[]block{{100, 100}, {256, 256}}, 2, 0}, // not at all
+	} {
+		if got := prime.fits(c.blocks, c.mats); got != c.want {
+			t.Errorf("%v in %d mats: %d copies, want %d", c.blocks, c.mats, got, c.want)
+		}
+	}
+	for _, w := range mlBench() {
+		if got := len(prime.blocks(w)) * prime.signed; got != prime.need(w) {
+			t.Errorf("%s: %d blocks, %d mats", w.Name, got, prime.need(w))
+		}
+	}
+}
+
 // TestPRIMEOrder checks that larger perceptrons, which fetch more weights on
 // the baseline, gain more.
 func TestPRIMEOrder(t *testing.T) {

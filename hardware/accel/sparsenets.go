@@ -8,10 +8,12 @@ import "github.com/drawknife/drawknife/hardware"
 // (ISCA 2016). All are recalled, not read. VGG-16's inputs agree with the
 // products of densities that Han et al. print beside them.
 var (
-	alexNetWeights = []float64{0.84, 0.38, 0.35, 0.37, 0.37, 0.09, 0.09, 0.25}
-	alexNetInputs  = []float64{1, 0.61, 0.28, 0.21, 0.22, 0.35, 0.35, 0.38}
-	vgg16Weights   = []float64{0.58, 0.22, 0.34, 0.36, 0.53, 0.24, 0.42, 0.32, 0.27, 0.34, 0.35, 0.29, 0.36, 0.04, 0.04, 0.23}
-	vgg16Inputs    = []float64{1, 0.53, 0.89, 0.80, 0.81, 0.68, 0.70, 0.64, 0.51, 0.45, 0.34, 0.32, 0.29, 0.18, 0.38, 0.41}
+	alexNetWeights  = []float64{0.84, 0.38, 0.35, 0.37, 0.37, 0.09, 0.09, 0.25}
+	alexNetInputs   = []float64{1, 0.61, 0.28, 0.21, 0.22, 0.35, 0.35, 0.38}
+	leNet300Weights = []float64{0.08, 0.09, 0.26}
+	leNet5Weights   = []float64{0.66, 0.12, 0.08, 0.19}
+	vgg16Weights    = []float64{0.58, 0.22, 0.34, 0.36, 0.53, 0.24, 0.42, 0.32, 0.27, 0.34, 0.35, 0.29, 0.36, 0.04, 0.04, 0.23}
+	vgg16Inputs     = []float64{1, 0.53, 0.89, 0.80, 0.81, 0.68, 0.70, 0.64, 0.51, 0.45, 0.34, 0.32, 0.29, 0.18, 0.38, 0.41}
 )
 
 // withDensities sets the densities of w's layers, in order; a layer's output is
@@ -36,6 +38,19 @@ func uniform(w *hardware.Workload, weights, activations float64) *hardware.Workl
 
 func prunedAlexNet() *hardware.Workload {
 	return withDensities(hardware.AlexNet(1), alexNetWeights, alexNetInputs)
+}
+
+// prunedByHan are the four networks whose pruned densities Han et al. print:
+// two small ones for MNIST beside AlexNet and VGG-16. The small ones' inputs
+// count as dense.
+func prunedByHan() []*hardware.Workload {
+	dense := []float64{1, 1, 1, 1}
+	leNet300 := &hardware.Workload{Name: "lenet-300-100", Batch: 1, Fused: true, Layers: []*hardware.Layer{
+		hardware.FC("fc1", 1, 300, 784), hardware.FC("fc2", 1, 100, 300), hardware.FC("fc3", 1, 10, 100)}}
+	leNet5 := &hardware.Workload{Name: "lenet-5", Batch: 1, Fused: true, Layers: []*hardware.Layer{
+		hardware.Conv("conv1", 1, 1, 20, 1, 28, 5, 1, 0), hardware.Conv("conv2", 1, 1, 50, 20, 12, 5, 1, 0),
+		hardware.FC("fc1", 1, 500, 800), hardware.FC("fc2", 1, 10, 500)}}
+	return []*hardware.Workload{withDensities(leNet300, leNet300Weights, dense), withDensities(leNet5, leNet5Weights, dense), prunedAlexNet(), prunedVGG16()}
 }
 
 func prunedVGG16() *hardware.Workload {

@@ -33,7 +33,7 @@ func init() {
 		Params: []hardware.Param{
 			{Name: "technology", Value: "28 nm, 1 GHz, 1.74 mm²", Evidence: hardware.Read},
 			{Name: "array", Value: "16 elements of 16 multipliers of 16 bits, 154.8 mW", Evidence: hardware.Recalled},
-			{Name: "memories", Value: "16 KB of weights, two of 384 KB for the values between stages", Evidence: hardware.Vague},
+			{Name: "memories", Value: "16 KB of weights, two of 384 KB for the values between stages, which change places from stage to stage", Evidence: hardware.Vague},
 		},
 		Formulas: `
 A matrix of M = Π m_k rows and N = Π n_k columns is a train of d cores of
@@ -42,8 +42,13 @@ core, the last one first: a (r_(k−1)·m_k × n_k·r_k) by (n_k·r_k × V_k) pr
 V_k = Π_(j<k) n_j · Π_(j>k) m_j.
 
   multiplications   Σ r_(k−1)·m_k·n_k·r_k·V_k     (naive: M·N·Σ r_(k−1)·r_k)
-  cycles            Σ ⌈r_(k−1)·m_k/16⌉ · ⌈V_k/16⌉ · n_k·r_k
+  cycles            Σ ⌈V_k/16⌉ · Σ over blocks of ≤ 16 of the r_(k−1)·m_k rows of max(n_k·r_k, rows)
   weights           Σ r_(k−1)·m_k·n_k·r_k
+
+The 16 elements read 16 values a cycle, one each, for n_k·r_k cycles; then they
+have rows · 16 sums to store. The two memories change places, so the one that is
+written is as wide as the one that is read: 16 values a cycle, while the next
+block is computed. Short products wait for it.
 
 A convolution is such a matrix on unrolled inputs, V_k times P·Q. Layers of a
 network are decomposed here: K and C·R·S into d factors as equal as their primes
@@ -86,7 +91,12 @@ func runTIE(m hardware.Machine, w *hardware.Workload) (*hardware.Report, error) 
 func (t ttMatrix) cycles(vectors int) (n float64) {
 	for k := range t.rows {
 		s := t.stage(k)
-		n += hardware.Ceil(s.rows, tiePEs) * hardware.Ceil(s.vectors*vectors, tieLanes) * float64(s.depth)
+		full, rest := s.rows/tiePEs, s.rows%tiePEs
+		block := float64(full * max(s.depth, tiePEs)) // tiePEs sums of each lane take as many cycles to store
+		if rest > 0 {
+			block += float64(max(s.depth, rest))
+		}
+		n += block * hardware.Ceil(s.vectors*vectors, tieLanes)
 	}
 	return n
 }
@@ -125,7 +135,7 @@ func tieFigures() []hardware.Figure {
 		fs = append(fs, hardware.Figure{Name: l.name + ", compression", Published: l.compressed, Unit: "×", Evidence: hardware.Recalled, Tolerance: 1e-3,
 			Ours: constant(float64(l.tt.dense()) / float64(l.tt.storage()))})
 	}
-	const slow = "about 25 % above in all four: our stages follow each other without a gap, and every word comes in time"
+	const store = "the memory that is written takes as many values a cycle as the one that is read gives; without that bound ours is about 25 % above in all four"
 	ratio := func(layer int, energy bool) float64 {
 		l := tieLayers[layer]
 		eieTOPS := 2 * float64(l.tt.dense()) / (l.eie * eieScale) / 1e6
@@ -143,18 +153,15 @@ func tieFigures() []hardware.Figure {
 		{"throughput per area over EIE, least (fc7)", 7.22, 1, false}, {"throughput per area over EIE, most (fc6)", 10.66, 0, false},
 		{"energy efficiency over EIE, least (fc7)", 3.03, 1, true}, {"energy efficiency over EIE, most (fc6)", 4.48, 0, true},
 	} {
-		fs = append(fs, hardware.Figure{Name: f.name, Published: f.published, Unit: "×", Evidence: hardware.Secondary, Tolerance: 0.3, Note: slow,
+		fs = append(fs, hardware.Figure{Name: f.name, Published: f.published, Unit: "×", Evidence: hardware.Secondary, Tolerance: 0.15, Note: store,
 			Ours: constant(ratio(f.layer, f.energy))})
 	}
-	mean := 1.0
-	for _, l := range tieLayers {
-		mean *= tieTOPS(l.tt)
-	}
-	mean = math.Pow(mean, 1/float64(len(tieLayers)))
-	const which = "the layer behind it is not at hand; ours is the geometric mean of four, CirCNN's at 28 nm is taken as 1.28 TOPS and 16 TOPS/W"
+	mean := math.Sqrt(tieTOPS(tieLayers[0].tt) * tieTOPS(tieLayers[1].tt))
+	const which = "the layer behind it is not named; ours is the geometric mean of VGG's two, CirCNN's at 28 nm is taken as 1.28 TOPS and 16 TOPS/W"
 	return append(fs,
-		hardware.Figure{Name: "throughput over CirCNN", Published: 5.96, Unit: "×", Evidence: hardware.Secondary, Relation: hardware.Shown, Note: which,
+		hardware.Figure{Name: "throughput over CirCNN", Published: 5.96, Unit: "×", Evidence: hardware.Secondary, Tolerance: 0.25, Note: which,
 			Ours: constant(mean / 1.28)},
-		hardware.Figure{Name: "energy efficiency over CirCNN", Published: 4.56, Unit: "×", Evidence: hardware.Secondary, Relation: hardware.Shown, Note: which,
+		hardware.Figure{Name: "energy efficiency over CirCNN", Published: 4.56, Unit: "×", Evidence: hardware.Secondary, Relation: hardware.Shown,
+			Note: which + ". Speed and energy as published, taken together, have TIE at 105 mW here; we know 154.8 mW",
 			Ours: constant(mean / (tieMW / 1e3) / 16)})
 }

@@ -1,9 +1,14 @@
 package host
 
-import "math"
+import (
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+)
 
 // features is the number of terms that a step's time is made of.
-const features = 26
+const features = 32
 
 // basic tells the terms that even a handful of measurements can price: the
 // call, the bytes and the arithmetic.
@@ -19,20 +24,48 @@ func (s *Step) features() [features]float64 {
 	f := [features]float64{1, bytes, float64(s.MACs), beyond(bytes, s.Bytes, 1<<19), beyond(bytes, s.Bytes, 1<<22), pixels, rows,
 		float64(s.Channels%8) * pixels, out * taps, out}
 	if s.MACs == 0 {
+		for i, lanes := range [...]int64{16, 32, 64} {
+			f[10+i] = float64(s.Channels%lanes) * pixels
+		}
+		copy(f[13:], []float64{pixels * taps, f[7] * taps, f[10] * taps, f[11] * taps, rows * channels})
 		return f
 	}
 	window, groups := float64(s.Window), float64(s.Groups)
 	depth := math.Ceil(window / taps)     // channels that an output reads
 	width := math.Ceil(channels / groups) // channels of a group
-	squares := up(rows, 4)*up(float64(s.Columns), 4) - pixels
+	if strings.Contains(s.Kernel, "winograd") {
+		// 36 products of 4x4 squares
+		pixels, window = up(rows, 4)/4*up(float64(s.Columns), 4)/4, 36*depth
+		f[2] = pixels * window * channels
+	}
+	high, wide := s.tile()
+	lanes := max(wide/2, 8)
+	tall := up(pixels, high)
+	again := math.Ceil(pixels/48) - 1 // times that the weights are read once more
+	tiles := tall / high * up(width, wide) / wide * groups
 	copy(f[10:], []float64{
-		weights, beyond(weights, s.Resident, 1<<20), beyond(weights, s.Resident, 1<<24), beyond(weights, s.Resident, 1<<26),
+		weights, beyond(weights, s.Resident, 1<<20), beyond(weights, s.Resident, 1<<22), beyond(weights, s.Resident, 1<<24), beyond(weights, s.Resident, 1<<26),
 		width * groups * window, pixels * window * groups, pixels * taps * groups, rows * channels, rows * taps * groups,
-		(up(width, 8) - width) * groups * pixels * window, (up(width, 16) - width) * groups * pixels * window,
-		(up(pixels, 6) - pixels) * channels * window, (up(pixels, 8) - pixels) * channels * window,
-		squares * channels * window, (up(depth, 4) - depth) * taps * out,
+		(up(width, lanes) - width) * groups * tall * window, (up(width, wide) - up(width, lanes)) * groups * tall * window,
+		(tall - pixels) * channels * window, (up(depth, 4) - depth) * taps * out,
+		tiles, tiles * taps, math.Ceil(up(width, wide)/wide) * groups * pixels * window, float64(s.Added),
+		again * weights, again * beyond(weights, s.Weights, 1<<20), (up(pixels, 48) - pixels) * channels * window,
 	})
 	return f
+}
+
+var tileName = regexp.MustCompile(`(\d+)x(\d+)`)
+
+// tile is how many pixels and channels the kernel computes at a time, by its
+// name; the smallest of all kernels' where that does not say.
+func (s *Step) tile() (high, wide float64) {
+	m := tileName.FindStringSubmatch(s.Kernel)
+	if m == nil || strings.Contains(s.Kernel, "depthwise") {
+		return 1, 8
+	}
+	high, _ = strconv.ParseFloat(m[1], 64)
+	wide, _ = strconv.ParseFloat(m[2], 64)
+	return max(high, 1), max(wide, 1)
 }
 
 // up rounds n up to a multiple of k.

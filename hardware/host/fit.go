@@ -34,17 +34,34 @@ const (
 	granule = 3e-7
 )
 
-// Fit learns from measured networks; those for which leave is true are left
-// out. leave may be nil.
-func Fit(networks []Network, leave func(*Network) bool) *Predictor {
-	groups := map[string][]*Step{}
+// Fit learns from measured networks.
+func Fit(networks []Network) *Predictor { return fit(sampled(networks), "") }
+
+// sample is a measured step with what fitting asks for again and again.
+type sample struct {
+	family   string
+	keys     [3]string
+	features [features]float64
+	at       [coordinates]float64
+	seconds  float64
+}
+
+func sampled(networks []Network) (list []sample) {
 	for i := range networks {
-		if leave != nil && leave(&networks[i]) {
-			continue
-		}
 		for j := range networks[i].Steps {
 			s := &networks[i].Steps[j]
-			for _, k := range s.keys() {
+			list = append(list, sample{networks[i].Family, s.keys(), s.features(), s.coordinates(), s.Seconds})
+		}
+	}
+	return list
+}
+
+// fit learns from the samples of all families but one; "" leaves none out.
+func fit(samples []sample, without string) *Predictor {
+	groups := map[string][]*sample{}
+	for i := range samples {
+		if s := &samples[i]; without == "" || s.family != without {
+			for _, k := range s.keys {
 				groups[k] = append(groups[k], s)
 			}
 		}
@@ -70,12 +87,12 @@ func (s *Step) keys() [3]string {
 
 // fitLine minimises the relative errors of the steps with prices that are not
 // negative.
-func fitLine(list []*Step) *line {
+func fitLine(list []*sample) *line {
 	l := new(line)
 	rows := make([][features]float64, len(list))
 	var scale [features]float64
 	for i, s := range list {
-		rows[i] = s.features()
+		rows[i] = s.features
 		for j := range rows[i] {
 			if len(list) < few && !basic(j) {
 				rows[i][j] = 0
@@ -86,18 +103,23 @@ func fitLine(list []*Step) *line {
 	var gram [features][features]float64
 	var right [features]float64
 	for i, s := range list {
-		weight := 1 / (s.Seconds + granule)
+		weight := 1 / (s.seconds + granule)
 		for j := range features {
 			if scale[j] == 0 {
 				continue
 			}
 			a := rows[i][j] / scale[j] * weight
-			right[j] += a * s.Seconds * weight
-			for k := range features {
+			right[j] += a * s.seconds * weight
+			for k := range j + 1 {
 				if scale[k] > 0 {
 					gram[j][k] += a * rows[i][k] / scale[k] * weight
 				}
 			}
+		}
+	}
+	for j := range features {
+		for k := range j {
+			gram[k][j] = gram[j][k]
 		}
 	}
 	for j, x := range nonNegative(&gram, &right) {
@@ -106,15 +128,15 @@ func fitLine(list []*Step) *line {
 		}
 	}
 	for _, s := range list {
-		l.rows = append(l.rows, neighbour{s.coordinates(), math.Log((s.Seconds + 1e-9) / l.base(s))})
+		l.rows = append(l.rows, neighbour{s.at, math.Log((s.seconds + 1e-9) / l.base(&s.features))})
 	}
 	return l
 }
 
 // base is what the line says, at least a nanosecond.
-func (l *line) base(s *Step) float64 {
+func (l *line) base(f *[features]float64) float64 {
 	t := 0.0
-	for j, x := range s.features() {
+	for j, x := range f {
 		t += x * l.price[j]
 	}
 	return max(t, 1e-9)
@@ -154,7 +176,8 @@ func (l *line) seconds(s *Step) float64 {
 		w := math.Exp(-x.distance / (2 * width * width))
 		sum, weight = sum+w*x.residual, weight+w
 	}
-	return l.base(s) * math.Exp(sum/weight)
+	f := s.features()
+	return l.base(&f) * math.Exp(sum/weight)
 }
 
 // Seconds predicts the time of a step. Kernels that were never measured are

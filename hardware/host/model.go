@@ -13,27 +13,39 @@ import (
 // Model predicts whole networks.
 type Model struct {
 	*Predictor
-	// overhead is the time of a whole run over that of its steps.
-	overhead float64
+	// A run takes as long as its steps to the power of exponent, times overhead:
+	// the more there is to do, the less of it finds the caches as warm as a step
+	// that is measured at its best.
+	overhead, exponent float64
 }
 
 // fitWhole fits to all networks but those of a family; "" leaves none out.
-func fitWhole(networks []Network, without string) *Model {
-	leave := func(n *Network) bool { return without != "" && n.Family == without }
-	m := &Model{Predictor: Fit(networks, leave)}
-	sum, n := 0.0, 0
+// samples are those of the networks.
+func fitWhole(networks []Network, samples []sample, without string) *Model {
+	m := &Model{Predictor: fit(samples, without), overhead: 1, exponent: 1}
+	var n, x, y, xx, xy float64
 	for i := range networks {
-		if steps := networks[i].Measured(); !leave(&networks[i]) && steps > 0 {
-			sum += math.Log(networks[i].Seconds / steps)
-			n++
+		steps := networks[i].Measured()
+		if without != "" && networks[i].Family == without || steps <= 0 {
+			continue
 		}
+		a, b := math.Log(steps), math.Log(networks[i].Seconds/steps)
+		n, x, y, xx, xy = n+1, x+a, y+b, xx+a*a, xy+a*b
 	}
-	m.overhead = math.Exp(sum / float64(max(n, 1)))
+	if n > 0 {
+		slope := 0.0
+		if d := n*xx - x*x; n > few && d > 0 {
+			slope = (n*xy - x*y) / d
+		}
+		m.overhead, m.exponent = math.Exp((y-slope*x)/n), 1+slope
+	}
 	return m
 }
 
 // Predict is the time of a run of all steps, in seconds.
-func (m *Model) Predict(steps []Step) float64 { return m.overhead * m.Total(steps) }
+func (m *Model) Predict(steps []Step) float64 {
+	return m.overhead * math.Pow(m.Total(steps), m.exponent)
+}
 
 // Report predicts a graph. A kernel counts as bound by compute if it
 // multiplies, and cycles are nanoseconds, since what the clock does under load
@@ -47,11 +59,12 @@ func (c *Calibration) Report(g *graph.Graph, batch int) (*hardware.Report, error
 	if len(steps) == 0 {
 		return nil, errors.New("host: the network computes nothing")
 	}
-	m := fitWhole(c.Networks, "")
+	m := fitWhole(c.Networks, sampled(c.Networks), "")
+	share := m.Predict(steps) / max(m.Total(steps), 1e-12)
 	r := &hardware.Report{Machine: "host", Network: g.Name, Batch: batch, ClockMHz: 1000, PeakMACs: c.peak(steps)}
 	for i := range steps {
 		s := &steps[i]
-		x := hardware.Cost{Layer: s.Node, Op: s.Op, Shape: s.shape(), Cycles: m.Predict(steps[i:i+1]) * 1e9, MACs: s.MACs,
+		x := hardware.Cost{Layer: s.Node, Op: s.Op, Shape: s.shape(), Cycles: share * m.Seconds(s) * 1e9, MACs: s.MACs,
 			Effectual: float64(s.MACs), Active: 1, Bound: s.Kernel}
 		x.ComputeCycles = x.Cycles
 		if r.PeakMACs > 0 && x.Cycles > 0 {

@@ -14,11 +14,17 @@ import (
 // filters that those do not have. It takes one picture of three channels and
 // ends in a classifier. The same seed gives the same network.
 func Random(seed uint64) *graph.Graph {
-	s := &sampler{g: graph.New(fmt.Sprintf("random-%d", seed)), rng: rand.New(rand.NewPCG(seed, 77)), params: 3e6, large: seed%24 == 7}
+	s := &sampler{g: graph.New(fmt.Sprintf("random-%d", seed)), rng: rand.New(rand.NewPCG(seed, 77)), params: 3e6, large: seed%24 == 7, deep: seed%8 == 5}
 	s.macs = 0.3e6 * math.Pow(300, s.rng.Float64())
+	if s.deep {
+		s.params, s.macs = 14e6, max(s.macs, 150e6)
+	}
 	size := s.pick(16, 28, 32, 48, 64, 96, 112, 128, 160, 192, 224)
 	if s.macs < 5e6 {
 		size = s.pick(8, 16, 24, 28, 32, 48)
+	}
+	if s.deep {
+		size = s.pick(4, 7, 8, 14, 14, 16, 28)
 	}
 	s.c, s.h, s.w = s.pick(1, 3, 3), size, size
 	if s.rng.IntN(4) == 0 {
@@ -27,7 +33,7 @@ func Random(seed uint64) *graph.Graph {
 	s.x = s.g.AddInput("input", tensor.Float32, graph.Dims(1, s.c, s.h, s.w))
 	switch {
 	case size < 64:
-		s.conv(s.width(8, 48), 3, 1, 1)
+		s.conv(s.width(5, 64), s.pick(3, 3, 5, 7), s.pick(1, 1, 2), 1)
 	case s.rng.IntN(4) == 0:
 		s.conv(s.width(24, 96), s.pick(7, 11), s.pick(2, 4), 1)
 	default:
@@ -52,7 +58,8 @@ type sampler struct {
 	x            *graph.Value
 	c, h, w, n   int
 	macs, params float64
-	large        bool // more weights than caches hold
+	large        bool // fully connected layers with more weights than caches hold
+	deep         bool // wide convolutions of small images
 }
 
 func (s *sampler) pick(list ...int) int { return list[s.rng.IntN(len(list))] }
@@ -60,8 +67,11 @@ func (s *sampler) pick(list ...int) int { return list[s.rng.IntN(len(list))] }
 // width draws a number of channels, evenly on a logarithmic scale; most are
 // multiples of 8.
 func (s *sampler) width(lo, hi int) int {
+	if s.deep && s.n > 3 { // after the stem
+		lo, hi = min(12*lo, 128), 512
+	}
 	n := int(float64(lo) * math.Pow(float64(hi)/float64(lo), s.rng.Float64()))
-	if s.rng.IntN(3) > 0 {
+	if s.rng.IntN(4) > 0 {
 		n = max(8, n/8*8)
 	}
 	return max(n, 1)
@@ -122,8 +132,11 @@ func (s *sampler) pool(op string, kernel, stride int) {
 
 // kinds lists the building blocks of classic networks.
 func (s *sampler) kinds() []func() {
-	return []func(){s.plain, s.plain, s.residual, s.bottleneck, s.inverted, s.inverted, s.separable, s.fire, s.shuffled, s.pools,
-		s.dense, s.normalized, s.local}
+	if s.deep {
+		return []func(){s.plain, s.residual, s.residual, s.bottleneck}
+	}
+	return []func(){s.plain, s.plain, s.residual, s.stage, s.bottleneck, s.inverted, s.inverted, s.separable, s.fire, s.shuffled, s.split,
+		s.pools, s.dense, s.normalized, s.local}
 }
 
 // stride is 2 now and then, as long as there is something left to halve.
@@ -153,6 +166,7 @@ func (s *sampler) local() {
 // normalized is a convolution that reads what batch normalization and ReLU
 // give, so that neither can be fused into what stands before.
 func (s *sampler) normalized() {
+	s.conv(s.width(32, 512), 1, 1, 1)
 	x, c := s.x, s.c
 	for range 2 {
 		p := [4]*graph.Value{s.normal(s.c, s.c), s.normal(s.c, s.c), s.normal(s.c, s.c), nil}
@@ -176,6 +190,14 @@ func (s *sampler) residual() {
 	s.conv(s.c, 3, 1, 1)
 	s.add("Add", nil, s.x, x)
 	s.add("Relu", nil, s.x)
+}
+
+// stage widens and repeats, as residual networks do.
+func (s *sampler) stage() {
+	s.conv(s.width(32, 256), 3, s.stride(), 1)
+	s.add("Relu", nil, s.x)
+	s.residual()
+	s.residual()
 }
 
 func (s *sampler) bottleneck() {
@@ -250,18 +272,70 @@ func (s *sampler) fire() {
 	s.c = 2 * out
 }
 
-// shuffled is a grouped convolution and a shuffle of the groups.
+// shuffled is two grouped convolutions with a shuffle of the groups between
+// them, and what came in added or, in a smaller image, appended.
 func (s *sampler) shuffled() {
 	groups := s.pick(2, 3, 4)
-	per := s.width(4, 64)
-	s.conv(groups*per, 1, 1, 1)
+	x, c, stride := s.x, s.c, s.stride()
+	mid := groups * s.width(4, 64)
+	s.conv(mid, 1, 1, s.divides(groups, mid))
 	s.add("Relu", nil, s.x)
-	s.conv(groups*per, s.pick(1, 3), 1, groups)
+	s.shuffle(groups)
+	s.conv(mid, 3, stride, s.pick(mid, mid, groups))
+	if stride == 1 {
+		s.conv(c, 1, 1, s.divides(groups, c))
+		s.add("Add", nil, s.x, x)
+	} else {
+		s.conv(groups*s.width(8, 80), 1, 1, groups)
+		y, h, w, k := s.x, s.h, s.w, s.c
+		s.x = x
+		pad := []int64{1, 1, 1, 1}
+		s.add("AveragePool", graph.Attrs{"kernel_shape": []int64{3, 3}, "strides": []int64{2, 2}, "pads": pad}, s.x)
+		s.add("Concat", graph.Attrs{"axis": int64(1)}, s.x, y)
+		s.c, s.h, s.w = c+k, h, w
+	}
+	s.add("Relu", nil, s.x)
+}
+
+// divides is groups if the channels and those of a next convolution can be
+// divided so, else 1.
+func (s *sampler) divides(groups, out int) int {
+	if s.c%groups+out%groups == 0 {
+		return groups
+	}
+	return 1
+}
+
+// shuffle interleaves the channels of the groups.
+func (s *sampler) shuffle(groups int) {
 	c, h, w := int64(s.c), int64(s.h), int64(s.w)
 	shape := func(dims ...int64) *graph.Value { return s.g.AddConst(s.name("shape"), tensor.Of(dims, len(dims))) }
-	s.add("Reshape", nil, s.x, shape(1, int64(groups), int64(per), h, w))
+	s.add("Reshape", nil, s.x, shape(1, int64(groups), c/int64(groups), h, w))
 	s.add("Transpose", graph.Attrs{"perm": []int64{0, 2, 1, 3, 4}}, s.x)
 	s.add("Reshape", nil, s.x, shape(1, c, h, w))
+}
+
+// split works on one half of the channels and shuffles it with the other.
+func (s *sampler) split() {
+	if s.c%2 > 0 || s.rng.IntN(3) == 0 {
+		s.conv(2*s.width(12, 128), 1, 1, 1)
+		s.add("Relu", nil, s.x)
+	}
+	for range 1 + s.rng.IntN(3) {
+		half := s.c / 2
+		parts := s.g.AddConst(s.name("parts"), tensor.Of([]int64{int64(half), int64(half)}, 2))
+		name := s.name("Split")
+		halves := s.g.Append(s.g.NewNode("", "Split", name, []*graph.Value{s.x, parts}, []string{name + "a", name + "b"}, graph.Attrs{"axis": int64(1)})).Outputs
+		s.x, s.c = halves[1], half
+		s.conv(half, 1, 1, 1)
+		s.add("Relu", nil, s.x)
+		s.conv(half, 3, 1, half)
+		s.conv(half, 1, 1, 1)
+		s.add("Relu", nil, s.x)
+		s.add("Concat", graph.Attrs{"axis": int64(1)}, halves[0], s.x)
+		s.c = 2 * half
+		s.shuffle(2)
+	}
 }
 
 // dense appends a few channels to what is there.

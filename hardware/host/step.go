@@ -1,6 +1,9 @@
 package host
 
 import (
+	"math/bits"
+	"strings"
+
 	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/hardware"
@@ -24,10 +27,12 @@ type Step struct {
 	Taps     int64 `json:"taps"`
 	Stride   int64 `json:"stride"`
 	Groups   int64 `json:"groups"`
-	// Weights are the bytes of the node's weights, Resident those of all
+	// Weights are the bytes of the weights as the kernel reads them, Resident those of all
 	// weights of the network: they say which cache the weights come from.
 	Weights  int64 `json:"weights"`
 	Resident int64 `json:"resident"`
+	// Added are the bytes of what is added to the outputs before they are stored.
+	Added int64 `json:"added,omitempty"`
 	// Seconds is the shortest time measured, 0 where nothing was.
 	Seconds float64 `json:"seconds,omitempty"`
 }
@@ -53,8 +58,14 @@ func Steps(g *graph.Graph, p *engine.Program, batch int) []Step {
 			x.Taps = int64(l.Size[hardware.R] * l.Size[hardware.S])
 			x.Stride = int64(max(l.Stride[0], l.Stride[1]))
 			x.Groups = int64(l.Size[hardware.G])
-			x.Weights = (l.Words(hardware.Weights)*int64(l.Bits.W) + 7) / 8
+			width := int64(1) << bits.Len(uint(l.Bits.W-1)) // weights of 3 bits are packed like those of 4
+			x.Weights = (l.Words(hardware.Weights)*width + 7) / 8
+			if strings.Contains(s.Kernel, "winograd") {
+				x.Weights *= 4 // transformed from 9 to 36 a filter
+			}
 			resident += x.Weights
+			moved := (l.Words(hardware.Inputs) + l.Words(hardware.Outputs)) * int64(l.Bits.A) / 8
+			x.Added = max(x.Bytes-moved, 0)
 		}
 		list = append(list, x)
 	}

@@ -17,11 +17,12 @@ type Check struct {
 // Validate predicts every network from all others but those of its family.
 func Validate(networks []Network) []Check {
 	var list []Check
+	samples := sampled(networks)
 	for i := range networks {
 		if slices.ContainsFunc(networks[:i], func(n Network) bool { return n.Family == networks[i].Family }) {
 			continue
 		}
-		p := fitWhole(networks, networks[i].Family)
+		p := fitWhole(networks, samples, networks[i].Family)
 		for _, n := range networks {
 			if n.Family == networks[i].Family {
 				t := p.Predict(n.Steps)
