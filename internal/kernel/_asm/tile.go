@@ -46,6 +46,7 @@ const (
 	argLeft, argBit, argTap, argTapEnd, argAt      = 256, 264, 272, 280, 288
 	argZeroEnd, argDstAt, argAddAt, argWAt         = 296, 304, 312, 320
 	argNextAt, argNext, argNextLen                 = 328, 336, 344
+	argWanted                                      = 360
 )
 
 // tile emits the indirect GEMM tile described by tile.Args: rows pixels by
@@ -76,6 +77,9 @@ var tileRows = []GPPhysical{R8, R9, R10, R11, R12, R13, R14, R15, RBX, RSI, RDI,
 // fewRows is the number of rows in which a kernel is through with fetching what
 // comes next: maps of 7x7 pixels have 49.
 const fewRows = 36
+
+// masked reports whether the kernel can leave columns of the last vector out.
+func (t tile) masked() bool { return t.regs == 32 }
 
 func (t tile) acc(i, j int) VecPhysical { return t.reg(i*t.vecs + j) }
 func (t tile) weight(j int) VecPhysical { return t.reg(t.rows*t.vecs + j) }
@@ -116,6 +120,19 @@ func (t tile) emit() {
 	LEAQ(Mem{Base: RCX, Index: RDX, Scale: 4}, RCX)
 	t.nextEnd = AllocLocal(8)
 	MOVQ(RCX, t.nextEnd)
+
+	if t.masked() {
+		// The columns wanted of the last vector; none given is all.
+		MOVQ(arg(argWanted), RCX)
+		SUBQ(Imm(uint64(t.lanes*(t.vecs-1))), RCX)
+		MOVQ(I32(-1), RDX)
+		SHLQ(CL, RDX)
+		NOTQ(RDX)
+		CMPQ(arg(argWanted), Imm(0))
+		MOVQ(I32(-1), RCX)
+		CMOVQEQ(RCX, RDX)
+		KMOVW(EDX, K1)
+	}
 
 	// Full tiles while there are rows for two; what is left after them is
 	// halved, since tiles of few rows wait for their sums.
@@ -278,7 +295,12 @@ func (t tile) store(label func(string) string, arg func(int) Mem) {
 	SHLQ(Imm(2), addStride)
 	for i := range t.rows {
 		for j := range t.vecs {
-			VADDPS(Mem{Base: add, Disp: 4 * t.lanes * j}, t.acc(i, j), t.acc(i, j))
+			m := Mem{Base: add, Disp: 4 * t.lanes * j}
+			if t.masked() && j == t.vecs-1 {
+				VADDPS(m, t.acc(i, j), K1, t.acc(i, j))
+			} else {
+				VADDPS(m, t.acc(i, j), t.acc(i, j))
+			}
 		}
 		ADDQ(addStride, add)
 	}
@@ -296,7 +318,12 @@ func (t tile) store(label func(string) string, arg func(int) Mem) {
 	}
 	for i := range t.rows {
 		for j := range t.vecs {
-			VMOVUPS(t.acc(i, j), Mem{Base: dst, Disp: 4 * t.lanes * j})
+			m := Mem{Base: dst, Disp: 4 * t.lanes * j}
+			if t.masked() && j == t.vecs-1 {
+				VMOVUPS(t.acc(i, j), K1, m)
+			} else {
+				VMOVUPS(t.acc(i, j), m)
+			}
 		}
 		ADDQ(dstStride, dst)
 	}

@@ -300,7 +300,8 @@ func (st *denseState) column(w *denseWorker, c *column, first, rows int, edge []
 	d, a := st.d, &w.args
 	a.W, a.Bias = st.w[c.w:], d.bias[c.b:]
 	a.Rows, a.Base, a.Mask = rows, w.base[:], w.mask[:]
-	if c.n < c.kernel.Cols || d.place != nil {
+	a.Columns = c.n
+	if !c.kernel.Takes(c.n) || d.place != nil {
 		n := st.spilling(c, rows)
 		if n > 0 {
 			a.Dst, a.DstStride, a.Add = st.dst[first*d.DstStride:], d.DstStride, nil

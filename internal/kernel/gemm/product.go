@@ -215,7 +215,8 @@ func (st *state) panel(w *worker, p *panel, first, at int, last bool) {
 	a.Bias = bias
 	a.Min, a.Max = negInf, posInf
 	dst := st.c[first*st.ldc+p.j:]
-	if p.n == nr {
+	a.Columns = p.n
+	if p.kernel.Takes(p.n) {
 		if last {
 			a.Min, a.Max = st.min, st.max
 		}

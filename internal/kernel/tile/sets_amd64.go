@@ -12,18 +12,18 @@ func init() {
 		&Set{
 			Name: "avx2", Level: cpu.AVX2, Lanes: 8,
 			Kernels: []Kernel{
-				{"avx2 12x8", 12, 8, tileAVX2x12x8},
-				{"avx2 6x16", 6, 16, tileAVX2x6x16},
-				{"avx2 4x24", 4, 24, tileAVX2x4x24},
+				{"avx2 12x8", 12, 8, tileAVX2x12x8, false},
+				{"avx2 6x16", 6, 16, tileAVX2x6x16, false},
+				{"avx2 4x24", 4, 24, tileAVX2x4x24, false},
 			},
 			row: rowAVX2, dots: dotsAVX2, dotStep: 16,
 		},
 		&Set{
 			Name: "avx512", Level: cpu.AVX512, Lanes: 16,
 			Kernels: []Kernel{
-				{"avx512 12x16", 12, 16, tileAVX512x12x16},
-				{"avx512 12x32", 12, 32, tileAVX512x12x32},
-				{"avx512 8x48", 8, 48, tileAVX512x8x48},
+				{"avx512 12x16", 12, 16, tileAVX512x12x16, true},
+				{"avx512 12x32", 12, 32, tileAVX512x12x32, true},
+				{"avx512 8x48", 8, 48, tileAVX512x8x48, true},
 			},
 			row: rowAVX512, dots: dotsAVX512, dotStep: 32,
 		})

@@ -13,9 +13,9 @@ func init() {
 	sets = append(sets, &Set{
 		Name: "neon", Level: cpu.NEON, Lanes: 4,
 		Kernels: []Kernel{
-			{"neon 12x4", 12, 4, tileNEON12x4},
-			{"neon 8x8", 8, 8, tileNEON8x8},
-			{"neon 6x12", 6, 12, tileNEON6x12},
+			{"neon 12x4", 12, 4, tileNEON12x4, false},
+			{"neon 8x8", 8, 8, tileNEON8x8, false},
+			{"neon 6x12", 6, 12, tileNEON6x12, false},
 		},
 	})
 }

@@ -51,6 +51,10 @@ type Args struct {
 	// next columns. Nil is nothing. Memory gives one core about twice as much
 	// along two paths as along one.
 	Next []float32
+
+	// Columns is how many columns to store, all but some of the last vector, for
+	// a kernel that is Masked; zero is all. Add is not read beyond them.
+	Columns int
 }
 
 // Kernel is one implementation of a tile size.
@@ -58,7 +62,11 @@ type Kernel struct {
 	Name       string
 	Rows, Cols int
 	Run        func(*Args)
+	Masked     bool // heeds Args.Columns
 }
+
+// Takes reports whether the kernel stores n columns and no more.
+func (k *Kernel) Takes(n int) bool { return n == k.Cols || k.Masked }
 
 // Set is the kernels of one instruction set. Kernels[v-1] is v vectors of
 // Lanes columns wide; every set has the first.
@@ -77,7 +85,7 @@ type Set struct {
 // from it by float32 rounding only (each of its products is rounded).
 var Portable = &Set{
 	Name: "portable", Level: cpu.Portable, Lanes: 4,
-	Kernels: []Kernel{{"portable 2x4", 2, 4, portable2x4}},
+	Kernels: []Kernel{{"portable 2x4", 2, 4, portable2x4, false}},
 }
 
 var sets = []*Set{Portable}

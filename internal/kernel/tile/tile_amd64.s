@@ -3657,6 +3657,15 @@ TEXT ·tileAVX512x12x16(SB), NOSPLIT, $8-8
 	MOVQ    344(AX), DX
 	LEAQ    (CX)(DX*4), CX
 	MOVQ    CX, (SP)
+	MOVQ    360(AX), CX
+	SUBQ    $0x00, CX
+	MOVQ    $-1, DX
+	SHLQ    CL, DX
+	NOTQ    DX
+	CMPQ    360(AX), $0x00
+	MOVQ    $-1, CX
+	CMOVQEQ CX, DX
+	KMOVW   DX, K1
 
 tileAVX512x12x16_next:
 	MOVQ 256(AX), CX
@@ -3940,29 +3949,29 @@ tileAVX512x12x16_done12:
 	JEQ    tileAVX512x12x16_clamp12
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
-	VADDPS (DX), Z2, Z2
+	VADDPS (DX), Z2, K1, Z2
 	ADDQ   R9, DX
-	VADDPS (DX), Z3, Z3
+	VADDPS (DX), Z3, K1, Z3
 	ADDQ   R9, DX
-	VADDPS (DX), Z4, Z4
+	VADDPS (DX), Z4, K1, Z4
 	ADDQ   R9, DX
-	VADDPS (DX), Z5, Z5
+	VADDPS (DX), Z5, K1, Z5
 	ADDQ   R9, DX
-	VADDPS (DX), Z6, Z6
+	VADDPS (DX), Z6, K1, Z6
 	ADDQ   R9, DX
-	VADDPS (DX), Z7, Z7
+	VADDPS (DX), Z7, K1, Z7
 	ADDQ   R9, DX
-	VADDPS (DX), Z8, Z8
+	VADDPS (DX), Z8, K1, Z8
 	ADDQ   R9, DX
-	VADDPS (DX), Z9, Z9
+	VADDPS (DX), Z9, K1, Z9
 	ADDQ   R9, DX
-	VADDPS (DX), Z10, Z10
+	VADDPS (DX), Z10, K1, Z10
 	ADDQ   R9, DX
-	VADDPS (DX), Z11, Z11
+	VADDPS (DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -3993,29 +4002,29 @@ tileAVX512x12x16_clamp12:
 	VMINPS       Z10, Z13, Z10
 	VMAXPS       Z11, Z12, Z11
 	VMINPS       Z11, Z13, Z11
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z2, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z3, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z4, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z5, (CX)
+	VMOVUPS      Z5, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z6, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z7, (CX)
+	VMOVUPS      Z7, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z8, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z9, (CX)
+	VMOVUPS      Z9, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z10, (CX)
+	VMOVUPS      Z10, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z11, (CX)
+	VMOVUPS      Z11, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x0000000c, 256(AX)
@@ -4155,27 +4164,27 @@ tileAVX512x12x16_done11:
 	JEQ    tileAVX512x12x16_clamp11
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
-	VADDPS (DX), Z2, Z2
+	VADDPS (DX), Z2, K1, Z2
 	ADDQ   R9, DX
-	VADDPS (DX), Z3, Z3
+	VADDPS (DX), Z3, K1, Z3
 	ADDQ   R9, DX
-	VADDPS (DX), Z4, Z4
+	VADDPS (DX), Z4, K1, Z4
 	ADDQ   R9, DX
-	VADDPS (DX), Z5, Z5
+	VADDPS (DX), Z5, K1, Z5
 	ADDQ   R9, DX
-	VADDPS (DX), Z6, Z6
+	VADDPS (DX), Z6, K1, Z6
 	ADDQ   R9, DX
-	VADDPS (DX), Z7, Z7
+	VADDPS (DX), Z7, K1, Z7
 	ADDQ   R9, DX
-	VADDPS (DX), Z8, Z8
+	VADDPS (DX), Z8, K1, Z8
 	ADDQ   R9, DX
-	VADDPS (DX), Z9, Z9
+	VADDPS (DX), Z9, K1, Z9
 	ADDQ   R9, DX
-	VADDPS (DX), Z10, Z10
+	VADDPS (DX), Z10, K1, Z10
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -4204,27 +4213,27 @@ tileAVX512x12x16_clamp11:
 	VMINPS       Z9, Z12, Z9
 	VMAXPS       Z10, Z11, Z10
 	VMINPS       Z10, Z12, Z10
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z2, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z3, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z4, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z5, (CX)
+	VMOVUPS      Z5, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z6, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z7, (CX)
+	VMOVUPS      Z7, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z8, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z9, (CX)
+	VMOVUPS      Z9, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z10, (CX)
+	VMOVUPS      Z10, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x0000000b, 256(AX)
@@ -4357,25 +4366,25 @@ tileAVX512x12x16_done10:
 	JEQ    tileAVX512x12x16_clamp10
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
-	VADDPS (DX), Z2, Z2
+	VADDPS (DX), Z2, K1, Z2
 	ADDQ   R9, DX
-	VADDPS (DX), Z3, Z3
+	VADDPS (DX), Z3, K1, Z3
 	ADDQ   R9, DX
-	VADDPS (DX), Z4, Z4
+	VADDPS (DX), Z4, K1, Z4
 	ADDQ   R9, DX
-	VADDPS (DX), Z5, Z5
+	VADDPS (DX), Z5, K1, Z5
 	ADDQ   R9, DX
-	VADDPS (DX), Z6, Z6
+	VADDPS (DX), Z6, K1, Z6
 	ADDQ   R9, DX
-	VADDPS (DX), Z7, Z7
+	VADDPS (DX), Z7, K1, Z7
 	ADDQ   R9, DX
-	VADDPS (DX), Z8, Z8
+	VADDPS (DX), Z8, K1, Z8
 	ADDQ   R9, DX
-	VADDPS (DX), Z9, Z9
+	VADDPS (DX), Z9, K1, Z9
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -4402,25 +4411,25 @@ tileAVX512x12x16_clamp10:
 	VMINPS       Z8, Z11, Z8
 	VMAXPS       Z9, Z10, Z9
 	VMINPS       Z9, Z11, Z9
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z2, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z3, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z4, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z5, (CX)
+	VMOVUPS      Z5, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z6, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z7, (CX)
+	VMOVUPS      Z7, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z8, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z9, (CX)
+	VMOVUPS      Z9, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x0000000a, 256(AX)
@@ -4546,23 +4555,23 @@ tileAVX512x12x16_done9:
 	JEQ    tileAVX512x12x16_clamp9
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
-	VADDPS (DX), Z2, Z2
+	VADDPS (DX), Z2, K1, Z2
 	ADDQ   R9, DX
-	VADDPS (DX), Z3, Z3
+	VADDPS (DX), Z3, K1, Z3
 	ADDQ   R9, DX
-	VADDPS (DX), Z4, Z4
+	VADDPS (DX), Z4, K1, Z4
 	ADDQ   R9, DX
-	VADDPS (DX), Z5, Z5
+	VADDPS (DX), Z5, K1, Z5
 	ADDQ   R9, DX
-	VADDPS (DX), Z6, Z6
+	VADDPS (DX), Z6, K1, Z6
 	ADDQ   R9, DX
-	VADDPS (DX), Z7, Z7
+	VADDPS (DX), Z7, K1, Z7
 	ADDQ   R9, DX
-	VADDPS (DX), Z8, Z8
+	VADDPS (DX), Z8, K1, Z8
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -4587,23 +4596,23 @@ tileAVX512x12x16_clamp9:
 	VMINPS       Z7, Z10, Z7
 	VMAXPS       Z8, Z9, Z8
 	VMINPS       Z8, Z10, Z8
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z2, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z3, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z4, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z5, (CX)
+	VMOVUPS      Z5, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z6, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z7, (CX)
+	VMOVUPS      Z7, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
+	VMOVUPS      Z8, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000009, 256(AX)
@@ -4722,21 +4731,21 @@ tileAVX512x12x16_done8:
 	JEQ    tileAVX512x12x16_clamp8
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
-	VADDPS (DX), Z2, Z2
+	VADDPS (DX), Z2, K1, Z2
 	ADDQ   R9, DX
-	VADDPS (DX), Z3, Z3
+	VADDPS (DX), Z3, K1, Z3
 	ADDQ   R9, DX
-	VADDPS (DX), Z4, Z4
+	VADDPS (DX), Z4, K1, Z4
 	ADDQ   R9, DX
-	VADDPS (DX), Z5, Z5
+	VADDPS (DX), Z5, K1, Z5
 	ADDQ   R9, DX
-	VADDPS (DX), Z6, Z6
+	VADDPS (DX), Z6, K1, Z6
 	ADDQ   R9, DX
-	VADDPS (DX), Z7, Z7
+	VADDPS (DX), Z7, K1, Z7
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -4759,21 +4768,21 @@ tileAVX512x12x16_clamp8:
 	VMINPS       Z6, Z9, Z6
 	VMAXPS       Z7, Z8, Z7
 	VMINPS       Z7, Z9, Z7
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z2, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z3, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z4, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z5, (CX)
+	VMOVUPS      Z5, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z6, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z7, (CX)
+	VMOVUPS      Z7, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000008, 256(AX)
@@ -4885,19 +4894,19 @@ tileAVX512x12x16_done7:
 	JEQ    tileAVX512x12x16_clamp7
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
-	VADDPS (DX), Z2, Z2
+	VADDPS (DX), Z2, K1, Z2
 	ADDQ   R9, DX
-	VADDPS (DX), Z3, Z3
+	VADDPS (DX), Z3, K1, Z3
 	ADDQ   R9, DX
-	VADDPS (DX), Z4, Z4
+	VADDPS (DX), Z4, K1, Z4
 	ADDQ   R9, DX
-	VADDPS (DX), Z5, Z5
+	VADDPS (DX), Z5, K1, Z5
 	ADDQ   R9, DX
-	VADDPS (DX), Z6, Z6
+	VADDPS (DX), Z6, K1, Z6
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -4918,19 +4927,19 @@ tileAVX512x12x16_clamp7:
 	VMINPS       Z5, Z8, Z5
 	VMAXPS       Z6, Z7, Z6
 	VMINPS       Z6, Z8, Z6
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z2, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z3, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z4, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z5, (CX)
+	VMOVUPS      Z5, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
+	VMOVUPS      Z6, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000007, 256(AX)
@@ -5035,17 +5044,17 @@ tileAVX512x12x16_done6:
 	JEQ    tileAVX512x12x16_clamp6
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
-	VADDPS (DX), Z2, Z2
+	VADDPS (DX), Z2, K1, Z2
 	ADDQ   R9, DX
-	VADDPS (DX), Z3, Z3
+	VADDPS (DX), Z3, K1, Z3
 	ADDQ   R9, DX
-	VADDPS (DX), Z4, Z4
+	VADDPS (DX), Z4, K1, Z4
 	ADDQ   R9, DX
-	VADDPS (DX), Z5, Z5
+	VADDPS (DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -5064,17 +5073,17 @@ tileAVX512x12x16_clamp6:
 	VMINPS       Z4, Z7, Z4
 	VMAXPS       Z5, Z6, Z5
 	VMINPS       Z5, Z7, Z5
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z2, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z3, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z4, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z5, (CX)
+	VMOVUPS      Z5, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000006, 256(AX)
@@ -5172,15 +5181,15 @@ tileAVX512x12x16_done5:
 	JEQ    tileAVX512x12x16_clamp5
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
-	VADDPS (DX), Z2, Z2
+	VADDPS (DX), Z2, K1, Z2
 	ADDQ   R9, DX
-	VADDPS (DX), Z3, Z3
+	VADDPS (DX), Z3, K1, Z3
 	ADDQ   R9, DX
-	VADDPS (DX), Z4, Z4
+	VADDPS (DX), Z4, K1, Z4
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -5197,15 +5206,15 @@ tileAVX512x12x16_clamp5:
 	VMINPS       Z3, Z6, Z3
 	VMAXPS       Z4, Z5, Z4
 	VMINPS       Z4, Z6, Z4
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z2, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z3, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
+	VMOVUPS      Z4, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000005, 256(AX)
@@ -5296,13 +5305,13 @@ tileAVX512x12x16_done4:
 	JEQ    tileAVX512x12x16_clamp4
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
-	VADDPS (DX), Z2, Z2
+	VADDPS (DX), Z2, K1, Z2
 	ADDQ   R9, DX
-	VADDPS (DX), Z3, Z3
+	VADDPS (DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -5317,13 +5326,13 @@ tileAVX512x12x16_clamp4:
 	VMINPS       Z2, Z5, Z2
 	VMAXPS       Z3, Z4, Z3
 	VMINPS       Z3, Z5, Z3
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z2, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
+	VMOVUPS      Z3, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000004, 256(AX)
@@ -5407,11 +5416,11 @@ tileAVX512x12x16_done3:
 	JEQ    tileAVX512x12x16_clamp3
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
-	VADDPS (DX), Z2, Z2
+	VADDPS (DX), Z2, K1, Z2
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -5424,11 +5433,11 @@ tileAVX512x12x16_clamp3:
 	VMINPS       Z1, Z4, Z1
 	VMAXPS       Z2, Z3, Z2
 	VMINPS       Z2, Z4, Z2
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
+	VMOVUPS      Z2, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000003, 256(AX)
@@ -5505,9 +5514,9 @@ tileAVX512x12x16_done2:
 	JEQ    tileAVX512x12x16_clamp2
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
-	VADDPS (DX), Z1, Z1
+	VADDPS (DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -5518,9 +5527,9 @@ tileAVX512x12x16_clamp2:
 	VMINPS       Z0, Z3, Z0
 	VMAXPS       Z1, Z2, Z1
 	VMINPS       Z1, Z3, Z1
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
-	VMOVUPS      Z1, (CX)
+	VMOVUPS      Z1, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000002, 256(AX)
@@ -5590,7 +5599,7 @@ tileAVX512x12x16_done1:
 	JEQ    tileAVX512x12x16_clamp1
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
-	VADDPS (DX), Z0, Z0
+	VADDPS (DX), Z0, K1, Z0
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -5599,7 +5608,7 @@ tileAVX512x12x16_clamp1:
 	VBROADCASTSS 252(AX), Z2
 	VMAXPS       Z0, Z1, Z0
 	VMINPS       Z0, Z2, Z0
-	VMOVUPS      Z0, (CX)
+	VMOVUPS      Z0, K1, (CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000001, 256(AX)
@@ -5636,6 +5645,15 @@ TEXT ·tileAVX512x12x32(SB), NOSPLIT, $8-8
 	MOVQ    344(AX), DX
 	LEAQ    (CX)(DX*4), CX
 	MOVQ    CX, (SP)
+	MOVQ    360(AX), CX
+	SUBQ    $0x10, CX
+	MOVQ    $-1, DX
+	SHLQ    CL, DX
+	NOTQ    DX
+	CMPQ    360(AX), $0x00
+	MOVQ    $-1, CX
+	CMOVQEQ CX, DX
+	KMOVW   DX, K1
 
 tileAVX512x12x32_next:
 	MOVQ 256(AX), CX
@@ -5998,40 +6016,40 @@ tileAVX512x12x32_done12:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
+	VADDPS 64(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
+	VADDPS 64(DX), Z7, K1, Z7
 	ADDQ   R9, DX
 	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
+	VADDPS 64(DX), Z9, K1, Z9
 	ADDQ   R9, DX
 	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
+	VADDPS 64(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
+	VADDPS 64(DX), Z13, K1, Z13
 	ADDQ   R9, DX
 	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
+	VADDPS 64(DX), Z15, K1, Z15
 	ADDQ   R9, DX
 	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
+	VADDPS 64(DX), Z17, K1, Z17
 	ADDQ   R9, DX
 	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
+	VADDPS 64(DX), Z19, K1, Z19
 	ADDQ   R9, DX
 	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
+	VADDPS 64(DX), Z21, K1, Z21
 	ADDQ   R9, DX
 	VADDPS (DX), Z22, Z22
-	VADDPS 64(DX), Z23, Z23
+	VADDPS 64(DX), Z23, K1, Z23
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -6087,40 +6105,40 @@ tileAVX512x12x32_clamp12:
 	VMAXPS       Z23, Z24, Z23
 	VMINPS       Z23, Z26, Z23
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, 64(CX)
+	VMOVUPS      Z5, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z7, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, 64(CX)
+	VMOVUPS      Z9, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, 64(CX)
+	VMOVUPS      Z11, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, 64(CX)
+	VMOVUPS      Z13, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, 64(CX)
+	VMOVUPS      Z15, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z16, (CX)
-	VMOVUPS      Z17, 64(CX)
+	VMOVUPS      Z17, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z18, (CX)
-	VMOVUPS      Z19, 64(CX)
+	VMOVUPS      Z19, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z20, (CX)
-	VMOVUPS      Z21, 64(CX)
+	VMOVUPS      Z21, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z22, (CX)
-	VMOVUPS      Z23, 64(CX)
+	VMOVUPS      Z23, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x0000000c, 256(AX)
@@ -6284,37 +6302,37 @@ tileAVX512x12x32_done11:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
+	VADDPS 64(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
+	VADDPS 64(DX), Z7, K1, Z7
 	ADDQ   R9, DX
 	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
+	VADDPS 64(DX), Z9, K1, Z9
 	ADDQ   R9, DX
 	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
+	VADDPS 64(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
+	VADDPS 64(DX), Z13, K1, Z13
 	ADDQ   R9, DX
 	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
+	VADDPS 64(DX), Z15, K1, Z15
 	ADDQ   R9, DX
 	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
+	VADDPS 64(DX), Z17, K1, Z17
 	ADDQ   R9, DX
 	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
+	VADDPS 64(DX), Z19, K1, Z19
 	ADDQ   R9, DX
 	VADDPS (DX), Z20, Z20
-	VADDPS 64(DX), Z21, Z21
+	VADDPS 64(DX), Z21, K1, Z21
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -6366,37 +6384,37 @@ tileAVX512x12x32_clamp11:
 	VMAXPS       Z21, Z22, Z21
 	VMINPS       Z21, Z24, Z21
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, 64(CX)
+	VMOVUPS      Z5, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z7, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, 64(CX)
+	VMOVUPS      Z9, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, 64(CX)
+	VMOVUPS      Z11, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, 64(CX)
+	VMOVUPS      Z13, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, 64(CX)
+	VMOVUPS      Z15, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z16, (CX)
-	VMOVUPS      Z17, 64(CX)
+	VMOVUPS      Z17, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z18, (CX)
-	VMOVUPS      Z19, 64(CX)
+	VMOVUPS      Z19, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z20, (CX)
-	VMOVUPS      Z21, 64(CX)
+	VMOVUPS      Z21, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x0000000b, 256(AX)
@@ -6551,34 +6569,34 @@ tileAVX512x12x32_done10:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
+	VADDPS 64(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
+	VADDPS 64(DX), Z7, K1, Z7
 	ADDQ   R9, DX
 	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
+	VADDPS 64(DX), Z9, K1, Z9
 	ADDQ   R9, DX
 	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
+	VADDPS 64(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
+	VADDPS 64(DX), Z13, K1, Z13
 	ADDQ   R9, DX
 	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
+	VADDPS 64(DX), Z15, K1, Z15
 	ADDQ   R9, DX
 	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
+	VADDPS 64(DX), Z17, K1, Z17
 	ADDQ   R9, DX
 	VADDPS (DX), Z18, Z18
-	VADDPS 64(DX), Z19, Z19
+	VADDPS 64(DX), Z19, K1, Z19
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -6626,34 +6644,34 @@ tileAVX512x12x32_clamp10:
 	VMAXPS       Z19, Z20, Z19
 	VMINPS       Z19, Z22, Z19
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, 64(CX)
+	VMOVUPS      Z5, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z7, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, 64(CX)
+	VMOVUPS      Z9, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, 64(CX)
+	VMOVUPS      Z11, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, 64(CX)
+	VMOVUPS      Z13, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, 64(CX)
+	VMOVUPS      Z15, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z16, (CX)
-	VMOVUPS      Z17, 64(CX)
+	VMOVUPS      Z17, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z18, (CX)
-	VMOVUPS      Z19, 64(CX)
+	VMOVUPS      Z19, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x0000000a, 256(AX)
@@ -6799,31 +6817,31 @@ tileAVX512x12x32_done9:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
+	VADDPS 64(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
+	VADDPS 64(DX), Z7, K1, Z7
 	ADDQ   R9, DX
 	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
+	VADDPS 64(DX), Z9, K1, Z9
 	ADDQ   R9, DX
 	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
+	VADDPS 64(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
+	VADDPS 64(DX), Z13, K1, Z13
 	ADDQ   R9, DX
 	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
+	VADDPS 64(DX), Z15, K1, Z15
 	ADDQ   R9, DX
 	VADDPS (DX), Z16, Z16
-	VADDPS 64(DX), Z17, Z17
+	VADDPS 64(DX), Z17, K1, Z17
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -6867,31 +6885,31 @@ tileAVX512x12x32_clamp9:
 	VMAXPS       Z17, Z18, Z17
 	VMINPS       Z17, Z20, Z17
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, 64(CX)
+	VMOVUPS      Z5, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z7, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, 64(CX)
+	VMOVUPS      Z9, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, 64(CX)
+	VMOVUPS      Z11, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, 64(CX)
+	VMOVUPS      Z13, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, 64(CX)
+	VMOVUPS      Z15, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z16, (CX)
-	VMOVUPS      Z17, 64(CX)
+	VMOVUPS      Z17, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000009, 256(AX)
@@ -7028,28 +7046,28 @@ tileAVX512x12x32_done8:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
+	VADDPS 64(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
+	VADDPS 64(DX), Z7, K1, Z7
 	ADDQ   R9, DX
 	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
+	VADDPS 64(DX), Z9, K1, Z9
 	ADDQ   R9, DX
 	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
+	VADDPS 64(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
+	VADDPS 64(DX), Z13, K1, Z13
 	ADDQ   R9, DX
 	VADDPS (DX), Z14, Z14
-	VADDPS 64(DX), Z15, Z15
+	VADDPS 64(DX), Z15, K1, Z15
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -7089,28 +7107,28 @@ tileAVX512x12x32_clamp8:
 	VMAXPS       Z15, Z16, Z15
 	VMINPS       Z15, Z18, Z15
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, 64(CX)
+	VMOVUPS      Z5, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z7, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, 64(CX)
+	VMOVUPS      Z9, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, 64(CX)
+	VMOVUPS      Z11, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, 64(CX)
+	VMOVUPS      Z13, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, 64(CX)
+	VMOVUPS      Z15, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000008, 256(AX)
@@ -7238,25 +7256,25 @@ tileAVX512x12x32_done7:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
+	VADDPS 64(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
+	VADDPS 64(DX), Z7, K1, Z7
 	ADDQ   R9, DX
 	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
+	VADDPS 64(DX), Z9, K1, Z9
 	ADDQ   R9, DX
 	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
+	VADDPS 64(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	VADDPS (DX), Z12, Z12
-	VADDPS 64(DX), Z13, Z13
+	VADDPS 64(DX), Z13, K1, Z13
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -7292,25 +7310,25 @@ tileAVX512x12x32_clamp7:
 	VMAXPS       Z13, Z14, Z13
 	VMINPS       Z13, Z16, Z13
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, 64(CX)
+	VMOVUPS      Z5, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z7, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, 64(CX)
+	VMOVUPS      Z9, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, 64(CX)
+	VMOVUPS      Z11, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, 64(CX)
+	VMOVUPS      Z13, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000007, 256(AX)
@@ -7429,22 +7447,22 @@ tileAVX512x12x32_done6:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
+	VADDPS 64(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
+	VADDPS 64(DX), Z7, K1, Z7
 	ADDQ   R9, DX
 	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
+	VADDPS 64(DX), Z9, K1, Z9
 	ADDQ   R9, DX
 	VADDPS (DX), Z10, Z10
-	VADDPS 64(DX), Z11, Z11
+	VADDPS 64(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -7476,22 +7494,22 @@ tileAVX512x12x32_clamp6:
 	VMAXPS       Z11, Z12, Z11
 	VMINPS       Z11, Z14, Z11
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, 64(CX)
+	VMOVUPS      Z5, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z7, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, 64(CX)
+	VMOVUPS      Z9, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, 64(CX)
+	VMOVUPS      Z11, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000006, 256(AX)
@@ -7601,19 +7619,19 @@ tileAVX512x12x32_done5:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
+	VADDPS 64(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
+	VADDPS 64(DX), Z7, K1, Z7
 	ADDQ   R9, DX
 	VADDPS (DX), Z8, Z8
-	VADDPS 64(DX), Z9, Z9
+	VADDPS 64(DX), Z9, K1, Z9
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -7641,19 +7659,19 @@ tileAVX512x12x32_clamp5:
 	VMAXPS       Z9, Z10, Z9
 	VMINPS       Z9, Z12, Z9
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, 64(CX)
+	VMOVUPS      Z5, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z7, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, 64(CX)
+	VMOVUPS      Z9, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000005, 256(AX)
@@ -7754,16 +7772,16 @@ tileAVX512x12x32_done4:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
+	VADDPS 64(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
-	VADDPS 64(DX), Z7, Z7
+	VADDPS 64(DX), Z7, K1, Z7
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -7787,16 +7805,16 @@ tileAVX512x12x32_clamp4:
 	VMAXPS       Z7, Z8, Z7
 	VMINPS       Z7, Z10, Z7
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, 64(CX)
+	VMOVUPS      Z5, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
+	VMOVUPS      Z7, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000004, 256(AX)
@@ -7888,13 +7906,13 @@ tileAVX512x12x32_done3:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	VADDPS (DX), Z4, Z4
-	VADDPS 64(DX), Z5, Z5
+	VADDPS 64(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -7914,13 +7932,13 @@ tileAVX512x12x32_clamp3:
 	VMAXPS       Z5, Z6, Z5
 	VMINPS       Z5, Z8, Z5
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, 64(CX)
+	VMOVUPS      Z5, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000003, 256(AX)
@@ -8003,10 +8021,10 @@ tileAVX512x12x32_done2:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	VADDPS (DX), Z2, Z2
-	VADDPS 64(DX), Z3, Z3
+	VADDPS 64(DX), Z3, K1, Z3
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -8022,10 +8040,10 @@ tileAVX512x12x32_clamp2:
 	VMAXPS       Z3, Z4, Z3
 	VMINPS       Z3, Z6, Z3
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, 64(CX)
+	VMOVUPS      Z3, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000002, 256(AX)
@@ -8099,7 +8117,7 @@ tileAVX512x12x32_done1:
 	MOVQ   240(AX), R9
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
+	VADDPS 64(DX), Z1, K1, Z1
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -8111,7 +8129,7 @@ tileAVX512x12x32_clamp1:
 	VMAXPS       Z1, Z2, Z1
 	VMINPS       Z1, Z4, Z1
 	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
+	VMOVUPS      Z1, K1, 64(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000001, 256(AX)
@@ -8148,6 +8166,15 @@ TEXT ·tileAVX512x8x48(SB), NOSPLIT, $8-8
 	MOVQ    344(AX), DX
 	LEAQ    (CX)(DX*4), CX
 	MOVQ    CX, (SP)
+	MOVQ    360(AX), CX
+	SUBQ    $0x20, CX
+	MOVQ    $-1, DX
+	SHLQ    CL, DX
+	NOTQ    DX
+	CMPQ    360(AX), $0x00
+	MOVQ    $-1, CX
+	CMOVQEQ CX, DX
+	KMOVW   DX, K1
 
 tileAVX512x8x48_next:
 	MOVQ 256(AX), CX
@@ -8472,35 +8499,35 @@ tileAVX512x8x48_done8:
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
-	VADDPS 128(DX), Z2, Z2
+	VADDPS 128(DX), Z2, K1, Z2
 	ADDQ   R9, DX
 	VADDPS (DX), Z3, Z3
 	VADDPS 64(DX), Z4, Z4
-	VADDPS 128(DX), Z5, Z5
+	VADDPS 128(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
 	VADDPS 64(DX), Z7, Z7
-	VADDPS 128(DX), Z8, Z8
+	VADDPS 128(DX), Z8, K1, Z8
 	ADDQ   R9, DX
 	VADDPS (DX), Z9, Z9
 	VADDPS 64(DX), Z10, Z10
-	VADDPS 128(DX), Z11, Z11
+	VADDPS 128(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	VADDPS (DX), Z12, Z12
 	VADDPS 64(DX), Z13, Z13
-	VADDPS 128(DX), Z14, Z14
+	VADDPS 128(DX), Z14, K1, Z14
 	ADDQ   R9, DX
 	VADDPS (DX), Z15, Z15
 	VADDPS 64(DX), Z16, Z16
-	VADDPS 128(DX), Z17, Z17
+	VADDPS 128(DX), Z17, K1, Z17
 	ADDQ   R9, DX
 	VADDPS (DX), Z18, Z18
 	VADDPS 64(DX), Z19, Z19
-	VADDPS 128(DX), Z20, Z20
+	VADDPS 128(DX), Z20, K1, Z20
 	ADDQ   R9, DX
 	VADDPS (DX), Z21, Z21
 	VADDPS 64(DX), Z22, Z22
-	VADDPS 128(DX), Z23, Z23
+	VADDPS 128(DX), Z23, K1, Z23
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -8557,35 +8584,35 @@ tileAVX512x8x48_clamp8:
 	VMINPS       Z23, Z27, Z23
 	VMOVUPS      Z0, (CX)
 	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z2, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z3, (CX)
 	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, 128(CX)
+	VMOVUPS      Z5, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, 128(CX)
+	VMOVUPS      Z8, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z9, (CX)
 	VMOVUPS      Z10, 64(CX)
-	VMOVUPS      Z11, 128(CX)
+	VMOVUPS      Z11, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z12, (CX)
 	VMOVUPS      Z13, 64(CX)
-	VMOVUPS      Z14, 128(CX)
+	VMOVUPS      Z14, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z15, (CX)
 	VMOVUPS      Z16, 64(CX)
-	VMOVUPS      Z17, 128(CX)
+	VMOVUPS      Z17, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z18, (CX)
 	VMOVUPS      Z19, 64(CX)
-	VMOVUPS      Z20, 128(CX)
+	VMOVUPS      Z20, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z21, (CX)
 	VMOVUPS      Z22, 64(CX)
-	VMOVUPS      Z23, 128(CX)
+	VMOVUPS      Z23, K1, 128(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000008, 256(AX)
@@ -8730,31 +8757,31 @@ tileAVX512x8x48_done7:
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
-	VADDPS 128(DX), Z2, Z2
+	VADDPS 128(DX), Z2, K1, Z2
 	ADDQ   R9, DX
 	VADDPS (DX), Z3, Z3
 	VADDPS 64(DX), Z4, Z4
-	VADDPS 128(DX), Z5, Z5
+	VADDPS 128(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
 	VADDPS 64(DX), Z7, Z7
-	VADDPS 128(DX), Z8, Z8
+	VADDPS 128(DX), Z8, K1, Z8
 	ADDQ   R9, DX
 	VADDPS (DX), Z9, Z9
 	VADDPS 64(DX), Z10, Z10
-	VADDPS 128(DX), Z11, Z11
+	VADDPS 128(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	VADDPS (DX), Z12, Z12
 	VADDPS 64(DX), Z13, Z13
-	VADDPS 128(DX), Z14, Z14
+	VADDPS 128(DX), Z14, K1, Z14
 	ADDQ   R9, DX
 	VADDPS (DX), Z15, Z15
 	VADDPS 64(DX), Z16, Z16
-	VADDPS 128(DX), Z17, Z17
+	VADDPS 128(DX), Z17, K1, Z17
 	ADDQ   R9, DX
 	VADDPS (DX), Z18, Z18
 	VADDPS 64(DX), Z19, Z19
-	VADDPS 128(DX), Z20, Z20
+	VADDPS 128(DX), Z20, K1, Z20
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -8805,31 +8832,31 @@ tileAVX512x8x48_clamp7:
 	VMINPS       Z20, Z24, Z20
 	VMOVUPS      Z0, (CX)
 	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z2, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z3, (CX)
 	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, 128(CX)
+	VMOVUPS      Z5, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, 128(CX)
+	VMOVUPS      Z8, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z9, (CX)
 	VMOVUPS      Z10, 64(CX)
-	VMOVUPS      Z11, 128(CX)
+	VMOVUPS      Z11, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z12, (CX)
 	VMOVUPS      Z13, 64(CX)
-	VMOVUPS      Z14, 128(CX)
+	VMOVUPS      Z14, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z15, (CX)
 	VMOVUPS      Z16, 64(CX)
-	VMOVUPS      Z17, 128(CX)
+	VMOVUPS      Z17, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z18, (CX)
 	VMOVUPS      Z19, 64(CX)
-	VMOVUPS      Z20, 128(CX)
+	VMOVUPS      Z20, K1, 128(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000007, 256(AX)
@@ -8963,27 +8990,27 @@ tileAVX512x8x48_done6:
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
-	VADDPS 128(DX), Z2, Z2
+	VADDPS 128(DX), Z2, K1, Z2
 	ADDQ   R9, DX
 	VADDPS (DX), Z3, Z3
 	VADDPS 64(DX), Z4, Z4
-	VADDPS 128(DX), Z5, Z5
+	VADDPS 128(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
 	VADDPS 64(DX), Z7, Z7
-	VADDPS 128(DX), Z8, Z8
+	VADDPS 128(DX), Z8, K1, Z8
 	ADDQ   R9, DX
 	VADDPS (DX), Z9, Z9
 	VADDPS 64(DX), Z10, Z10
-	VADDPS 128(DX), Z11, Z11
+	VADDPS 128(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	VADDPS (DX), Z12, Z12
 	VADDPS 64(DX), Z13, Z13
-	VADDPS 128(DX), Z14, Z14
+	VADDPS 128(DX), Z14, K1, Z14
 	ADDQ   R9, DX
 	VADDPS (DX), Z15, Z15
 	VADDPS 64(DX), Z16, Z16
-	VADDPS 128(DX), Z17, Z17
+	VADDPS 128(DX), Z17, K1, Z17
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -9028,27 +9055,27 @@ tileAVX512x8x48_clamp6:
 	VMINPS       Z17, Z21, Z17
 	VMOVUPS      Z0, (CX)
 	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z2, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z3, (CX)
 	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, 128(CX)
+	VMOVUPS      Z5, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, 128(CX)
+	VMOVUPS      Z8, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z9, (CX)
 	VMOVUPS      Z10, 64(CX)
-	VMOVUPS      Z11, 128(CX)
+	VMOVUPS      Z11, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z12, (CX)
 	VMOVUPS      Z13, 64(CX)
-	VMOVUPS      Z14, 128(CX)
+	VMOVUPS      Z14, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z15, (CX)
 	VMOVUPS      Z16, 64(CX)
-	VMOVUPS      Z17, 128(CX)
+	VMOVUPS      Z17, K1, 128(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000006, 256(AX)
@@ -9171,23 +9198,23 @@ tileAVX512x8x48_done5:
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
-	VADDPS 128(DX), Z2, Z2
+	VADDPS 128(DX), Z2, K1, Z2
 	ADDQ   R9, DX
 	VADDPS (DX), Z3, Z3
 	VADDPS 64(DX), Z4, Z4
-	VADDPS 128(DX), Z5, Z5
+	VADDPS 128(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
 	VADDPS 64(DX), Z7, Z7
-	VADDPS 128(DX), Z8, Z8
+	VADDPS 128(DX), Z8, K1, Z8
 	ADDQ   R9, DX
 	VADDPS (DX), Z9, Z9
 	VADDPS 64(DX), Z10, Z10
-	VADDPS 128(DX), Z11, Z11
+	VADDPS 128(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	VADDPS (DX), Z12, Z12
 	VADDPS 64(DX), Z13, Z13
-	VADDPS 128(DX), Z14, Z14
+	VADDPS 128(DX), Z14, K1, Z14
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -9226,23 +9253,23 @@ tileAVX512x8x48_clamp5:
 	VMINPS       Z14, Z18, Z14
 	VMOVUPS      Z0, (CX)
 	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z2, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z3, (CX)
 	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, 128(CX)
+	VMOVUPS      Z5, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, 128(CX)
+	VMOVUPS      Z8, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z9, (CX)
 	VMOVUPS      Z10, 64(CX)
-	VMOVUPS      Z11, 128(CX)
+	VMOVUPS      Z11, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z12, (CX)
 	VMOVUPS      Z13, 64(CX)
-	VMOVUPS      Z14, 128(CX)
+	VMOVUPS      Z14, K1, 128(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000005, 256(AX)
@@ -9354,19 +9381,19 @@ tileAVX512x8x48_done4:
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
-	VADDPS 128(DX), Z2, Z2
+	VADDPS 128(DX), Z2, K1, Z2
 	ADDQ   R9, DX
 	VADDPS (DX), Z3, Z3
 	VADDPS 64(DX), Z4, Z4
-	VADDPS 128(DX), Z5, Z5
+	VADDPS 128(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
 	VADDPS 64(DX), Z7, Z7
-	VADDPS 128(DX), Z8, Z8
+	VADDPS 128(DX), Z8, K1, Z8
 	ADDQ   R9, DX
 	VADDPS (DX), Z9, Z9
 	VADDPS 64(DX), Z10, Z10
-	VADDPS 128(DX), Z11, Z11
+	VADDPS 128(DX), Z11, K1, Z11
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -9399,19 +9426,19 @@ tileAVX512x8x48_clamp4:
 	VMINPS       Z11, Z15, Z11
 	VMOVUPS      Z0, (CX)
 	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z2, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z3, (CX)
 	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, 128(CX)
+	VMOVUPS      Z5, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, 128(CX)
+	VMOVUPS      Z8, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z9, (CX)
 	VMOVUPS      Z10, 64(CX)
-	VMOVUPS      Z11, 128(CX)
+	VMOVUPS      Z11, K1, 128(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000004, 256(AX)
@@ -9512,15 +9539,15 @@ tileAVX512x8x48_done3:
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
-	VADDPS 128(DX), Z2, Z2
+	VADDPS 128(DX), Z2, K1, Z2
 	ADDQ   R9, DX
 	VADDPS (DX), Z3, Z3
 	VADDPS 64(DX), Z4, Z4
-	VADDPS 128(DX), Z5, Z5
+	VADDPS 128(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	VADDPS (DX), Z6, Z6
 	VADDPS 64(DX), Z7, Z7
-	VADDPS 128(DX), Z8, Z8
+	VADDPS 128(DX), Z8, K1, Z8
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -9547,15 +9574,15 @@ tileAVX512x8x48_clamp3:
 	VMINPS       Z8, Z12, Z8
 	VMOVUPS      Z0, (CX)
 	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z2, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z3, (CX)
 	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, 128(CX)
+	VMOVUPS      Z5, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z6, (CX)
 	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, 128(CX)
+	VMOVUPS      Z8, K1, 128(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000003, 256(AX)
@@ -9645,11 +9672,11 @@ tileAVX512x8x48_done2:
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
-	VADDPS 128(DX), Z2, Z2
+	VADDPS 128(DX), Z2, K1, Z2
 	ADDQ   R9, DX
 	VADDPS (DX), Z3, Z3
 	VADDPS 64(DX), Z4, Z4
-	VADDPS 128(DX), Z5, Z5
+	VADDPS 128(DX), Z5, K1, Z5
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -9670,11 +9697,11 @@ tileAVX512x8x48_clamp2:
 	VMINPS       Z5, Z9, Z5
 	VMOVUPS      Z0, (CX)
 	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z2, K1, 128(CX)
 	ADDQ         R8, CX
 	VMOVUPS      Z3, (CX)
 	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, 128(CX)
+	VMOVUPS      Z5, K1, 128(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000002, 256(AX)
@@ -9753,7 +9780,7 @@ tileAVX512x8x48_done1:
 	SHLQ   $0x02, R9
 	VADDPS (DX), Z0, Z0
 	VADDPS 64(DX), Z1, Z1
-	VADDPS 128(DX), Z2, Z2
+	VADDPS 128(DX), Z2, K1, Z2
 	ADDQ   R9, DX
 	MOVQ   DX, 312(AX)
 
@@ -9768,7 +9795,7 @@ tileAVX512x8x48_clamp1:
 	VMINPS       Z2, Z6, Z2
 	VMOVUPS      Z0, (CX)
 	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, 128(CX)
+	VMOVUPS      Z2, K1, 128(CX)
 	ADDQ         R8, CX
 	MOVQ         CX, 304(AX)
 	SUBQ         $0x00000001, 256(AX)

@@ -3,6 +3,7 @@ package tile
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"unsafe"
 
@@ -25,7 +26,7 @@ func TestArgsLayout(t *testing.T) {
 		"tapEnd": {unsafe.Offsetof(a.tapEnd), 280}, "at": {unsafe.Offsetof(a.at), 288},
 		"zeroEnd": {unsafe.Offsetof(a.zeroEnd), 296}, "dstAt": {unsafe.Offsetof(a.dstAt), 304},
 		"addAt": {unsafe.Offsetof(a.addAt), 312}, "wAt": {unsafe.Offsetof(a.wAt), 320}, "nextAt": {unsafe.Offsetof(a.nextAt), 328},
-		"Next": {unsafe.Offsetof(a.Next), 336},
+		"Next": {unsafe.Offsetof(a.Next), 336}, "Columns": {unsafe.Offsetof(a.Columns), 360},
 	} {
 		if unsafe.Sizeof(uintptr(0)) == 8 && f[0] != f[1] {
 			t.Errorf("%s at %d, the assembly says %d", name, f[0], f[1])
@@ -103,6 +104,63 @@ func TestDots(t *testing.T) {
 				}
 				if math.Abs(float64(got)-want) > 1e-6*size {
 					t.Errorf("%s, %d elements: sum %d is %g, want %g", s.Name, k, i, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestColumns holds kernels that can leave columns out to those that they
+// store, and to reading no addend beyond them.
+func TestColumns(t *testing.T) {
+	const run, rows = 5, 29
+	for _, s := range Sets() {
+		for _, k := range s.Kernels {
+			if !k.Masked {
+				continue
+			}
+			for n := k.Cols - s.Lanes + 1; n <= k.Cols; n++ {
+				for _, add := range []bool{false, true} {
+					fill := func(n int) []float32 {
+						v := make([]float32, n)
+						for i := range v {
+							v[i] = float32(i%13) - 6
+						}
+						return v
+					}
+					a := Args{
+						Src: fill(rows * run), W: fill(run * k.Cols), Bias: fill(k.Cols), Zero: make([]float32, run),
+						Base: make([]int, rows+MaxRows), Mask: make([]uint64, rows+MaxRows), Taps: []int{0}, Run: run, Rows: rows,
+						DstStride: k.Cols + 3, Min: -90, Max: 90,
+					}
+					for i := range rows {
+						a.Base[i], a.Mask[i] = 4*i*run, 1
+					}
+					if add {
+						// The last row ends with the slice.
+						a.AddStride = n
+						a.Add = fill(rows * n)
+					}
+					whole, part := fill(rows*a.DstStride), fill(rows*a.DstStride)
+					want := fill(rows * a.DstStride)
+					b := a
+					b.Dst, b.Add = whole, nil
+					b.Min, b.Max = -1e30, 1e30
+					k.Run(&b)
+					for i := range rows {
+						for j := range n {
+							v := whole[i*a.DstStride+j]
+							if add {
+								v += a.Add[i*n+j]
+							}
+							want[i*a.DstStride+j] = Clamp(v, a.Min, a.Max)
+						}
+					}
+					a.Dst, a.Columns = part, n
+					k.Run(&a)
+					if !slices.Equal(part, want) {
+						t.Fatalf("%s, %d columns, addend %v: differs", k.Name, n, add)
+					}
 				}
 			}
 		}
