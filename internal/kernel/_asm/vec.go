@@ -14,6 +14,7 @@ func emitVec() {
 	emitTranspose()
 	emitInterleave()
 	emitUpdates()
+	emitWide()
 }
 
 // emitUnary writes dst = f(src), with parameters alpha and beta.

@@ -9,7 +9,7 @@ import (
 )
 
 // levels are the implementations this package has.
-var levels = []cpu.Level{cpu.Portable, cpu.AVX2, cpu.NEON}
+var levels = []cpu.Level{cpu.Portable, cpu.AVX2, cpu.AVX512, cpu.NEON}
 
 // eachLevel runs f once with each implementation the CPU can run.
 func eachLevel(t *testing.T, f func(t *testing.T)) {

@@ -4,7 +4,7 @@ package vec
 
 import "github.com/drawknife/drawknife/internal/cpu"
 
-// The functions of this file run the AVX2 version of a kernel if there is one
+// The functions of this file run the AVX2 or AVX-512 version of a kernel if there is one
 // and level allows it, and tell whether they did. Calls are direct, not
 // through a table, so that buffers of the callers stay on their stacks.
 // Slices are not empty and have the length of the destination.
@@ -14,6 +14,9 @@ func unarySIMD(f Func, alpha, beta float32, dst, src []float32) bool {
 		return false
 	}
 	d, s, n := &dst[0], &src[0], len(dst)
+	if level >= cpu.AVX512 && wideUnary(f, alpha, d, s, n) {
+		return true
+	}
 	switch f {
 	case Relu:
 		reluAVX2(d, s, n, alpha, beta)
@@ -53,6 +56,22 @@ func unarySIMD(f Func, alpha, beta float32, dst, src []float32) bool {
 		geluTanhAVX2(d, s, n, alpha, beta)
 	default:
 		return unaryMathSIMD(f, d, s, n)
+	}
+	return true
+}
+
+// wideUnary runs the functions that gain from vectors of sixteen: those that
+// arithmetic bounds and not memory.
+func wideUnary(f Func, alpha float32, d, s *float32, n int) bool {
+	switch f {
+	case Sigmoid:
+		sigmoidAVX512(d, s, n, 0, 0)
+	case Silu:
+		siluAVX512(d, s, n, 0, 0)
+	case Swish:
+		swishAVX512(d, s, n, alpha, 0)
+	default:
+		return false
 	}
 	return true
 }

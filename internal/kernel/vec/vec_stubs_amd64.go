@@ -458,3 +458,18 @@ func rmsAVX2(w *float32, grad *float32, v *float32, n int, lr float32, alpha flo
 //
 //go:noescape
 func rmsMomentumAVX2(w *float32, grad *float32, v *float32, m *float32, n int, lr float32, alpha float32, rest float32, eps float32, decay float32, momentum float32)
+
+// siluAVX512 computes dst = silu(src).
+//
+//go:noescape
+func siluAVX512(dst *float32, src *float32, n int, alpha float32, beta float32)
+
+// sigmoidAVX512 computes dst = sigmoid(src).
+//
+//go:noescape
+func sigmoidAVX512(dst *float32, src *float32, n int, alpha float32, beta float32)
+
+// swishAVX512 computes dst = swish(src).
+//
+//go:noescape
+func swishAVX512(dst *float32, src *float32, n int, alpha float32, beta float32)
