@@ -30,7 +30,7 @@ func init() {
 		Needs: method.Needs{Data: true},
 		Options: []method.Option{
 			{Name: "allocate", Default: "true", Help: "give each output channel's weights bits of its own, of the same mean (stored in bytes)"},
-			{Name: "correct", Default: "true", Help: "rescale each channel to the standard deviation that its weights had"}},
+			{Name: "correct", Default: "true", Help: "rescale each channel to the spread that its weights had"}},
 		New: func(o map[string]string) (any, error) {
 			allocate, err := boolean(o, "allocate")
 			if err != nil {
@@ -159,10 +159,11 @@ func aciqGrids(rows [][]float32, bits int, o *Options) []Grid {
 	grids := make([]Grid, len(rows))
 	for i, r := range rows {
 		m := max(each[i], 2)
-		_, b, sigma := spread(r)
+		mean, b, sigma := spread(r)
 		best := math.Inf(1)
 		for _, clip := range []float64{laplaceClip(float64(m)) * b, gaussClip(float64(m)) * sigma} {
-			g := weightGrid(r, m, float32(min(clip/max(alpha[i], 1e-30), 1)), o)
+			// From the mean, which lies far from zero in depthwise filters.
+			g := weightGrid(r, m, float32(min((math.Abs(mean)+clip)/max(alpha[i], 1e-30), 1)), o)
 			if e := squareError(r, g); e < best {
 				best, grids[i] = e, g
 			}
@@ -204,6 +205,21 @@ func shareBits(alpha []float64, bits float64) []float64 {
 		}
 	}
 	return out
+}
+
+// restoreNorm is the factor that gives a channel's quantized weights the
+// root mean square that they had: restoreSpread for grids that can only be
+// scaled about zero. Both are the same where the mean is zero.
+func restoreNorm(w, quantized []float32) float64 {
+	var a, b float64
+	for i, v := range w {
+		a += float64(v) * float64(v)
+		b += float64(quantized[i]) * float64(quantized[i])
+	}
+	if !(a > 0 && b > 0) {
+		return 1
+	}
+	return math.Sqrt(a / b)
 }
 
 // restoreSpread is the factor std(w)/std(ŵ) that gives a channel's quantized

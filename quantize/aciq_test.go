@@ -104,3 +104,24 @@ func TestEMAAndStd(t *testing.T) {
 		t.Errorf("std: [%g, %g], want [1.5, 2.5]", lo, hi)
 	}
 }
+
+// TestFarFromZero quantizes filters whose mean outweighs their spread, as
+// depthwise ones after folding: clipping and scaling go from the mean.
+func TestFarFromZero(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	row := make([]float32, 9)
+	for i := range row {
+		row[i] = 1 + 0.05*float32(rng.NormFloat64())
+	}
+	g := aciqGrids([][]float32{row}, 4, &Options{PerChannel: true})[0]
+	q := make([]float32, len(row))
+	for i, v := range row {
+		q[i] = g.Value(g.Quantize(v))
+	}
+	factor := restoreNorm(row, q)
+	for i, v := range q {
+		if d := math.Abs(float64(v)*factor - float64(row[i])); d > float64(g.Scale) {
+			t.Errorf("weight %g becomes %g", row[i], float64(v)*factor)
+		}
+	}
+}

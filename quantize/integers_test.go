@@ -9,9 +9,12 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/eval"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/testdata"
+	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -377,6 +380,47 @@ func TestNetworksWithinOneStep(t *testing.T) {
 					codes, off := compareCodes(t, q, map[string]*tensor.Tensor{q.Inputs[0].Name: sample(g, 2, 11)})
 					t.Logf("%d of %d integers are one step away", off, codes)
 				})
+			}
+		}
+	}
+}
+
+// TestPretrainedWithinOneStep does the same for pretrained networks on
+// photographs.
+func TestPretrainedWithinOneStep(t *testing.T) {
+	for file, preset := range map[string]string{"resnet8.onnx": "raw", "resnet20.onnx": "imagenet"} {
+		g, err := onnx.Read(testdata.Path(t, "models", "cifar10", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pre, err := data.ParsePreprocess(preset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		load := func(split string, n int) Batches {
+			ds, err := data.Open("cifar10:"+testdata.Path(t, "cifar10"), data.Options{Split: split})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := data.NewLoader(data.Spread(ds, n), data.LoaderOptions{Batch: n, Seed: 1, Preprocess: pre})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l.Batches(t.Context(), 0)
+		}
+		for _, bits := range [][2]int{{8, 8}, {4, 4}} {
+			o := Defaults()
+			o.WBits, o.ABits = bits[0], bits[1]
+			q, _, err := Static(t.Context(), g, load("train", 32), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for b, err := range load("test", 2) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				codes, off := compareCodes(t, q, map[string]*tensor.Tensor{q.Inputs[0].Name: tensor.Of(b.X, b.N, b.C, b.H, b.W)})
+				t.Logf("%s, W%dA%d: %d of %d integers are one step away", file, bits[0], bits[1], off, codes)
 			}
 		}
 	}

@@ -107,6 +107,13 @@ func (l *layer) fit(o *Options, inScale float32) error {
 	if !o.PerChannel {
 		rows = [][]float32{l.w}
 	}
+	if o.AllocateChannels && l.node.Is("Conv") && l.node.Int("group", 1) > 1 {
+		// Channels of a depthwise layer do not add up: what a small one loses
+		// is not small for what reads it.
+		same := *o
+		same.AllocateChannels = false
+		o = &same
+	}
 	l.grids = ranger(rows, l.bits.Weights, o)
 	if !o.PerChannel {
 		for len(l.grids) < l.channels {
@@ -187,8 +194,8 @@ func (l *layer) constants(o *Options) (q, scale, zero *tensor.Tensor, attrs grap
 	return q, tensor.Of(scales, shape...), zero, attrs, nil
 }
 
-// restoreSpread scales each channel's grid so that its weights have the
-// standard deviation that they had.
+// restoreSpread scales each channel's grid so that its weights are as spread
+// out as they were.
 func (l *layer) restoreSpread() {
 	if l.group > 0 {
 		return
@@ -199,8 +206,7 @@ func (l *layer) restoreSpread() {
 		w[c], y[c] = append(w[c], l.w[i]), append(y[c], v)
 	}
 	for c := range l.grids {
-		factor, _ := restoreSpread(w[c], y[c])
-		l.grids[c].Scale *= float32(factor)
+		l.grids[c].Scale *= float32(restoreNorm(w[c], y[c]))
 	}
 }
 
