@@ -43,8 +43,13 @@ timed() { # model, file of the result
 }
 
 row() { # label, model, data, calibration, flags
-  local label=$1 model=$2 data=$3 calib=$4 base name file
+  local label=$1 model=$2 data=$3 calib=$4 base name file pre=()
   shift 4
+  for ((i = 1; i < $#; i++)); do # what the network itself is measured with
+    case ${!i} in
+    --preset | --mean | --std | --label-offset) pre+=("${@:i:2}") ;;
+    esac
+  done
   base=$(basename "${model#zoo:}" .onnx)
   name=$base-$(echo "$label" | tr -cs 'A-Za-z0-9.\n' - | sed 's/^-//; s/-$//')
   # shellcheck disable=SC2053
@@ -57,24 +62,30 @@ row() { # label, model, data, calibration, flags
     timed "$file.$ext" "$file.bench" || true
   fi
   if [[ ! -s $file.json ]]; then
-    if ! "$DRAWKNIFE" --threads "$THREADS" quantize "$model" --data "$data" --calib "$calib" --limit "$LIMIT" --steps "$STEPS" ${IMAGES:+--images "$IMAGES"} "$@" --resume --no-latency \
+    if ! "$DRAWKNIFE" --threads "$THREADS" quantize "$model" --data "$data" --calib "$calib" --limit "$LIMIT" --steps "$STEPS" ${IMAGES:+--images "$IMAGES"} "$@" --resume --no-eval \
       -o "$file.$ext" --json > "$file.json.part" 2> "$file.log"; then
       echo "| $base | $label | failed: $(tail -1 "$file.log") |"
       return 0
     fi
     mv "$file.json.part" "$file.json"
   fi
+  # The network itself is measured once.
+  [[ -s $OUT/$base-float.json ]] ||
+    { "$DRAWKNIFE" --threads "$THREADS" eval "$model" --data "$data" --limit "$LIMIT" "${pre[@]}" --json -q > "$OUT/$base-float.json.part" && mv "$OUT/$base-float.json.part" "$OUT/$base-float.json"; }
   if [[ ! -s $file-ort.json ]]; then
     "$DRAWKNIFE" --threads "$THREADS" eval "$file.$ext" --data "$data" --limit "$LIMIT" --ort "$DRAWKNIFE_ORT" --json -q > "$file-ort.json.part" 2> "$file-ort.log" &&
       mv "$file-ort.json.part" "$file-ort.json" || true
   fi
-  python3 - "$label" "$base" "$file" "$OUT/$base.bench" <<'P'
+  python3 - "$label" "$base" "$file" "$OUT/$base" <<'P'
 import json, sys
 label, model, file, base = sys.argv[1:]
 q = json.load(open(file + ".json"))
 b, a = q["before"], q["after"]
+b["top1"], base = json.load(open(base + "-float.json"))["top1"], base + ".bench"
 try:
-    p = json.load(open(file + "-ort.json"))["peers"][0]
+    e = json.load(open(file + "-ort.json"))
+    a["top1"] = e["top1"]
+    p = e["peers"][0]
     peer = f"{p['top1']:.2f} ({p['same_top1_percent']:.2f} % alike)"
 except Exception:
     peer = "not loaded"
