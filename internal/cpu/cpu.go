@@ -17,7 +17,7 @@ const (
 	Portable Level = iota
 	AVX2           // AVX2 and FMA
 	AVX512         // AVX-512 F, BW, DQ, VL
-	VNNI           // AVX512 and VNNI, VPOPCNTDQ
+	VNNI           // AVX512 and VNNI, VPOPCNTDQ, VBMI
 	NEON
 	DotProd // NEON and SDOT/UDOT
 )

@@ -14,7 +14,7 @@ func has(l Level) bool {
 	case AVX512:
 		return x.HasAVX2 && x.HasFMA && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL
 	case VNNI:
-		return has(AVX512) && x.HasAVX512VNNI && x.HasAVX512VPOPCNTDQ
+		return has(AVX512) && x.HasAVX512VNNI && x.HasAVX512VPOPCNTDQ && x.HasAVX512VBMI
 	}
 	return false
 }

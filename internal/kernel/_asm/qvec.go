@@ -25,6 +25,7 @@ func emitQvec() {
 	taps("sum")
 	minMax()
 	interleave()
+	emitQvecWide(v)
 }
 
 // dwords emits a read-only table.

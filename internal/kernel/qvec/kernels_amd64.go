@@ -53,3 +53,23 @@ func minMaxAVX2(x *float32, n int, out *[16]float32)
 //
 //go:noescape
 func interleaveAVX2(dst *uint8, a *uint8, b *uint8, n int)
+
+// lutVBMI looks up n bytes.
+//
+//go:noescape
+func lutVBMI(dst *uint8, src *uint8, n int, table *[256]uint8)
+
+// addAVX512 computes n quantized elements; p is an *AddParams.
+//
+//go:noescape
+func addAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte)
+
+// mulAVX512 computes n quantized elements; p is an *AddParams.
+//
+//go:noescape
+func mulAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte)
+
+// sumTapsAVX512 sums n channels, rounded down to a multiple of 16, of at least one pixel.
+//
+//go:noescape
+func sumTapsAVX512(dst *int32, src *uint8, offs *int, taps int, n int)

@@ -11,22 +11,25 @@ import (
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
-// paths runs a test with and without vector code.
+// paths runs a test without vector code, and with vectors of each width.
 func paths(t *testing.T, f func(t *testing.T)) {
-	was := useSIMD
-	defer func() { useSIMD = was }()
-	for _, on := range []bool{false, true} {
-		if on && !hasSIMD {
+	was, wasWide := useSIMD, useWide
+	defer func() { useSIMD, useWide = was, wasWide }()
+	for _, p := range []struct {
+		name       string
+		simd, wide bool
+	}{{"portable", false, false}, {"simd", true, false}, {"wide", true, true}} {
+		if p.simd && !hasSIMD || p.wide && !hasWide {
 			continue
 		}
-		t.Run(map[bool]string{false: "portable", true: "simd"}[on], func(t *testing.T) {
-			useSIMD = on
+		t.Run(p.name, func(t *testing.T) {
+			useSIMD, useWide = p.simd, p.wide
 			f(t)
 		})
 	}
 }
 
-var lengths = []int{0, 1, 7, 8, 15, 31, 32, 33, 40, 71, 200}
+var lengths = []int{0, 1, 7, 8, 15, 31, 32, 33, 40, 63, 64, 71, 127, 128, 130, 200}
 
 func randomBytes(rng *rand.Rand, n int) []uint8 {
 	b := make([]uint8, n)

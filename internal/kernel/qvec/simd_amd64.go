@@ -16,6 +16,12 @@ var hasSIMD = cpu.Has(cpu.AVX2)
 // useSIMD is off on a CPU without AVX2, or where the environment says so.
 var useSIMD = cpu.Best() >= cpu.AVX2
 
+// hasWide and useWide are the same of AVX-512 with VBMI.
+var (
+	hasWide = cpu.Has(cpu.VNNI)
+	useWide = cpu.Best() >= cpu.VNNI
+)
+
 // The functions below process a prefix of their arguments with vector code
 // and return its length.
 
@@ -54,6 +60,10 @@ func minMaxSIMD(x []float32) (lo, hi float32, n int) {
 }
 
 func addSIMD(dst, a, b []uint8, p *AddParams) int {
+	if useSIMD && useWide && len(a) > 0 {
+		addAVX512(&dst[0], &a[0], &b[0], len(a), (*byte)(unsafe.Pointer(p)))
+		return len(a)
+	}
 	n := len(a) &^ 7
 	if !useSIMD || n == 0 {
 		return 0
@@ -63,6 +73,10 @@ func addSIMD(dst, a, b []uint8, p *AddParams) int {
 }
 
 func mulSIMD(dst, a, b []uint8, p *MulParams) int {
+	if useSIMD && useWide && len(a) > 0 {
+		mulAVX512(&dst[0], &a[0], &b[0], len(a), (*byte)(unsafe.Pointer(p)))
+		return len(a)
+	}
 	n := len(a) &^ 7
 	if !useSIMD || n == 0 {
 		return 0
@@ -72,6 +86,10 @@ func mulSIMD(dst, a, b []uint8, p *MulParams) int {
 }
 
 func lutSIMD(dst, src []uint8, table *[256]uint8) int {
+	if useSIMD && useWide && len(src) > 0 {
+		lutVBMI(&dst[0], &src[0], len(src), table)
+		return len(src)
+	}
 	n := len(src) &^ 31
 	if !useSIMD || n == 0 {
 		return 0
@@ -96,7 +114,15 @@ func sumSIMD(sums []int32, src []uint8, offs []int) int {
 	if !useSIMD || n == 0 || len(offs) == 0 {
 		return 0
 	}
-	sumTapsAVX2(&sums[0], &src[0], &offs[0], len(offs), n)
+	done := 0
+	if useWide {
+		if done = n &^ 15; done > 0 {
+			sumTapsAVX512(&sums[0], &src[0], &offs[0], len(offs), done)
+		}
+	}
+	if done < n {
+		sumTapsAVX2(&sums[done], &src[done], &offs[0], len(offs), n-done)
+	}
 	return n
 }
 

@@ -16,6 +16,11 @@ var hasSIMD = cpu.Has(cpu.NEON)
 // useSIMD is off on a CPU without NEON, or where the environment says so.
 var useSIMD = cpu.Best() >= cpu.NEON
 
+// There are no wider vectors.
+const hasWide = false
+
+var useWide bool
+
 // The functions below process a prefix of their arguments with vector code
 // and return its length.
 

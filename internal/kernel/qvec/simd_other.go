@@ -7,6 +7,11 @@ const hasSIMD = false
 
 var useSIMD bool
 
+// There are no wider vectors.
+const hasWide = false
+
+var useWide bool
+
 // The functions below process a prefix of their arguments with vector code
 // and return its length: here none.
 

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// emitQvecWide writes the kernels of quantized values for AVX-512 with VBMI,
+// which take any number of elements: the last ones through a mask.
+func emitQvecWide(v qvec) {
+	lutWide()
+	v.binaryWide("add")
+	v.binaryWide("mul")
+	sumWide()
+}
+
+// firstLanes sets mask to the first n lanes, 0 < n < 64; it destroys RCX.
+func firstLanes(n GPVirtual, mask Register) {
+	m := GP64()
+	MOVQ(n, RCX)
+	MOVQ(I32(-1), m)
+	SHLQ(CL, m)
+	NOTQ(m)
+	KMOVQ(m, mask)
+}
+
+// lutWide looks 64 bytes up at a time: two look-ups in half a table of 256
+// each, the upper bit choosing between them.
+func lutWide() {
+	const name = "lutVBMI"
+	TEXT(name, NOSPLIT, "func(dst, src *uint8, n int, table *[256]uint8)")
+	Pragma("noescape")
+	Doc(name + " looks up n bytes.")
+	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
+	n, table := Load(Param("n"), GP64()), Load(Param("table"), GP64())
+	t := []VecPhysical{zmm(28), zmm(29), zmm(30), zmm(31)}
+	for i, r := range t {
+		VMOVDQU64(Mem{Base: table, Disp: 64 * i}, r)
+	}
+	look := func(i int) VecPhysical {
+		x, lo := zmm(2*i), zmm(2*i+1)
+		VPMOVB2M(x, K2)
+		VMOVDQA64(x, lo)
+		VPERMI2B(t[1], t[0], lo)
+		VPERMI2B(t[3], t[2], x)
+		VMOVDQU8(x, K2, lo)
+		return lo
+	}
+	SUBQ(Imm(128), n)
+	JLT(LabelRef(name + "_rest"))
+	Label(name + "_loop")
+	for i := range 2 {
+		VMOVDQU64(Mem{Base: src, Disp: 64 * i}, zmm(2*i))
+		VMOVDQU64(look(i), Mem{Base: dst, Disp: 64 * i})
+	}
+	ADDQ(U32(128), src)
+	ADDQ(U32(128), dst)
+	SUBQ(Imm(128), n)
+	JGE(LabelRef(name + "_loop"))
+	Label(name + "_rest")
+	ADDQ(Imm(128), n)
+	Label(name + "_64")
+	CMPQ(n, Imm(64))
+	JLT(LabelRef(name + "_few"))
+	VMOVDQU64(Mem{Base: src}, zmm(0))
+	VMOVDQU64(look(0), Mem{Base: dst})
+	ADDQ(Imm(64), src)
+	ADDQ(Imm(64), dst)
+	SUBQ(Imm(64), n)
+	JMP(LabelRef(name + "_64"))
+	Label(name + "_few")
+	TESTQ(n, n)
+	JEQ(LabelRef(name + "_done"))
+	firstLanes(n.(GPVirtual), K1)
+	VMOVDQU8_Z(Mem{Base: src}, K1, zmm(0))
+	VMOVDQU8(look(0), K1, Mem{Base: dst})
+	Label(name + "_done")
+	VZEROUPPER()
+	RET()
+}
+
+// binaryWide is binary, sixteen elements at a time. Saturating to bytes by way
+// of int16, as the kernel of eight does, gives the same as doing so at once.
+func (v qvec) binaryWide(op string) {
+	name := op + "AVX512"
+	TEXT(name, NOSPLIT, "func(dst, a, b *uint8, n int, p *byte)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s computes n quantized elements; p is an *AddParams.", name))
+	dst := Load(Param("dst"), GP64())
+	a := Load(Param("a"), GP64())
+	b := Load(Param("b"), GP64())
+	n := Load(Param("n"), GP64())
+	p := Load(Param("p"), GP64())
+	at := func(d int) Mem { return Mem{Base: p, Disp: d} }
+	sa, sb, sy, za, zb, zy, lo, hi, big := zmm(31), zmm(30), zmm(29), zmm(28), zmm(27), zmm(26), zmm(25), zmm(24), zmm(23)
+	VBROADCASTSS(at(vScaleA), sa)
+	VBROADCASTSS(at(vScaleB), sb)
+	VBROADCASTSS(at(vScaleY), sy)
+	t := GP32()
+	for _, c := range []struct {
+		at int
+		r  VecPhysical
+	}{{vZeroA, za}, {vZeroB, zb}, {vZeroY, zy}, {vMin, lo}, {vMax, hi}} {
+		MOVBLZX(at(c.at), t)
+		VPBROADCASTD(t, c.r)
+	}
+	VBROADCASTSS(v.big, big)
+	step := func(u int, masked bool) {
+		r, other := zmm(2*u), zmm(2*u+1)
+		side := func(from Register, zero, scale, r VecPhysical) {
+			m := Mem{Base: from, Disp: 16 * u}
+			if masked {
+				VMOVDQU8_Z(m, K1, r.AsX())
+				VPMOVZXBD(r.AsX(), r)
+			} else {
+				VPMOVZXBD(m, r)
+			}
+			VPSUBD(zero, r, r)
+			VCVTDQ2PS(r, r)
+			VMULPS(scale, r, r)
+		}
+		side(a, za, sa, r)
+		side(b, zb, sb, other)
+		if op == "add" {
+			VADDPS(other, r, r)
+		} else {
+			VMULPS(other, r, r)
+		}
+		VDIVPS(sy, r, r)
+		VMINPS(r, big, r) // a NaN stays
+		VCVTPS2DQ(r, r)
+		VPADDD(zy, r, r)
+		VPMAXSD(lo, r, r)
+		VPMINSD(hi, r, r)
+		to := Mem{Base: dst, Disp: 16 * u}
+		if masked {
+			VPMOVUSDB(r, r.AsX())
+			VMOVDQU8(r.AsX(), K1, to)
+		} else {
+			VPMOVUSDB(r, to)
+		}
+	}
+	const most = 4
+	for _, vectors := range []int{most, 1} {
+		label := fmt.Sprintf("%s_%d", name, 16*vectors)
+		Label(label)
+		CMPQ(n, Imm(uint64(16*vectors)))
+		JLT(LabelRef(label + "_below"))
+		for u := range vectors {
+			step(u, false)
+		}
+		for _, ptr := range []Register{dst, a, b} {
+			ADDQ(Imm(uint64(16*vectors)), ptr)
+		}
+		SUBQ(Imm(uint64(16*vectors)), n)
+		JMP(LabelRef(label))
+		Label(label + "_below")
+	}
+	TESTQ(n, n)
+	JEQ(LabelRef(name + "_done"))
+	firstLanes(n.(GPVirtual), K1)
+	step(0, true)
+	Label(name + "_done")
+	VZEROUPPER()
+	RET()
+}
+
+// sumWide sums the pixels at a list of offsets, 64 and then 16 channels at a
+// time.
+func sumWide() {
+	const name = "sumTapsAVX512"
+	TEXT(name, NOSPLIT, "func(dst *int32, src *uint8, offs *int, taps, n int)")
+	Pragma("noescape")
+	Doc(name + " sums n channels, rounded down to a multiple of 16, of at least one pixel.")
+	dst, src, offs := Load(Param("dst"), GP64()), Load(Param("src"), GP64()), Load(Param("offs"), GP64())
+	count, n := Load(Param("taps"), GP64()), Load(Param("n"), GP64())
+	i, at := GP64(), GP64()
+	for _, vectors := range []int{4, 1} {
+		label := fmt.Sprintf("%s_%d", name, 16*vectors)
+		Label(label)
+		SUBQ(Imm(uint64(16*vectors)), n)
+		JLT(LabelRef(label + "_below"))
+		for u := range vectors {
+			VPXORD(zmm(u), zmm(u), zmm(u))
+		}
+		XORQ(i, i)
+		Label(label + "_tap")
+		MOVQ(Mem{Base: offs, Index: i, Scale: 8}, at)
+		for u := range vectors {
+			VPMOVZXBD(Mem{Base: src, Index: at, Scale: 1, Disp: 16 * u}, zmm(8+u))
+			VPADDD(zmm(8+u), zmm(u), zmm(u))
+		}
+		INCQ(i)
+		CMPQ(i, count)
+		JLT(LabelRef(label + "_tap"))
+		for u := range vectors {
+			VMOVDQU32(zmm(u), Mem{Base: dst, Disp: 64 * u})
+		}
+		ADDQ(U32(uint32(64*vectors)), dst)
+		ADDQ(Imm(uint64(16*vectors)), src)
+		JMP(LabelRef(label))
+		Label(label + "_below")
+		ADDQ(Imm(uint64(16*vectors)), n)
+	}
+	VZEROUPPER()
+	RET()
+}
