@@ -26,8 +26,10 @@ func init() {
 // each, and propagates that importance backwards: s_{l−1} = |W_l|ᵀ s_l, with
 // |γ|/√(σ²+ε) for batch normalization, activations passed through, and max
 // pooling giving each pixel of its window the whole score. A channel's score
-// is the sum over its map; tied layers' scores are averaged in units of their
-// means.
+// is the sum over its map, behind the normalization of the layer that computes
+// it: before it, a filter would count the more the less it has to say, since
+// normalization divides by that. Tied layers' scores are averaged in units of
+// their means.
 //
 // The propagation is the gradient of the network with all weights replaced by
 // their magnitudes and everything that is not linear by the identity.
@@ -45,7 +47,7 @@ func (s *nisp) Observe(ctx context.Context, g *graph.Graph, groups []*graph.Grou
 	var wanted []string
 	for _, gr := range groups {
 		for _, p := range gr.Producers() {
-			wanted = append(wanted, p.Node.Out(0).Name)
+			wanted = append(wanted, normalized(p.Node).Name)
 		}
 	}
 	grads, err := propagate(ctx, g, final.In(0).Name, importance, wanted, d)
@@ -56,7 +58,7 @@ func (s *nisp) Observe(ctx context.Context, g *graph.Graph, groups []*graph.Grou
 		var from []graph.Member
 		for _, p := range gr.Producers() {
 			for _, m := range gr.Activations {
-				if m.Value == p.Node.Out(0) && grads[m.Value.Name] != nil {
+				if m.Value == normalized(p.Node) && grads[m.Value.Name] != nil {
 					from = append(from, m)
 				}
 			}
@@ -78,6 +80,16 @@ func (s *nisp) Observe(ctx context.Context, g *graph.Graph, groups []*graph.Grou
 		}
 	}
 	return nil
+}
+
+// normalized is what a layer computes, behind a batch normalization that alone
+// reads it.
+func normalized(n *graph.Node) *graph.Value {
+	v := n.Out(0)
+	if u := v.SoleUse(); u != nil && u.Is("BatchNormalization") {
+		return u.Out(0)
+	}
+	return v
 }
 
 func (s *nisp) Channels(gr *graph.Group) ([]float64, error) {

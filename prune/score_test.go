@@ -360,6 +360,39 @@ func TestNISPSilent(t *testing.T) {
 	}
 }
 
+// TestNISPScale makes a filter larger where batch normalization divides by it
+// again: the network is the same, and so are its scores.
+func TestNISPScale(t *testing.T) {
+	score := func(factor float32) []float64 {
+		g := build(t, small)
+		gr := firstGroup(t, g, "layer2.0.conv1")
+		for _, m := range gr.Producers() {
+			w, err := writable(m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			each(m, 3, func(k int) { w[k] *= factor })
+			n := m.Node.Out(0).SoleUse()
+			for i, f := range []float32{factor, factor * factor} {
+				v := n.In(3 + i)
+				v.SetData(v.Data.Clone())
+				tensor.Data[float32](v.Data)[3] *= f
+			}
+		}
+		s := &nisp{score: map[*graph.Group][]float64{}}
+		if err := s.Observe(context.Background(), g, []*graph.Group{gr}, images(t, 8, 1, 16, 4, 4)); err != nil {
+			t.Fatal(err)
+		}
+		return s.score[gr]
+	}
+	want := score(1)
+	for i, v := range score(8) {
+		if math.Abs(v-want[i]) > 1e-3*want[i] {
+			t.Errorf("channel %d scores %g, %g before its filter grew", i, v, want[i])
+		}
+	}
+}
+
 func firstGroup(t *testing.T, g *graph.Graph, name string) *graph.Group {
 	t.Helper()
 	groups, err := g.Groups()
