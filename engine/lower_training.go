@@ -109,6 +109,13 @@ func lowerPoolGrad(c *compiler, n *graph.Node) error {
 	src := c.use(vx, channelsLast)
 	dx := c.def(n.Outputs[0], channelsLast)
 	// The places of the maxima are found again rather than kept.
+	if s.Disjoint() {
+		c.emit(step{kernel: n.Op, in: []*buf{dy, src}, out: []*buf{dx}, run: func(x *frame) error {
+			pool.MaxGradOf(c.pool, s, f32(x, dx), f32(x, dy), f32(x, src))
+			return nil
+		}})
+		return nil
+	}
 	st := step{kernel: n.Op, in: []*buf{dy, src}, out: []*buf{dx}, scratch: c.scratch(2 * dy.bytes)}
 	st.run = func(x *frame) error {
 		if st.scratch == nil {

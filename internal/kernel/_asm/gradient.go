@@ -17,15 +17,22 @@ func emitGradient() {
 		outer{isa: avx2, rows: rows, vecs: 1}.emit()
 		outer{isa: avx2, rows: rows, vecs: 1, masks: &masks}.emit()
 	}
-	for _, rows := range []int{12, 4, 2, 1} {
-		outer{isa: avx512, rows: rows, vecs: 2}.emit()
-		outer{isa: avx512, rows: rows, vecs: 1}.emit()
+	for i, rows := range gradientRows {
+		for _, n := range rows {
+			outer{isa: avx512, rows: n, vecs: i + 1}.emit()
+		}
 	}
+	patches(masks)
+	streamCopy()
 	for _, isa := range []isa{avx2, avx512} {
 		channelwise{isa, masks, "depthwiseGrad", true}.emit()
 		channelwise{isa, masks, "addRows", false}.emit()
+		depthwiseLines(isa)
 	}
 }
+
+// gradientRows are the heights of AVX-512's tiles of one, two and three vectors.
+var gradientRows = [][]int{{16, 12, 8, 4, 2, 1}, {12, 8, 6, 4, 2, 1}, {8, 4, 2, 1}}
 
 // laneMasks defines eight ones and eight zeros: the mask of n lanes starts at
 // word 8-n.
@@ -117,7 +124,12 @@ func (o outer) emit() {
 		load(Mem{Base: x, Index: RCX, Scale: 1, Disp: 4 * o.lanes * j}, xv(j))
 	}
 	for i := range o.rows {
-		VBROADCASTSS(Mem{Base: dy, Index: RDX, Scale: 1, Disp: 4 * i}, dyv(i))
+		m := Mem{Base: dy, Index: RDX, Scale: 1, Disp: 4 * i}
+		if o.vecs == 1 && o.lanes == 16 {
+			VFMADD231PS_BCST(m, xv(0), acc(i, 0))
+			continue
+		}
+		VBROADCASTSS(m, dyv(i))
 		for j := range o.vecs {
 			VFMADD231PS(xv(j), dyv(i), acc(i, j))
 		}
@@ -133,6 +145,187 @@ func (o outer) emit() {
 			VMOVUPS(v, m)
 		}
 	})
+	VZEROUPPER()
+	RET()
+}
+
+// Byte offsets of the fields of conv.dwGradArgs, and of a conv.dwGradLine.
+const (
+	dwgLines, dwgLinesLen, dwgDst, dwgChannels, dwgPitch = 0, 8, 24, 48, 56
+	dwgPixels, dwgRight, dwgStep, dwgColumn, dwgDYStep   = 64, 72, 80, 88, 96
+	dwgAt                                                = 104
+	dwgLineDY, dwgLineSize                               = 24, 32
+)
+
+// depthwiseLines emits the sums of products of depthwise 3x3 kernels over
+// lines of pixels: the nine sums of one or two vectors of channels stay in
+// registers. The first pixel of a line lacks the left column of the input, the
+// last one perhaps the right one.
+func depthwiseLines(v isa) {
+	name := "depthwiseLines" + v.name
+	label := func(s string) string { return name + "_" + s }
+	TEXT(name, NOSPLIT, "func(a *byte)") // the stub says *dwGradArgs
+	Load(Param("a"), RAX)
+	arg := func(off int) Mem { return Mem{Base: RAX, Disp: off} }
+	MOVQ(arg(dwgStep), R12)
+	MOVQ(arg(dwgColumn), R13)
+	MOVQ(arg(dwgDYStep), R14)
+	XORQ(RBX, RBX)
+	MOVQ(RBX, arg(dwgAt))
+	block := func(at string, v isa, vecs int) {
+		sums := func(each func(Mem, VecPhysical)) {
+			MOVQ(arg(dwgDst), RDX)
+			ADDQ(arg(dwgAt), RDX)
+			for t := range 9 {
+				for j := range vecs {
+					each(Mem{Base: RDX, Disp: 4 * v.lanes * j}, v.reg(t*vecs+j))
+				}
+				ADDQ(arg(dwgPitch), RDX)
+			}
+		}
+		pixel := func(first, last int) {
+			for j := range vecs {
+				VMOVUPS(Mem{Base: RDI, Disp: 4 * v.lanes * j}, v.reg(9*vecs+j))
+			}
+			for r, row := range []Register{RSI, R8, R9} {
+				for s := first; s <= last; s++ {
+					for j := range vecs {
+						m := Mem{Base: row, Disp: 4 * v.lanes * j}
+						switch s {
+						case 0:
+							m = Mem{Base: row, Index: R11, Scale: 1, Disp: 4 * v.lanes * j}
+						case 2:
+							m = Mem{Base: row, Index: R13, Scale: 1, Disp: 4 * v.lanes * j}
+						}
+						VFMADD231PS(m, v.reg(9*vecs+j), v.reg((3*r+s)*vecs+j))
+					}
+				}
+			}
+			for _, row := range []Register{RSI, R8, R9} {
+				ADDQ(R12, row)
+			}
+			ADDQ(R14, RDI)
+		}
+		sums(func(m Mem, r VecPhysical) { VMOVUPS(m, r) })
+		MOVQ(R13, R11)
+		NEGQ(R11)
+		MOVQ(arg(dwgLines), R10)
+		MOVQ(arg(dwgLinesLen), RBX)
+		Label(label(at + "line"))
+		for i, row := range []Register{RSI, R8, R9, RDI} {
+			MOVQ(Mem{Base: R10, Disp: 8 * i}, row)
+			ADDQ(arg(dwgAt), row)
+		}
+		pixel(1, 2)
+		MOVQ(arg(dwgPixels), RCX)
+		DECQ(RCX)
+		SUBQ(arg(dwgRight), RCX)
+		JLE(LabelRef(label(at + "right")))
+		Label(label(at + "pixel"))
+		pixel(0, 2)
+		DECQ(RCX)
+		JNE(LabelRef(label(at + "pixel")))
+		Label(label(at + "right"))
+		CMPQ(arg(dwgRight), Imm(0))
+		JEQ(LabelRef(label(at + "next")))
+		pixel(0, 1)
+		Label(label(at + "next"))
+		ADDQ(Imm(dwgLineSize), R10)
+		DECQ(RBX)
+		JNE(LabelRef(label(at + "line")))
+		sums(func(m Mem, r VecPhysical) { VMOVUPS(r, m) })
+		ADDQ(U32(uint32(4*v.lanes*vecs)), arg(dwgAt))
+		SUBQ(U32(uint32(v.lanes*vecs)), arg(dwgChannels))
+	}
+	size := func(at string, v isa, vecs int, again bool) {
+		Label(label(at))
+		CMPQ(arg(dwgChannels), U32(uint32(v.lanes*vecs)))
+		JLT(LabelRef(label(at + "after")))
+		block(at, v, vecs)
+		if again {
+			JMP(LabelRef(label(at)))
+		}
+		Label(label(at + "after"))
+	}
+	if v.lanes == 16 {
+		size("two", v, 2, true)
+		size("one", v, 1, false)
+		size("half", avx2, 1, false)
+	} else {
+		size("one", v, 1, true)
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// Byte offsets of the fields of conv.patchArgs.
+const (
+	patchSrc, patchDst, patchPixels, patchRows, patchWidth = 0, 24, 48, 56, 64
+	patchSrcPixel, patchSrcRow, patchDstPixel, patchDstRow = 72, 80, 88, 96
+)
+
+// patches emits the kernel that copies runs of floats, eight at a time, the
+// last of them with up to seven zeros behind.
+func patches(masks Mem) {
+	const name = "copyPatchesAVX2"
+	TEXT(name, NOSPLIT, "func(a *byte)") // the stub says *patchArgs
+	Load(Param("a"), RAX)
+	arg := func(off int) Mem { return Mem{Base: RAX, Disp: off} }
+	MOVQ(arg(patchWidth), RBX)
+	MOVQ(RBX, RCX)
+	DECQ(RCX)
+	ANDQ(I8(7), RCX)
+	INCQ(RCX) // floats of the last vector, 1 to 8
+	SUBQ(RCX, RBX)
+	SHLQ(Imm(2), RBX) // bytes before it
+	loadMask(masks, RCX, RDX)
+	MOVQ(arg(patchSrc), RSI)
+	MOVQ(arg(patchDst), RDI)
+	MOVQ(arg(patchPixels), R8)
+	Label(name + "_pixel")
+	MOVQ(RSI, R10)
+	MOVQ(RDI, R11)
+	MOVQ(arg(patchRows), R9)
+	Label(name + "_row")
+	XORQ(RCX, RCX)
+	CMPQ(RCX, RBX)
+	JEQ(LabelRef(name + "_last"))
+	Label(name + "_whole")
+	VMOVUPS(Mem{Base: R10, Index: RCX, Scale: 1}, Y0)
+	VMOVUPS(Y0, Mem{Base: R11, Index: RCX, Scale: 1})
+	ADDQ(Imm(32), RCX)
+	CMPQ(RCX, RBX)
+	JLT(LabelRef(name + "_whole"))
+	Label(name + "_last")
+	VMASKMOVPS(Mem{Base: R10, Index: RCX, Scale: 1}, Y15, Y0)
+	VMOVUPS(Y0, Mem{Base: R11, Index: RCX, Scale: 1})
+	ADDQ(arg(patchSrcRow), R10)
+	ADDQ(arg(patchDstRow), R11)
+	DECQ(R9)
+	JNE(LabelRef(name + "_row"))
+	ADDQ(arg(patchSrcPixel), RSI)
+	ADDQ(arg(patchDstPixel), RDI)
+	DECQ(R8)
+	JNE(LabelRef(name + "_pixel"))
+	VZEROUPPER()
+	RET()
+}
+
+// streamCopy emits the copy that writes around the caches, a multiple of eight
+// floats to a multiple of 32 bytes.
+func streamCopy() {
+	TEXT("streamAVX2", NOSPLIT, "func(dst, src *float32, n int)")
+	Load(Param("dst"), RDI)
+	Load(Param("src"), RSI)
+	Load(Param("n"), RCX)
+	XORQ(RAX, RAX)
+	Label("streamAVX2_loop")
+	VMOVUPS(Mem{Base: RSI, Index: RAX, Scale: 4}, Y0)
+	VMOVNTPS(Y0, Mem{Base: RDI, Index: RAX, Scale: 4})
+	ADDQ(Imm(8), RAX)
+	CMPQ(RAX, RCX)
+	JLT(LabelRef("streamAVX2_loop"))
+	SFENCE()
 	VZEROUPPER()
 	RET()
 }

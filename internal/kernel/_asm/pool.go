@@ -38,6 +38,7 @@ func emitPool() {
 		},
 		end: func(acc []VecVirtual, scale VecVirtual) {},
 	}.emit()
+	maxGradWindows()
 	elementwise{
 		name: "addWhere", doc: "adds dy to dx where index is at.",
 		pointers: "dx, dy", ints: "index", intParams: "at", unroll: 2,
@@ -220,4 +221,89 @@ func (w window) block(label string, dst, src, index, sh, sw Register, width int,
 			store(acc[i][1], Mem{Base: index, Disp: 32 * i})
 		}
 	}
+}
+
+// maxGradWindows writes the kernel that sends the gradient of the maximum of a
+// window of kh by kw pixels to the first pixel that holds it, and zero to the
+// others: for n windows side by side that do not overlap.
+func maxGradWindows() {
+	const name = "maxGradWindowsAVX2"
+	TEXT(name, NOSPLIT, "func(dx, dy, src *float32, c, kh, kw, sh, sw, n, dyStep, srcStep int)")
+	Pragma("noescape")
+	Doc(name + " sends each dy to the first greatest pixel of its window, zero to the others.")
+	dx, dy, src := Load(Param("dx"), GP64()), Load(Param("dy"), GP64()), Load(Param("src"), GP64())
+	sh, sw := Load(Param("sh"), GP64()), Load(Param("sw"), GP64())
+	channel, mask := GP64(), YMM()
+	block := func(label string, masked bool) {
+		load := func(m Mem) VecVirtual {
+			if !masked {
+				return ld(m)
+			}
+			r := YMM()
+			VMASKMOVPS(m, mask, r)
+			return r
+		}
+		line, pixel, rows, taps := GP64(), GP64(), GP64(), GP64()
+		best, where, pos := ld(kbits(0xff800000)), zero(), zero()
+		each := func(label string, body func()) {
+			MOVQ(channel, line)
+			MOVQ(paramMem("kh"), rows)
+			Label(label + "row")
+			MOVQ(line, pixel)
+			MOVQ(paramMem("kw"), taps)
+			Label(label + "tap")
+			body()
+			VPADDD(kbits(1), pos, pos)
+			ADDQ(sw, pixel)
+			DECQ(taps)
+			JNE(LabelRef(label + "tap"))
+			ADDQ(sh, line)
+			DECQ(rows)
+			JNE(LabelRef(label + "row"))
+		}
+		each(label+"find", func() {
+			x := load(Mem{Base: src, Index: pixel, Scale: 1})
+			better := andNot(cmp(cmpUNORD, best, best), cmp(cmpNLE, x, best))
+			VBLENDVPS(better, x, best, best)
+			VBLENDVPS(better, pos, where, where)
+		})
+		g := load(Mem{Base: dy, Index: channel, Scale: 1})
+		VXORPS(pos, pos, pos)
+		each(label+"send", func() {
+			r := YMM()
+			VPCMPEQD(pos, where, r)
+			VANDPS(g, r, r)
+			m := Mem{Base: dx, Index: pixel, Scale: 1}
+			if masked {
+				VMASKMOVPS(r, mask, m)
+			} else {
+				VMOVUPS(r, m)
+			}
+		})
+	}
+	Label("next")
+	left := GP64()
+	MOVQ(paramMem("c"), left)
+	XORQ(channel, channel)
+	SUBQ(Imm(8), left)
+	JLT(LabelRef("tail"))
+	Label("whole")
+	block("w", false)
+	ADDQ(Imm(32), channel)
+	SUBQ(Imm(8), left)
+	JGE(LabelRef("whole"))
+	Label("tail")
+	ADDQ(Imm(8), left)
+	JEQ(LabelRef("done"))
+	VMOVUPS(tailMask(left), mask)
+	block("t", true)
+	Label("done")
+	MOVQ(paramMem("srcStep"), left)
+	ADDQ(left, src)
+	ADDQ(left, dx)
+	ADDQ(paramMem("dyStep"), dy)
+	DECQ(paramMem("n"))
+	JNE(LabelRef("next"))
+	VZEROUPPER()
+	RET()
 }

@@ -82,11 +82,14 @@ func checkGradients(t *testing.T, set *tile.Set, s Shape, rng *rand.Rand) {
 		gi, gw := newGradInput(set, s), newGradWeight(set.Level, s)
 		gi.Run(pool, dx, dy, w, random(rng, gi.Scratch(workers)))
 		gw.Run(pool, dw, db, x, dy, random(rng, gw.Scratch(workers)))
+		only := make([]float32, len(w))
+		gw.Run(pool, only, nil, x, dy, random(rng, gw.Scratch(workers)))
 		pool.Close()
+		near(t, "dw without bias", only, want.dw, want.dwMag, nil)
 		near(t, "dx", dx, want.dx, want.dxMag, func(i int) bool { return i%n.SrcStride >= n.C })
 		near(t, "dw", dw, want.dw, want.dwMag, nil)
 		near(t, "db", db, want.db, want.dbMag, nil)
-		got := [][]float32{dx, dw, db}
+		got := [][]float32{dx, dw, db, only}
 		if first == nil {
 			first = got
 		}
@@ -98,6 +101,24 @@ func checkGradients(t *testing.T, set *tile.Set, s Shape, rng *rand.Rand) {
 	}
 }
 
+// moreGradients are shapes that the gradients treat apart.
+var moreGradients = map[string]Shape{
+	"images in a chunk": {N: 9, H: 8, W: 8, C: 12, K: 16, R: 3, S: 3, P: 8, Q: 8, PadH: 1, PadW: 1},
+	"slices":            {N: 3, H: 32, W: 32, C: 16, K: 10, R: 3, S: 3, P: 16, Q: 16, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2},
+	"first layer":       {N: 5, H: 28, W: 28, C: 1, K: 6, R: 5, S: 5, P: 28, Q: 28, PadH: 2, PadW: 2},
+	"few channels":      {N: 5, H: 14, W: 14, C: 6, K: 16, R: 5, S: 5, P: 10, Q: 10},
+	"three channels":    {N: 3, H: 11, W: 9, C: 3, K: 17, R: 3, S: 3, P: 6, Q: 5, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2},
+	"cropped":           {N: 2, H: 9, W: 9, C: 2, K: 8, R: 3, S: 4, P: 5, Q: 4, PadH: -1, PadW: -2},
+	"expand":            {N: 2, H: 9, W: 9, C: 8, K: 48, P: 9, Q: 9},
+	"wide":              {N: 1, H: 3, W: 3, C: 70, K: 130, R: 1, S: 1, P: 3, Q: 3},
+	"many groups":       {N: 1, H: 3, W: 3, C: 80, K: 80, R: 1, S: 1, P: 3, Q: 3, Groups: 40},
+	"depthwise even":    {N: 3, H: 8, W: 8, C: 56, K: 56, R: 3, S: 3, P: 4, Q: 4, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2, Groups: 56},
+	"depthwise odd":     {N: 3, H: 7, W: 5, C: 19, K: 19, R: 3, S: 3, P: 7, Q: 5, PadH: 1, PadW: 1, SrcStride: 23, DstStride: 21, Groups: 19},
+	"depthwise small":   {N: 2, H: 2, W: 2, C: 33, K: 33, R: 3, S: 3, P: 2, Q: 2, PadH: 1, PadW: 1, Groups: 33},
+	"depthwise dilated": {N: 2, H: 9, W: 6, C: 24, K: 24, R: 3, S: 3, P: 3, Q: 6, PadH: 2, PadW: 1, StrideH: 3, DilH: 2, Groups: 24},
+	"depthwise wide":    {N: 2, H: 9, W: 9, C: 300, K: 300, R: 3, S: 3, P: 5, Q: 5, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2, Groups: 300},
+}
+
 func TestGradientCases(t *testing.T) {
 	for name, s := range cases {
 		for _, set := range tile.Sets() {
@@ -106,14 +127,7 @@ func TestGradientCases(t *testing.T) {
 			})
 		}
 	}
-	more := map[string]Shape{
-		"images in a chunk": {N: 9, H: 8, W: 8, C: 12, K: 16, R: 3, S: 3, P: 8, Q: 8, PadH: 1, PadW: 1},
-		"slices":            {N: 3, H: 32, W: 32, C: 16, K: 10, R: 3, S: 3, P: 16, Q: 16, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2},
-		"wide":              {N: 1, H: 3, W: 3, C: 70, K: 130, R: 1, S: 1, P: 3, Q: 3},
-		"many groups":       {N: 1, H: 3, W: 3, C: 80, K: 80, R: 1, S: 1, P: 3, Q: 3, Groups: 40},
-		"depthwise wide":    {N: 2, H: 9, W: 9, C: 300, K: 300, R: 3, S: 3, P: 5, Q: 5, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2, Groups: 300},
-	}
-	for name, s := range more {
+	for name, s := range moreGradients {
 		for _, set := range tile.Sets() {
 			t.Run(fmt.Sprintf("%s/%s", name, set.Name), func(t *testing.T) {
 				checkGradients(t, set, s, rand.New(rand.NewPCG(1, 2)))
@@ -137,10 +151,20 @@ func TestGradientRandom(t *testing.T) {
 // TestGradArgsLayout guards the offsets that the assembly generator states.
 func TestGradArgsLayout(t *testing.T) {
 	var a gradArgs
+	var p patchArgs
+	var w dwGradArgs
 	for name, f := range map[string][2]uintptr{
 		"X": {unsafe.Offsetof(a.X), 0}, "DY": {unsafe.Offsetof(a.DY), 24},
 		"Pairs": {unsafe.Offsetof(a.Pairs), 48}, "Dst": {unsafe.Offsetof(a.Dst), 72},
 		"DstStride": {unsafe.Offsetof(a.DstStride), 96}, "Channels": {unsafe.Offsetof(a.Channels), 104},
+		"Lines": {unsafe.Offsetof(w.Lines), 0}, "line Dst": {unsafe.Offsetof(w.Dst), 24}, "line Channels": {unsafe.Offsetof(w.Channels), 48},
+		"Pitch": {unsafe.Offsetof(w.Pitch), 56}, "line Pixels": {unsafe.Offsetof(w.Pixels), 64}, "Right": {unsafe.Offsetof(w.Right), 72},
+		"Step": {unsafe.Offsetof(w.Step), 80}, "Column": {unsafe.Offsetof(w.Column), 88}, "DYStep": {unsafe.Offsetof(w.DYStep), 96},
+		"at": {unsafe.Offsetof(w.at), 104}, "line": {unsafe.Sizeof(dwGradLine{}), 32},
+		"patch Src": {unsafe.Offsetof(p.Src), 0}, "patch Dst": {unsafe.Offsetof(p.Dst), 24},
+		"Pixels": {unsafe.Offsetof(p.Pixels), 48}, "Rows": {unsafe.Offsetof(p.Rows), 56}, "Width": {unsafe.Offsetof(p.Width), 64},
+		"SrcPixel": {unsafe.Offsetof(p.SrcPixel), 72}, "SrcRow": {unsafe.Offsetof(p.SrcRow), 80},
+		"DstPixel": {unsafe.Offsetof(p.DstPixel), 88}, "DstRow": {unsafe.Offsetof(p.DstRow), 96},
 	} {
 		if unsafe.Sizeof(uintptr(0)) == 8 && f[0] != f[1] {
 			t.Errorf("%s at %d, the assembly says %d", name, f[0], f[1])

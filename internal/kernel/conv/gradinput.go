@@ -21,6 +21,8 @@ type GradInput struct {
 	clear   bool // some input pixels reach no output
 	packed  int  // floats of packed weights
 	states  reuse.List[gradInputState]
+	part    Shape // of a part of the batch
+	parts   *parts
 }
 
 // gradClass is the pixels of one class.
@@ -68,7 +70,13 @@ func NewGradInput(s Shape) *GradInput { return newGradInput(tile.Best(), s) }
 
 func newGradInput(set *tile.Set, s Shape) *GradInput {
 	s = s.normal()
-	g := &GradInput{shape: s}
+	g := &GradInput{shape: s, part: s}
+	// The other way round: dy is read, dx written.
+	back := s
+	back.D, back.H, back.W, back.C, back.SrcStride = s.OD, s.P, s.Q, s.K, s.DstStride
+	back.OD, back.P, back.Q, back.K, back.DstStride = s.D, s.H, s.W, s.C, s.SrcStride
+	back, g.parts = planParts(set.Level, back)
+	g.part.N = back.N
 	for _, z := range axisClasses(s.D, s.T, s.StrideD, s.DilD, s.PadD) {
 		for _, y := range axisClasses(s.H, s.R, s.StrideH, s.DilH, s.PadH) {
 			for _, x := range axisClasses(s.W, s.S, s.StrideW, s.DilW, s.PadW) {
@@ -80,7 +88,7 @@ func newGradInput(set *tile.Set, s Shape) *GradInput {
 }
 
 func (g *GradInput) add(set *tile.Set, z, y, x axisClass) {
-	s := &g.shape
+	s := &g.part
 	if len(z.elements)*len(y.elements)*len(x.elements) == 0 {
 		g.clear = true
 		return
@@ -131,7 +139,10 @@ func (g *GradInput) Kernel() string {
 }
 
 // Scratch is the number of float32s that Run needs with that many workers.
-func (g *GradInput) Scratch(workers int) int {
+func (g *GradInput) Scratch(workers int) int { return g.packed + line + workers*g.perWorker() }
+
+// perWorker is the floats of scratch of a worker.
+func (g *GradInput) perWorker() int {
 	per := 0
 	for _, c := range g.classes {
 		if c.dense != nil {
@@ -140,16 +151,21 @@ func (g *GradInput) Scratch(workers int) int {
 			per = max(per, c.depthwise.scratch())
 		}
 	}
-	return g.packed + line + workers*per
+	if g.parts != nil {
+		per += g.parts.stage
+	}
+	return per
 }
 
 // gradInputState is what one run needs besides the plan.
 type gradInputState struct {
-	g          *GradInput
-	class      *gradClass
-	dx, w, dst []float32
-	packBody   func(worker, lo, hi int)
-	clearBody  func(worker, lo, hi int)
+	g               *GradInput
+	class           *gradClass
+	dx, dy, w, dst  []float32
+	packed, scratch []float32
+	packBody        func(worker, lo, hi int)
+	partBody        func(worker, lo, hi int)
+	clearBody       func(worker, lo, hi int)
 }
 
 // Run computes dx, laid out as the input, from dy, laid out as the output,
@@ -163,28 +179,63 @@ func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, scratch []float32) {
 	st := g.states.Get()
 	if st == nil {
 		st = &gradInputState{g: g}
-		st.packBody, st.clearBody = st.packSome, st.clearSome
+		st.packBody, st.partBody, st.clearBody = st.packSome, st.someParts, st.clearSome
 	}
-	st.dx, st.w = dx, w
-	if g.clear {
-		p.For(s.N*s.D*s.H*s.W, 256, st.clearBody)
-	}
+	st.dx, st.dy, st.w = dx, dy, w
 	scratch = onLine(scratch)
-	packed, rest := scratch[:g.packed], scratch[g.packed:]
+	st.packed, st.scratch = scratch[:g.packed], scratch[g.packed:]
 	for i := range g.classes {
 		c := &g.classes[i]
 		if c.depthwise != nil {
-			st.dst = packed[c.w:][:len(c.depthwise.w)]
-			c.depthwise.pack(st.dst, w, &c.packing)
-			c.depthwise.exec(p, st.dst, dx, dy, nil, rest)
+			c.depthwise.pack(st.packed[c.w:][:len(c.depthwise.w)], w, &c.packing)
 			continue
 		}
-		st.class, st.dst = c, packed[c.w:][:len(c.dense.w)]
+		st.class, st.dst = c, st.packed[c.w:][:len(c.dense.w)]
 		p.For(len(c.dense.cols), 1, st.packBody)
-		c.dense.exec(p, st.dst, dx, dy, nil, rest)
 	}
-	st.class, st.dx, st.w, st.dst = nil, nil, nil, nil
+	if g.parts != nil {
+		p.For(g.parts.count, 1, st.partBody)
+	} else {
+		if g.clear {
+			p.For(s.N*s.D*s.H*s.W, 256, st.clearBody)
+		}
+		st.exec(p, dx, dy, st.scratch)
+	}
+	*st = gradInputState{g: g, packBody: st.packBody, partBody: st.partBody, clearBody: st.clearBody}
 	g.states.Put(st)
+}
+
+// exec runs the classes with the packed weights.
+func (st *gradInputState) exec(p *parallel.Pool, dx, dy, scratch []float32) {
+	for i := range st.g.classes {
+		c := &st.g.classes[i]
+		if c.depthwise != nil {
+			c.depthwise.exec(p, st.packed[c.w:][:len(c.depthwise.w)], dx, dy, nil, scratch)
+		} else {
+			c.dense.exec(p, st.packed[c.w:][:len(c.dense.w)], dx, dy, nil, scratch)
+		}
+	}
+}
+
+// someParts computes the parts lo to hi of the batch.
+func (st *gradInputState) someParts(worker, lo, hi int) {
+	g, p := st.g, st.g.parts
+	scratch := st.scratch[worker*g.perWorker():][:g.perWorker()]
+	for i := lo; i < hi; i++ {
+		dx, dy := part(st.dx, i, p.dst), part(st.dy, i, p.src)
+		fetch(dy)
+		to := dx
+		if p.stage > 0 {
+			to = onLine(scratch)[:len(dx)]
+		}
+		if g.clear {
+			clearPixels(to, &g.part)
+		}
+		st.exec(p.single, to, dy, scratch[p.stage:])
+		if p.stage > 0 {
+			stream(dx, to)
+		}
+	}
 }
 
 func (st *gradInputState) packSome(_, lo, hi int) {
@@ -196,7 +247,14 @@ func (st *gradInputState) packSome(_, lo, hi int) {
 
 func (st *gradInputState) clearSome(_, lo, hi int) {
 	s := &st.g.shape
-	for i := lo; i < hi; i++ {
-		clear(st.dx[i*s.SrcStride:][:s.C])
+	one := *s
+	one.N, one.D, one.H, one.W = 1, 1, 1, hi-lo
+	clearPixels(st.dx[lo*s.SrcStride:], &one)
+}
+
+// clearPixels zeroes the input of s.
+func clearPixels(v []float32, s *Shape) {
+	for i := range s.N * s.D * s.H * s.W {
+		clear(v[i*s.SrcStride:][:s.C])
 	}
 }

@@ -10,11 +10,11 @@ func init() {
 	gradSets = append(gradSets, gradSet{
 		name: "neon", level: cpu.NEON,
 		outer: []outerKernel{
-			{8, 8, false, outerNEON8x8}, {4, 8, false, outerNEON4x8}, {2, 8, false, outerNEON2x8}, {1, 8, false, outerNEON1x8},
-			{8, 4, false, outerNEON8x4}, {4, 4, false, outerNEON4x4}, {2, 4, false, outerNEON2x4}, {1, 4, false, outerNEON1x4},
-			{8, 4, true, outerNEON8x4m}, {4, 4, true, outerNEON4x4m}, {2, 4, true, outerNEON2x4m}, {1, 4, true, outerNEON1x4m},
+			{8, 8, false, outerNEON8x8, 4}, {4, 8, false, outerNEON4x8, 4}, {2, 8, false, outerNEON2x8, 4}, {1, 8, false, outerNEON1x8, 4},
+			{8, 4, false, outerNEON8x4, 4}, {4, 4, false, outerNEON4x4, 4}, {2, 4, false, outerNEON2x4, 4}, {1, 4, false, outerNEON1x4, 4},
+			{8, 4, true, outerNEON8x4m, 4}, {4, 4, true, outerNEON4x4m, 4}, {2, 4, true, outerNEON2x4m, 4}, {1, 4, true, outerNEON1x4m, 4},
 		},
-		depthwise: depthwiseGradNEON, addRows: addRowsNEON,
+		depthwise: depthwiseGradNEON, addRows: addRowsNEON, patches: copyPatchesPortable,
 	})
 }
 

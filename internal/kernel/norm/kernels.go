@@ -28,37 +28,74 @@ func clip(v, lo, hi float32) float32 {
 // open reports whether a clamp lets y's gradient through.
 func open(y, lo, hi float32) bool { return y > lo && y < hi }
 
-// forward computes dst = clamp(src·scale + shift + add).
-func forward(dst, src, scale, shift, add []float32, lo, hi float32) {
-	if len(dst) == 0 || forwardSIMD(dst, src, scale, shift, add, lo, hi) {
-		return
+// coefficients are those of the channels, repeated to whole rows that hold a
+// multiple of all vectors: the forward pass is y = x·scale + shift, the
+// backward pass dx = g·a + (x·b + c).
+type coefficients struct{ scale, shift, a, b, c []float32 }
+
+// The flat kernels treat n elements, the first of which belongs to the first
+// coefficient. One that streams writes around the caches.
+
+// forward computes dst = clamp(src·scale + shift + add); add may be nil.
+func forward(dst, src, add []float32, k *coefficients, lo, hi float32, stream bool) {
+	done := 0
+	if add == nil {
+		done = forwardSIMD(dst, src, k, lo, hi, stream)
+	} else {
+		done = forwardAddSIMD(dst, src, add, k, lo, hi, stream)
 	}
-	for i := range dst {
-		dst[i] = clip(fma(src[i], scale[i], shift[i])+add[i], lo, hi)
+	for i, j := done, done%len(k.scale); i < len(dst); i++ {
+		y := fma(src[i], k.scale[j], k.shift[j])
+		if add != nil {
+			y += add[i]
+		}
+		dst[i] = clip(y, lo, hi)
+		if j++; j == len(k.scale) {
+			j = 0
+		}
 	}
 }
 
 // backward computes dx = g·a + (x·b + c).
-func backward(dx, g, x, a, b, c []float32) {
-	if len(dx) == 0 || backwardSIMD(dx, g, x, a, b, c) {
-		return
-	}
-	for i := range dx {
-		dx[i] = fma(g[i], a[i], fma(x[i], b[i], c[i]))
+func backward(dx, g, x []float32, k *coefficients, stream bool) {
+	done := backwardSIMD(dx, g, x, k, stream)
+	for i, j := done, done%len(k.a); i < len(dx); i++ {
+		dx[i] = fma(g[i], k.a[j], fma(x[i], k.b[j], k.c[j]))
+		if j++; j == len(k.a) {
+			j = 0
+		}
 	}
 }
 
 // backwardClamp is backward with g = dy where lo < x·scale + shift < hi, else 0.
-func backwardClamp(dx, dy, x, scale, shift, a, b, c []float32, lo, hi float32) {
-	if len(dx) == 0 || backwardClampSIMD(dx, dy, x, scale, shift, a, b, c, lo, hi) {
-		return
-	}
-	for i := range dx {
+func backwardClamp(dx, dy, x []float32, k *coefficients, lo, hi float32, stream bool) {
+	done := backwardClampSIMD(dx, dy, x, k, lo, hi, stream)
+	for i, j := done, done%len(k.a); i < len(dx); i++ {
 		g := dy[i]
-		if !open(fma(x[i], scale[i], shift[i]), lo, hi) {
+		if !open(fma(x[i], k.scale[j], k.shift[j]), lo, hi) {
 			g = 0
 		}
-		dx[i] = fma(g, a[i], fma(x[i], b[i], c[i]))
+		dx[i] = fma(g, k.a[j], fma(x[i], k.b[j], k.c[j]))
+		if j++; j == len(k.a) {
+			j = 0
+		}
+	}
+}
+
+// moments sums x - m and (x - m)² over rows of n columns, stride elements
+// apart.
+func moments(sum, dot, x, m []float32, rows, n, stride int) {
+	if momentsSIMD(sum, dot, x, m, rows, n, stride) {
+		return
+	}
+	clear(sum[:n])
+	clear(dot[:n])
+	for r := range rows {
+		for j, v := range x[r*stride:][:n] {
+			d := v - m[j]
+			sum[j] += d
+			dot[j] = fma(d, d, dot[j])
+		}
 	}
 }
 
@@ -68,8 +105,8 @@ func columns(sum, dot, dy, x, m, scale, shift []float32, rows, n, stride int, lo
 	if columnsSIMD(sum, dot, dy, x, m, scale, shift, rows, n, stride, lo, hi) {
 		return
 	}
-	clear(sum)
-	clear(dot)
+	clear(sum[:n])
+	clear(dot[:n])
 	for r := range rows {
 		d, v := dy[r*stride:][:n], x[r*stride:][:n]
 		for j := range n {
@@ -86,8 +123,8 @@ func columnsAdd(sum, dot, out, dy, x, y, m []float32, rows, n, stride int, lo, h
 	if columnsAddSIMD(sum, dot, out, dy, x, y, m, rows, n, stride, lo, hi) {
 		return
 	}
-	clear(sum)
-	clear(dot)
+	clear(sum[:n])
+	clear(dot[:n])
 	for r := range rows {
 		o, d, v, w := out[r*stride:][:n], dy[r*stride:][:n], x[r*stride:][:n], y[r*stride:][:n]
 		for j := range n {

@@ -4,90 +4,470 @@
 
 #include "textflag.h"
 
-// func forwardAVX2(dst *float32, src *float32, scale *float32, shift *float32, add *float32, n int, lo float32, hi float32)
-// Requires: AVX, FMA3
+// func forwardAVX2(dst *float32, src *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3
 TEXT ·forwardAVX2(SB), NOSPLIT, $0-56
-	MOVQ         dst+0(FP), AX
-	MOVQ         src+8(FP), CX
-	MOVQ         scale+16(FP), DX
-	MOVQ         shift+24(FP), BX
-	MOVQ         add+32(FP), SI
-	MOVQ         n+40(FP), DI
 	VBROADCASTSS lo+48(FP), Y0
 	VBROADCASTSS hi+52(FP), Y1
-	XORQ         R8, R8
-	SUBQ         $0x00000010, DI
-	JLT          rest
+	MOVQ         dst+0(FP), BX
+	MOVQ         src+8(FP), SI
+	MOVQ         scale+16(FP), DI
+	MOVQ         shift+24(FP), R8
+	MOVQ         n+32(FP), R9
+	MOVQ         period+40(FP), R10
+	SHLQ         $0x02, R9
+	SHLQ         $0x02, R10
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
 
 loop:
-	VMOVUPS     (CX)(R8*4), Y2
-	VMOVUPS     (DX)(R8*4), Y3
-	VMOVUPS     (BX)(R8*4), Y4
-	VMOVUPS     Y4, Y4
+	VMOVUPS     (SI)(AX*1), Y2
+	VMOVUPS     (DI)(CX*1), Y3
+	VMOVUPS     (R8)(CX*1), Y4
 	VFMADD231PS Y3, Y2, Y4
-	VMOVUPS     (SI)(R8*4), Y2
-	VADDPS      Y2, Y4, Y2
-	VMOVUPS     Y0, Y3
-	VMAXPS      Y2, Y3, Y3
-	VMOVUPS     Y1, Y2
-	VMINPS      Y3, Y2, Y2
-	VMOVUPS     Y2, (AX)(R8*4)
-	VMOVUPS     32(CX)(R8*4), Y2
-	VMOVUPS     32(DX)(R8*4), Y3
-	VMOVUPS     32(BX)(R8*4), Y4
-	VMOVUPS     Y4, Y4
+	VMAXPS      Y4, Y0, Y4
+	VMINPS      Y4, Y1, Y4
+	VMOVUPS     Y4, (BX)(AX*1)
+	ADDQ        $0x00000020, CX
+	CMPQ        CX, R10
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000020, AX
+	CMPQ        AX, R9
+	JLT         loop
+	VZEROUPPER
+	RET
+
+// func forwardAddAVX2(dst *float32, src *float32, add *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3
+TEXT ·forwardAddAVX2(SB), NOSPLIT, $0-64
+	VBROADCASTSS lo+56(FP), Y0
+	VBROADCASTSS hi+60(FP), Y1
+	MOVQ         dst+0(FP), BX
+	MOVQ         src+8(FP), SI
+	MOVQ         add+16(FP), DI
+	MOVQ         scale+24(FP), R8
+	MOVQ         shift+32(FP), R9
+	MOVQ         n+40(FP), R10
+	MOVQ         period+48(FP), R11
+	SHLQ         $0x02, R10
+	SHLQ         $0x02, R11
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (SI)(AX*1), Y2
+	VMOVUPS     (R8)(CX*1), Y3
+	VMOVUPS     (R9)(CX*1), Y4
 	VFMADD231PS Y3, Y2, Y4
-	VMOVUPS     32(SI)(R8*4), Y2
-	VADDPS      Y2, Y4, Y2
-	VMOVUPS     Y0, Y3
-	VMAXPS      Y2, Y3, Y3
-	VMOVUPS     Y1, Y2
-	VMINPS      Y3, Y2, Y2
-	VMOVUPS     Y2, 32(AX)(R8*4)
-	ADDQ        $0x00000010, R8
-	SUBQ        $0x00000010, DI
-	JGE         loop
+	VADDPS      (DI)(AX*1), Y4, Y4
+	VMAXPS      Y4, Y0, Y4
+	VMINPS      Y4, Y1, Y4
+	VMOVUPS     Y4, (BX)(AX*1)
+	ADDQ        $0x00000020, CX
+	CMPQ        CX, R11
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000020, AX
+	CMPQ        AX, R10
+	JLT         loop
+	VZEROUPPER
+	RET
 
-rest:
-	ADDQ $0x00000010, DI
-	SUBQ $0x08, DI
-	JLT  tail
+// func backwardAVX2(dst *float32, grad *float32, x *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3
+TEXT ·backwardAVX2(SB), NOSPLIT, $0-72
+	VBROADCASTSS lo+64(FP), Y0
+	VBROADCASTSS hi+68(FP), Y0
+	MOVQ         dst+0(FP), BX
+	MOVQ         grad+8(FP), SI
+	MOVQ         x+16(FP), DI
+	MOVQ         a+24(FP), R8
+	MOVQ         b+32(FP), R9
+	MOVQ         c+40(FP), R10
+	MOVQ         n+48(FP), R11
+	MOVQ         period+56(FP), R12
+	SHLQ         $0x02, R11
+	SHLQ         $0x02, R12
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
 
-single:
-	VMOVUPS     (CX)(R8*4), Y2
-	VMOVUPS     (DX)(R8*4), Y3
-	VMOVUPS     (BX)(R8*4), Y4
-	VMOVUPS     Y4, Y4
+loop:
+	VMOVUPS     (SI)(AX*1), Y0
+	VMOVUPS     (R8)(CX*1), Y1
+	VMOVUPS     (DI)(AX*1), Y2
+	VMOVUPS     (R9)(CX*1), Y3
+	VMOVUPS     (R10)(CX*1), Y4
 	VFMADD231PS Y3, Y2, Y4
-	VMOVUPS     (SI)(R8*4), Y2
-	VADDPS      Y2, Y4, Y2
-	VMOVUPS     Y0, Y3
-	VMAXPS      Y2, Y3, Y3
-	VMOVUPS     Y1, Y2
-	VMINPS      Y3, Y2, Y2
-	VMOVUPS     Y2, (AX)(R8*4)
-	ADDQ        $0x08, R8
-	SUBQ        $0x08, DI
-	JGE         single
+	VFMADD231PS Y1, Y0, Y4
+	VMOVUPS     Y4, (BX)(AX*1)
+	ADDQ        $0x00000020, CX
+	CMPQ        CX, R12
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000020, AX
+	CMPQ        AX, R11
+	JLT         loop
+	VZEROUPPER
+	RET
 
-tail:
-	ADDQ        $0x08, DI
-	JEQ         done
-	LEAQ        tailmasks<>+0(SB), R9
-	NEGQ        DI
-	VMOVUPS     32(R9)(DI*4), Y2
-	VMASKMOVPS  (CX)(R8*4), Y2, Y3
-	VMASKMOVPS  (DX)(R8*4), Y2, Y4
-	VMASKMOVPS  (BX)(R8*4), Y2, Y5
-	VMOVUPS     Y5, Y5
-	VFMADD231PS Y4, Y3, Y5
-	VMASKMOVPS  (SI)(R8*4), Y2, Y3
-	VADDPS      Y3, Y5, Y3
-	VMOVUPS     Y0, Y0
-	VMAXPS      Y3, Y0, Y0
-	VMOVUPS     Y1, Y1
-	VMINPS      Y0, Y1, Y1
-	VMASKMOVPS  Y1, Y2, (AX)(R8*4)
+// func backwardClampAVX2(dst *float32, dy *float32, x *float32, scale *float32, shift *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3
+TEXT ·backwardClampAVX2(SB), NOSPLIT, $0-88
+	VBROADCASTSS lo+80(FP), Y0
+	VBROADCASTSS hi+84(FP), Y1
+	MOVQ         dst+0(FP), BX
+	MOVQ         dy+8(FP), SI
+	MOVQ         x+16(FP), DI
+	MOVQ         scale+24(FP), R8
+	MOVQ         shift+32(FP), R9
+	MOVQ         a+40(FP), R10
+	MOVQ         b+48(FP), R11
+	MOVQ         c+56(FP), R12
+	MOVQ         n+64(FP), R13
+	MOVQ         period+72(FP), R14
+	SHLQ         $0x02, R13
+	SHLQ         $0x02, R14
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (DI)(AX*1), Y2
+	VMOVUPS     (R8)(CX*1), Y3
+	VMOVUPS     (R9)(CX*1), Y4
+	VFMADD231PS Y3, Y2, Y4
+	VCMPPS      $0x1e, Y0, Y4, Y3
+	VCMPPS      $0x11, Y1, Y4, Y4
+	VANDPS      Y4, Y3, Y3
+	VANDPS      (SI)(AX*1), Y3, Y3
+	VMOVUPS     (R10)(CX*1), Y4
+	VMOVUPS     (R11)(CX*1), Y5
+	VMOVUPS     (R12)(CX*1), Y6
+	VFMADD231PS Y5, Y2, Y6
+	VFMADD231PS Y4, Y3, Y6
+	VMOVUPS     Y6, (BX)(AX*1)
+	ADDQ        $0x00000020, CX
+	CMPQ        CX, R14
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000020, AX
+	CMPQ        AX, R13
+	JLT         loop
+	VZEROUPPER
+	RET
+
+// func forwardStreamAVX2(dst *float32, src *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·forwardStreamAVX2(SB), NOSPLIT, $0-56
+	VBROADCASTSS lo+48(FP), Y0
+	VBROADCASTSS hi+52(FP), Y1
+	MOVQ         dst+0(FP), BX
+	MOVQ         src+8(FP), SI
+	MOVQ         scale+16(FP), DI
+	MOVQ         shift+24(FP), R8
+	MOVQ         n+32(FP), R9
+	MOVQ         period+40(FP), R10
+	SHLQ         $0x02, R9
+	SHLQ         $0x02, R10
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (SI)(AX*1), Y2
+	VMOVUPS     (DI)(CX*1), Y3
+	VMOVUPS     (R8)(CX*1), Y4
+	VFMADD231PS Y3, Y2, Y4
+	VMAXPS      Y4, Y0, Y4
+	VMINPS      Y4, Y1, Y4
+	VMOVNTPS    Y4, (BX)(AX*1)
+	ADDQ        $0x00000020, CX
+	CMPQ        CX, R10
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000020, AX
+	CMPQ        AX, R9
+	JLT         loop
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func forwardAddStreamAVX2(dst *float32, src *float32, add *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·forwardAddStreamAVX2(SB), NOSPLIT, $0-64
+	VBROADCASTSS lo+56(FP), Y0
+	VBROADCASTSS hi+60(FP), Y1
+	MOVQ         dst+0(FP), BX
+	MOVQ         src+8(FP), SI
+	MOVQ         add+16(FP), DI
+	MOVQ         scale+24(FP), R8
+	MOVQ         shift+32(FP), R9
+	MOVQ         n+40(FP), R10
+	MOVQ         period+48(FP), R11
+	SHLQ         $0x02, R10
+	SHLQ         $0x02, R11
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (SI)(AX*1), Y2
+	VMOVUPS     (R8)(CX*1), Y3
+	VMOVUPS     (R9)(CX*1), Y4
+	VFMADD231PS Y3, Y2, Y4
+	VADDPS      (DI)(AX*1), Y4, Y4
+	VMAXPS      Y4, Y0, Y4
+	VMINPS      Y4, Y1, Y4
+	VMOVNTPS    Y4, (BX)(AX*1)
+	ADDQ        $0x00000020, CX
+	CMPQ        CX, R11
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000020, AX
+	CMPQ        AX, R10
+	JLT         loop
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func backwardStreamAVX2(dst *float32, grad *float32, x *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·backwardStreamAVX2(SB), NOSPLIT, $0-72
+	VBROADCASTSS lo+64(FP), Y0
+	VBROADCASTSS hi+68(FP), Y0
+	MOVQ         dst+0(FP), BX
+	MOVQ         grad+8(FP), SI
+	MOVQ         x+16(FP), DI
+	MOVQ         a+24(FP), R8
+	MOVQ         b+32(FP), R9
+	MOVQ         c+40(FP), R10
+	MOVQ         n+48(FP), R11
+	MOVQ         period+56(FP), R12
+	SHLQ         $0x02, R11
+	SHLQ         $0x02, R12
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (SI)(AX*1), Y0
+	VMOVUPS     (R8)(CX*1), Y1
+	VMOVUPS     (DI)(AX*1), Y2
+	VMOVUPS     (R9)(CX*1), Y3
+	VMOVUPS     (R10)(CX*1), Y4
+	VFMADD231PS Y3, Y2, Y4
+	VFMADD231PS Y1, Y0, Y4
+	VMOVNTPS    Y4, (BX)(AX*1)
+	ADDQ        $0x00000020, CX
+	CMPQ        CX, R12
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000020, AX
+	CMPQ        AX, R11
+	JLT         loop
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func backwardClampStreamAVX2(dst *float32, dy *float32, x *float32, scale *float32, shift *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·backwardClampStreamAVX2(SB), NOSPLIT, $0-88
+	VBROADCASTSS lo+80(FP), Y0
+	VBROADCASTSS hi+84(FP), Y1
+	MOVQ         dst+0(FP), BX
+	MOVQ         dy+8(FP), SI
+	MOVQ         x+16(FP), DI
+	MOVQ         scale+24(FP), R8
+	MOVQ         shift+32(FP), R9
+	MOVQ         a+40(FP), R10
+	MOVQ         b+48(FP), R11
+	MOVQ         c+56(FP), R12
+	MOVQ         n+64(FP), R13
+	MOVQ         period+72(FP), R14
+	SHLQ         $0x02, R13
+	SHLQ         $0x02, R14
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (DI)(AX*1), Y2
+	VMOVUPS     (R8)(CX*1), Y3
+	VMOVUPS     (R9)(CX*1), Y4
+	VFMADD231PS Y3, Y2, Y4
+	VCMPPS      $0x1e, Y0, Y4, Y3
+	VCMPPS      $0x11, Y1, Y4, Y4
+	VANDPS      Y4, Y3, Y3
+	VANDPS      (SI)(AX*1), Y3, Y3
+	VMOVUPS     (R10)(CX*1), Y4
+	VMOVUPS     (R11)(CX*1), Y5
+	VMOVUPS     (R12)(CX*1), Y6
+	VFMADD231PS Y5, Y2, Y6
+	VFMADD231PS Y4, Y3, Y6
+	VMOVNTPS    Y6, (BX)(AX*1)
+	ADDQ        $0x00000020, CX
+	CMPQ        CX, R14
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000020, AX
+	CMPQ        AX, R13
+	JLT         loop
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func momentsAVX2(sum *float32, dot *float32, x *float32, m *float32, rows int, cols int, stride int)
+// Requires: AVX, FMA3
+TEXT ·momentsAVX2(SB), NOSPLIT, $0-56
+	MOVQ sum+0(FP), AX
+	MOVQ dot+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ cols+40(FP), SI
+	SUBQ $0x20, SI
+	JLT  w4end
+
+w4:
+	XORQ    DI, DI
+	MOVQ    rows+32(FP), R8
+	MOVQ    stride+48(FP), R9
+	VMOVUPS (BX), Y2
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VMOVUPS 32(BX), Y5
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VMOVUPS 64(BX), Y8
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VMOVUPS 96(BX), Y11
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+
+w4row:
+	VMOVUPS     (DX)(DI*1), Y12
+	VSUBPS      Y2, Y12, Y12
+	VADDPS      Y12, Y0, Y0
+	VFMADD231PS Y12, Y12, Y1
+	VMOVUPS     32(DX)(DI*1), Y12
+	VSUBPS      Y5, Y12, Y12
+	VADDPS      Y12, Y3, Y3
+	VFMADD231PS Y12, Y12, Y4
+	VMOVUPS     64(DX)(DI*1), Y12
+	VSUBPS      Y8, Y12, Y12
+	VADDPS      Y12, Y6, Y6
+	VFMADD231PS Y12, Y12, Y7
+	VMOVUPS     96(DX)(DI*1), Y12
+	VSUBPS      Y11, Y12, Y12
+	VADDPS      Y12, Y9, Y9
+	VFMADD231PS Y12, Y12, Y10
+	ADDQ        R9, DI
+	DECQ        R8
+	JNE         w4row
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, (CX)
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     Y4, 32(CX)
+	VMOVUPS     Y6, 64(AX)
+	VMOVUPS     Y7, 64(CX)
+	VMOVUPS     Y9, 96(AX)
+	VMOVUPS     Y10, 96(CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x20, SI
+	JGE         w4
+
+w4end:
+	ADDQ $0x20, SI
+	SUBQ $0x10, SI
+	JLT  w2end
+
+w2:
+	XORQ    DI, DI
+	MOVQ    rows+32(FP), R8
+	MOVQ    stride+48(FP), R9
+	VMOVUPS (BX), Y2
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VMOVUPS 32(BX), Y5
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+
+w2row:
+	VMOVUPS     (DX)(DI*1), Y6
+	VSUBPS      Y2, Y6, Y6
+	VADDPS      Y6, Y0, Y0
+	VFMADD231PS Y6, Y6, Y1
+	VMOVUPS     32(DX)(DI*1), Y6
+	VSUBPS      Y5, Y6, Y6
+	VADDPS      Y6, Y3, Y3
+	VFMADD231PS Y6, Y6, Y4
+	ADDQ        R9, DI
+	DECQ        R8
+	JNE         w2row
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, (CX)
+	VMOVUPS     Y3, 32(AX)
+	VMOVUPS     Y4, 32(CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x10, SI
+	JGE         w2
+
+w2end:
+	ADDQ $0x10, SI
+	SUBQ $0x08, SI
+	JLT  w1end
+
+w1:
+	XORQ    DI, DI
+	MOVQ    rows+32(FP), R8
+	MOVQ    stride+48(FP), R9
+	VMOVUPS (BX), Y2
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+
+w1row:
+	VMOVUPS     (DX)(DI*1), Y3
+	VSUBPS      Y2, Y3, Y3
+	VADDPS      Y3, Y0, Y0
+	VFMADD231PS Y3, Y3, Y1
+	ADDQ        R9, DI
+	DECQ        R8
+	JNE         w1row
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x08, SI
+	JGE         w1
+
+w1end:
+	ADDQ       $0x08, SI
+	TESTQ      SI, SI
+	JEQ        done
+	LEAQ       tailmasks<>+0(SB), DI
+	NEGQ       SI
+	VMOVUPS    32(DI)(SI*4), Y0
+	XORQ       SI, SI
+	MOVQ       rows+32(FP), DI
+	MOVQ       stride+48(FP), R8
+	VMASKMOVPS (BX), Y0, Y3
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+
+tailrow:
+	VMASKMOVPS  (DX)(SI*1), Y0, Y4
+	VSUBPS      Y3, Y4, Y4
+	VADDPS      Y4, Y1, Y1
+	VFMADD231PS Y4, Y4, Y2
+	ADDQ        R8, SI
+	DECQ        DI
+	JNE         tailrow
+	VMASKMOVPS  Y1, Y0, (AX)
+	VMASKMOVPS  Y2, Y0, (CX)
 
 done:
 	VZEROUPPER
@@ -111,202 +491,6 @@ DATA tailmasks<>+56(SB)/4, $0x00000000
 DATA tailmasks<>+60(SB)/4, $0x00000000
 GLOBL tailmasks<>(SB), RODATA|NOPTR, $64
 
-// func backwardAVX2(dx *float32, grad *float32, x *float32, a *float32, b *float32, c *float32, n int)
-// Requires: AVX, FMA3
-TEXT ·backwardAVX2(SB), NOSPLIT, $0-56
-	MOVQ dx+0(FP), AX
-	MOVQ grad+8(FP), CX
-	MOVQ x+16(FP), DX
-	MOVQ a+24(FP), BX
-	MOVQ b+32(FP), SI
-	MOVQ c+40(FP), DI
-	MOVQ n+48(FP), R8
-	XORQ R9, R9
-	SUBQ $0x00000010, R8
-	JLT  rest
-
-loop:
-	VMOVUPS     (CX)(R9*4), Y0
-	VMOVUPS     (BX)(R9*4), Y1
-	VMOVUPS     (DX)(R9*4), Y2
-	VMOVUPS     (SI)(R9*4), Y3
-	VMOVUPS     (DI)(R9*4), Y4
-	VMOVUPS     Y4, Y4
-	VFMADD231PS Y3, Y2, Y4
-	VMOVUPS     Y4, Y2
-	VFMADD231PS Y1, Y0, Y2
-	VMOVUPS     Y2, (AX)(R9*4)
-	VMOVUPS     32(CX)(R9*4), Y0
-	VMOVUPS     32(BX)(R9*4), Y1
-	VMOVUPS     32(DX)(R9*4), Y2
-	VMOVUPS     32(SI)(R9*4), Y3
-	VMOVUPS     32(DI)(R9*4), Y4
-	VMOVUPS     Y4, Y4
-	VFMADD231PS Y3, Y2, Y4
-	VMOVUPS     Y4, Y2
-	VFMADD231PS Y1, Y0, Y2
-	VMOVUPS     Y2, 32(AX)(R9*4)
-	ADDQ        $0x00000010, R9
-	SUBQ        $0x00000010, R8
-	JGE         loop
-
-rest:
-	ADDQ $0x00000010, R8
-	SUBQ $0x08, R8
-	JLT  tail
-
-single:
-	VMOVUPS     (CX)(R9*4), Y0
-	VMOVUPS     (BX)(R9*4), Y1
-	VMOVUPS     (DX)(R9*4), Y2
-	VMOVUPS     (SI)(R9*4), Y3
-	VMOVUPS     (DI)(R9*4), Y4
-	VMOVUPS     Y4, Y4
-	VFMADD231PS Y3, Y2, Y4
-	VMOVUPS     Y4, Y2
-	VFMADD231PS Y1, Y0, Y2
-	VMOVUPS     Y2, (AX)(R9*4)
-	ADDQ        $0x08, R9
-	SUBQ        $0x08, R8
-	JGE         single
-
-tail:
-	ADDQ        $0x08, R8
-	JEQ         done
-	LEAQ        tailmasks<>+0(SB), R10
-	NEGQ        R8
-	VMOVUPS     32(R10)(R8*4), Y0
-	VMASKMOVPS  (CX)(R9*4), Y0, Y1
-	VMASKMOVPS  (BX)(R9*4), Y0, Y2
-	VMASKMOVPS  (DX)(R9*4), Y0, Y3
-	VMASKMOVPS  (SI)(R9*4), Y0, Y4
-	VMASKMOVPS  (DI)(R9*4), Y0, Y5
-	VMOVUPS     Y5, Y5
-	VFMADD231PS Y4, Y3, Y5
-	VMOVUPS     Y5, Y3
-	VFMADD231PS Y2, Y1, Y3
-	VMASKMOVPS  Y3, Y0, (AX)(R9*4)
-
-done:
-	VZEROUPPER
-	RET
-
-// func backwardClampAVX2(dx *float32, dy *float32, x *float32, scale *float32, shift *float32, a *float32, b *float32, c *float32, n int, lo float32, hi float32)
-// Requires: AVX, FMA3
-TEXT ·backwardClampAVX2(SB), NOSPLIT, $0-80
-	MOVQ         dx+0(FP), AX
-	MOVQ         dy+8(FP), CX
-	MOVQ         x+16(FP), DX
-	MOVQ         scale+24(FP), BX
-	MOVQ         shift+32(FP), SI
-	MOVQ         a+40(FP), DI
-	MOVQ         b+48(FP), R8
-	MOVQ         c+56(FP), R9
-	MOVQ         n+64(FP), R10
-	VBROADCASTSS lo+72(FP), Y0
-	VBROADCASTSS hi+76(FP), Y1
-	XORQ         R11, R11
-	SUBQ         $0x00000010, R10
-	JLT          rest
-
-loop:
-	VMOVUPS     (DX)(R11*4), Y2
-	VMOVUPS     (BX)(R11*4), Y3
-	VMOVUPS     (SI)(R11*4), Y4
-	VMOVUPS     Y4, Y4
-	VFMADD231PS Y3, Y2, Y4
-	VCMPPS      $0x1e, Y0, Y4, Y3
-	VCMPPS      $0x11, Y1, Y4, Y4
-	VANDPS      Y4, Y3, Y3
-	VMOVUPS     (CX)(R11*4), Y4
-	VANDPS      Y4, Y3, Y3
-	VMOVUPS     (DI)(R11*4), Y4
-	VMOVUPS     (R8)(R11*4), Y5
-	VMOVUPS     (R9)(R11*4), Y6
-	VMOVUPS     Y6, Y6
-	VFMADD231PS Y5, Y2, Y6
-	VMOVUPS     Y6, Y2
-	VFMADD231PS Y4, Y3, Y2
-	VMOVUPS     Y2, (AX)(R11*4)
-	VMOVUPS     32(DX)(R11*4), Y2
-	VMOVUPS     32(BX)(R11*4), Y3
-	VMOVUPS     32(SI)(R11*4), Y4
-	VMOVUPS     Y4, Y4
-	VFMADD231PS Y3, Y2, Y4
-	VCMPPS      $0x1e, Y0, Y4, Y3
-	VCMPPS      $0x11, Y1, Y4, Y4
-	VANDPS      Y4, Y3, Y3
-	VMOVUPS     32(CX)(R11*4), Y4
-	VANDPS      Y4, Y3, Y3
-	VMOVUPS     32(DI)(R11*4), Y4
-	VMOVUPS     32(R8)(R11*4), Y5
-	VMOVUPS     32(R9)(R11*4), Y6
-	VMOVUPS     Y6, Y6
-	VFMADD231PS Y5, Y2, Y6
-	VMOVUPS     Y6, Y2
-	VFMADD231PS Y4, Y3, Y2
-	VMOVUPS     Y2, 32(AX)(R11*4)
-	ADDQ        $0x00000010, R11
-	SUBQ        $0x00000010, R10
-	JGE         loop
-
-rest:
-	ADDQ $0x00000010, R10
-	SUBQ $0x08, R10
-	JLT  tail
-
-single:
-	VMOVUPS     (DX)(R11*4), Y2
-	VMOVUPS     (BX)(R11*4), Y3
-	VMOVUPS     (SI)(R11*4), Y4
-	VMOVUPS     Y4, Y4
-	VFMADD231PS Y3, Y2, Y4
-	VCMPPS      $0x1e, Y0, Y4, Y3
-	VCMPPS      $0x11, Y1, Y4, Y4
-	VANDPS      Y4, Y3, Y3
-	VMOVUPS     (CX)(R11*4), Y4
-	VANDPS      Y4, Y3, Y3
-	VMOVUPS     (DI)(R11*4), Y4
-	VMOVUPS     (R8)(R11*4), Y5
-	VMOVUPS     (R9)(R11*4), Y6
-	VMOVUPS     Y6, Y6
-	VFMADD231PS Y5, Y2, Y6
-	VMOVUPS     Y6, Y2
-	VFMADD231PS Y4, Y3, Y2
-	VMOVUPS     Y2, (AX)(R11*4)
-	ADDQ        $0x08, R11
-	SUBQ        $0x08, R10
-	JGE         single
-
-tail:
-	ADDQ        $0x08, R10
-	JEQ         done
-	LEAQ        tailmasks<>+0(SB), R12
-	NEGQ        R10
-	VMOVUPS     32(R12)(R10*4), Y2
-	VMASKMOVPS  (DX)(R11*4), Y2, Y3
-	VMASKMOVPS  (BX)(R11*4), Y2, Y4
-	VMASKMOVPS  (SI)(R11*4), Y2, Y5
-	VMOVUPS     Y5, Y5
-	VFMADD231PS Y4, Y3, Y5
-	VCMPPS      $0x1e, Y0, Y5, Y0
-	VCMPPS      $0x11, Y1, Y5, Y1
-	VANDPS      Y1, Y0, Y0
-	VMASKMOVPS  (CX)(R11*4), Y2, Y1
-	VANDPS      Y1, Y0, Y0
-	VMASKMOVPS  (DI)(R11*4), Y2, Y1
-	VMASKMOVPS  (R8)(R11*4), Y2, Y4
-	VMASKMOVPS  (R9)(R11*4), Y2, Y5
-	VMOVUPS     Y5, Y5
-	VFMADD231PS Y4, Y3, Y5
-	VMOVUPS     Y5, Y3
-	VFMADD231PS Y1, Y0, Y3
-	VMASKMOVPS  Y3, Y2, (AX)(R11*4)
-
-done:
-	VZEROUPPER
-	RET
-
 // func columnsAVX2(sum *float32, dot *float32, dy *float32, x *float32, m *float32, scale *float32, shift *float32, rows int, cols int, stride int, lo float32, hi float32)
 // Requires: AVX, FMA3
 TEXT ·columnsAVX2(SB), NOSPLIT, $0-88
@@ -327,37 +511,35 @@ w2:
 	XORQ    R10, R10
 	MOVQ    rows+56(FP), R11
 	MOVQ    stride+72(FP), R12
+	VMOVUPS (SI), Y4
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	VMOVUPS (SI), Y4
 	VMOVUPS (DI), Y5
 	VMOVUPS (R8), Y6
+	VMOVUPS 32(SI), Y9
 	VXORPS  Y7, Y7, Y7
 	VXORPS  Y8, Y8, Y8
-	VMOVUPS 32(SI), Y9
 	VMOVUPS 32(DI), Y10
 	VMOVUPS 32(R8), Y11
 
 w2row:
 	VMOVUPS     (BX)(R10*1), Y12
-	VMOVUPS     Y6, Y13
+	VMOVAPS     Y6, Y13
 	VFMADD231PS Y5, Y12, Y13
 	VCMPPS      $0x1e, Y0, Y13, Y14
 	VCMPPS      $0x11, Y1, Y13, Y13
 	VANDPS      Y13, Y14, Y13
-	VMOVUPS     (DX)(R10*1), Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      (DX)(R10*1), Y13, Y13
 	VADDPS      Y13, Y2, Y2
 	VSUBPS      Y4, Y12, Y12
 	VFMADD231PS Y12, Y13, Y3
 	VMOVUPS     32(BX)(R10*1), Y12
-	VMOVUPS     Y11, Y13
+	VMOVAPS     Y11, Y13
 	VFMADD231PS Y10, Y12, Y13
 	VCMPPS      $0x1e, Y0, Y13, Y14
 	VCMPPS      $0x11, Y1, Y13, Y13
 	VANDPS      Y13, Y14, Y13
-	VMOVUPS     32(DX)(R10*1), Y14
-	VANDPS      Y14, Y13, Y13
+	VANDPS      32(DX)(R10*1), Y13, Y13
 	VADDPS      Y13, Y7, Y7
 	VSUBPS      Y9, Y12, Y12
 	VFMADD231PS Y12, Y13, Y8
@@ -368,13 +550,13 @@ w2row:
 	VMOVUPS     Y3, (CX)
 	VMOVUPS     Y7, 32(AX)
 	VMOVUPS     Y8, 32(CX)
-	ADDQ        $0x40, AX
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, BX
-	ADDQ        $0x40, SI
-	ADDQ        $0x40, DI
-	ADDQ        $0x40, R8
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, DI
+	ADDQ        $0x00000040, R8
 	SUBQ        $0x10, R9
 	JGE         w2
 
@@ -387,21 +569,20 @@ w1:
 	XORQ    R10, R10
 	MOVQ    rows+56(FP), R11
 	MOVQ    stride+72(FP), R12
+	VMOVUPS (SI), Y4
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	VMOVUPS (SI), Y4
 	VMOVUPS (DI), Y5
 	VMOVUPS (R8), Y6
 
 w1row:
 	VMOVUPS     (BX)(R10*1), Y7
-	VMOVUPS     Y6, Y8
+	VMOVAPS     Y6, Y8
 	VFMADD231PS Y5, Y7, Y8
 	VCMPPS      $0x1e, Y0, Y8, Y9
 	VCMPPS      $0x11, Y1, Y8, Y8
 	VANDPS      Y8, Y9, Y8
-	VMOVUPS     (DX)(R10*1), Y9
-	VANDPS      Y9, Y8, Y8
+	VANDPS      (DX)(R10*1), Y8, Y8
 	VADDPS      Y8, Y2, Y2
 	VSUBPS      Y4, Y7, Y7
 	VFMADD231PS Y7, Y8, Y3
@@ -410,13 +591,13 @@ w1row:
 	JNE         w1row
 	VMOVUPS     Y2, (AX)
 	VMOVUPS     Y3, (CX)
-	ADDQ        $0x20, AX
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, BX
-	ADDQ        $0x20, SI
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R8
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, SI
+	ADDQ        $0x00000020, DI
+	ADDQ        $0x00000020, R8
 	SUBQ        $0x08, R9
 	JGE         w1
 
@@ -430,15 +611,15 @@ w1end:
 	XORQ       R9, R9
 	MOVQ       rows+56(FP), R10
 	MOVQ       stride+72(FP), R11
+	VMASKMOVPS (SI), Y2, Y5
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
-	VMASKMOVPS (SI), Y2, Y5
 	VMASKMOVPS (DI), Y2, Y6
 	VMASKMOVPS (R8), Y2, Y7
 
 tailrow:
 	VMASKMOVPS  (BX)(R9*1), Y2, Y8
-	VMOVUPS     Y7, Y9
+	VMOVAPS     Y7, Y9
 	VFMADD231PS Y6, Y8, Y9
 	VCMPPS      $0x1e, Y0, Y9, Y10
 	VCMPPS      $0x11, Y1, Y9, Y9
@@ -478,12 +659,12 @@ w2:
 	XORQ    R10, R10
 	MOVQ    rows+56(FP), R11
 	MOVQ    stride+72(FP), R12
+	VMOVUPS (R8), Y4
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	VMOVUPS (R8), Y4
+	VMOVUPS 32(R8), Y7
 	VXORPS  Y5, Y5, Y5
 	VXORPS  Y6, Y6, Y6
-	VMOVUPS 32(R8), Y7
 
 w2row:
 	VMOVUPS     (SI)(R10*1), Y8
@@ -491,8 +672,7 @@ w2row:
 	VCMPPS      $0x1e, Y0, Y9, Y10
 	VCMPPS      $0x11, Y1, Y9, Y9
 	VANDPS      Y9, Y10, Y9
-	VMOVUPS     (BX)(R10*1), Y10
-	VANDPS      Y10, Y9, Y9
+	VANDPS      (BX)(R10*1), Y9, Y9
 	VMOVUPS     Y9, (DX)(R10*1)
 	VADDPS      Y9, Y2, Y2
 	VSUBPS      Y4, Y8, Y8
@@ -502,8 +682,7 @@ w2row:
 	VCMPPS      $0x1e, Y0, Y9, Y10
 	VCMPPS      $0x11, Y1, Y9, Y9
 	VANDPS      Y9, Y10, Y9
-	VMOVUPS     32(BX)(R10*1), Y10
-	VANDPS      Y10, Y9, Y9
+	VANDPS      32(BX)(R10*1), Y9, Y9
 	VMOVUPS     Y9, 32(DX)(R10*1)
 	VADDPS      Y9, Y5, Y5
 	VSUBPS      Y7, Y8, Y8
@@ -515,13 +694,13 @@ w2row:
 	VMOVUPS     Y3, (CX)
 	VMOVUPS     Y5, 32(AX)
 	VMOVUPS     Y6, 32(CX)
-	ADDQ        $0x40, AX
-	ADDQ        $0x40, CX
-	ADDQ        $0x40, DX
-	ADDQ        $0x40, BX
-	ADDQ        $0x40, SI
-	ADDQ        $0x40, DI
-	ADDQ        $0x40, R8
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, DI
+	ADDQ        $0x00000040, R8
 	SUBQ        $0x10, R9
 	JGE         w2
 
@@ -534,9 +713,9 @@ w1:
 	XORQ    R10, R10
 	MOVQ    rows+56(FP), R11
 	MOVQ    stride+72(FP), R12
+	VMOVUPS (R8), Y4
 	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
-	VMOVUPS (R8), Y4
 
 w1row:
 	VMOVUPS     (SI)(R10*1), Y5
@@ -544,8 +723,7 @@ w1row:
 	VCMPPS      $0x1e, Y0, Y6, Y7
 	VCMPPS      $0x11, Y1, Y6, Y6
 	VANDPS      Y6, Y7, Y6
-	VMOVUPS     (BX)(R10*1), Y7
-	VANDPS      Y7, Y6, Y6
+	VANDPS      (BX)(R10*1), Y6, Y6
 	VMOVUPS     Y6, (DX)(R10*1)
 	VADDPS      Y6, Y2, Y2
 	VSUBPS      Y4, Y5, Y5
@@ -555,13 +733,13 @@ w1row:
 	JNE         w1row
 	VMOVUPS     Y2, (AX)
 	VMOVUPS     Y3, (CX)
-	ADDQ        $0x20, AX
-	ADDQ        $0x20, CX
-	ADDQ        $0x20, DX
-	ADDQ        $0x20, BX
-	ADDQ        $0x20, SI
-	ADDQ        $0x20, DI
-	ADDQ        $0x20, R8
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, SI
+	ADDQ        $0x00000020, DI
+	ADDQ        $0x00000020, R8
 	SUBQ        $0x08, R9
 	JGE         w1
 
@@ -575,9 +753,1031 @@ w1end:
 	XORQ       R9, R9
 	MOVQ       rows+56(FP), R10
 	MOVQ       stride+72(FP), R11
+	VMASKMOVPS (R8), Y2, Y5
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
+
+tailrow:
+	VMASKMOVPS  (SI)(R9*1), Y2, Y6
+	VMASKMOVPS  (DI)(R9*1), Y2, Y7
+	VCMPPS      $0x1e, Y0, Y7, Y8
+	VCMPPS      $0x11, Y1, Y7, Y7
+	VANDPS      Y7, Y8, Y7
+	VMASKMOVPS  (BX)(R9*1), Y2, Y8
+	VANDPS      Y8, Y7, Y7
+	VMASKMOVPS  Y7, Y2, (DX)(R9*1)
+	VADDPS      Y7, Y3, Y3
+	VSUBPS      Y5, Y6, Y6
+	VFMADD231PS Y6, Y7, Y4
+	ADDQ        R11, R9
+	DECQ        R10
+	JNE         tailrow
+	VMASKMOVPS  Y3, Y2, (AX)
+	VMASKMOVPS  Y4, Y2, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func forwardAVX512(dst *float32, src *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·forwardAVX512(SB), NOSPLIT, $0-56
+	VBROADCASTSS lo+48(FP), Z0
+	VBROADCASTSS hi+52(FP), Z1
+	MOVQ         dst+0(FP), BX
+	MOVQ         src+8(FP), SI
+	MOVQ         scale+16(FP), DI
+	MOVQ         shift+24(FP), R8
+	MOVQ         n+32(FP), R9
+	MOVQ         period+40(FP), R10
+	SHLQ         $0x02, R9
+	SHLQ         $0x02, R10
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (SI)(AX*1), Z2
+	VMOVUPS     (DI)(CX*1), Z3
+	VMOVUPS     (R8)(CX*1), Z4
+	VFMADD231PS Z3, Z2, Z4
+	VMAXPS      Z4, Z0, Z4
+	VMINPS      Z4, Z1, Z4
+	VMOVUPS     Z4, (BX)(AX*1)
+	ADDQ        $0x00000040, CX
+	CMPQ        CX, R10
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000040, AX
+	CMPQ        AX, R9
+	JLT         loop
+	VZEROUPPER
+	RET
+
+// func forwardAddAVX512(dst *float32, src *float32, add *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·forwardAddAVX512(SB), NOSPLIT, $0-64
+	VBROADCASTSS lo+56(FP), Z0
+	VBROADCASTSS hi+60(FP), Z1
+	MOVQ         dst+0(FP), BX
+	MOVQ         src+8(FP), SI
+	MOVQ         add+16(FP), DI
+	MOVQ         scale+24(FP), R8
+	MOVQ         shift+32(FP), R9
+	MOVQ         n+40(FP), R10
+	MOVQ         period+48(FP), R11
+	SHLQ         $0x02, R10
+	SHLQ         $0x02, R11
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (SI)(AX*1), Z2
+	VMOVUPS     (R8)(CX*1), Z3
+	VMOVUPS     (R9)(CX*1), Z4
+	VFMADD231PS Z3, Z2, Z4
+	VADDPS      (DI)(AX*1), Z4, Z4
+	VMAXPS      Z4, Z0, Z4
+	VMINPS      Z4, Z1, Z4
+	VMOVUPS     Z4, (BX)(AX*1)
+	ADDQ        $0x00000040, CX
+	CMPQ        CX, R11
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000040, AX
+	CMPQ        AX, R10
+	JLT         loop
+	VZEROUPPER
+	RET
+
+// func backwardAVX512(dst *float32, grad *float32, x *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·backwardAVX512(SB), NOSPLIT, $0-72
+	VBROADCASTSS lo+64(FP), Z0
+	VBROADCASTSS hi+68(FP), Z0
+	MOVQ         dst+0(FP), BX
+	MOVQ         grad+8(FP), SI
+	MOVQ         x+16(FP), DI
+	MOVQ         a+24(FP), R8
+	MOVQ         b+32(FP), R9
+	MOVQ         c+40(FP), R10
+	MOVQ         n+48(FP), R11
+	MOVQ         period+56(FP), R12
+	SHLQ         $0x02, R11
+	SHLQ         $0x02, R12
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (SI)(AX*1), Z0
+	VMOVUPS     (R8)(CX*1), Z1
+	VMOVUPS     (DI)(AX*1), Z2
+	VMOVUPS     (R9)(CX*1), Z3
+	VMOVUPS     (R10)(CX*1), Z4
+	VFMADD231PS Z3, Z2, Z4
+	VFMADD231PS Z1, Z0, Z4
+	VMOVUPS     Z4, (BX)(AX*1)
+	ADDQ        $0x00000040, CX
+	CMPQ        CX, R12
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000040, AX
+	CMPQ        AX, R11
+	JLT         loop
+	VZEROUPPER
+	RET
+
+// func backwardClampAVX512(dst *float32, dy *float32, x *float32, scale *float32, shift *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, AVX512F, CMOV
+TEXT ·backwardClampAVX512(SB), NOSPLIT, $0-88
+	VBROADCASTSS lo+80(FP), Z0
+	VBROADCASTSS hi+84(FP), Z1
+	MOVQ         dst+0(FP), BX
+	MOVQ         dy+8(FP), SI
+	MOVQ         x+16(FP), DI
+	MOVQ         scale+24(FP), R8
+	MOVQ         shift+32(FP), R9
+	MOVQ         a+40(FP), R10
+	MOVQ         b+48(FP), R11
+	MOVQ         c+56(FP), R12
+	MOVQ         n+64(FP), R13
+	MOVQ         period+72(FP), R14
+	SHLQ         $0x02, R13
+	SHLQ         $0x02, R14
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (DI)(AX*1), Z2
+	VMOVUPS     (R8)(CX*1), Z3
+	VMOVUPS     (R9)(CX*1), Z4
+	VFMADD231PS Z3, Z2, Z4
+	VCMPPS      $0x1e, Z0, Z4, K1
+	VCMPPS      $0x11, Z1, Z4, K1, K1
+	VMOVUPS.Z   (SI)(AX*1), K1, Z3
+	VMOVUPS     (R10)(CX*1), Z4
+	VMOVUPS     (R11)(CX*1), Z5
+	VMOVUPS     (R12)(CX*1), Z6
+	VFMADD231PS Z5, Z2, Z6
+	VFMADD231PS Z4, Z3, Z6
+	VMOVUPS     Z6, (BX)(AX*1)
+	ADDQ        $0x00000040, CX
+	CMPQ        CX, R14
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000040, AX
+	CMPQ        AX, R13
+	JLT         loop
+	VZEROUPPER
+	RET
+
+// func forwardStreamAVX512(dst *float32, src *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·forwardStreamAVX512(SB), NOSPLIT, $0-56
+	VBROADCASTSS lo+48(FP), Z0
+	VBROADCASTSS hi+52(FP), Z1
+	MOVQ         dst+0(FP), BX
+	MOVQ         src+8(FP), SI
+	MOVQ         scale+16(FP), DI
+	MOVQ         shift+24(FP), R8
+	MOVQ         n+32(FP), R9
+	MOVQ         period+40(FP), R10
+	SHLQ         $0x02, R9
+	SHLQ         $0x02, R10
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (SI)(AX*1), Z2
+	VMOVUPS     (DI)(CX*1), Z3
+	VMOVUPS     (R8)(CX*1), Z4
+	VFMADD231PS Z3, Z2, Z4
+	VMAXPS      Z4, Z0, Z4
+	VMINPS      Z4, Z1, Z4
+	VMOVNTPS    Z4, (BX)(AX*1)
+	ADDQ        $0x00000040, CX
+	CMPQ        CX, R10
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000040, AX
+	CMPQ        AX, R9
+	JLT         loop
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func forwardAddStreamAVX512(dst *float32, src *float32, add *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·forwardAddStreamAVX512(SB), NOSPLIT, $0-64
+	VBROADCASTSS lo+56(FP), Z0
+	VBROADCASTSS hi+60(FP), Z1
+	MOVQ         dst+0(FP), BX
+	MOVQ         src+8(FP), SI
+	MOVQ         add+16(FP), DI
+	MOVQ         scale+24(FP), R8
+	MOVQ         shift+32(FP), R9
+	MOVQ         n+40(FP), R10
+	MOVQ         period+48(FP), R11
+	SHLQ         $0x02, R10
+	SHLQ         $0x02, R11
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (SI)(AX*1), Z2
+	VMOVUPS     (R8)(CX*1), Z3
+	VMOVUPS     (R9)(CX*1), Z4
+	VFMADD231PS Z3, Z2, Z4
+	VADDPS      (DI)(AX*1), Z4, Z4
+	VMAXPS      Z4, Z0, Z4
+	VMINPS      Z4, Z1, Z4
+	VMOVNTPS    Z4, (BX)(AX*1)
+	ADDQ        $0x00000040, CX
+	CMPQ        CX, R11
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000040, AX
+	CMPQ        AX, R10
+	JLT         loop
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func backwardStreamAVX512(dst *float32, grad *float32, x *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·backwardStreamAVX512(SB), NOSPLIT, $0-72
+	VBROADCASTSS lo+64(FP), Z0
+	VBROADCASTSS hi+68(FP), Z0
+	MOVQ         dst+0(FP), BX
+	MOVQ         grad+8(FP), SI
+	MOVQ         x+16(FP), DI
+	MOVQ         a+24(FP), R8
+	MOVQ         b+32(FP), R9
+	MOVQ         c+40(FP), R10
+	MOVQ         n+48(FP), R11
+	MOVQ         period+56(FP), R12
+	SHLQ         $0x02, R11
+	SHLQ         $0x02, R12
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (SI)(AX*1), Z0
+	VMOVUPS     (R8)(CX*1), Z1
+	VMOVUPS     (DI)(AX*1), Z2
+	VMOVUPS     (R9)(CX*1), Z3
+	VMOVUPS     (R10)(CX*1), Z4
+	VFMADD231PS Z3, Z2, Z4
+	VFMADD231PS Z1, Z0, Z4
+	VMOVNTPS    Z4, (BX)(AX*1)
+	ADDQ        $0x00000040, CX
+	CMPQ        CX, R12
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000040, AX
+	CMPQ        AX, R11
+	JLT         loop
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func backwardClampStreamAVX512(dst *float32, dy *float32, x *float32, scale *float32, shift *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·backwardClampStreamAVX512(SB), NOSPLIT, $0-88
+	VBROADCASTSS lo+80(FP), Z0
+	VBROADCASTSS hi+84(FP), Z1
+	MOVQ         dst+0(FP), BX
+	MOVQ         dy+8(FP), SI
+	MOVQ         x+16(FP), DI
+	MOVQ         scale+24(FP), R8
+	MOVQ         shift+32(FP), R9
+	MOVQ         a+40(FP), R10
+	MOVQ         b+48(FP), R11
+	MOVQ         c+56(FP), R12
+	MOVQ         n+64(FP), R13
+	MOVQ         period+72(FP), R14
+	SHLQ         $0x02, R13
+	SHLQ         $0x02, R14
+	XORQ         AX, AX
+	XORQ         CX, CX
+	XORQ         DX, DX
+
+loop:
+	VMOVUPS     (DI)(AX*1), Z2
+	VMOVUPS     (R8)(CX*1), Z3
+	VMOVUPS     (R9)(CX*1), Z4
+	VFMADD231PS Z3, Z2, Z4
+	VCMPPS      $0x1e, Z0, Z4, K1
+	VCMPPS      $0x11, Z1, Z4, K1, K1
+	VMOVUPS.Z   (SI)(AX*1), K1, Z3
+	VMOVUPS     (R10)(CX*1), Z4
+	VMOVUPS     (R11)(CX*1), Z5
+	VMOVUPS     (R12)(CX*1), Z6
+	VFMADD231PS Z5, Z2, Z6
+	VFMADD231PS Z4, Z3, Z6
+	VMOVNTPS    Z6, (BX)(AX*1)
+	ADDQ        $0x00000040, CX
+	CMPQ        CX, R14
+	CMOVQEQ     DX, CX
+	ADDQ        $0x00000040, AX
+	CMPQ        AX, R13
+	JLT         loop
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func momentsAVX512(sum *float32, dot *float32, x *float32, m *float32, rows int, cols int, stride int)
+// Requires: AVX, AVX512DQ, AVX512F, FMA3
+TEXT ·momentsAVX512(SB), NOSPLIT, $0-56
+	MOVQ sum+0(FP), AX
+	MOVQ dot+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ m+24(FP), BX
+	MOVQ cols+40(FP), SI
+	SUBQ $0x40, SI
+	JLT  w4end
+
+w4:
+	XORQ    DI, DI
+	MOVQ    rows+32(FP), R8
+	MOVQ    stride+48(FP), R9
+	VMOVUPS (BX), Z2
+	VXORPS  Z0, Z0, Z0
+	VXORPS  Z1, Z1, Z1
+	VMOVUPS 64(BX), Z5
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+	VMOVUPS 128(BX), Z8
+	VXORPS  Z6, Z6, Z6
+	VXORPS  Z7, Z7, Z7
+	VMOVUPS 192(BX), Z11
+	VXORPS  Z9, Z9, Z9
+	VXORPS  Z10, Z10, Z10
+
+w4row:
+	VMOVUPS     (DX)(DI*1), Z12
+	VSUBPS      Z2, Z12, Z12
+	VADDPS      Z12, Z0, Z0
+	VFMADD231PS Z12, Z12, Z1
+	VMOVUPS     64(DX)(DI*1), Z12
+	VSUBPS      Z5, Z12, Z12
+	VADDPS      Z12, Z3, Z3
+	VFMADD231PS Z12, Z12, Z4
+	VMOVUPS     128(DX)(DI*1), Z12
+	VSUBPS      Z8, Z12, Z12
+	VADDPS      Z12, Z6, Z6
+	VFMADD231PS Z12, Z12, Z7
+	VMOVUPS     192(DX)(DI*1), Z12
+	VSUBPS      Z11, Z12, Z12
+	VADDPS      Z12, Z9, Z9
+	VFMADD231PS Z12, Z12, Z10
+	ADDQ        R9, DI
+	DECQ        R8
+	JNE         w4row
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, (CX)
+	VMOVUPS     Z3, 64(AX)
+	VMOVUPS     Z4, 64(CX)
+	VMOVUPS     Z6, 128(AX)
+	VMOVUPS     Z7, 128(CX)
+	VMOVUPS     Z9, 192(AX)
+	VMOVUPS     Z10, 192(CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	SUBQ        $0x40, SI
+	JGE         w4
+
+w4end:
+	ADDQ $0x40, SI
+	SUBQ $0x20, SI
+	JLT  w2end
+
+w2:
+	XORQ    DI, DI
+	MOVQ    rows+32(FP), R8
+	MOVQ    stride+48(FP), R9
+	VMOVUPS (BX), Z2
+	VXORPS  Z0, Z0, Z0
+	VXORPS  Z1, Z1, Z1
+	VMOVUPS 64(BX), Z5
+	VXORPS  Z3, Z3, Z3
+	VXORPS  Z4, Z4, Z4
+
+w2row:
+	VMOVUPS     (DX)(DI*1), Z6
+	VSUBPS      Z2, Z6, Z6
+	VADDPS      Z6, Z0, Z0
+	VFMADD231PS Z6, Z6, Z1
+	VMOVUPS     64(DX)(DI*1), Z6
+	VSUBPS      Z5, Z6, Z6
+	VADDPS      Z6, Z3, Z3
+	VFMADD231PS Z6, Z6, Z4
+	ADDQ        R9, DI
+	DECQ        R8
+	JNE         w2row
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, (CX)
+	VMOVUPS     Z3, 64(AX)
+	VMOVUPS     Z4, 64(CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	SUBQ        $0x20, SI
+	JGE         w2
+
+w2end:
+	ADDQ $0x20, SI
+	SUBQ $0x10, SI
+	JLT  w1end
+
+w1:
+	XORQ    DI, DI
+	MOVQ    rows+32(FP), R8
+	MOVQ    stride+48(FP), R9
+	VMOVUPS (BX), Z2
+	VXORPS  Z0, Z0, Z0
+	VXORPS  Z1, Z1, Z1
+
+w1row:
+	VMOVUPS     (DX)(DI*1), Z3
+	VSUBPS      Z2, Z3, Z3
+	VADDPS      Z3, Z0, Z0
+	VFMADD231PS Z3, Z3, Z1
+	ADDQ        R9, DI
+	DECQ        R8
+	JNE         w1row
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	SUBQ        $0x10, SI
+	JGE         w1
+
+w1end:
+	ADDQ    $0x10, SI
+	SUBQ    $0x08, SI
+	JLT     w8end
+	XORQ    DI, DI
+	MOVQ    rows+32(FP), R8
+	MOVQ    stride+48(FP), R9
+	VMOVUPS (BX), Y2
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+
+w8row:
+	VMOVUPS     (DX)(DI*1), Y3
+	VSUBPS      Y2, Y3, Y3
+	VADDPS      Y3, Y0, Y0
+	VFMADD231PS Y3, Y3, Y1
+	ADDQ        R9, DI
+	DECQ        R8
+	JNE         w8row
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	SUBQ        $0x08, SI
+
+w8end:
+	ADDQ       $0x08, SI
+	TESTQ      SI, SI
+	JEQ        done
+	LEAQ       tailmasks<>+0(SB), DI
+	NEGQ       SI
+	VMOVUPS    32(DI)(SI*4), Y0
+	XORQ       SI, SI
+	MOVQ       rows+32(FP), DI
+	MOVQ       stride+48(FP), R8
+	VMASKMOVPS (BX), Y0, Y3
+	VXORPS     Y1, Y1, Y1
+	VXORPS     Y2, Y2, Y2
+
+tailrow:
+	VMASKMOVPS  (DX)(SI*1), Y0, Y4
+	VSUBPS      Y3, Y4, Y4
+	VADDPS      Y4, Y1, Y1
+	VFMADD231PS Y4, Y4, Y2
+	ADDQ        R8, SI
+	DECQ        DI
+	JNE         tailrow
+	VMASKMOVPS  Y1, Y0, (AX)
+	VMASKMOVPS  Y2, Y0, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func columnsAVX512(sum *float32, dot *float32, dy *float32, x *float32, m *float32, scale *float32, shift *float32, rows int, cols int, stride int, lo float32, hi float32)
+// Requires: AVX, AVX512DQ, AVX512F, FMA3
+TEXT ·columnsAVX512(SB), NOSPLIT, $0-88
+	MOVQ         sum+0(FP), AX
+	MOVQ         dot+8(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         x+24(FP), BX
+	MOVQ         m+32(FP), SI
+	MOVQ         scale+40(FP), DI
+	MOVQ         shift+48(FP), R8
+	MOVQ         cols+64(FP), R9
+	VBROADCASTSS lo+80(FP), Z0
+	VBROADCASTSS hi+84(FP), Z1
+	SUBQ         $0x40, R9
+	JLT          w4end
+
+w4:
+	XORQ    R10, R10
+	MOVQ    rows+56(FP), R11
+	MOVQ    stride+72(FP), R12
+	VMOVUPS (SI), Z4
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VMOVUPS (DI), Z5
+	VMOVUPS (R8), Z6
+	VMOVUPS 64(SI), Z9
+	VXORPS  Z7, Z7, Z7
+	VXORPS  Z8, Z8, Z8
+	VMOVUPS 64(DI), Z10
+	VMOVUPS 64(R8), Z11
+	VMOVUPS 128(SI), Z14
+	VXORPS  Z12, Z12, Z12
+	VXORPS  Z13, Z13, Z13
+	VMOVUPS 128(DI), Z15
+	VMOVUPS 128(R8), Z16
+	VMOVUPS 192(SI), Z19
+	VXORPS  Z17, Z17, Z17
+	VXORPS  Z18, Z18, Z18
+	VMOVUPS 192(DI), Z20
+	VMOVUPS 192(R8), Z21
+
+w4row:
+	VMOVUPS     (BX)(R10*1), Z22
+	VMOVAPS     Z6, Z23
+	VFMADD231PS Z5, Z22, Z23
+	VCMPPS      $0x1e, Z0, Z23, K1
+	VCMPPS      $0x11, Z1, Z23, K1, K1
+	VMOVUPS.Z   (DX)(R10*1), K1, Z23
+	VADDPS      Z23, Z2, Z2
+	VSUBPS      Z4, Z22, Z22
+	VFMADD231PS Z22, Z23, Z3
+	VMOVUPS     64(BX)(R10*1), Z22
+	VMOVAPS     Z11, Z23
+	VFMADD231PS Z10, Z22, Z23
+	VCMPPS      $0x1e, Z0, Z23, K1
+	VCMPPS      $0x11, Z1, Z23, K1, K1
+	VMOVUPS.Z   64(DX)(R10*1), K1, Z23
+	VADDPS      Z23, Z7, Z7
+	VSUBPS      Z9, Z22, Z22
+	VFMADD231PS Z22, Z23, Z8
+	VMOVUPS     128(BX)(R10*1), Z22
+	VMOVAPS     Z16, Z23
+	VFMADD231PS Z15, Z22, Z23
+	VCMPPS      $0x1e, Z0, Z23, K1
+	VCMPPS      $0x11, Z1, Z23, K1, K1
+	VMOVUPS.Z   128(DX)(R10*1), K1, Z23
+	VADDPS      Z23, Z12, Z12
+	VSUBPS      Z14, Z22, Z22
+	VFMADD231PS Z22, Z23, Z13
+	VMOVUPS     192(BX)(R10*1), Z22
+	VMOVAPS     Z21, Z23
+	VFMADD231PS Z20, Z22, Z23
+	VCMPPS      $0x1e, Z0, Z23, K1
+	VCMPPS      $0x11, Z1, Z23, K1, K1
+	VMOVUPS.Z   192(DX)(R10*1), K1, Z23
+	VADDPS      Z23, Z17, Z17
+	VSUBPS      Z19, Z22, Z22
+	VFMADD231PS Z22, Z23, Z18
+	ADDQ        R12, R10
+	DECQ        R11
+	JNE         w4row
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     Z3, (CX)
+	VMOVUPS     Z7, 64(AX)
+	VMOVUPS     Z8, 64(CX)
+	VMOVUPS     Z12, 128(AX)
+	VMOVUPS     Z13, 128(CX)
+	VMOVUPS     Z17, 192(AX)
+	VMOVUPS     Z18, 192(CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
+	ADDQ        $0x00000100, R8
+	SUBQ        $0x40, R9
+	JGE         w4
+
+w4end:
+	ADDQ $0x40, R9
+	SUBQ $0x20, R9
+	JLT  w2end
+
+w2:
+	XORQ    R10, R10
+	MOVQ    rows+56(FP), R11
+	MOVQ    stride+72(FP), R12
+	VMOVUPS (SI), Z4
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VMOVUPS (DI), Z5
+	VMOVUPS (R8), Z6
+	VMOVUPS 64(SI), Z9
+	VXORPS  Z7, Z7, Z7
+	VXORPS  Z8, Z8, Z8
+	VMOVUPS 64(DI), Z10
+	VMOVUPS 64(R8), Z11
+
+w2row:
+	VMOVUPS     (BX)(R10*1), Z12
+	VMOVAPS     Z6, Z13
+	VFMADD231PS Z5, Z12, Z13
+	VCMPPS      $0x1e, Z0, Z13, K1
+	VCMPPS      $0x11, Z1, Z13, K1, K1
+	VMOVUPS.Z   (DX)(R10*1), K1, Z13
+	VADDPS      Z13, Z2, Z2
+	VSUBPS      Z4, Z12, Z12
+	VFMADD231PS Z12, Z13, Z3
+	VMOVUPS     64(BX)(R10*1), Z12
+	VMOVAPS     Z11, Z13
+	VFMADD231PS Z10, Z12, Z13
+	VCMPPS      $0x1e, Z0, Z13, K1
+	VCMPPS      $0x11, Z1, Z13, K1, K1
+	VMOVUPS.Z   64(DX)(R10*1), K1, Z13
+	VADDPS      Z13, Z7, Z7
+	VSUBPS      Z9, Z12, Z12
+	VFMADD231PS Z12, Z13, Z8
+	ADDQ        R12, R10
+	DECQ        R11
+	JNE         w2row
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     Z3, (CX)
+	VMOVUPS     Z7, 64(AX)
+	VMOVUPS     Z8, 64(CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, DI
+	ADDQ        $0x00000080, R8
+	SUBQ        $0x20, R9
+	JGE         w2
+
+w2end:
+	ADDQ $0x20, R9
+	SUBQ $0x10, R9
+	JLT  w1end
+
+w1:
+	XORQ    R10, R10
+	MOVQ    rows+56(FP), R11
+	MOVQ    stride+72(FP), R12
+	VMOVUPS (SI), Z4
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VMOVUPS (DI), Z5
+	VMOVUPS (R8), Z6
+
+w1row:
+	VMOVUPS     (BX)(R10*1), Z7
+	VMOVAPS     Z6, Z8
+	VFMADD231PS Z5, Z7, Z8
+	VCMPPS      $0x1e, Z0, Z8, K1
+	VCMPPS      $0x11, Z1, Z8, K1, K1
+	VMOVUPS.Z   (DX)(R10*1), K1, Z8
+	VADDPS      Z8, Z2, Z2
+	VSUBPS      Z4, Z7, Z7
+	VFMADD231PS Z7, Z8, Z3
+	ADDQ        R12, R10
+	DECQ        R11
+	JNE         w1row
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     Z3, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, DI
+	ADDQ        $0x00000040, R8
+	SUBQ        $0x10, R9
+	JGE         w1
+
+w1end:
+	ADDQ         $0x10, R9
+	VBROADCASTSS lo+80(FP), Y0
+	VBROADCASTSS hi+84(FP), Y1
+	SUBQ         $0x08, R9
+	JLT          w8end
+	XORQ         R10, R10
+	MOVQ         rows+56(FP), R11
+	MOVQ         stride+72(FP), R12
+	VMOVUPS      (SI), Y4
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VMOVUPS      (DI), Y5
+	VMOVUPS      (R8), Y6
+
+w8row:
+	VMOVUPS     (BX)(R10*1), Y7
+	VMOVAPS     Y6, Y8
+	VFMADD231PS Y5, Y7, Y8
+	VCMPPS      $0x1e, Y0, Y8, Y9
+	VCMPPS      $0x11, Y1, Y8, Y8
+	VANDPS      Y8, Y9, Y8
+	VANDPS      (DX)(R10*1), Y8, Y8
+	VADDPS      Y8, Y2, Y2
+	VSUBPS      Y4, Y7, Y7
+	VFMADD231PS Y7, Y8, Y3
+	ADDQ        R12, R10
+	DECQ        R11
+	JNE         w8row
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y3, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, SI
+	ADDQ        $0x00000020, DI
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x08, R9
+
+w8end:
+	ADDQ       $0x08, R9
+	TESTQ      R9, R9
+	JEQ        done
+	LEAQ       tailmasks<>+0(SB), R10
+	NEGQ       R9
+	VMOVUPS    32(R10)(R9*4), Y2
+	XORQ       R9, R9
+	MOVQ       rows+56(FP), R10
+	MOVQ       stride+72(FP), R11
+	VMASKMOVPS (SI), Y2, Y5
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VMASKMOVPS (DI), Y2, Y6
+	VMASKMOVPS (R8), Y2, Y7
+
+tailrow:
+	VMASKMOVPS  (BX)(R9*1), Y2, Y8
+	VMOVAPS     Y7, Y9
+	VFMADD231PS Y6, Y8, Y9
+	VCMPPS      $0x1e, Y0, Y9, Y10
+	VCMPPS      $0x11, Y1, Y9, Y9
+	VANDPS      Y9, Y10, Y9
+	VMASKMOVPS  (DX)(R9*1), Y2, Y10
+	VANDPS      Y10, Y9, Y9
+	VADDPS      Y9, Y3, Y3
+	VSUBPS      Y5, Y8, Y8
+	VFMADD231PS Y8, Y9, Y4
+	ADDQ        R11, R9
+	DECQ        R10
+	JNE         tailrow
+	VMASKMOVPS  Y3, Y2, (AX)
+	VMASKMOVPS  Y4, Y2, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func columnsAddAVX512(sum *float32, dot *float32, out *float32, dy *float32, x *float32, y *float32, m *float32, rows int, cols int, stride int, lo float32, hi float32)
+// Requires: AVX, AVX512DQ, AVX512F, FMA3
+TEXT ·columnsAddAVX512(SB), NOSPLIT, $0-88
+	MOVQ         sum+0(FP), AX
+	MOVQ         dot+8(FP), CX
+	MOVQ         out+16(FP), DX
+	MOVQ         dy+24(FP), BX
+	MOVQ         x+32(FP), SI
+	MOVQ         y+40(FP), DI
+	MOVQ         m+48(FP), R8
+	MOVQ         cols+64(FP), R9
+	VBROADCASTSS lo+80(FP), Z0
+	VBROADCASTSS hi+84(FP), Z1
+	SUBQ         $0x40, R9
+	JLT          w4end
+
+w4:
+	XORQ    R10, R10
+	MOVQ    rows+56(FP), R11
+	MOVQ    stride+72(FP), R12
+	VMOVUPS (R8), Z4
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VMOVUPS 64(R8), Z7
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+	VMOVUPS 128(R8), Z10
+	VXORPS  Z8, Z8, Z8
+	VXORPS  Z9, Z9, Z9
+	VMOVUPS 192(R8), Z13
+	VXORPS  Z11, Z11, Z11
+	VXORPS  Z12, Z12, Z12
+
+w4row:
+	VMOVUPS     (SI)(R10*1), Z14
+	VMOVUPS     (DI)(R10*1), Z15
+	VCMPPS      $0x1e, Z0, Z15, K1
+	VCMPPS      $0x11, Z1, Z15, K1, K1
+	VMOVUPS.Z   (BX)(R10*1), K1, Z15
+	VMOVUPS     Z15, (DX)(R10*1)
+	VADDPS      Z15, Z2, Z2
+	VSUBPS      Z4, Z14, Z14
+	VFMADD231PS Z14, Z15, Z3
+	VMOVUPS     64(SI)(R10*1), Z14
+	VMOVUPS     64(DI)(R10*1), Z15
+	VCMPPS      $0x1e, Z0, Z15, K1
+	VCMPPS      $0x11, Z1, Z15, K1, K1
+	VMOVUPS.Z   64(BX)(R10*1), K1, Z15
+	VMOVUPS     Z15, 64(DX)(R10*1)
+	VADDPS      Z15, Z5, Z5
+	VSUBPS      Z7, Z14, Z14
+	VFMADD231PS Z14, Z15, Z6
+	VMOVUPS     128(SI)(R10*1), Z14
+	VMOVUPS     128(DI)(R10*1), Z15
+	VCMPPS      $0x1e, Z0, Z15, K1
+	VCMPPS      $0x11, Z1, Z15, K1, K1
+	VMOVUPS.Z   128(BX)(R10*1), K1, Z15
+	VMOVUPS     Z15, 128(DX)(R10*1)
+	VADDPS      Z15, Z8, Z8
+	VSUBPS      Z10, Z14, Z14
+	VFMADD231PS Z14, Z15, Z9
+	VMOVUPS     192(SI)(R10*1), Z14
+	VMOVUPS     192(DI)(R10*1), Z15
+	VCMPPS      $0x1e, Z0, Z15, K1
+	VCMPPS      $0x11, Z1, Z15, K1, K1
+	VMOVUPS.Z   192(BX)(R10*1), K1, Z15
+	VMOVUPS     Z15, 192(DX)(R10*1)
+	VADDPS      Z15, Z11, Z11
+	VSUBPS      Z13, Z14, Z14
+	VFMADD231PS Z14, Z15, Z12
+	ADDQ        R12, R10
+	DECQ        R11
+	JNE         w4row
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     Z3, (CX)
+	VMOVUPS     Z5, 64(AX)
+	VMOVUPS     Z6, 64(CX)
+	VMOVUPS     Z8, 128(AX)
+	VMOVUPS     Z9, 128(CX)
+	VMOVUPS     Z11, 192(AX)
+	VMOVUPS     Z12, 192(CX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	ADDQ        $0x00000100, DX
+	ADDQ        $0x00000100, BX
+	ADDQ        $0x00000100, SI
+	ADDQ        $0x00000100, DI
+	ADDQ        $0x00000100, R8
+	SUBQ        $0x40, R9
+	JGE         w4
+
+w4end:
+	ADDQ $0x40, R9
+	SUBQ $0x20, R9
+	JLT  w2end
+
+w2:
+	XORQ    R10, R10
+	MOVQ    rows+56(FP), R11
+	MOVQ    stride+72(FP), R12
+	VMOVUPS (R8), Z4
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+	VMOVUPS 64(R8), Z7
+	VXORPS  Z5, Z5, Z5
+	VXORPS  Z6, Z6, Z6
+
+w2row:
+	VMOVUPS     (SI)(R10*1), Z8
+	VMOVUPS     (DI)(R10*1), Z9
+	VCMPPS      $0x1e, Z0, Z9, K1
+	VCMPPS      $0x11, Z1, Z9, K1, K1
+	VMOVUPS.Z   (BX)(R10*1), K1, Z9
+	VMOVUPS     Z9, (DX)(R10*1)
+	VADDPS      Z9, Z2, Z2
+	VSUBPS      Z4, Z8, Z8
+	VFMADD231PS Z8, Z9, Z3
+	VMOVUPS     64(SI)(R10*1), Z8
+	VMOVUPS     64(DI)(R10*1), Z9
+	VCMPPS      $0x1e, Z0, Z9, K1
+	VCMPPS      $0x11, Z1, Z9, K1, K1
+	VMOVUPS.Z   64(BX)(R10*1), K1, Z9
+	VMOVUPS     Z9, 64(DX)(R10*1)
+	VADDPS      Z9, Z5, Z5
+	VSUBPS      Z7, Z8, Z8
+	VFMADD231PS Z8, Z9, Z6
+	ADDQ        R12, R10
+	DECQ        R11
+	JNE         w2row
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     Z3, (CX)
+	VMOVUPS     Z5, 64(AX)
+	VMOVUPS     Z6, 64(CX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	ADDQ        $0x00000080, DX
+	ADDQ        $0x00000080, BX
+	ADDQ        $0x00000080, SI
+	ADDQ        $0x00000080, DI
+	ADDQ        $0x00000080, R8
+	SUBQ        $0x20, R9
+	JGE         w2
+
+w2end:
+	ADDQ $0x20, R9
+	SUBQ $0x10, R9
+	JLT  w1end
+
+w1:
+	XORQ    R10, R10
+	MOVQ    rows+56(FP), R11
+	MOVQ    stride+72(FP), R12
+	VMOVUPS (R8), Z4
+	VXORPS  Z2, Z2, Z2
+	VXORPS  Z3, Z3, Z3
+
+w1row:
+	VMOVUPS     (SI)(R10*1), Z5
+	VMOVUPS     (DI)(R10*1), Z6
+	VCMPPS      $0x1e, Z0, Z6, K1
+	VCMPPS      $0x11, Z1, Z6, K1, K1
+	VMOVUPS.Z   (BX)(R10*1), K1, Z6
+	VMOVUPS     Z6, (DX)(R10*1)
+	VADDPS      Z6, Z2, Z2
+	VSUBPS      Z4, Z5, Z5
+	VFMADD231PS Z5, Z6, Z3
+	ADDQ        R12, R10
+	DECQ        R11
+	JNE         w1row
+	VMOVUPS     Z2, (AX)
+	VMOVUPS     Z3, (CX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, DI
+	ADDQ        $0x00000040, R8
+	SUBQ        $0x10, R9
+	JGE         w1
+
+w1end:
+	ADDQ         $0x10, R9
+	VBROADCASTSS lo+80(FP), Y0
+	VBROADCASTSS hi+84(FP), Y1
+	SUBQ         $0x08, R9
+	JLT          w8end
+	XORQ         R10, R10
+	MOVQ         rows+56(FP), R11
+	MOVQ         stride+72(FP), R12
+	VMOVUPS      (R8), Y4
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+
+w8row:
+	VMOVUPS     (SI)(R10*1), Y5
+	VMOVUPS     (DI)(R10*1), Y6
+	VCMPPS      $0x1e, Y0, Y6, Y7
+	VCMPPS      $0x11, Y1, Y6, Y6
+	VANDPS      Y6, Y7, Y6
+	VANDPS      (BX)(R10*1), Y6, Y6
+	VMOVUPS     Y6, (DX)(R10*1)
+	VADDPS      Y6, Y2, Y2
+	VSUBPS      Y4, Y5, Y5
+	VFMADD231PS Y5, Y6, Y3
+	ADDQ        R12, R10
+	DECQ        R11
+	JNE         w8row
+	VMOVUPS     Y2, (AX)
+	VMOVUPS     Y3, (CX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, SI
+	ADDQ        $0x00000020, DI
+	ADDQ        $0x00000020, R8
+	SUBQ        $0x08, R9
+
+w8end:
+	ADDQ       $0x08, R9
+	TESTQ      R9, R9
+	JEQ        done
+	LEAQ       tailmasks<>+0(SB), R10
+	NEGQ       R9
+	VMOVUPS    32(R10)(R9*4), Y2
+	XORQ       R9, R9
+	MOVQ       rows+56(FP), R10
+	MOVQ       stride+72(FP), R11
 	VMASKMOVPS (R8), Y2, Y5
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
 
 tailrow:
 	VMASKMOVPS  (SI)(R9*1), Y2, Y6

@@ -4,7 +4,80 @@
 
 #include "textflag.h"
 
-TEXT ·forwardNEON(SB), NOSPLIT, $0-56
+TEXT ·forwardNEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R1
+	MOVD src+8(FP), R2
+	MOVD scale+16(FP), R3
+	MOVD shift+24(FP), R4
+	MOVD n+32(FP), R5
+	FMOVS lo+40(FP), F0
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	FMOVS hi+44(FP), F1
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	SUBS $8, R5
+	BLT forwardNEON_after2
+forwardNEON_loop1:
+	FMOVQ 0(R2), F2
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R4), F4
+	WORD $0x4e23cc44 // fmla v4.4s, v2.4s, v3.4s
+	WORD $0x4e20f484 // fmax v4.4s, v4.4s, v0.4s
+	WORD $0x4ea1f484 // fmin v4.4s, v4.4s, v1.4s
+	FMOVQ F4, 0(R1)
+	FMOVQ 16(R2), F2
+	FMOVQ 16(R3), F3
+	FMOVQ 16(R4), F4
+	WORD $0x4e23cc44 // fmla v4.4s, v2.4s, v3.4s
+	WORD $0x4e20f484 // fmax v4.4s, v4.4s, v0.4s
+	WORD $0x4ea1f484 // fmin v4.4s, v4.4s, v1.4s
+	FMOVQ F4, 16(R1)
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	ADD $32, R4
+	SUBS $8, R5
+	BGE forwardNEON_loop1
+forwardNEON_after2:
+	ADD $8, R5
+	SUBS $4, R5
+	BLT forwardNEON_after4
+forwardNEON_loop3:
+	FMOVQ 0(R2), F2
+	FMOVQ 0(R3), F3
+	FMOVQ 0(R4), F4
+	WORD $0x4e23cc44 // fmla v4.4s, v2.4s, v3.4s
+	WORD $0x4e20f484 // fmax v4.4s, v4.4s, v0.4s
+	WORD $0x4ea1f484 // fmin v4.4s, v4.4s, v1.4s
+	FMOVQ F4, 0(R1)
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	SUBS $4, R5
+	BGE forwardNEON_loop3
+forwardNEON_after4:
+	ADD $4, R5
+	SUBS $1, R5
+	BLT forwardNEON_after6
+forwardNEON_loop5:
+	FMOVS 0(R2), F2
+	FMOVS 0(R3), F3
+	FMOVS 0(R4), F4
+	WORD $0x4e23cc44 // fmla v4.4s, v2.4s, v3.4s
+	WORD $0x4e20f484 // fmax v4.4s, v4.4s, v0.4s
+	WORD $0x4ea1f484 // fmin v4.4s, v4.4s, v1.4s
+	FMOVS F4, 0(R1)
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	SUBS $1, R5
+	BGE forwardNEON_loop5
+forwardNEON_after6:
+	ADD $1, R5
+	RET
+
+TEXT ·forwardAddNEON(SB), NOSPLIT, $0-56
 	MOVD dst+0(FP), R1
 	MOVD src+8(FP), R2
 	MOVD scale+16(FP), R3
@@ -16,8 +89,8 @@ TEXT ·forwardNEON(SB), NOSPLIT, $0-56
 	FMOVS hi+52(FP), F1
 	WORD $0x4e040421 // dup v1.4s, v1.s[0]
 	SUBS $8, R6
-	BLT forwardNEON_after2
-forwardNEON_loop1:
+	BLT forwardAddNEON_after8
+forwardAddNEON_loop7:
 	FMOVQ 0(R2), F2
 	FMOVQ 0(R3), F3
 	FMOVQ 0(R4), F4
@@ -42,12 +115,12 @@ forwardNEON_loop1:
 	ADD $32, R4
 	ADD $32, R5
 	SUBS $8, R6
-	BGE forwardNEON_loop1
-forwardNEON_after2:
+	BGE forwardAddNEON_loop7
+forwardAddNEON_after8:
 	ADD $8, R6
 	SUBS $4, R6
-	BLT forwardNEON_after4
-forwardNEON_loop3:
+	BLT forwardAddNEON_after10
+forwardAddNEON_loop9:
 	FMOVQ 0(R2), F2
 	FMOVQ 0(R3), F3
 	FMOVQ 0(R4), F4
@@ -63,12 +136,12 @@ forwardNEON_loop3:
 	ADD $16, R4
 	ADD $16, R5
 	SUBS $4, R6
-	BGE forwardNEON_loop3
-forwardNEON_after4:
+	BGE forwardAddNEON_loop9
+forwardAddNEON_after10:
 	ADD $4, R6
 	SUBS $1, R6
-	BLT forwardNEON_after6
-forwardNEON_loop5:
+	BLT forwardAddNEON_after12
+forwardAddNEON_loop11:
 	FMOVS 0(R2), F2
 	FMOVS 0(R3), F3
 	FMOVS 0(R4), F4
@@ -84,8 +157,8 @@ forwardNEON_loop5:
 	ADD $4, R4
 	ADD $4, R5
 	SUBS $1, R6
-	BGE forwardNEON_loop5
-forwardNEON_after6:
+	BGE forwardAddNEON_loop11
+forwardAddNEON_after12:
 	ADD $1, R6
 	RET
 
@@ -98,8 +171,8 @@ TEXT ·backwardNEON(SB), NOSPLIT, $0-56
 	MOVD c+40(FP), R6
 	MOVD n+48(FP), R7
 	SUBS $8, R7
-	BLT backwardNEON_after8
-backwardNEON_loop7:
+	BLT backwardNEON_after14
+backwardNEON_loop13:
 	FMOVQ 0(R2), F0
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R3), F2
@@ -123,12 +196,12 @@ backwardNEON_loop7:
 	ADD $32, R5
 	ADD $32, R6
 	SUBS $8, R7
-	BGE backwardNEON_loop7
-backwardNEON_after8:
+	BGE backwardNEON_loop13
+backwardNEON_after14:
 	ADD $8, R7
 	SUBS $4, R7
-	BLT backwardNEON_after10
-backwardNEON_loop9:
+	BLT backwardNEON_after16
+backwardNEON_loop15:
 	FMOVQ 0(R2), F0
 	FMOVQ 0(R4), F1
 	FMOVQ 0(R3), F2
@@ -144,12 +217,12 @@ backwardNEON_loop9:
 	ADD $16, R5
 	ADD $16, R6
 	SUBS $4, R7
-	BGE backwardNEON_loop9
-backwardNEON_after10:
+	BGE backwardNEON_loop15
+backwardNEON_after16:
 	ADD $4, R7
 	SUBS $1, R7
-	BLT backwardNEON_after12
-backwardNEON_loop11:
+	BLT backwardNEON_after18
+backwardNEON_loop17:
 	FMOVS 0(R2), F0
 	FMOVS 0(R4), F1
 	FMOVS 0(R3), F2
@@ -165,8 +238,8 @@ backwardNEON_loop11:
 	ADD $4, R5
 	ADD $4, R6
 	SUBS $1, R7
-	BGE backwardNEON_loop11
-backwardNEON_after12:
+	BGE backwardNEON_loop17
+backwardNEON_after18:
 	ADD $1, R7
 	RET
 
@@ -185,8 +258,8 @@ TEXT ·backwardClampNEON(SB), NOSPLIT, $0-80
 	FMOVS hi+76(FP), F1
 	WORD $0x4e040421 // dup v1.4s, v1.s[0]
 	SUBS $8, R9
-	BLT backwardClampNEON_after14
-backwardClampNEON_loop13:
+	BLT backwardClampNEON_after20
+backwardClampNEON_loop19:
 	FMOVQ 0(R3), F2
 	FMOVQ 0(R4), F3
 	FMOVQ 0(R5), F4
@@ -226,12 +299,12 @@ backwardClampNEON_loop13:
 	ADD $32, R7
 	ADD $32, R8
 	SUBS $8, R9
-	BGE backwardClampNEON_loop13
-backwardClampNEON_after14:
+	BGE backwardClampNEON_loop19
+backwardClampNEON_after20:
 	ADD $8, R9
 	SUBS $4, R9
-	BLT backwardClampNEON_after16
-backwardClampNEON_loop15:
+	BLT backwardClampNEON_after22
+backwardClampNEON_loop21:
 	FMOVQ 0(R3), F2
 	FMOVQ 0(R4), F3
 	FMOVQ 0(R5), F4
@@ -256,12 +329,12 @@ backwardClampNEON_loop15:
 	ADD $16, R7
 	ADD $16, R8
 	SUBS $4, R9
-	BGE backwardClampNEON_loop15
-backwardClampNEON_after16:
+	BGE backwardClampNEON_loop21
+backwardClampNEON_after22:
 	ADD $4, R9
 	SUBS $1, R9
-	BLT backwardClampNEON_after18
-backwardClampNEON_loop17:
+	BLT backwardClampNEON_after24
+backwardClampNEON_loop23:
 	FMOVS 0(R3), F2
 	FMOVS 0(R4), F3
 	FMOVS 0(R5), F4
@@ -286,9 +359,123 @@ backwardClampNEON_loop17:
 	ADD $4, R7
 	ADD $4, R8
 	SUBS $1, R9
-	BGE backwardClampNEON_loop17
-backwardClampNEON_after18:
+	BGE backwardClampNEON_loop23
+backwardClampNEON_after24:
 	ADD $1, R9
+	RET
+
+TEXT ·momentsNEON(SB), NOSPLIT, $0-56
+	MOVD sum+0(FP), R1
+	MOVD dot+8(FP), R2
+	MOVD x+16(FP), R3
+	MOVD m+24(FP), R4
+	MOVD cols+40(FP), R8
+	MOVD stride+48(FP), R9
+	SUBS $16, R8
+	BLT momentsNEON_after26
+momentsNEON_columns25:
+	WORD $0x4f00e400 // movi v0.16b, #0
+	WORD $0x4f00e401 // movi v1.16b, #0
+	FMOVQ 0(R4), F2
+	WORD $0x4f00e403 // movi v3.16b, #0
+	WORD $0x4f00e404 // movi v4.16b, #0
+	FMOVQ 16(R4), F5
+	WORD $0x4f00e406 // movi v6.16b, #0
+	WORD $0x4f00e407 // movi v7.16b, #0
+	FMOVQ 32(R4), F8
+	WORD $0x4f00e409 // movi v9.16b, #0
+	WORD $0x4f00e40a // movi v10.16b, #0
+	FMOVQ 48(R4), F11
+	MOVD R3, R11
+	MOVD rows+32(FP), R10
+momentsNEON_row27:
+	FMOVQ 0(R11), F12
+	WORD $0x4ea2d58c // fsub v12.4s, v12.4s, v2.4s
+	WORD $0x4e2cd400 // fadd v0.4s, v0.4s, v12.4s
+	WORD $0x4e2ccd81 // fmla v1.4s, v12.4s, v12.4s
+	FMOVQ 16(R11), F12
+	WORD $0x4ea5d58c // fsub v12.4s, v12.4s, v5.4s
+	WORD $0x4e2cd463 // fadd v3.4s, v3.4s, v12.4s
+	WORD $0x4e2ccd84 // fmla v4.4s, v12.4s, v12.4s
+	FMOVQ 32(R11), F12
+	WORD $0x4ea8d58c // fsub v12.4s, v12.4s, v8.4s
+	WORD $0x4e2cd4c6 // fadd v6.4s, v6.4s, v12.4s
+	WORD $0x4e2ccd87 // fmla v7.4s, v12.4s, v12.4s
+	FMOVQ 48(R11), F12
+	WORD $0x4eabd58c // fsub v12.4s, v12.4s, v11.4s
+	WORD $0x4e2cd529 // fadd v9.4s, v9.4s, v12.4s
+	WORD $0x4e2ccd8a // fmla v10.4s, v12.4s, v12.4s
+	ADD R9, R11
+	SUBS $1, R10
+	BNE momentsNEON_row27
+	FMOVQ F0, 0(R1)
+	FMOVQ F1, 0(R2)
+	FMOVQ F3, 16(R1)
+	FMOVQ F4, 16(R2)
+	FMOVQ F6, 32(R1)
+	FMOVQ F7, 32(R2)
+	FMOVQ F9, 48(R1)
+	FMOVQ F10, 48(R2)
+	ADD $64, R1
+	ADD $64, R2
+	ADD $64, R3
+	ADD $64, R4
+	SUBS $16, R8
+	BGE momentsNEON_columns25
+momentsNEON_after26:
+	ADD $16, R8
+	SUBS $4, R8
+	BLT momentsNEON_after29
+momentsNEON_columns28:
+	WORD $0x4f00e400 // movi v0.16b, #0
+	WORD $0x4f00e401 // movi v1.16b, #0
+	FMOVQ 0(R4), F2
+	MOVD R3, R11
+	MOVD rows+32(FP), R10
+momentsNEON_row30:
+	FMOVQ 0(R11), F3
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
+	WORD $0x4e23cc61 // fmla v1.4s, v3.4s, v3.4s
+	ADD R9, R11
+	SUBS $1, R10
+	BNE momentsNEON_row30
+	FMOVQ F0, 0(R1)
+	FMOVQ F1, 0(R2)
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	SUBS $4, R8
+	BGE momentsNEON_columns28
+momentsNEON_after29:
+	ADD $4, R8
+	SUBS $1, R8
+	BLT momentsNEON_after32
+momentsNEON_columns31:
+	WORD $0x4f00e400 // movi v0.16b, #0
+	WORD $0x4f00e401 // movi v1.16b, #0
+	FMOVS 0(R4), F2
+	MOVD R3, R11
+	MOVD rows+32(FP), R10
+momentsNEON_row33:
+	FMOVS 0(R11), F3
+	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
+	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
+	WORD $0x4e23cc61 // fmla v1.4s, v3.4s, v3.4s
+	ADD R9, R11
+	SUBS $1, R10
+	BNE momentsNEON_row33
+	FMOVS F0, 0(R1)
+	FMOVS F1, 0(R2)
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	SUBS $1, R8
+	BGE momentsNEON_columns31
+momentsNEON_after32:
+	ADD $1, R8
 	RET
 
 TEXT ·columnsNEON(SB), NOSPLIT, $0-88
@@ -306,8 +493,8 @@ TEXT ·columnsNEON(SB), NOSPLIT, $0-88
 	FMOVS hi+84(FP), F1
 	WORD $0x4e040421 // dup v1.4s, v1.s[0]
 	SUBS $8, R8
-	BLT columnsNEON_after20
-columnsNEON_columns19:
+	BLT columnsNEON_after35
+columnsNEON_columns34:
 	WORD $0x4f00e402 // movi v2.16b, #0
 	WORD $0x4f00e403 // movi v3.16b, #0
 	FMOVQ 0(R5), F4
@@ -321,7 +508,7 @@ columnsNEON_columns19:
 	MOVD R3, R11
 	MOVD R4, R12
 	MOVD rows+56(FP), R10
-columnsNEON_row21:
+columnsNEON_row36:
 	FMOVQ 0(R12), F12
 	WORD $0x4ea61ccd // mov v13.16b, v6.16b
 	WORD $0x4e25cd8d // fmla v13.4s, v12.4s, v5.4s
@@ -347,7 +534,7 @@ columnsNEON_row21:
 	ADD R9, R11
 	ADD R9, R12
 	SUBS $1, R10
-	BNE columnsNEON_row21
+	BNE columnsNEON_row36
 	FMOVQ F2, 0(R1)
 	FMOVQ F3, 0(R2)
 	FMOVQ F7, 16(R1)
@@ -360,12 +547,12 @@ columnsNEON_row21:
 	ADD $32, R6
 	ADD $32, R7
 	SUBS $8, R8
-	BGE columnsNEON_columns19
-columnsNEON_after20:
+	BGE columnsNEON_columns34
+columnsNEON_after35:
 	ADD $8, R8
 	SUBS $4, R8
-	BLT columnsNEON_after23
-columnsNEON_columns22:
+	BLT columnsNEON_after38
+columnsNEON_columns37:
 	WORD $0x4f00e402 // movi v2.16b, #0
 	WORD $0x4f00e403 // movi v3.16b, #0
 	FMOVQ 0(R5), F4
@@ -374,7 +561,7 @@ columnsNEON_columns22:
 	MOVD R3, R11
 	MOVD R4, R12
 	MOVD rows+56(FP), R10
-columnsNEON_row24:
+columnsNEON_row39:
 	FMOVQ 0(R12), F7
 	WORD $0x4ea61cc8 // mov v8.16b, v6.16b
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
@@ -389,7 +576,7 @@ columnsNEON_row24:
 	ADD R9, R11
 	ADD R9, R12
 	SUBS $1, R10
-	BNE columnsNEON_row24
+	BNE columnsNEON_row39
 	FMOVQ F2, 0(R1)
 	FMOVQ F3, 0(R2)
 	ADD $16, R1
@@ -400,12 +587,12 @@ columnsNEON_row24:
 	ADD $16, R6
 	ADD $16, R7
 	SUBS $4, R8
-	BGE columnsNEON_columns22
-columnsNEON_after23:
+	BGE columnsNEON_columns37
+columnsNEON_after38:
 	ADD $4, R8
 	SUBS $1, R8
-	BLT columnsNEON_after26
-columnsNEON_columns25:
+	BLT columnsNEON_after41
+columnsNEON_columns40:
 	WORD $0x4f00e402 // movi v2.16b, #0
 	WORD $0x4f00e403 // movi v3.16b, #0
 	FMOVS 0(R5), F4
@@ -414,7 +601,7 @@ columnsNEON_columns25:
 	MOVD R3, R11
 	MOVD R4, R12
 	MOVD rows+56(FP), R10
-columnsNEON_row27:
+columnsNEON_row42:
 	FMOVS 0(R12), F7
 	WORD $0x4ea61cc8 // mov v8.16b, v6.16b
 	WORD $0x4e25cce8 // fmla v8.4s, v7.4s, v5.4s
@@ -429,7 +616,7 @@ columnsNEON_row27:
 	ADD R9, R11
 	ADD R9, R12
 	SUBS $1, R10
-	BNE columnsNEON_row27
+	BNE columnsNEON_row42
 	FMOVS F2, 0(R1)
 	FMOVS F3, 0(R2)
 	ADD $4, R1
@@ -440,8 +627,8 @@ columnsNEON_row27:
 	ADD $4, R6
 	ADD $4, R7
 	SUBS $1, R8
-	BGE columnsNEON_columns25
-columnsNEON_after26:
+	BGE columnsNEON_columns40
+columnsNEON_after41:
 	ADD $1, R8
 	RET
 
@@ -460,8 +647,8 @@ TEXT ·columnsAddNEON(SB), NOSPLIT, $0-88
 	FMOVS hi+84(FP), F1
 	WORD $0x4e040421 // dup v1.4s, v1.s[0]
 	SUBS $8, R8
-	BLT columnsAddNEON_after29
-columnsAddNEON_columns28:
+	BLT columnsAddNEON_after44
+columnsAddNEON_columns43:
 	WORD $0x4f00e402 // movi v2.16b, #0
 	WORD $0x4f00e403 // movi v3.16b, #0
 	FMOVQ 0(R7), F4
@@ -473,7 +660,7 @@ columnsAddNEON_columns28:
 	MOVD R5, R13
 	MOVD R6, R14
 	MOVD rows+56(FP), R10
-columnsAddNEON_row30:
+columnsAddNEON_row45:
 	FMOVQ 0(R14), F8
 	WORD $0x6ea0e509 // fcmgt v9.4s, v8.4s, v0.4s
 	WORD $0x6ea8e428 // fcmgt v8.4s, v1.4s, v8.4s
@@ -501,7 +688,7 @@ columnsAddNEON_row30:
 	ADD R9, R13
 	ADD R9, R14
 	SUBS $1, R10
-	BNE columnsAddNEON_row30
+	BNE columnsAddNEON_row45
 	FMOVQ F2, 0(R1)
 	FMOVQ F3, 0(R2)
 	FMOVQ F5, 16(R1)
@@ -514,12 +701,12 @@ columnsAddNEON_row30:
 	ADD $32, R6
 	ADD $32, R7
 	SUBS $8, R8
-	BGE columnsAddNEON_columns28
-columnsAddNEON_after29:
+	BGE columnsAddNEON_columns43
+columnsAddNEON_after44:
 	ADD $8, R8
 	SUBS $4, R8
-	BLT columnsAddNEON_after32
-columnsAddNEON_columns31:
+	BLT columnsAddNEON_after47
+columnsAddNEON_columns46:
 	WORD $0x4f00e402 // movi v2.16b, #0
 	WORD $0x4f00e403 // movi v3.16b, #0
 	FMOVQ 0(R7), F4
@@ -528,7 +715,7 @@ columnsAddNEON_columns31:
 	MOVD R5, R13
 	MOVD R6, R14
 	MOVD rows+56(FP), R10
-columnsAddNEON_row33:
+columnsAddNEON_row48:
 	FMOVQ 0(R14), F5
 	WORD $0x6ea0e4a6 // fcmgt v6.4s, v5.4s, v0.4s
 	WORD $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
@@ -545,7 +732,7 @@ columnsAddNEON_row33:
 	ADD R9, R13
 	ADD R9, R14
 	SUBS $1, R10
-	BNE columnsAddNEON_row33
+	BNE columnsAddNEON_row48
 	FMOVQ F2, 0(R1)
 	FMOVQ F3, 0(R2)
 	ADD $16, R1
@@ -556,12 +743,12 @@ columnsAddNEON_row33:
 	ADD $16, R6
 	ADD $16, R7
 	SUBS $4, R8
-	BGE columnsAddNEON_columns31
-columnsAddNEON_after32:
+	BGE columnsAddNEON_columns46
+columnsAddNEON_after47:
 	ADD $4, R8
 	SUBS $1, R8
-	BLT columnsAddNEON_after35
-columnsAddNEON_columns34:
+	BLT columnsAddNEON_after50
+columnsAddNEON_columns49:
 	WORD $0x4f00e402 // movi v2.16b, #0
 	WORD $0x4f00e403 // movi v3.16b, #0
 	FMOVS 0(R7), F4
@@ -570,7 +757,7 @@ columnsAddNEON_columns34:
 	MOVD R5, R13
 	MOVD R6, R14
 	MOVD rows+56(FP), R10
-columnsAddNEON_row36:
+columnsAddNEON_row51:
 	FMOVS 0(R14), F5
 	WORD $0x6ea0e4a6 // fcmgt v6.4s, v5.4s, v0.4s
 	WORD $0x6ea5e425 // fcmgt v5.4s, v1.4s, v5.4s
@@ -587,7 +774,7 @@ columnsAddNEON_row36:
 	ADD R9, R13
 	ADD R9, R14
 	SUBS $1, R10
-	BNE columnsAddNEON_row36
+	BNE columnsAddNEON_row51
 	FMOVS F2, 0(R1)
 	FMOVS F3, 0(R2)
 	ADD $4, R1
@@ -598,7 +785,7 @@ columnsAddNEON_row36:
 	ADD $4, R6
 	ADD $4, R7
 	SUBS $1, R8
-	BGE columnsAddNEON_columns34
-columnsAddNEON_after35:
+	BGE columnsAddNEON_columns49
+columnsAddNEON_after50:
 	ADD $1, R8
 	RET

@@ -4,20 +4,50 @@
 
 package norm
 
-// forwardAVX2 computes dst = clamp(src*scale + shift + add).
+// forwardAVX2 computes dst = clamp(src*scale + shift).
 //
 //go:noescape
-func forwardAVX2(dst *float32, src *float32, scale *float32, shift *float32, add *float32, n int, lo float32, hi float32)
+func forwardAVX2(dst *float32, src *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
 
-// backwardAVX2 computes dx = grad*a + (x*b + c).
+// forwardAddAVX2 computes dst = clamp(src*scale + shift + add).
 //
 //go:noescape
-func backwardAVX2(dx *float32, grad *float32, x *float32, a *float32, b *float32, c *float32, n int)
+func forwardAddAVX2(dst *float32, src *float32, add *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
 
-// backwardClampAVX2 is backward with g = dy where lo < x*scale + shift < hi, else 0.
+// backwardAVX2 computes dst = grad*a + (x*b + c).
 //
 //go:noescape
-func backwardClampAVX2(dx *float32, dy *float32, x *float32, scale *float32, shift *float32, a *float32, b *float32, c *float32, n int, lo float32, hi float32)
+func backwardAVX2(dst *float32, grad *float32, x *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+
+// backwardClampAVX2 is backward with grad = dy where lo < x*scale + shift < hi, else 0.
+//
+//go:noescape
+func backwardClampAVX2(dst *float32, dy *float32, x *float32, scale *float32, shift *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+
+// forwardStreamAVX2 computes dst = clamp(src*scale + shift).
+//
+//go:noescape
+func forwardStreamAVX2(dst *float32, src *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+
+// forwardAddStreamAVX2 computes dst = clamp(src*scale + shift + add).
+//
+//go:noescape
+func forwardAddStreamAVX2(dst *float32, src *float32, add *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+
+// backwardStreamAVX2 computes dst = grad*a + (x*b + c).
+//
+//go:noescape
+func backwardStreamAVX2(dst *float32, grad *float32, x *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+
+// backwardClampStreamAVX2 is backward with grad = dy where lo < x*scale + shift < hi, else 0.
+//
+//go:noescape
+func backwardClampStreamAVX2(dst *float32, dy *float32, x *float32, scale *float32, shift *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+
+// momentsAVX2 sums x-m and (x-m)^2 over rows.
+//
+//go:noescape
+func momentsAVX2(sum *float32, dot *float32, x *float32, m *float32, rows int, cols int, stride int)
 
 // columnsAVX2 sums g and g*(x-m) over rows, g = dy where lo < x*scale + shift < hi, else 0.
 //
@@ -28,3 +58,58 @@ func columnsAVX2(sum *float32, dot *float32, dy *float32, x *float32, m *float32
 //
 //go:noescape
 func columnsAddAVX2(sum *float32, dot *float32, out *float32, dy *float32, x *float32, y *float32, m *float32, rows int, cols int, stride int, lo float32, hi float32)
+
+// forwardAVX512 computes dst = clamp(src*scale + shift).
+//
+//go:noescape
+func forwardAVX512(dst *float32, src *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+
+// forwardAddAVX512 computes dst = clamp(src*scale + shift + add).
+//
+//go:noescape
+func forwardAddAVX512(dst *float32, src *float32, add *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+
+// backwardAVX512 computes dst = grad*a + (x*b + c).
+//
+//go:noescape
+func backwardAVX512(dst *float32, grad *float32, x *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+
+// backwardClampAVX512 is backward with grad = dy where lo < x*scale + shift < hi, else 0.
+//
+//go:noescape
+func backwardClampAVX512(dst *float32, dy *float32, x *float32, scale *float32, shift *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+
+// forwardStreamAVX512 computes dst = clamp(src*scale + shift).
+//
+//go:noescape
+func forwardStreamAVX512(dst *float32, src *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+
+// forwardAddStreamAVX512 computes dst = clamp(src*scale + shift + add).
+//
+//go:noescape
+func forwardAddStreamAVX512(dst *float32, src *float32, add *float32, scale *float32, shift *float32, n int, period int, lo float32, hi float32)
+
+// backwardStreamAVX512 computes dst = grad*a + (x*b + c).
+//
+//go:noescape
+func backwardStreamAVX512(dst *float32, grad *float32, x *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+
+// backwardClampStreamAVX512 is backward with grad = dy where lo < x*scale + shift < hi, else 0.
+//
+//go:noescape
+func backwardClampStreamAVX512(dst *float32, dy *float32, x *float32, scale *float32, shift *float32, a *float32, b *float32, c *float32, n int, period int, lo float32, hi float32)
+
+// momentsAVX512 sums x-m and (x-m)^2 over rows.
+//
+//go:noescape
+func momentsAVX512(sum *float32, dot *float32, x *float32, m *float32, rows int, cols int, stride int)
+
+// columnsAVX512 sums g and g*(x-m) over rows, g = dy where lo < x*scale + shift < hi, else 0.
+//
+//go:noescape
+func columnsAVX512(sum *float32, dot *float32, dy *float32, x *float32, m *float32, scale *float32, shift *float32, rows int, cols int, stride int, lo float32, hi float32)
+
+// columnsAddAVX512 is columns with g = dy where lo < y < hi, else 0, written to out.
+//
+//go:noescape
+func columnsAddAVX512(sum *float32, dot *float32, out *float32, dy *float32, x *float32, y *float32, m *float32, rows int, cols int, stride int, lo float32, hi float32)

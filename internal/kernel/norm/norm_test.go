@@ -17,7 +17,7 @@ var inf = float32(math.Inf(1))
 func levels(t *testing.T, f func(t *testing.T)) {
 	best := level
 	defer func() { level = best }()
-	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.NEON} {
+	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.AVX512, cpu.NEON} {
 		if cpu.Has(l) {
 			level = l
 			t.Run(l.String(), f)
@@ -153,6 +153,49 @@ func TestForwardBackward(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestAllocatesNothing(t *testing.T) {
+	p := newProblem(rand.New(rand.NewPCG(1, 2)), Batch{Rows: 3000, C: 24, Eps: 1e-5, Lo: 0, Hi: inf}, true)
+	r := p.run(1)
+	pool, scratch := parallel.New(1), make([]float64, p.Scratch())
+	g := Grad{DX: r.dx, DY: p.dy, X: p.x, Gamma: p.gamma, Beta: p.beta, Mean: r.mean, Inv: r.inv, DGamma: r.dgamma, DBeta: r.dbeta, DAdd: r.dadd, Y: r.y}
+	if n := testing.AllocsPerRun(5, func() {
+		p.Forward(pool, r.y, p.x, p.add, p.gamma, p.beta, r.mean, r.variance, r.inv, scratch)
+		p.Backward(pool, g, scratch)
+	}); n != 0 {
+		t.Errorf("%g allocations", n)
+	}
+}
+
+// TestStreams compares results that are written around the caches with those
+// that are not.
+func TestStreams(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	levels(t, func(t *testing.T) {
+		b := Batch{Rows: 1000, C: 24, Lo: 0, Hi: 1}
+		p := newProblem(rng, b, true)
+		k := coefficients{}
+		for _, v := range []*[]float32{&k.scale, &k.shift, &k.a, &k.b, &k.c} {
+			*v = newProblem(rng, Batch{Rows: b.period() / b.C, C: b.C}, false).x
+		}
+		n := len(p.x)
+		got := [2][][]float32{}
+		for i, stream := range []bool{false, true} {
+			for range 4 {
+				got[i] = append(got[i], make([]float32, n))
+			}
+			forward(got[i][0], p.x, nil, &k, 0, 1, stream)
+			forward(got[i][1], p.x, p.add, &k, 0, 1, stream)
+			backward(got[i][2], p.dy, p.x, &k, stream)
+			backwardClamp(got[i][3], p.dy, p.x, &k, 0, 1, stream)
+		}
+		for i := range got[0] {
+			if !slices.Equal(got[0][i], got[1][i]) {
+				t.Errorf("kernel %d gives other bits when it streams", i)
+			}
+		}
+	})
 }
 
 func BenchmarkForwardBackward(b *testing.B) {

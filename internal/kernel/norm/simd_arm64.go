@@ -6,34 +6,52 @@ import "github.com/drawknife/drawknife/internal/cpu"
 
 //go:generate go -C ../_asm run ./arm64 norm ../norm/norm_arm64.s ../norm/stubs_arm64.go
 
-func forwardSIMD(dst, src, scale, shift, add []float32, lo, hi float32) bool {
+// periods calls body for one row of coefficients after the other, and the rest.
+func periods(n, period int, body func(lo, hi int)) int {
 	if level < cpu.NEON {
-		return false
+		return 0
 	}
-	n := len(dst)
-	_, _, _, _ = src[n-1], scale[n-1], shift[n-1], add[n-1]
-	forwardNEON(&dst[0], &src[0], &scale[0], &shift[0], &add[0], n, lo, hi)
-	return true
+	for i := 0; i < n; i += period {
+		body(i, min(i+period, n))
+	}
+	return n
 }
 
-func backwardSIMD(dx, g, x, a, b, c []float32) bool {
-	if level < cpu.NEON {
-		return false
-	}
-	n := len(dx)
-	_, _, _, _, _ = g[n-1], x[n-1], a[n-1], b[n-1], c[n-1]
-	backwardNEON(&dx[0], &g[0], &x[0], &a[0], &b[0], &c[0], n)
-	return true
+func forwardSIMD(dst, src []float32, k *coefficients, lo, hi float32, _ bool) int {
+	return periods(len(dst), len(k.scale), func(i, j int) {
+		_ = src[j-1]
+		forwardNEON(&dst[i], &src[i], &k.scale[0], &k.shift[:len(k.scale)][0], j-i, lo, hi)
+	})
 }
 
-func backwardClampSIMD(dx, dy, x, scale, shift, a, b, c []float32, lo, hi float32) bool {
-	if level < cpu.NEON {
+func forwardAddSIMD(dst, src, add []float32, k *coefficients, lo, hi float32, _ bool) int {
+	return periods(len(dst), len(k.scale), func(i, j int) {
+		_, _ = src[j-1], add[j-1]
+		forwardAddNEON(&dst[i], &src[i], &k.scale[0], &k.shift[:len(k.scale)][0], &add[i], j-i, lo, hi)
+	})
+}
+
+func backwardSIMD(dx, g, x []float32, k *coefficients, _ bool) int {
+	return periods(len(dx), len(k.a), func(i, j int) {
+		_, _ = g[j-1], x[j-1]
+		backwardNEON(&dx[i], &g[i], &x[i], &k.a[0], &k.b[:len(k.a)][0], &k.c[:len(k.a)][0], j-i)
+	})
+}
+
+func backwardClampSIMD(dx, dy, x []float32, k *coefficients, lo, hi float32, _ bool) int {
+	return periods(len(dx), len(k.a), func(i, j int) {
+		_, _ = dy[j-1], x[j-1]
+		scale, shift, b, c := k.scale[:len(k.a)], k.shift[:len(k.a)], k.b[:len(k.a)], k.c[:len(k.a)]
+		backwardClampNEON(&dx[i], &dy[i], &x[i], &scale[0], &shift[0], &k.a[0], &b[0], &c[0], j-i, lo, hi)
+	})
+}
+
+func momentsSIMD(sum, dot, x, m []float32, rows, n, stride int) bool {
+	if level < cpu.NEON || rows == 0 || n == 0 {
 		return false
 	}
-	n := len(dx)
-	_, _, _, _ = dy[n-1], x[n-1], scale[n-1], shift[n-1]
-	_, _, _ = a[n-1], b[n-1], c[n-1]
-	backwardClampNEON(&dx[0], &dy[0], &x[0], &scale[0], &shift[0], &a[0], &b[0], &c[0], n, lo, hi)
+	_, _, _, _ = sum[n-1], dot[n-1], x[(rows-1)*stride+n-1], m[n-1]
+	momentsNEON(&sum[0], &dot[0], &x[0], &m[0], rows, n, 4*stride)
 	return true
 }
 

@@ -4,10 +4,15 @@
 
 package norm
 
-// forwardNEON computes dst = clamp(src*scale + shift + add).
+// forwardNEON computes dst = clamp(src*scale + shift).
 //
 //go:noescape
-func forwardNEON(dst, src, scale, shift, add *float32, n int, lo, hi float32)
+func forwardNEON(dst, src, scale, shift *float32, n int, lo, hi float32)
+
+// forwardAddNEON computes dst = clamp(src*scale + shift + add).
+//
+//go:noescape
+func forwardAddNEON(dst, src, scale, shift, add *float32, n int, lo, hi float32)
 
 // backwardNEON computes dx = grad*a + (x*b + c).
 //
@@ -18,6 +23,11 @@ func backwardNEON(dx, grad, x, a, b, c *float32, n int)
 //
 //go:noescape
 func backwardClampNEON(dx, dy, x, scale, shift, a, b, c *float32, n int, lo, hi float32)
+
+// momentsNEON sums x-m and (x-m)^2 over rows.
+//
+//go:noescape
+func momentsNEON(sum, dot, x, m *float32, rows, cols, stride int)
 
 // columnsNEON sums g and g*(x-m) over rows, g = dy where lo < x*scale + shift < hi, else 0.
 //

@@ -107,6 +107,63 @@ func (g *geometry) covering(n, d, h, w int, r reach, body func(od, p, q, at int)
 	}
 }
 
+// Disjoint reports whether MaxGradOf computes the gradient: the windows do not
+// overlap.
+func (s Shape) Disjoint() bool {
+	g := s.geometry()
+	return hasGradWindows() && g.d.size == 1 && g.h.dil*g.w.dil == 1 && g.h.stride >= g.h.size && g.w.stride >= g.w.size
+}
+
+// MaxGradOf is MaxGrad of the indices that MaxWithIndex finds in src, of windows
+// that are disjoint: each is looked at once.
+func MaxGradOf(p *parallel.Pool, s Shape, dx, dy, src []float32) {
+	g := s.geometry()
+	covered := g.d.out == g.d.in && g.d.pad+g.h.pad+g.w.pad == 0 && g.h.stride == g.h.size && g.w.stride == g.w.size &&
+		g.h.out*g.h.size >= g.h.in && g.w.out*g.w.size >= g.w.in
+	if !covered {
+		p.For(g.n*g.pixels(), 256, func(_, lo, hi int) {
+			for i := lo; i < hi; i++ {
+				clear(dx[i*g.srcPixel:][:g.c])
+			}
+		})
+	}
+	p.For(g.rows(), max(1, 16384/max(1, g.h.stride*g.w.in*g.c)), func(_, lo, hi int) {
+		for o := g.outputs(lo, hi); o.next(); {
+			if o.win.empty() {
+				continue
+			}
+			row := o.run()
+			at := o.win.at
+			maxGradWindows(dx[at:], dy[o.at*g.dstPixel:], src[at:], &o.win, &row)
+			o.skip(row.n - 1)
+		}
+	})
+}
+
+// maxGradWindows sends each dy of a run of windows to the first greatest pixel
+// of its window, zero to the others.
+func maxGradWindows(dx, dy, src []float32, win *window, row *run) {
+	if maxGradWindowsSIMD(dx, dy, src, win, row) {
+		return
+	}
+	for n := range row.n {
+		for c := range row.c {
+			first := n*row.srcStep + c
+			best, where := float32(math.Inf(-1)), first
+			for i := range win.kh {
+				for j := range win.kw {
+					at := first + i*win.sh + j*win.sw
+					if v := src[at]; v > best || (v != v && best == best) {
+						best, where = v, at
+					}
+					dx[at] = 0
+				}
+			}
+			dx[where] = dy[n*row.dstStep+c]
+		}
+	}
+}
+
 // MaxGrad sends each dy back to the source pixel that index names: dx = sum
 // of the dy whose maximum was there. dx has the layout of the source, dy that
 // of the destination.

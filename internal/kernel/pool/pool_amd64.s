@@ -524,6 +524,142 @@ done:
 	VZEROUPPER
 	RET
 
+// func maxGradWindowsAVX2(dx *float32, dy *float32, src *float32, c int, kh int, kw int, sh int, sw int, n int, dyStep int, srcStep int)
+// Requires: AVX, AVX2
+TEXT ·maxGradWindowsAVX2(SB), NOSPLIT, $0-88
+	MOVQ dx+0(FP), AX
+	MOVQ dy+8(FP), CX
+	MOVQ src+16(FP), DX
+	MOVQ sh+48(FP), BX
+	MOVQ sw+56(FP), SI
+
+next:
+	MOVQ c+24(FP), R8
+	XORQ DI, DI
+	SUBQ $0x08, R8
+	JLT  tail
+
+whole:
+	VMOVUPS kff800000<>+0(SB), Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	MOVQ    DI, R9
+	MOVQ    kh+32(FP), R11
+
+wfindrow:
+	MOVQ R9, R10
+	MOVQ kw+40(FP), R12
+
+wfindtap:
+	VMOVUPS   (DX)(R10*1), Y3
+	VCMPPS    $0x03, Y0, Y0, Y4
+	VCMPPS    $0x16, Y0, Y3, Y5
+	VANDNPS   Y5, Y4, Y4
+	VBLENDVPS Y4, Y3, Y0, Y0
+	VBLENDVPS Y4, Y2, Y1, Y1
+	VPADDD    k00000001<>+0(SB), Y2, Y2
+	ADDQ      SI, R10
+	DECQ      R12
+	JNE       wfindtap
+	ADDQ      BX, R9
+	DECQ      R11
+	JNE       wfindrow
+	VMOVUPS   (CX)(DI*1), Y0
+	VXORPS    Y2, Y2, Y2
+	MOVQ      DI, R9
+	MOVQ      kh+32(FP), R11
+
+wsendrow:
+	MOVQ R9, R10
+	MOVQ kw+40(FP), R12
+
+wsendtap:
+	VPCMPEQD Y2, Y1, Y3
+	VANDPS   Y0, Y3, Y3
+	VMOVUPS  Y3, (AX)(R10*1)
+	VPADDD   k00000001<>+0(SB), Y2, Y2
+	ADDQ     SI, R10
+	DECQ     R12
+	JNE      wsendtap
+	ADDQ     BX, R9
+	DECQ     R11
+	JNE      wsendrow
+	ADDQ     $0x20, DI
+	SUBQ     $0x08, R8
+	JGE      whole
+
+tail:
+	ADDQ    $0x08, R8
+	JEQ     done
+	LEAQ    tailmasks<>+0(SB), R9
+	NEGQ    R8
+	VMOVUPS 32(R9)(R8*4), Y0
+	VMOVUPS Y0, Y0
+	VMOVUPS kff800000<>+0(SB), Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	MOVQ    DI, R8
+	MOVQ    kh+32(FP), R10
+
+tfindrow:
+	MOVQ R8, R9
+	MOVQ kw+40(FP), R11
+
+tfindtap:
+	VMASKMOVPS (DX)(R9*1), Y0, Y4
+	VCMPPS     $0x03, Y1, Y1, Y5
+	VCMPPS     $0x16, Y1, Y4, Y6
+	VANDNPS    Y6, Y5, Y5
+	VBLENDVPS  Y5, Y4, Y1, Y1
+	VBLENDVPS  Y5, Y3, Y2, Y2
+	VPADDD     k00000001<>+0(SB), Y3, Y3
+	ADDQ       SI, R9
+	DECQ       R11
+	JNE        tfindtap
+	ADDQ       BX, R8
+	DECQ       R10
+	JNE        tfindrow
+	VMASKMOVPS (CX)(DI*1), Y0, Y1
+	VXORPS     Y3, Y3, Y3
+	MOVQ       DI, R8
+	MOVQ       kh+32(FP), R10
+
+tsendrow:
+	MOVQ R8, R9
+	MOVQ kw+40(FP), R11
+
+tsendtap:
+	VPCMPEQD   Y3, Y2, Y4
+	VANDPS     Y1, Y4, Y4
+	VMASKMOVPS Y4, Y0, (AX)(R9*1)
+	VPADDD     k00000001<>+0(SB), Y3, Y3
+	ADDQ       SI, R9
+	DECQ       R11
+	JNE        tsendtap
+	ADDQ       BX, R8
+	DECQ       R10
+	JNE        tsendrow
+
+done:
+	MOVQ srcStep+80(FP), R8
+	ADDQ R8, DX
+	ADDQ R8, AX
+	ADDQ dyStep+72(FP), CX
+	DECQ n+64(FP)
+	JNE  next
+	VZEROUPPER
+	RET
+
+DATA k00000001<>+0(SB)/4, $0x00000001
+DATA k00000001<>+4(SB)/4, $0x00000001
+DATA k00000001<>+8(SB)/4, $0x00000001
+DATA k00000001<>+12(SB)/4, $0x00000001
+DATA k00000001<>+16(SB)/4, $0x00000001
+DATA k00000001<>+20(SB)/4, $0x00000001
+DATA k00000001<>+24(SB)/4, $0x00000001
+DATA k00000001<>+28(SB)/4, $0x00000001
+GLOBL k00000001<>(SB), RODATA|NOPTR, $32
+
 // func addWhereAVX2(dx *float32, dy *float32, index *int32, n int, at int32)
 // Requires: AVX, AVX2
 TEXT ·addWhereAVX2(SB), NOSPLIT, $0-36

@@ -19,6 +19,11 @@ func sumWindowAVX2(dst *float32, src *float32, c int, kh int, kw int, sh int, sw
 //go:noescape
 func maxIndexWindowAVX2(dst *float32, src *float32, c int, kh int, kw int, sh int, sw int, more bool, index *int32, at int32, dh int32, dw int32)
 
+// maxGradWindowsAVX2 sends each dy to the first greatest pixel of its window, zero to the others.
+//
+//go:noescape
+func maxGradWindowsAVX2(dx *float32, dy *float32, src *float32, c int, kh int, kw int, sh int, sw int, n int, dyStep int, srcStep int)
+
 // addWhereAVX2 adds dy to dx where index is at.
 //
 //go:noescape

@@ -54,6 +54,7 @@ func shapes() []Shape {
 		all = append(all,
 			Shape{N: 2, H: 7, W: 9, C: c, R: 3, S: 3, P: 4, Q: 5, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1, PadHEnd: 1, PadWEnd: 1},
 			Shape{N: 1, H: 6, W: 6, C: c, R: 2, S: 2, P: 3, Q: 3, StrideH: 2, StrideW: 2},
+			Shape{N: 3, H: 7, W: 8, C: c, R: 2, S: 3, P: 3, Q: 3, StrideH: 2, StrideW: 3, PadW: 1},
 			Shape{N: 1, H: 6, W: 5, C: c, R: 3, S: 2, P: 3, Q: 3, StrideH: 2, StrideW: 2}, // ceiling mode
 			Shape{N: 1, H: 5, W: 5, C: c, R: 3, S: 3, P: 5, Q: 5, PadH: 1, PadW: 1, PadHEnd: 1, PadWEnd: 1, CountPad: true},
 			Shape{N: 1, H: 5, W: 6, C: c, R: 3, S: 3, P: 3, Q: 4, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1, CountPad: true},
@@ -232,6 +233,16 @@ func TestMaxGrad(t *testing.T) {
 			dx := make([]float32, ns)
 			MaxGrad(three, s, dx, dy, index)
 			near(t, "MaxGrad "+s.label(), dx, wantDx, 1e-6)
+			if s.Disjoint() {
+				for i := range dx {
+					dx[i] = 0
+					if i%g.srcPixel < g.c {
+						dx[i] = 7
+					}
+				}
+				MaxGradOf(three, s, dx, dy, src)
+				near(t, "MaxGradOf "+s.label(), dx, wantDx, 0)
+			}
 		}
 	})
 }

@@ -38,3 +38,14 @@ func addWhereSIMD(dx, dy []float32, index []int32, at int32) bool {
 	addWhereAVX2(&dx[0], &dy[0], &index[0], len(dx), at)
 	return true
 }
+
+// hasGradWindows tells whether maxGradWindows is no slower than by indices.
+func hasGradWindows() bool { return true }
+
+func maxGradWindowsSIMD(dx, dy, src []float32, win *window, row *run) bool {
+	if level < cpu.AVX2 || row.c == 0 {
+		return false
+	}
+	maxGradWindowsAVX2(&dx[0], &dy[0], &src[0], row.c, win.kh, win.kw, 4*win.sh, 4*win.sw, row.n, 4*row.dstStep, 4*row.srcStep)
+	return true
+}

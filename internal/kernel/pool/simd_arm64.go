@@ -44,3 +44,8 @@ func addWhereSIMD(dx, dy []float32, index []int32, at int32) bool {
 	addWhereNEON(&dx[0], &dy[0], &index[0], len(dx), at)
 	return true
 }
+
+// hasGradWindows tells whether maxGradWindows is no slower than by indices.
+func hasGradWindows() bool { return level < cpu.NEON }
+
+func maxGradWindowsSIMD(_, _, _ []float32, _ *window, _ *run) bool { return false }

@@ -5,7 +5,15 @@ func init() { families["norm"] = emitNorm }
 // emitNorm writes the kernels of package norm.
 func emitNorm(a *asm) {
 	elementwise{
-		name: "forward", doc: "computes dst = clamp(src*scale + shift + add).",
+		name: "forward", doc: "computes dst = clamp(src*scale + shift).",
+		pointers: "dst, src, scale, shift", params: "lo, hi", unroll: 2,
+		body: func(e *element) {
+			y := e.fma(e.in("src"), e.in("scale"), e.in("shift"))
+			e.out("dst", e.clip(y, e.param("lo"), e.param("hi")))
+		},
+	}.emit(a)
+	elementwise{
+		name: "forwardAdd", doc: "computes dst = clamp(src*scale + shift + add).",
 		pointers: "dst, src, scale, shift, add", params: "lo, hi", unroll: 2,
 		body: func(e *element) {
 			y := e.sum(e.fma(e.in("src"), e.in("scale"), e.in("shift")), e.in("add"))
@@ -35,6 +43,15 @@ func emitNorm(a *asm) {
 		e.accumulate("fmla", acc[1], g, e.sub(e.in("x"), e.in("m")))
 		return g
 	}
+	column{
+		name: "moments", doc: "sums x-m and (x-m)^2 over rows.",
+		pointers: "sum, dot, x, m", outs: "sum, dot", fixed: "m", rows: "x", vectors: 4,
+		step: func(e *element, acc []v) {
+			d := e.sub(e.in("x"), e.in("m"))
+			e.accumulate("fadd", acc[0], e.carried(acc[0]), d)
+			e.accumulate("fmla", acc[1], d, d)
+		},
+	}.emit(a)
 	column{
 		name: "columns", doc: "sums g and g*(x-m) over rows, g = dy where lo < x*scale + shift < hi, else 0.",
 		pointers: "sum, dot, dy, x, m, scale, shift", params: "lo, hi",
