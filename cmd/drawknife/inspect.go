@@ -12,9 +12,11 @@ import (
 )
 
 type inspectCmd struct {
-	Model string   `arg:"" help:"Model file or zoo:NAME."`
-	Shape []string `help:"Concrete shape of an input: NAME=1x3x224x224." placeholder:"NAME=DIMS" sep:"none"`
-	Dot   bool     `help:"Print the graph in Graphviz's language instead."`
+	Model  string   `arg:"" help:"Model file or zoo:NAME."`
+	Shape  []string `help:"Concrete shape of an input: NAME=1x3x224x224." placeholder:"NAME=DIMS" sep:"none"`
+	Dot    bool     `help:"Print the graph in Graphviz's language instead." xor:"what"`
+	Groups bool     `help:"List the channels that must go together instead, and what cannot be pruned, with the reason." xor:"what"`
+	Prove  bool     `help:"With --groups: zero channels of each group, remove them, and compare what the network computes (networks of the zoo get random biases and normalizations for it)."`
 }
 
 type valueInfo struct {
@@ -36,6 +38,12 @@ type inspection struct {
 }
 
 func (c *inspectCmd) Run(a *app) error {
+	if c.Groups {
+		return c.groups(a)
+	}
+	if c.Prove {
+		return usagef("--prove goes with --groups")
+	}
 	g, err := a.loadAsIs(c.Model)
 	if err != nil {
 		return err
