@@ -81,11 +81,19 @@ const (
 	moveShare      = 0.7 // of the bandwidth, everything else
 )
 
+// memory writes the bandwidth of the device's DRAM, nothing where it has none.
+func (d *Device) memory() string {
+	if d.DRAM == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%g GB/s, ", d.DRAM)
+}
+
 func init() {
 	for _, d := range devices {
 		hardware.Register(hardware.Accelerator{
 			Name: d.Name, Title: d.Title, Kind: hardware.Temporal, Paper: "data sheet: " + d.Title, Year: d.Year,
-			Summary: fmt.Sprintf("Roofline of %s: %g GB/s, %g W.", d.Title, d.DRAM, d.Power),
+			Summary: fmt.Sprintf("Roofline of %s: %s%g W.", d.Title, d.memory(), d.Power),
 			Params:  d.params(),
 			Formulas: `
   time = max(2·MACs / (peak · share), bytes / (bandwidth · share)) + a fixed time a layer

@@ -7,51 +7,83 @@ import (
 	"strings"
 )
 
-// features is the number of terms that a step's time is made of.
-const features = 32
+// features is the most terms that a step's time is made of.
+const features = 34
 
-// basic tells the terms that even a handful of measurements can price: the
-// call, the bytes and the arithmetic.
-func basic(j int) bool { return j < 3 }
+// common is the number of terms of all kernels; the first basic of them can be
+// priced even by a handful of measurements: the call, the bytes and the
+// arithmetic.
+const (
+	basic  = 3
+	common = 10
+)
 
 // features lists what a step's time grows with: work, what is wasted where
 // sizes do not divide by the kernels' tiles, and bytes by where they lie. Which
 // of them matter to a kernel, the measurements say.
-func (s *Step) features() [features]float64 {
-	bytes, weights := float64(s.Bytes), float64(s.Weights)
-	rows, pixels, channels := float64(s.Rows), float64(s.Rows*s.Columns), float64(s.Channels)
-	taps, out := float64(s.Taps), channels*pixels
-	f := [features]float64{1, bytes, float64(s.MACs), beyond(bytes, s.Bytes, 1<<19), beyond(bytes, s.Bytes, 1<<22), pixels, rows,
-		float64(s.Channels%8) * pixels, out * taps, out}
-	if s.MACs == 0 {
-		for i, lanes := range [...]int64{16, 32, 64} {
-			f[10+i] = float64(s.Channels%lanes) * pixels
-		}
-		copy(f[13:], []float64{pixels * taps, f[7] * taps, f[10] * taps, f[11] * taps, rows * channels})
-		return f
+func (s *Step) features() (f [features]float64) {
+	bytes, pixels, taps, out := float64(s.Bytes), float64(s.Rows*s.Columns), float64(s.Taps), float64(s.Channels*s.Rows*s.Columns)
+	copy(f[:common], []float64{1, bytes, float64(s.MACs), beyond(bytes, s.Bytes, 1<<19), beyond(bytes, s.Bytes, 1<<22), pixels, float64(s.Rows),
+		float64(s.Channels%8) * pixels, out * taps, out})
+	switch {
+	case s.MACs == 0:
+		s.moving(f[common:])
+	case strings.Contains(s.Kernel, "depthwise"):
+		s.depthwise(f[common:])
+	default:
+		s.multiplying(&f)
 	}
-	window, groups := float64(s.Window), float64(s.Groups)
+	return f
+}
+
+// moving lists the terms of kernels that do not multiply.
+func (s *Step) moving(f []float64) {
+	pixels, taps := float64(s.Rows*s.Columns), float64(s.Taps)
+	for i, lanes := range [...]int64{8, 16, 32, 64} {
+		f[2*i] = float64(s.Channels%lanes) * pixels
+		f[2*i+1] = f[2*i] * taps
+	}
+	f[8], f[9] = pixels*taps, float64(s.Rows*s.Channels)
+}
+
+// depthwise lists the terms of kernels that work on vectors of channels and a
+// few pixels of a row at a time; the image's border takes calls of its own.
+func (s *Step) depthwise(f []float64) {
+	rows, columns, taps := float64(s.Rows), float64(s.Columns), float64(s.Taps)
+	full := up(float64(s.Channels), 16) * taps
+	copy(f, []float64{full * rows * columns, full * rows * up(columns, 4), full * rows, full * columns, full, rows * taps, columns * taps,
+		beyond(float64(s.Bytes), s.Bytes, 1<<21), float64(s.Added), float64(s.Weights)})
+}
+
+// multiplying lists the terms of matrix products.
+func (s *Step) multiplying(f *[features]float64) {
+	rows, columns, channels, groups := float64(s.Rows), float64(s.Columns), float64(s.Channels), float64(s.Groups)
+	taps, window, weights, added := float64(s.Taps), float64(s.Window), float64(s.Weights), float64(s.Added)
+	pixels, out := rows*columns, channels*rows*columns
 	depth := math.Ceil(window / taps)     // channels that an output reads
 	width := math.Ceil(channels / groups) // channels of a group
 	if strings.Contains(s.Kernel, "winograd") {
 		// 36 products of 4x4 squares
-		pixels, window = up(rows, 4)/4*up(float64(s.Columns), 4)/4, 36*depth
+		pixels, window = up(rows, 4)/4*up(columns, 4)/4, 36*depth
 		f[2] = pixels * window * channels
 	}
 	high, wide := s.tile()
 	lanes := max(wide/2, 8)
-	tall := up(pixels, high)
+	tall, full := up(pixels, high), up(width, wide)
 	again := math.Ceil(pixels/48) - 1 // times that the weights are read once more
-	tiles := tall / high * up(width, wide) / wide * groups
-	copy(f[10:], []float64{
+	tiles := tall / high * full / wide * groups
+	torn := 0.0 // what is added where a group's channels do not fill vectors
+	if up(width, lanes) > width {
+		torn = added
+	}
+	copy(f[common:], []float64{
 		weights, beyond(weights, s.Resident, 1<<20), beyond(weights, s.Resident, 1<<22), beyond(weights, s.Resident, 1<<24), beyond(weights, s.Resident, 1<<26),
+		again * weights, again * beyond(weights, s.Weights, 1<<20), again * beyond(weights, s.Resident, 1<<25),
 		width * groups * window, pixels * window * groups, pixels * taps * groups, rows * channels, rows * taps * groups,
-		(up(width, lanes) - width) * groups * tall * window, (up(width, wide) - up(width, lanes)) * groups * tall * window,
-		(tall - pixels) * channels * window, (up(depth, 4) - depth) * taps * out,
-		tiles, tiles * taps, math.Ceil(up(width, wide)/wide) * groups * pixels * window, float64(s.Added),
-		again * weights, again * beyond(weights, s.Weights, 1<<20), (up(pixels, 48) - pixels) * channels * window,
+		(up(width, lanes) - width) * groups * tall * window, (full - up(width, lanes)) * groups * tall * window,
+		(tall - pixels) * channels * window, (up(pixels, 48) - pixels) * channels * window, (up(depth, 4) - depth) * taps * out,
+		tiles, tiles * taps, full / wide * groups * pixels * window, added, torn,
 	})
-	return f
 }
 
 var tileName = regexp.MustCompile(`(\d+)x(\d+)`)

@@ -35,7 +35,7 @@ const (
 )
 
 // Fit learns from measured networks.
-func Fit(networks []Network) *Predictor { return fit(sampled(networks), "") }
+func Fit(networks []Network) *Predictor { return fit(sampled(networks), "", nil) }
 
 // sample is a measured step with what fitting asks for again and again.
 type sample struct {
@@ -56,9 +56,18 @@ func sampled(networks []Network) (list []sample) {
 	return list
 }
 
-// fit learns from the samples of all families but one; "" leaves none out.
-func fit(samples []sample, without string) *Predictor {
-	groups := map[string][]*sample{}
+// fit learns from the samples of all families but one; "" leaves none out. all
+// is what was learnt from all of them, if that is known: what the family has no
+// part in is taken from there.
+func fit(samples []sample, without string, all *Predictor) *Predictor {
+	groups, touched := map[string][]*sample{}, map[string]bool{}
+	for i := range samples {
+		if s := &samples[i]; s.family == without {
+			for _, k := range s.keys {
+				touched[k] = true
+			}
+		}
+	}
 	for i := range samples {
 		if s := &samples[i]; without == "" || s.family != without {
 			for _, k := range s.keys {
@@ -68,7 +77,11 @@ func fit(samples []sample, without string) *Predictor {
 	}
 	p := &Predictor{lines: map[string]*line{}}
 	for key, list := range groups {
-		if len(list) >= least {
+		switch {
+		case len(list) < least:
+		case all != nil && !touched[key]:
+			p.lines[key] = all.lines[key]
+		default:
 			p.lines[key] = fitLine(list)
 		}
 	}
@@ -94,7 +107,7 @@ func fitLine(list []*sample) *line {
 	for i, s := range list {
 		rows[i] = s.features
 		for j := range rows[i] {
-			if len(list) < few && !basic(j) {
+			if len(list) < few && j >= basic {
 				rows[i][j] = 0
 			}
 			scale[j] = max(scale[j], rows[i][j])
@@ -146,8 +159,8 @@ func (l *line) base(f *[features]float64) float64 {
 // itself weighs as much as a neighbour of weight doubt.
 const (
 	neighbours = 6
-	width      = 0.4
-	doubt      = 0.2
+	width      = 0.35
+	doubt      = 0.3
 )
 
 // seconds corrects the line by what the nearest measured steps took.

@@ -19,10 +19,9 @@ type Model struct {
 	overhead, exponent float64
 }
 
-// fitWhole fits to all networks but those of a family; "" leaves none out.
-// samples are those of the networks.
-func fitWhole(networks []Network, samples []sample, without string) *Model {
-	m := &Model{Predictor: fit(samples, without), overhead: 1, exponent: 1}
+// fitWhole fits to all networks but those of a family, as fit does.
+func fitWhole(networks []Network, samples []sample, without string, all *Predictor) *Model {
+	m := &Model{Predictor: fit(samples, without, all), overhead: 1, exponent: 1}
 	var n, x, y, xx, xy float64
 	for i := range networks {
 		steps := networks[i].Measured()
@@ -59,7 +58,7 @@ func (c *Calibration) Report(g *graph.Graph, batch int) (*hardware.Report, error
 	if len(steps) == 0 {
 		return nil, errors.New("host: the network computes nothing")
 	}
-	m := fitWhole(c.Networks, sampled(c.Networks), "")
+	m := fitWhole(c.Networks, sampled(c.Networks), "", nil)
 	share := m.Predict(steps) / max(m.Total(steps), 1e-12)
 	r := &hardware.Report{Machine: "host", Network: g.Name, Batch: batch, ClockMHz: 1000, PeakMACs: c.peak(steps)}
 	for i := range steps {

@@ -14,17 +14,17 @@ import (
 // filters that those do not have. It takes one picture of three channels and
 // ends in a classifier. The same seed gives the same network.
 func Random(seed uint64) *graph.Graph {
-	s := &sampler{g: graph.New(fmt.Sprintf("random-%d", seed)), rng: rand.New(rand.NewPCG(seed, 77)), params: 3e6, large: seed%24 == 7, deep: seed%8 == 5}
+	s := &sampler{g: graph.New(fmt.Sprintf("random-%d", seed)), rng: rand.New(rand.NewPCG(seed, 77)), params: 3e6, large: seed%24 == 7, deep: seed%11 == 5}
 	s.macs = 0.3e6 * math.Pow(300, s.rng.Float64())
 	if s.deep {
-		s.params, s.macs = 14e6, max(s.macs, 150e6)
+		s.params, s.macs = 22e6, max(s.macs, 250e6)
 	}
 	size := s.pick(16, 28, 32, 48, 64, 96, 112, 128, 160, 192, 224)
 	if s.macs < 5e6 {
 		size = s.pick(8, 16, 24, 28, 32, 48)
 	}
 	if s.deep {
-		size = s.pick(4, 7, 8, 14, 14, 16, 28)
+		size = s.pick(4, 7, 7, 8, 14, 14, 16, 28)
 	}
 	s.c, s.h, s.w = s.pick(1, 3, 3), size, size
 	if s.rng.IntN(4) == 0 {
@@ -33,7 +33,7 @@ func Random(seed uint64) *graph.Graph {
 	s.x = s.g.AddInput("input", tensor.Float32, graph.Dims(1, s.c, s.h, s.w))
 	switch {
 	case size < 64:
-		s.conv(s.width(5, 64), s.pick(3, 3, 5, 7), s.pick(1, 1, 2), 1)
+		s.conv(s.width(4, 64), s.pick(3, 3, 5, 7), s.pick(1, 1, 2), 1)
 	case s.rng.IntN(4) == 0:
 		s.conv(s.width(24, 96), s.pick(7, 11), s.pick(2, 4), 1)
 	default:
@@ -71,7 +71,7 @@ func (s *sampler) width(lo, hi int) int {
 		lo, hi = min(12*lo, 128), 512
 	}
 	n := int(float64(lo) * math.Pow(float64(hi)/float64(lo), s.rng.Float64()))
-	if s.rng.IntN(4) > 0 {
+	if n >= 12 && s.rng.IntN(4) > 0 {
 		n = max(8, n/8*8)
 	}
 	return max(n, 1)

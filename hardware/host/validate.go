@@ -18,11 +18,12 @@ type Check struct {
 func Validate(networks []Network) []Check {
 	var list []Check
 	samples := sampled(networks)
+	all := fit(samples, "", nil)
 	for i := range networks {
 		if slices.ContainsFunc(networks[:i], func(n Network) bool { return n.Family == networks[i].Family }) {
 			continue
 		}
-		p := fitWhole(networks, samples, networks[i].Family)
+		p := fitWhole(networks, samples, networks[i].Family, all)
 		for _, n := range networks {
 			if n.Family == networks[i].Family {
 				t := p.Predict(n.Steps)

@@ -31,6 +31,8 @@ type Arch struct {
 	// Vector is the number of operations per cycle for layers without MACs; 0
 	// means that they are limited by DRAM alone.
 	Vector float64 `yaml:"vector_ops_per_cycle,omitempty"`
+
+	file string // that it was read from, none for one of the library
 }
 
 // Array is the processing elements.
@@ -284,7 +286,36 @@ func (a *Arch) checkLevel(path string, index int, l *Level) error {
 	if _, err := parseLoops(l.Loops); err != nil {
 		return at(path+".loops", "%w", err)
 	}
-	return l.checkParts(path)
+	if err := l.checkParts(path); err != nil {
+		return err
+	}
+	return a.checkSmallest(path, l)
+}
+
+// checkSmallest rejects a level too small for a word of each operand, which no
+// layer fits.
+func (a *Arch) checkSmallest(path string, l *Level) error {
+	share, half := 1, ""
+	if l.DoubleBuffered {
+		share, half = 2, "half of "
+	}
+	need := 0
+	for o := range hardware.Operand(hardware.NumOperands) {
+		name, bits := o.Letter(), [hardware.NumOperands]int{a.Array.Bits.W, a.Array.Bits.A, a.Array.Bits.Psum}[o]
+		if l.WordBits > 0 {
+			bits = l.WordBits
+		}
+		if p, ok := l.Parts[name]; ok && p.Words < int64(share) {
+			return at(path+".parts."+name+".words", "%s%d is less than a word", half, p.Words)
+		}
+		if l.holds(o) && !strings.Contains(l.Bypass, name) {
+			need += bits
+		}
+	}
+	if l.Bytes > 0 && 8*l.Bytes/int64(share) < int64(need) {
+		return at(path+".bytes", "%s%d is less than a word of each operand, %d bits", half, l.Bytes, need)
+	}
+	return nil
 }
 
 // checkMapping checks what a level says about mappings.

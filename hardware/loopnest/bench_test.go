@@ -11,7 +11,7 @@ import (
 func BenchmarkEvaluate(b *testing.B) {
 	for _, c := range []struct{ name, mapping string }{
 		{"exact", "DRAM: K6 C64 | GLB: N4 P13 / X:Q13 Y:K4 Y:S3 | spad: R3 C4 K16"},
-		{"ragged", "DRAM: K6 C64 | GLB: N4 P13 / X:Q7 Y:K4 Y:S3 | spad: R3 Q2 C4 K8 | GLB: K2"},
+		{"ragged", "DRAM: K6 C64 | GLB: N4 P13 Q2 K2 / X:Q7 Y:K4 Y:S3 | spad: R3 C4 K8"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			a, err := Parse("conv3.yaml", []byte(conv3Arch))

@@ -72,7 +72,12 @@ func load(name string, stack []string) (*Arch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return parse(name, b, stack)
+	a, err := parse(name, b, stack)
+	if err != nil {
+		return nil, err
+	}
+	a.file = name
+	return a, nil
 }
 
 // Parse reads a description, in our own form or in Timeloop's. Keys of ours
@@ -223,6 +228,8 @@ func located(file string, tree *ast.File, err error) error {
 	var line *lineError
 	var field *fieldError
 	var y yaml.Error
+	var kind *yaml.TypeError
+	var large *yaml.OverflowError
 	switch {
 	case errors.As(err, &unknown):
 		return fmt.Errorf("%s:%d: %s", file, unknown.Token.Position.Line, suggest(unknown.Token.Value))
@@ -230,10 +237,33 @@ func located(file string, tree *ast.File, err error) error {
 		return fmt.Errorf("%s:%d: %w", file, line.line, err)
 	case errors.As(err, &field):
 		return fmt.Errorf("%s:%d: %w", file, lineOf(tree, field.path), err)
+	case errors.As(err, &kind):
+		return fmt.Errorf("%s:%d: want %s", file, kind.Token.Position.Line, wanted(kind.DstType))
+	case errors.As(err, &large):
+		return fmt.Errorf("%s:%d: %.40s is out of range", file, large.Token.Position.Line, large.SrcNum)
 	case errors.As(err, &y) && y.GetToken() != nil:
 		return fmt.Errorf("%s:%d: %s", file, y.GetToken().Position.Line, y.GetMessage())
 	}
 	return fmt.Errorf("%s: %w", file, err)
+}
+
+// wanted says what a value of a type looks like in YAML.
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return wanted(t.Elem())
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "text"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "keys and their values"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	}
+	return "a whole number"
 }
 
 // lineOf finds the line of a place such as levels[1].bytes, or of the nearest
@@ -278,7 +308,7 @@ func keys(t reflect.Type, list []string) []string {
 	case reflect.Struct:
 		for i := range t.NumField() {
 			name, _, _ := strings.Cut(t.Field(i).Tag.Get("yaml"), ",")
-			if !slices.Contains(list, name) {
+			if name != "" && !slices.Contains(list, name) {
 				list = append(list, name)
 			}
 			list = keys(t.Field(i).Type, list)

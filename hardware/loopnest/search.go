@@ -1,6 +1,7 @@
 package loopnest
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -96,7 +97,7 @@ func search(m *machine, l *hardware.Layer, o Options) (*Found, error) {
 		}
 	}
 	if best == nil || !best.found {
-		return nil, fmt.Errorf("no mapping of layer %q fits %s: even the smallest tiles exceed a level, or the loops allowed at its levels cannot cover the layer", l.Name, m.arch.Name)
+		return nil, fmt.Errorf("%s: no mapping fits: even the smallest tiles exceed a level, or the loops allowed at its levels cannot cover the layer", cmp.Or(m.arch.file, m.arch.Name))
 	}
 	f, err := best.result(mappings, exhaustive)
 	if err == nil && file != "" {
