@@ -8,8 +8,8 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// dwtile emits a depthwise convolution of r x s taps: all channels, eight or
-// sixteen at a time, of tiles of pixels adjacent output pixels, stride columns
+// dwtile emits a depthwise convolution of r x s taps: all channels, eight to 64
+// at a time, of tiles of pixels adjacent output pixels, stride columns
 // apart.
 //
 // Two taps are interleaved as pairs of int16 for VPMADDWD: the same column of
@@ -18,11 +18,20 @@ import (
 type dwtile struct{ r, s, stride, pixels, channels int }
 
 func (d dwtile) name() string {
-	return fmt.Sprintf("dwtileAVX2%dx%ds%dp%d", d.r, d.s, d.stride, d.pixels) + d.suffix()
+	isa := "AVX2"
+	if d.quad() {
+		isa = "VNNI"
+	}
+	return fmt.Sprintf("dwtile%s%dx%ds%dp%d", isa, d.r, d.s, d.stride, d.pixels) + d.suffix()
 }
 
-// vectors is the number of pairs of taps.
-func (d dwtile) vectors() int { return d.r/2*d.s + d.r%2*(d.s+1)/2 }
+// vectors is the number of pairs of taps, or of quads.
+func (d dwtile) vectors() int {
+	if d.quad() {
+		return (d.r + 3) / 4 * d.s
+	}
+	return d.r/2*d.s + d.r%2*(d.s+1)/2
+}
 
 func (d dwtile) emit() {
 	name := d.name()
@@ -58,11 +67,16 @@ func (d dwtile) emit() {
 		MOVQ(Mem{Base: a, Disp: qChunkAt}, dst)
 		MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
 	}
-	if d.wide() {
+	switch {
+	case d.quad():
+		d.sumQuad(lines, columns, w)
+		load()
+		d.storeQuad(name, a, dst, stride, w)
+	case d.wide():
 		d.sumWide(lines, columns, w)
 		load()
 		d.storeWide(name, a, dst, stride, Mem{Base: w, Disp: 64*d.vectors() + 64})
-	} else {
+	default:
 		d.sum(lines, columns, w)
 		load()
 		qtile{rows: d.pixels, vecs: 1}.storeAs(name, a, dst, stride, Mem{Base: w, Disp: 32*d.vectors() + 32})

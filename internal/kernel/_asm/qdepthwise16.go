@@ -116,7 +116,7 @@ func (d dwtile) storeWideBytes(a Register, dst, stride GPVirtual) {
 }
 
 func (d dwtile) suffix() string {
-	if d.wide() {
+	if d.channels > 8 {
 		return fmt.Sprintf("x%d", d.channels)
 	}
 	return ""

@@ -156,7 +156,7 @@ func (c *Conv) choose(level cpu.Level) runner {
 			return v
 		}
 	}
-	if d := newDepthwise(c); d != nil {
+	if d := newDepthwise(c, level); d != nil {
 		return d
 	}
 	c.widen()

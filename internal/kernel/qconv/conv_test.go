@@ -105,39 +105,45 @@ func newProblem(rng *rand.Rand, s Shape) *problem {
 // shapes is a set of small convolutions of every kind.
 func shapes() []Shape {
 	list := []Shape{
-		{N: 1, H: 1, W: 1, C: 64, K: 10, R: 1, S: 1, P: 1, Q: 1},                                                             // fully connected
-		{N: 5, H: 1, W: 1, C: 33, K: 7, R: 1, S: 1, P: 1, Q: 1},                                                              // odd depth, few outputs
-		{N: 1, H: 7, W: 7, C: 16, K: 32, R: 3, S: 3, P: 7, Q: 7, PadH: 1, PadW: 1},                                           // same padding
-		{N: 2, H: 9, W: 11, C: 3, K: 16, R: 7, S: 7, P: 5, Q: 6, PadH: 3, PadW: 3, StrideH: 2, StrideW: 2},                   // stem
-		{N: 1, H: 28, W: 28, C: 1, K: 6, R: 5, S: 5, P: 28, Q: 28, PadH: 2, PadW: 2},                                         // LeNet
-		{N: 1, H: 14, W: 13, C: 24, K: 40, R: 1, S: 1, P: 14, Q: 13},                                                         // pointwise
-		{N: 2, H: 13, W: 9, C: 20, K: 19, R: 1, S: 1, P: 7, Q: 5, StrideH: 2, StrideW: 2},                                    // strided pointwise
-		{N: 1, H: 12, W: 12, C: 8, K: 24, R: 3, S: 3, P: 12, Q: 12, PadH: 2, PadW: 2, DilH: 2, DilW: 2},                      // dilated
-		{N: 1, H: 10, W: 10, C: 12, K: 18, R: 3, S: 3, P: 10, Q: 10, PadH: 1, PadW: 1, Groups: 3},                            // grouped
-		{N: 1, H: 8, W: 8, C: 32, K: 32, R: 3, S: 3, P: 8, Q: 8, PadH: 1, PadW: 1, Groups: 8},                                // ResNeXt
-		{N: 1, H: 9, W: 9, C: 6, K: 12, R: 3, S: 3, P: 9, Q: 9, PadH: 1, PadW: 1, Groups: 6},                                 // multiplier 2
-		{N: 1, D: 5, H: 6, W: 7, C: 5, K: 9, T: 3, R: 3, S: 3, OD: 5, P: 6, Q: 7, PadD: 1, PadH: 1, PadW: 1},                 // 3-D
-		{N: 2, D: 6, H: 5, W: 5, C: 4, K: 8, T: 2, R: 1, S: 3, OD: 3, P: 5, Q: 5, StrideD: 2, PadW: 1},                       // 3-D, odd kernel
-		{N: 1, H: 9, W: 9, C: 10, K: 11, R: 3, S: 3, P: 9, Q: 9, PadH: 1, PadW: 1, SrcStride: 15, DstStride: 20},             // part of wider tensors
-		{N: 1, H: 6, W: 6, C: 10, K: 16, R: 3, S: 3, P: 8, Q: 9, PadH: 3, PadW: 2, DstStride: 17, AddStride: 31},             // much padding
-		{N: 1, H: 4, W: 4, C: 3, K: 3, R: 2, S: 2, P: 2, Q: 2, PadH: -1, PadW: -1},                                           // negative padding
-		{N: 1, H: 16, W: 40, C: 300, K: 33, R: 1, S: 1, P: 16, Q: 40},                                                        // several blocks
-		{N: 3, H: 30, W: 30, C: 16, K: 16, R: 3, S: 3, P: 30, Q: 30, PadH: 1, PadW: 1},                                       // CIFAR
-		{N: 1, H: 6, W: 8, C: 512, K: 24, P: 6, Q: 8},                                                                        // pixels a power of two apart
-		{N: 1, H: 3, W: 3, C: 600, K: 48, R: 3, S: 3, P: 3, Q: 3, PadH: 1, PadW: 1},                                          // deep
-		{N: 1, H: 2, W: 2, C: 4, K: 4, R: 1, S: 1, P: 5, Q: 5, PadH: 1, PadW: 2},                                             // whole rows of padding
-		{N: 2, H: 11, W: 10, C: 19, K: 19, R: 3, S: 3, P: 11, Q: 10, PadH: 1, PadW: 1, Groups: 19},                           // depthwise
-		{N: 1, H: 11, W: 12, C: 24, K: 24, R: 3, S: 3, P: 6, Q: 6, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2, Groups: 24},     // strided
-		{N: 1, H: 9, W: 8, C: 40, K: 40, R: 5, S: 5, P: 9, Q: 8, PadH: 2, PadW: 2, Groups: 40},                               // 5x5
-		{N: 1, H: 9, W: 9, C: 16, K: 16, R: 5, S: 5, P: 5, Q: 5, PadH: 2, PadW: 2, StrideH: 2, StrideW: 2, Groups: 16},       // 5x5 strided
-		{N: 1, H: 9, W: 9, C: 8, K: 8, R: 7, S: 7, P: 9, Q: 9, PadH: 3, PadW: 3, Groups: 8},                                  // 7x7
-		{N: 1, H: 9, W: 10, C: 40, K: 40, R: 7, S: 7, P: 9, Q: 10, PadH: 3, PadW: 3, Groups: 40},                             // 7x7, many channels
-		{N: 1, H: 15, W: 14, C: 21, K: 21, R: 7, S: 7, P: 5, Q: 5, PadH: 3, PadW: 3, StrideH: 3, StrideW: 3, Groups: 21},     // 7x7 strided
-		{N: 1, H: 9, W: 15, C: 48, K: 48, R: 3, S: 3, P: 9, Q: 15, PadH: 1, PadW: 1, Groups: 48},                             // tiles of every size
-		{N: 2, H: 6, W: 7, C: 100, K: 96, R: 3, S: 3, P: 6, Q: 7, PadH: 1, PadW: 1},                                          // weights outweigh the input
-		{N: 1, H: 7, W: 9, C: 9, K: 9, R: 3, S: 3, P: 7, Q: 9, PadH: 2, PadW: 2, DilH: 2, DilW: 2, Groups: 9, DstStride: 11}, // dilated
-		{N: 1, H: 1, W: 9, C: 9, K: 9, R: 1, S: 3, P: 1, Q: 3, Groups: 9, SrcStride: 10, StrideW: 3},                         // one row
-		{N: 1, D: 4, H: 4, W: 4, C: 8, K: 8, T: 3, R: 3, S: 3, OD: 4, P: 4, Q: 4, PadD: 1, PadH: 1, PadW: 1, Groups: 8},      // 3-D depthwise
+		{N: 1, H: 1, W: 1, C: 64, K: 10, R: 1, S: 1, P: 1, Q: 1},                                                                           // fully connected
+		{N: 5, H: 1, W: 1, C: 33, K: 7, R: 1, S: 1, P: 1, Q: 1},                                                                            // odd depth, few outputs
+		{N: 1, H: 7, W: 7, C: 16, K: 32, R: 3, S: 3, P: 7, Q: 7, PadH: 1, PadW: 1},                                                         // same padding
+		{N: 2, H: 9, W: 11, C: 3, K: 16, R: 7, S: 7, P: 5, Q: 6, PadH: 3, PadW: 3, StrideH: 2, StrideW: 2},                                 // stem
+		{N: 1, H: 28, W: 28, C: 1, K: 6, R: 5, S: 5, P: 28, Q: 28, PadH: 2, PadW: 2},                                                       // LeNet
+		{N: 1, H: 14, W: 13, C: 24, K: 40, R: 1, S: 1, P: 14, Q: 13},                                                                       // pointwise
+		{N: 2, H: 13, W: 9, C: 20, K: 19, R: 1, S: 1, P: 7, Q: 5, StrideH: 2, StrideW: 2},                                                  // strided pointwise
+		{N: 1, H: 12, W: 12, C: 8, K: 24, R: 3, S: 3, P: 12, Q: 12, PadH: 2, PadW: 2, DilH: 2, DilW: 2},                                    // dilated
+		{N: 1, H: 10, W: 10, C: 12, K: 18, R: 3, S: 3, P: 10, Q: 10, PadH: 1, PadW: 1, Groups: 3},                                          // grouped
+		{N: 1, H: 8, W: 8, C: 32, K: 32, R: 3, S: 3, P: 8, Q: 8, PadH: 1, PadW: 1, Groups: 8},                                              // ResNeXt
+		{N: 1, H: 9, W: 9, C: 6, K: 12, R: 3, S: 3, P: 9, Q: 9, PadH: 1, PadW: 1, Groups: 6},                                               // multiplier 2
+		{N: 1, D: 5, H: 6, W: 7, C: 5, K: 9, T: 3, R: 3, S: 3, OD: 5, P: 6, Q: 7, PadD: 1, PadH: 1, PadW: 1},                               // 3-D
+		{N: 2, D: 6, H: 5, W: 5, C: 4, K: 8, T: 2, R: 1, S: 3, OD: 3, P: 5, Q: 5, StrideD: 2, PadW: 1},                                     // 3-D, odd kernel
+		{N: 1, H: 9, W: 9, C: 10, K: 11, R: 3, S: 3, P: 9, Q: 9, PadH: 1, PadW: 1, SrcStride: 15, DstStride: 20},                           // part of wider tensors
+		{N: 1, H: 6, W: 6, C: 10, K: 16, R: 3, S: 3, P: 8, Q: 9, PadH: 3, PadW: 2, DstStride: 17, AddStride: 31},                           // much padding
+		{N: 1, H: 4, W: 4, C: 3, K: 3, R: 2, S: 2, P: 2, Q: 2, PadH: -1, PadW: -1},                                                         // negative padding
+		{N: 1, H: 16, W: 40, C: 300, K: 33, R: 1, S: 1, P: 16, Q: 40},                                                                      // several blocks
+		{N: 3, H: 30, W: 30, C: 16, K: 16, R: 3, S: 3, P: 30, Q: 30, PadH: 1, PadW: 1},                                                     // CIFAR
+		{N: 1, H: 6, W: 8, C: 512, K: 24, P: 6, Q: 8},                                                                                      // pixels a power of two apart
+		{N: 1, H: 3, W: 3, C: 600, K: 48, R: 3, S: 3, P: 3, Q: 3, PadH: 1, PadW: 1},                                                        // deep
+		{N: 1, H: 2, W: 2, C: 4, K: 4, R: 1, S: 1, P: 5, Q: 5, PadH: 1, PadW: 2},                                                           // whole rows of padding
+		{N: 2, H: 11, W: 10, C: 19, K: 19, R: 3, S: 3, P: 11, Q: 10, PadH: 1, PadW: 1, Groups: 19},                                         // depthwise
+		{N: 1, H: 11, W: 12, C: 24, K: 24, R: 3, S: 3, P: 6, Q: 6, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2, Groups: 24},                   // strided
+		{N: 1, H: 9, W: 8, C: 40, K: 40, R: 5, S: 5, P: 9, Q: 8, PadH: 2, PadW: 2, Groups: 40},                                             // 5x5
+		{N: 1, H: 9, W: 9, C: 16, K: 16, R: 5, S: 5, P: 5, Q: 5, PadH: 2, PadW: 2, StrideH: 2, StrideW: 2, Groups: 16},                     // 5x5 strided
+		{N: 1, H: 9, W: 9, C: 8, K: 8, R: 7, S: 7, P: 9, Q: 9, PadH: 3, PadW: 3, Groups: 8},                                                // 7x7
+		{N: 1, H: 9, W: 10, C: 40, K: 40, R: 7, S: 7, P: 9, Q: 10, PadH: 3, PadW: 3, Groups: 40},                                           // 7x7, many channels
+		{N: 1, H: 15, W: 14, C: 21, K: 21, R: 7, S: 7, P: 5, Q: 5, PadH: 3, PadW: 3, StrideH: 3, StrideW: 3, Groups: 21},                   // 7x7 strided
+		{N: 1, H: 9, W: 15, C: 48, K: 48, R: 3, S: 3, P: 9, Q: 15, PadH: 1, PadW: 1, Groups: 48},                                           // tiles of every size
+		{N: 1, H: 9, W: 15, C: 64, K: 64, R: 3, S: 3, P: 9, Q: 15, PadH: 1, PadW: 1, Groups: 64},                                           // 64 channels at once
+		{N: 2, H: 8, W: 11, C: 130, K: 130, R: 3, S: 3, P: 4, Q: 6, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2, Groups: 130, DstStride: 133}, // the last chunk overlaps
+		{N: 1, H: 9, W: 9, C: 72, K: 72, R: 5, S: 5, P: 9, Q: 9, PadH: 2, PadW: 2, Groups: 72, SrcStride: 75},                              // 5x5
+		{N: 1, H: 12, W: 11, C: 96, K: 96, R: 5, S: 5, P: 6, Q: 6, PadH: 2, PadW: 2, StrideH: 2, StrideW: 2, Groups: 96},                   // 5x5 strided
+		{N: 1, H: 10, W: 9, C: 70, K: 70, R: 3, S: 3, P: 10, Q: 9, PadH: 2, PadW: 2, DilH: 2, DilW: 2, Groups: 70},                         // dilated
+		{N: 1, H: 10, W: 10, C: 36, K: 36, R: 5, S: 5, P: 4, Q: 4, PadH: 2, PadW: 2, StrideH: 3, StrideW: 3, Groups: 36},                   // stride 3
+		{N: 2, H: 6, W: 7, C: 100, K: 96, R: 3, S: 3, P: 6, Q: 7, PadH: 1, PadW: 1},                                                        // weights outweigh the input
+		{N: 1, H: 7, W: 9, C: 9, K: 9, R: 3, S: 3, P: 7, Q: 9, PadH: 2, PadW: 2, DilH: 2, DilW: 2, Groups: 9, DstStride: 11},               // dilated
+		{N: 1, H: 1, W: 9, C: 9, K: 9, R: 1, S: 3, P: 1, Q: 3, Groups: 9, SrcStride: 10, StrideW: 3},                                       // one row
+		{N: 1, D: 4, H: 4, W: 4, C: 8, K: 8, T: 3, R: 3, S: 3, OD: 4, P: 4, Q: 4, PadD: 1, PadH: 1, PadW: 1, Groups: 8},                    // 3-D depthwise
 	}
 	return list
 }

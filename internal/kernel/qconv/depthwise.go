@@ -5,20 +5,21 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"unsafe"
 
+	"github.com/drawknife/drawknife/internal/cpu"
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
 // depthwise is the vector path of depthwise convolutions of the common kernel
-// sizes: eight or sixteen channels in lanes, several pixels at a time, from a
-// strip.
+// sizes: eight to 64 channels in lanes, several pixels at a time, from a strip.
 type depthwise struct {
 	c       *Conv
 	g       *strip
 	several []dwKernel // for tiles of several pixels, larger ones first
 	single  dwKernel
-	weights []byte // [chunk]: pairs of taps, bias, scale; see pack
+	weights []byte // [chunk]: pairs or quads of taps, bias, scale; see pack
 	lanes   int    // channels of a chunk
 	chunks  int
 	padding []byte
@@ -30,10 +31,27 @@ type depthwise struct {
 // columns apart (0: any), and that many channels.
 type dwKernel struct{ r, s, stride, pixels, channels int }
 
+// quad reports whether the kernel multiplies the bytes of up to four lines at
+// once; the others multiply pairs of int16.
+func (k dwKernel) quad() bool { return k.channels >= 32 }
+
 // laneOrders are the orders of a chunk's channels in the lanes of the kernels.
 var laneOrders = map[int][]int{
 	8:  {0, 1, 2, 3, 4, 5, 6, 7},
 	16: {0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15},
+	32: quadLanes(32),
+	64: quadLanes(64),
+}
+
+// quadLanes is the order in which unpacking bytes to dwords in lanes of sixteen
+// leaves n channels.
+func quadLanes(n int) []int {
+	order := make([]int, n)
+	for j := range order {
+		quarter, at := j/(n/4), j%(n/4)
+		order[j] = at/4*16 + quarter*4 + at%4
+	}
+	return order
 }
 
 // dwStripBytes is the size of a strip to aim at; depthwise kernels read it
@@ -41,15 +59,18 @@ var laneOrders = map[int][]int{
 const dwStripBytes = 128 << 10
 
 // newDepthwise returns nil for shapes it does not cover.
-func newDepthwise(c *Conv) *depthwise {
+func newDepthwise(c *Conv, level cpu.Level) *depthwise {
 	s := &c.shape
 	if s.Groups != s.C || s.K != s.C || s.T != 1 || s.C < 8 {
 		return nil
 	}
 	c.widen()
 	d := &depthwise{c: c}
+	// Weights less their zero points may exceed a byte.
+	quads := level >= cpu.VNNI && level < cpu.NEON &&
+		!slices.ContainsFunc(c.w, func(w int16) bool { return w != int16(int8(w)) })
 	for _, k := range dwKernels {
-		if k.r == s.R && k.s == s.S && k.channels <= s.C {
+		if k.r == s.R && k.s == s.S && k.channels <= s.C && (!k.quad() || quads) {
 			d.lanes = max(d.lanes, k.channels)
 		}
 	}
@@ -75,9 +96,10 @@ func newDepthwise(c *Conv) *depthwise {
 // start is the first channel of a chunk; the last may overlap the one before.
 func (d *depthwise) start(chunk int) int { return min(d.lanes*chunk, d.c.shape.C-d.lanes) }
 
-// pack lays out what each chunk needs, channels in the order of the lanes:
-// pairs of taps as [channel][2] int16, by pairs of lines, then pairs of columns
-// of an odd last line; bias; scale.
+// pack lays out what each chunk needs, channels in the order of the lanes: taps,
+// bias, scale. Taps are pairs, [channel][2] int16, by pairs of lines, then pairs
+// of columns of an odd last line; or quads, [channel][4] int8, of up to four
+// lines.
 func (d *depthwise) pack() {
 	s := &d.c.shape
 	d.chunks = (s.C + d.lanes - 1) / d.lanes
@@ -85,27 +107,10 @@ func (d *depthwise) pack() {
 	order := binary.LittleEndian
 	for chunk := range d.chunks {
 		k0 := d.start(chunk)
-		pair := func(r0, c0, r1, c1 int) {
-			for _, k := range lanes {
-				k += k0
-				for _, rc := range [][2]int{{r0, c0}, {r1, c1}} {
-					v := int16(0)
-					if rc[1] < s.S {
-						v = d.c.w[(k*s.R+rc[0])*s.S+rc[1]]
-					}
-					d.weights = order.AppendUint16(d.weights, uint16(v))
-				}
-			}
-		}
-		for r := 0; r+1 < s.R; r += 2 {
-			for c := range s.S {
-				pair(r, c, r+1, c)
-			}
-		}
-		if s.R%2 == 1 {
-			for c := 0; c < s.S; c += 2 {
-				pair(s.R-1, c, s.R-1, c+1)
-			}
+		if d.single.quad() {
+			d.packQuads(k0)
+		} else {
+			d.packPairs(k0)
 		}
 		for _, k := range lanes {
 			d.weights = order.AppendUint32(d.weights, uint32(d.c.bias[k0+k]))
@@ -116,8 +121,53 @@ func (d *depthwise) pack() {
 	}
 }
 
+// packPairs lays out the taps of the chunk that starts at channel k0 by pairs.
+func (d *depthwise) packPairs(k0 int) {
+	s := &d.c.shape
+	pair := func(r0, c0, r1, c1 int) {
+		for _, k := range laneOrders[d.lanes] {
+			k += k0
+			for _, rc := range [][2]int{{r0, c0}, {r1, c1}} {
+				v := int16(0)
+				if rc[1] < s.S {
+					v = d.c.w[(k*s.R+rc[0])*s.S+rc[1]]
+				}
+				d.weights = binary.LittleEndian.AppendUint16(d.weights, uint16(v))
+			}
+		}
+	}
+	for r := 0; r+1 < s.R; r += 2 {
+		for c := range s.S {
+			pair(r, c, r+1, c)
+		}
+	}
+	if s.R%2 == 1 {
+		for c := 0; c < s.S; c += 2 {
+			pair(s.R-1, c, s.R-1, c+1)
+		}
+	}
+}
+
+// packQuads lays out the taps of the chunk that starts at channel k0 by quads.
+func (d *depthwise) packQuads(k0 int) {
+	s := &d.c.shape
+	for r0 := 0; r0 < s.R; r0 += 4 {
+		for col := range s.S {
+			for _, k := range laneOrders[d.lanes] {
+				for r := r0; r < r0+4; r++ {
+					v := int16(0)
+					if r < s.R {
+						v = d.c.w[((k0+k)*s.R+r)*s.S+col]
+					}
+					d.weights = append(d.weights, byte(v))
+				}
+			}
+		}
+	}
+}
+
 func (d *depthwise) name() string {
-	return fmt.Sprintf("%s depthwise %dx%d", dwName, d.single.r, d.single.s)
+	return fmt.Sprintf("%s depthwise %dx%d", dwName(d.single), d.single.r, d.single.s)
 }
 
 func (d *depthwise) scratch(workers int) int { return workers*d.g.bytes() + 64 }

@@ -228,3 +228,63 @@ func dwtileAVX27x7s1p2x16(a *byte)
 //
 //go:noescape
 func dwtileAVX27x7s1p1x16(a *byte)
+
+// dwtileVNNI3x3s1p4x32 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI3x3s1p4x32(a *byte)
+
+// dwtileVNNI3x3s2p4x32 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI3x3s2p4x32(a *byte)
+
+// dwtileVNNI3x3s1p1x32 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI3x3s1p1x32(a *byte)
+
+// dwtileVNNI5x5s1p4x32 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI5x5s1p4x32(a *byte)
+
+// dwtileVNNI5x5s2p4x32 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI5x5s2p4x32(a *byte)
+
+// dwtileVNNI5x5s1p1x32 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI5x5s1p1x32(a *byte)
+
+// dwtileVNNI3x3s1p4x64 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI3x3s1p4x64(a *byte)
+
+// dwtileVNNI3x3s2p4x64 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI3x3s2p4x64(a *byte)
+
+// dwtileVNNI3x3s1p1x64 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI3x3s1p1x64(a *byte)
+
+// dwtileVNNI5x5s1p4x64 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI5x5s1p4x64(a *byte)
+
+// dwtileVNNI5x5s2p4x64 computes tiles of 4 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI5x5s2p4x64(a *byte)
+
+// dwtileVNNI5x5s1p1x64 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileVNNI5x5s1p1x64(a *byte)

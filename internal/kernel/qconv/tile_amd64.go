@@ -145,7 +145,12 @@ func vnni16(a *byte, rows int) {
 }
 
 // dwName is what the depthwise kernels are called in profiles.
-const dwName = "avx2"
+func dwName(k dwKernel) string {
+	if k.quad() {
+		return "vnni"
+	}
+	return "avx2"
+}
 
 // dwKernels lists the depthwise kernels, larger tiles first: tiles of several
 // pixels for their stride, and of one pixel for any.
@@ -156,11 +161,39 @@ var dwKernels = []dwKernel{
 	{3, 3, 1, 4, 16}, {3, 3, 1, 2, 16}, {3, 3, 2, 4, 16}, {3, 3, 0, 1, 16},
 	{5, 5, 1, 4, 16}, {5, 5, 2, 4, 16}, {5, 5, 0, 1, 16},
 	{7, 7, 1, 2, 16}, {7, 7, 0, 1, 16},
+	{3, 3, 1, 4, 32}, {3, 3, 2, 4, 32}, {3, 3, 0, 1, 32},
+	{5, 5, 1, 4, 32}, {5, 5, 2, 4, 32}, {5, 5, 0, 1, 32},
+	{3, 3, 1, 4, 64}, {3, 3, 2, 4, 64}, {3, 3, 0, 1, 64},
+	{5, 5, 1, 4, 64}, {5, 5, 2, 4, 64}, {5, 5, 0, 1, 64},
 }
 
 func (k dwKernel) run(args *tileArgs) {
 	a := (*byte)(unsafe.Pointer(args))
 	switch k {
+	case dwKernel{3, 3, 1, 4, 64}:
+		dwtileVNNI3x3s1p4x64(a)
+	case dwKernel{3, 3, 2, 4, 64}:
+		dwtileVNNI3x3s2p4x64(a)
+	case dwKernel{3, 3, 0, 1, 64}:
+		dwtileVNNI3x3s1p1x64(a)
+	case dwKernel{5, 5, 1, 4, 64}:
+		dwtileVNNI5x5s1p4x64(a)
+	case dwKernel{5, 5, 2, 4, 64}:
+		dwtileVNNI5x5s2p4x64(a)
+	case dwKernel{5, 5, 0, 1, 64}:
+		dwtileVNNI5x5s1p1x64(a)
+	case dwKernel{3, 3, 1, 4, 32}:
+		dwtileVNNI3x3s1p4x32(a)
+	case dwKernel{3, 3, 2, 4, 32}:
+		dwtileVNNI3x3s2p4x32(a)
+	case dwKernel{3, 3, 0, 1, 32}:
+		dwtileVNNI3x3s1p1x32(a)
+	case dwKernel{5, 5, 1, 4, 32}:
+		dwtileVNNI5x5s1p4x32(a)
+	case dwKernel{5, 5, 2, 4, 32}:
+		dwtileVNNI5x5s2p4x32(a)
+	case dwKernel{5, 5, 0, 1, 32}:
+		dwtileVNNI5x5s1p1x32(a)
 	case dwKernel{3, 3, 1, 4, 16}:
 		dwtileAVX23x3s1p4x16(a)
 	case dwKernel{3, 3, 1, 2, 16}:

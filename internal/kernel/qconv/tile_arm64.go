@@ -46,7 +46,7 @@ func measureSteps(w []int8, loads []load, states []uint8, src []int16, orders in
 }
 
 // dwName is what the depthwise kernels are called in profiles.
-const dwName = "neon"
+func dwName(dwKernel) string { return "neon" }
 
 // dwKernels lists the depthwise kernels, larger tiles first: tiles of several
 // pixels for their stride, and of one pixel for any.

@@ -17,7 +17,7 @@ func measureSteps(w []int8, loads []load, states []uint8, src []int16, orders in
 	measurePortable(w, loads, states, src, orders)
 }
 
-const dwName = ""
+func dwName(dwKernel) string { return "" }
 
 var dwKernels []dwKernel
 
