@@ -451,3 +451,41 @@ func TestTrainedGraphIsEvaluable(t *testing.T) {
 		}
 	}
 }
+
+// TestShortcuts: a shortcut around each layer takes the place of one around
+// two, so that what passes by is added once.
+func TestShortcuts(t *testing.T) {
+	g, err := zoo.Build("resnet20", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var inner []*graph.Node
+	edge := quantize.Edges(g)
+	for _, n := range g.Nodes {
+		if Trainable(n) && !edge[n] {
+			inner = append(inner, n)
+		}
+	}
+	if err := withShortcuts(func(*graph.Graph, []*graph.Node) error { return nil })(g, inner); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Sort(); err != nil {
+		t.Fatal(err)
+	}
+	adds, around := 0, 0
+	for _, n := range g.Nodes {
+		if n.Is("Add") {
+			adds++
+		}
+	}
+	for _, n := range inner {
+		if add := n.Outputs[0].SoleUse().Outputs[0].SoleUse(); add.Is("Add") && slices.Contains(add.Inputs, n.Inputs[0]) {
+			around++
+		}
+	}
+	// Seven blocks keep their shape and have two layers; of the two others, the
+	// second layer does.
+	if around != 16 || adds != 18 {
+		t.Errorf("%d layers have a shortcut around them, %d sums; want 16 and 18", around, adds)
+	}
+}
