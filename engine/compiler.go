@@ -50,6 +50,7 @@ type compiler struct {
 	unrolled  map[*graph.Value][2]int   // see unroll
 	above     map[*graph.Node][]float32 // see absorbShift
 	builds    []build                   // kernels yet to be made
+	overs     map[*buf]bool             // see over
 	loops     int                       // loop bodies that a frame binds
 	keep      map[string]bool           // values that must stay observable under their own name
 	err       error

@@ -94,7 +94,7 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 		}
 	}
 	c := &compiler{
-		g: lg, pool: workers(o.Threads), variables: map[string]bool{}, slots: map[*graph.Value]*slot{},
+		g: lg, pool: workers(o.Threads), variables: map[string]bool{}, slots: map[*graph.Value]*slot{}, overs: map[*buf]bool{},
 		done: map[*graph.Node]bool{}, keep: map[string]bool{}, wides: map[*graph.Node]*buf{},
 	}
 	p := &Program{pool: c.pool, variables: map[string]*tensor.Tensor{}}

@@ -49,11 +49,28 @@ func lowerConvGradInput(c *compiler, n *graph.Node) error {
 	}
 	g := conv.NewGradInput(convShape(n, vx.Shape.Ints(), vw.Shape.Ints(), vdy.Shape.Ints()))
 	dy, w := c.use(vdy, channelsLast), c.use(vw, plain)
-	dx := c.def(n.Outputs[0], channelsLast)
-	st := step{kernel: g.Kernel(), in: []*buf{dy, w}, out: []*buf{dx},
-		scratch: c.scratch(4 * g.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	st := step{kernel: g.Kernel(), in: []*buf{dy, w}, scratch: c.scratch(4 * g.Scratch(c.pool.Workers())), macs: graphMACs(n)}
+	// The gradients of a value with two readers are added: do it on storing.
+	out := n.Outputs[0]
+	var add, dx *buf
+	if sum := c.only(out); sum != nil && sum.Is("Add") && g.Adds() {
+		other := sum.Inputs[0]
+		if other == out {
+			other = sum.Inputs[1]
+		}
+		if other != out && c.known(other) && sameShape(other, out) && sameShape(sum.Outputs[0], out) {
+			c.done[sum] = true
+			add = c.use(other, channelsLast)
+			st.in = append(st.in, add)
+			dx = c.over(sum.Outputs[0], other, add)
+		}
+	}
+	if add == nil {
+		dx = c.def(out, channelsLast)
+	}
+	st.out = []*buf{dx}
 	st.run = func(x *frame) error {
-		g.Run(c.pool, f32(x, dx), f32(x, dy), f32(x, w), scratchFloats(x, st.scratch))
+		g.Run(c.pool, f32(x, dx), f32(x, dy), f32(x, w), f32(x, add), scratchFloats(x, st.scratch))
 		return nil
 	}
 	c.emit(st)
@@ -81,6 +98,18 @@ func lowerConvGradWeight(c *compiler, n *graph.Node) error {
 	}
 	c.emit(st)
 	return nil
+}
+
+// over declares v's buffer, channels-last, to be written by the step emitted
+// next element by element over b, the buffer of from, if that step is the last
+// to read it: what has just been read need not be fetched to be overwritten.
+func (c *compiler) over(v, from *graph.Value, b *buf) *buf {
+	if b.of != nil && !c.overs[b] || from.Data != nil || from.IsInput() || c.only(from) == nil || c.observed(v) || !sameShape(v, from) || b.layout != channelsLast {
+		return c.def(v, channelsLast)
+	}
+	out := c.alias(v, b, channelsLast)
+	c.overs[out] = true
+	return out
 }
 
 // scratchFloats views scratch memory, which may be none, as float32s.
@@ -208,12 +237,16 @@ func lowerBatchNormGrad(c *compiler, n *graph.Node) error {
 	}
 	st := step{kernel: "batch-norm-grad", in: []*buf{dy, src, p[0], p[1], p[2], p[3]}, scratch: c.scratch(8 * max(b.Scratch(), 1))}
 	var y, dadd *buf
-	dx, dscale, dbias := c.def(n.Outputs[0], channelsLast), c.def(n.Outputs[1], plain), c.def(n.Outputs[2], plain)
-	st.out = []*buf{dx, dscale, dbias}
+	var dx *buf
+	dscale, dbias := c.def(n.Outputs[1], plain), c.def(n.Outputs[2], plain)
 	if v := n.Out(3); v != nil {
-		y, dadd = c.use(n.Inputs[2], channelsLast), c.def(v, channelsLast)
+		y, dadd = c.use(n.Inputs[2], channelsLast), c.over(v, n.Inputs[0], dy)
+		dx = c.def(n.Outputs[0], channelsLast)
 		st.in, st.out = append(st.in, y), append(st.out, dadd)
+	} else {
+		dx = c.over(n.Outputs[0], n.Inputs[0], dy)
 	}
+	st.out = append(st.out, dx, dscale, dbias)
 	st.run = func(x *frame) error {
 		b.Backward(c.pool, norm.Grad{
 			DX: f32(x, dx), DY: f32(x, dy), X: f32(x, src), Y: f32(x, y), DAdd: f32(x, dadd),

@@ -80,10 +80,20 @@ func checkGradients(t *testing.T, set *tile.Set, s Shape, rng *rand.Rand) {
 			dx[i] = canary
 		}
 		gi, gw := newGradInput(set, s), newGradWeight(set.Level, s)
-		gi.Run(pool, dx, dy, w, random(rng, gi.Scratch(workers)))
+		gi.Run(pool, dx, dy, w, nil, random(rng, gi.Scratch(workers)))
 		gw.Run(pool, dw, db, x, dy, random(rng, gw.Scratch(workers)))
 		only := make([]float32, len(w))
 		gw.Run(pool, only, nil, x, dy, random(rng, gw.Scratch(workers)))
+		if gi.Adds() {
+			sum, add := slices.Clone(dx), random(rand.New(rand.NewPCG(3, 4)), len(dx))
+			got := slices.Clone(add)
+			gi.Run(pool, got, dy, w, got, make([]float32, gi.Scratch(workers)))
+			for i := range sum {
+				if sum[i] += add[i]; i%n.SrcStride < n.C && got[i] != sum[i] {
+					t.Fatalf("dx[%d] is %g with an addition, want %g", i, got[i], sum[i])
+				}
+			}
+		}
 		pool.Close()
 		near(t, "dw without bias", only, want.dw, want.dwMag, nil)
 		near(t, "dx", dx, want.dx, want.dxMag, func(i int) bool { return i%n.SrcStride >= n.C })
@@ -196,7 +206,7 @@ func BenchmarkGradient(b *testing.B) {
 		gi, gw := NewGradInput(s), NewGradWeight(s)
 		si, sw := make([]float32, gi.Scratch(1)), make([]float32, gw.Scratch(1))
 		b.Run(name+"/input", func(b *testing.B) {
-			measure(b, 2*float64(n.MACs()), func() { gi.Run(pool, dx, dy, w, si) })
+			measure(b, 2*float64(n.MACs()), func() { gi.Run(pool, dx, dy, w, nil, si) })
 		})
 		b.Run(name+"/weight", func(b *testing.B) {
 			measure(b, 2*float64(n.MACs()), func() { gw.Run(pool, dw, db, x, dy, sw) })

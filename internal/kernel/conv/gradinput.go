@@ -162,16 +162,28 @@ type gradInputState struct {
 	g               *GradInput
 	class           *gradClass
 	dx, dy, w, dst  []float32
+	add             []float32
 	packed, scratch []float32
 	packBody        func(worker, lo, hi int)
 	partBody        func(worker, lo, hi int)
 	clearBody       func(worker, lo, hi int)
 }
 
+// Adds reports whether Run can add to the gradient: every input pixel is
+// computed.
+func (g *GradInput) Adds() bool { return !g.clear }
+
 // Run computes dx, laid out as the input, from dy, laid out as the output,
-// and the weights, [K][C/Groups][T][R][S]. It overwrites dx.
-func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, scratch []float32) {
+// and the weights, [K][C/Groups][T][R][S]. It overwrites dx. If add is not nil
+// it is laid out as dx, may be dx, and is added; see Adds.
+func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, add, scratch []float32) {
 	s := &g.shape
+	if add != nil {
+		if g.clear {
+			panic("conv: this gradient cannot add")
+		}
+		s.check("add", add, s.N*s.D*s.H*s.W, s.SrcStride, s.C)
+	}
 	s.check("dx", dx, s.N*s.D*s.H*s.W, s.SrcStride, s.C)
 	s.check("dy", dy, s.pixels(), s.DstStride, s.K)
 	s.check("scratch", scratch, 1, 0, g.Scratch(p.Workers()))
@@ -181,7 +193,7 @@ func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, scratch []float32) {
 		st = &gradInputState{g: g}
 		st.packBody, st.partBody, st.clearBody = st.packSome, st.someParts, st.clearSome
 	}
-	st.dx, st.dy, st.w = dx, dy, w
+	st.dx, st.dy, st.w, st.add = dx, dy, w, add
 	scratch = onLine(scratch)
 	st.packed, st.scratch = scratch[:g.packed], scratch[g.packed:]
 	for i := range g.classes {
@@ -199,20 +211,20 @@ func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, scratch []float32) {
 		if g.clear {
 			p.For(s.N*s.D*s.H*s.W, 256, st.clearBody)
 		}
-		st.exec(p, dx, dy, st.scratch)
+		st.exec(p, dx, dy, add, st.scratch)
 	}
 	*st = gradInputState{g: g, packBody: st.packBody, partBody: st.partBody, clearBody: st.clearBody}
 	g.states.Put(st)
 }
 
 // exec runs the classes with the packed weights.
-func (st *gradInputState) exec(p *parallel.Pool, dx, dy, scratch []float32) {
+func (st *gradInputState) exec(p *parallel.Pool, dx, dy, add, scratch []float32) {
 	for i := range st.g.classes {
 		c := &st.g.classes[i]
 		if c.depthwise != nil {
-			c.depthwise.exec(p, st.packed[c.w:][:len(c.depthwise.w)], dx, dy, nil, scratch)
+			c.depthwise.exec(p, st.packed[c.w:][:len(c.depthwise.w)], dx, dy, add, scratch)
 		} else {
-			c.dense.exec(p, st.packed[c.w:][:len(c.dense.w)], dx, dy, nil, scratch)
+			c.dense.exec(p, st.packed[c.w:][:len(c.dense.w)], dx, dy, add, scratch)
 		}
 	}
 }
@@ -231,7 +243,7 @@ func (st *gradInputState) someParts(worker, lo, hi int) {
 		if g.clear {
 			clearPixels(to, &g.part)
 		}
-		st.exec(p.single, to, dy, scratch[p.stage:])
+		st.exec(p.single, to, dy, part(st.add, i, p.dst), scratch[p.stage:])
 		if p.stage > 0 {
 			stream(dx, to)
 		}

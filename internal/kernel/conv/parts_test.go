@@ -58,7 +58,7 @@ func TestGradientsAllocateNothing(t *testing.T) {
 			pool := parallel.New(1)
 			scratch := make([]float32, max(gi.Scratch(1), gw.Scratch(1)))
 			if k := testing.AllocsPerRun(3, func() {
-				gi.Run(pool, dx, dy, w, scratch)
+				gi.Run(pool, dx, dy, w, nil, scratch)
 				gw.Run(pool, dw, nil, x, dy, scratch)
 			}); k != 0 {
 				t.Errorf("%s allocates %g times: %+v", what, k, s)
