@@ -12,6 +12,7 @@ import (
 	"github.com/drawknife/drawknife/hardware"
 	"github.com/drawknife/drawknife/hardware/accel"
 	"github.com/drawknife/drawknife/hardware/dataflow"
+	"github.com/drawknife/drawknife/hardware/host"
 	"github.com/drawknife/drawknife/hardware/loopnest"
 	"github.com/drawknife/drawknife/hardware/page"
 	"github.com/drawknife/drawknife/internal/atomicfile"
@@ -28,7 +29,7 @@ type simulateCmd struct {
 	Mapping   bool     `help:"Also print the loop nest chosen for each layer, where the machine is an architecture file."`
 	List      bool     `help:"List the machines."`
 	Explain   string   `help:"Explain a machine: paper, parameters, formulas, published figures beside ours." placeholder:"NAME"`
-	Figures   bool     `help:"Print every machine's published figures beside ours, as Markdown."`
+	Figures   bool     `help:"Print every machine's published figures beside ours, and how well latencies were predicted, as Markdown."`
 	Devices   bool     `help:"Print the table of real devices: peaks by precision, memory, power."`
 	NoCache   bool     `help:"Search every mapping anew. Otherwise those that were found before, for the same layer, machine and settings, are looked up in the user's cache folder."`
 	activationFlags
@@ -278,7 +279,13 @@ func (c *simulateCmd) figures(a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.emit(map[string]any{"figures": rows}, func(w io.Writer) error { return hardware.WriteMarkdown(w, rows) })
+	return a.emit(map[string]any{"figures": rows}, func(w io.Writer) error {
+		if err := hardware.WriteMarkdown(w, rows); err != nil {
+			return err
+		}
+		_, err := io.WriteString(w, host.Measured)
+		return err
+	})
 }
 
 // printReport prints one machine's layers and totals.
