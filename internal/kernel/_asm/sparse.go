@@ -12,14 +12,20 @@ func init() { families["sparse"] = emitSparse }
 
 func emitSparse() {
 	for v := 1; v <= 8; v++ {
-		strip{rows: 1, vecs: v}.emit()
+		strip{isa: avx2, rows: 1, vecs: v}.emit()
 	}
-	strip{rows: 4, vecs: 0}.emit()
+	strip{isa: avx2, rows: 4, vecs: 0}.emit()
 	for v := 1; v <= 3; v++ {
-		strip{rows: 4, vecs: v, shared: true}.emit()
+		strip{isa: avx2, rows: 4, vecs: v, shared: true}.emit()
+	}
+	for v := 1; v <= 6; v++ {
+		strip{isa: avx512, rows: 4, vecs: v}.emit()
+		strip{isa: avx512, rows: 4, vecs: v, shared: true}.emit()
 	}
 	emitPanelIn()
 	emitPanelOut()
+	emitPanelIn512()
+	emitPanelOut512()
 }
 
 // Byte offsets of the fields of sparse.stripArgs.
@@ -32,30 +38,34 @@ const (
 // sparse.stripArgs: rows output channels by vecs vectors of pixels at a time.
 // With vecs 0 it is one pixel in a scalar register.
 type strip struct {
+	isa
 	rows, vecs int
 	shared     bool // the rows of a strip have their non-zeros in the same places
 }
 
-func (s strip) name() string {
+func (s strip) label() string {
 	kind := "rows"
 	if s.shared {
 		kind = "block"
 	}
-	return fmt.Sprintf("%sAVX2x%dx%d", kind, s.rows, s.vecs)
+	return fmt.Sprintf("%s%sx%dx%d", kind, s.name, s.rows, s.vecs)
 }
 
 func (s strip) width() int { return max(s.vecs, 1) }
 
-func (s strip) acc(r, j int) VecPhysical { return ymm(r*s.width() + j) }
+func (s strip) acc(r, j int) VecPhysical { return s.reg(r*s.width() + j) }
+
+// bytes is the size of a vector.
+func (s strip) bytes() int { return 4 * s.lanes }
 
 // spare is the i-th register that holds no sum.
 func (s strip) spare(i int) VecPhysical {
 	used := s.rows * s.width()
-	return ymm(used + i%(16-used))
+	return s.reg(used + i%(s.regs-used))
 }
 
 func (s strip) emit() {
-	name := s.name()
+	name := s.label()
 	label := func(l string) string { return name + "_" + l }
 	// The stubs say *stripArgs; avo, which does not know that type, writes no
 	// stubs of this family.
@@ -112,7 +122,7 @@ func (s strip) begin(label func(string) string, arg func(int) Mem, header, out G
 	for r := range s.rows {
 		MOVLQSX(Mem{Base: header, Disp: 8 + 8*r}, R8)
 		for j := range s.width() {
-			if sums := (Mem{Base: out, Index: R8, Scale: 1, Disp: 32 * j}); s.vecs == 0 {
+			if sums := (Mem{Base: out, Index: R8, Scale: 1, Disp: s.bytes() * j}); s.vecs == 0 {
 				VMOVSS(sums, s.acc(r, j).AsX())
 			} else {
 				VMOVUPS(sums, s.acc(r, j))
@@ -137,7 +147,7 @@ func (s strip) rowStep(panel, stream GPPhysical) {
 		w := s.spare(r)
 		VBROADCASTSS(value, w)
 		for j := range s.vecs {
-			VFMADD231PS(Mem{Base: panel, Index: at[r], Scale: 1, Disp: 32 * j}, w, s.acc(r, j))
+			VFMADD231PS(Mem{Base: panel, Index: at[r], Scale: 1, Disp: s.bytes() * j}, w, s.acc(r, j))
 		}
 	}
 	ADDQ(Imm(uint64(8*s.rows)), stream)
@@ -148,10 +158,10 @@ func (s strip) blockStep(panel, stream GPPhysical) {
 	at := R8
 	MOVLQSX(Mem{Base: stream}, at)
 	for j := range s.vecs {
-		VMOVUPS(Mem{Base: panel, Index: at, Scale: 1, Disp: 32 * j}, s.spare(j))
+		VMOVUPS(Mem{Base: panel, Index: at, Scale: 1, Disp: s.bytes() * j}, s.spare(j))
 	}
 	for r := range s.rows {
-		w := s.spare(s.vecs + r%(16-s.rows*s.vecs-s.vecs))
+		w := s.spare(s.vecs + r%(s.regs-s.rows*s.vecs-s.vecs))
 		VBROADCASTSS(Mem{Base: stream, Disp: 4 + 4*r}, w)
 		for j := range s.vecs {
 			VFMADD231PS(s.spare(j), w, s.acc(r, j))
@@ -169,14 +179,14 @@ func (s strip) store(label func(string) string, arg func(int) Mem, header, out G
 	VBROADCASTSS(arg(spMax), hi)
 	for i := range s.rows * s.width() {
 		// The sum is the operand that a comparison with NaN returns.
-		VMAXPS(ymm(i), lo, ymm(i))
-		VMINPS(ymm(i), hi, ymm(i))
+		VMAXPS(s.reg(i), lo, s.reg(i))
+		VMINPS(s.reg(i), hi, s.reg(i))
 	}
 	Label(label("write"))
 	for r := range s.rows {
 		MOVLQSX(Mem{Base: header, Disp: 8 + 8*r}, R8)
 		for j := range s.width() {
-			if to := (Mem{Base: out, Index: R8, Scale: 1, Disp: 32 * j}); s.vecs == 0 {
+			if to := (Mem{Base: out, Index: R8, Scale: 1, Disp: s.bytes() * j}); s.vecs == 0 {
 				VMOVSS(s.acc(r, j).AsX(), to)
 			} else {
 				VMOVUPS(s.acc(r, j), to)

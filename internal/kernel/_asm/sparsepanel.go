@@ -8,7 +8,7 @@ import (
 
 // Byte offsets of the fields of sparse.inArgs.
 const (
-	siSrc, siDst, siLd, siChans = 0, 64, 88, 96
+	siSrc, siDst, siLd, siChans = 0, 128, 152, 160
 )
 
 // Byte offsets of the fields of sparse.outArgs.
@@ -189,4 +189,156 @@ func panelOutSquare(name, kind string, src, high, ld, ld3 GPPhysical, store func
 		})
 	}
 	Label(name + "_" + kind + "done")
+}
+
+// transpose16 transposes four columns of 16 rows, of which row gives the address
+// of the four wanted elements. It passes the columns to store, in Z8 to Z11, and
+// uses Z0 to Z7. Rows come into place by insertions from memory, which two ports
+// of the processor do, where shuffles have one.
+func transpose16(row func(i int) Mem, store func(i int, v VecPhysical)) {
+	for i := range 4 {
+		VMOVUPS(row(i), xmm(i))
+	}
+	for quarter := 1; quarter < 4; quarter++ {
+		for i := range 4 {
+			VINSERTF32X4(Imm(uint64(quarter)), row(4*quarter+i), zmm(i), zmm(i))
+		}
+	}
+	VUNPCKLPS(Z1, Z0, Z4)
+	VUNPCKHPS(Z1, Z0, Z5)
+	VUNPCKLPS(Z3, Z2, Z6)
+	VUNPCKHPS(Z3, Z2, Z7)
+	for i, half := range []Constant{Imm(0x44), Imm(0xee)} {
+		VSHUFPS(half, Z6, Z4, zmm(8+i))
+		VSHUFPS(half, Z7, Z5, zmm(10+i))
+	}
+	for i := range 4 {
+		store(i, zmm(8+i))
+	}
+}
+
+// emitPanelIn512 emits sparse.inArgs' copy of 16 pixels into the columns of a
+// panel, four channels at a time; channels past a multiple of four are left to
+// the caller.
+func emitPanelIn512() {
+	const name = "panelInAVX512"
+	TEXT(name, NOSPLIT, "func(a *byte)") // the stub says *inArgs
+	Load(Param("a"), RAX)
+	dst, ld, ld3, at, left := RDI, RDX, RBX, R14, RCX
+	pixels := []GPPhysical{R8, R9, R10, R11, R12, R13, R15, RSI}
+	MOVQ(Mem{Base: RAX, Disp: siDst}, dst)
+	MOVQ(Mem{Base: RAX, Disp: siLd}, ld)
+	SHLQ(Imm(2), ld)
+	LEAQ(Mem{Base: ld, Index: ld, Scale: 2}, ld3)
+	MOVQ(Mem{Base: RAX, Disp: siChans}, left)
+	XORQ(at, at)
+	SUBQ(Imm(4), left)
+	JLT(LabelRef(name + "_ret"))
+	Label(name + "_group")
+	transpose16(func(i int) Mem {
+		p := pixels[i%8]
+		MOVQ(Mem{Base: RAX, Disp: siSrc + 8*i}, p)
+		return Mem{Base: p, Index: at, Scale: 1}
+	}, func(i int, v VecPhysical) { VMOVUPS(v, rowOf(dst, ld, ld3, i)) })
+	LEAQ(Mem{Base: dst, Index: ld, Scale: 4}, dst)
+	ADDQ(Imm(16), at)
+	SUBQ(Imm(4), left)
+	JGE(LabelRef(name + "_group"))
+	Label(name + "_ret")
+	VZEROUPPER()
+	RET()
+}
+
+// emitPanelOut512 emits sparse.outArgs' copy of rows of a panel to pixels, 16
+// channels of 16 pixels at a time; channels past a multiple of 16 are left to
+// the caller.
+func emitPanelOut512() {
+	const name = "panelOutAVX512"
+	TEXT(name, NOSPLIT, "func(a *byte)") // the stub says *outArgs
+	Load(Param("a"), RAX)
+	arg := func(off int) Mem { return Mem{Base: RAX, Disp: off} }
+	rows := []GPPhysical{RSI, R8, R13, R15} // of each fourth channel
+	ld, ld3, dst, step := RDX, RBX, RDI, R9
+	add, addStep, pixels, chans, at := R10, R11, RCX, R12, R14
+	MOVQ(arg(soLd), ld)
+	SHLQ(Imm(2), ld)
+	LEAQ(Mem{Base: ld, Index: ld, Scale: 2}, ld3)
+	MOVQ(arg(soDstStride), step)
+	SHLQ(Imm(2), step)
+	MOVQ(arg(soAddStride), addStep)
+	SHLQ(Imm(2), addStep)
+	for _, m := range [][2]int{{soSrc, soSrcAt}, {soDst, soDstAt}, {soAdd, soAddAt}} {
+		MOVQ(arg(m[0]), at)
+		MOVQ(at, arg(m[1]))
+	}
+	VBROADCASTSS(arg(soMin), Z14)
+	VBROADCASTSS(arg(soMax), Z15)
+	MOVQ(arg(soPixels), pixels)
+	MOVQ(arg(soChans), chans)
+	ANDQ(I32(-16), chans)
+	SHLQ(Imm(2), chans)
+	JE(LabelRef(name + "_ret"))
+	Label(name + "_pixels")
+	MOVQ(arg(soSrcAt), rows[0])
+	for i := 1; i < 4; i++ {
+		LEAQ(Mem{Base: rows[i-1], Index: ld, Scale: 4}, rows[i])
+	}
+	XORQ(at, at)
+	Label(name + "_chans")
+	MOVQ(arg(soDstAt), dst)
+	ADDQ(at, dst)
+	MOVQ(arg(soAddAt), add)
+	TESTQ(add, add)
+	JNE(LabelRef(name + "_add"))
+	for _, kind := range []string{"plain", "sum"} {
+		if kind == "sum" {
+			JMP(LabelRef(name + "_next"))
+			Label(name + "_add")
+			ADDQ(at, add)
+		}
+		for quarter := range 4 {
+			transpose16(func(i int) Mem {
+				m := rowOf(rows[i/4], ld, ld3, i%4)
+				m.Disp = 16 * quarter
+				return m
+			}, func(i int, v VecPhysical) {
+				if n := 4*quarter + i; n > 0 {
+					CMPQ(pixels, Imm(uint64(n)))
+					JLE(LabelRef(name + "_next"))
+				}
+				if kind == "sum" {
+					VADDPS(Mem{Base: add}, v, v)
+					// The sum is the operand that a comparison with NaN returns.
+					VMAXPS(v, Z14, v)
+					VMINPS(v, Z15, v)
+					ADDQ(addStep, add)
+				}
+				VMOVUPS(v, Mem{Base: dst})
+				ADDQ(step, dst)
+			})
+		}
+	}
+	Label(name + "_next")
+	for _, r := range rows {
+		LEAQ(Mem{Base: r, Index: ld, Scale: 8}, r)
+		LEAQ(Mem{Base: r, Index: ld, Scale: 8}, r)
+	}
+	ADDQ(Imm(64), at)
+	CMPQ(at, chans)
+	JL(LabelRef(name + "_chans"))
+	ADDQ(Imm(64), arg(soSrcAt))
+	MOVQ(step, at)
+	SHLQ(Imm(4), at)
+	ADDQ(at, arg(soDstAt))
+	CMPQ(arg(soAddAt), Imm(0))
+	JEQ(LabelRef(name + "_more"))
+	MOVQ(addStep, at)
+	SHLQ(Imm(4), at)
+	ADDQ(at, arg(soAddAt))
+	Label(name + "_more")
+	SUBQ(Imm(16), pixels)
+	JG(LabelRef(name + "_pixels"))
+	Label(name + "_ret")
+	VZEROUPPER()
+	RET()
 }

@@ -11,25 +11,30 @@ import "github.com/drawknife/drawknife/internal/kernel/conv"
 // element reads at another place: fewer floats, but not on vector boundaries.
 type geometry struct {
 	conv.Shape
+	lanes  int // pixels of a vector
 	planes bool
 	vecs   int // most vectors of a block; 0 if there is one pixel
 	pitch  int // floats of a row: of the panel if it is flat, of an image if not
 	blocks int
 
 	// Of planes.
-	origin               int // place of the first column of a block in a row
-	plane                int // floats of an image
-	tileRows             int // most rows of a block
+	origin               int  // place of the first column of a block in a row
+	plane                int  // floats of an image
+	tileRows             int  // most rows of a block
+	joined               bool // whether vectors run on from a row to the next
 	rowBlocks, colBlocks int
 }
 
 // slack is the zeros before an image, where its first row looks for the
-// padding to its left.
-const slack = lanes
+// padding to its left: a cache line, so that images stay on vector boundaries.
+const slack = line
+
+// rowUnit is what the length of an image's rows is a multiple of.
+const rowUnit = 8
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-func ceilLanes(n int) int { return ceilDiv(n, lanes) * lanes }
+func (g *geometry) ceilLanes(n int) int { return ceilDiv(n, g.lanes) * g.lanes }
 
 // pixels is the number of output pixels of the batch.
 func (g *geometry) pixels() int { return g.N * g.P * g.Q }
@@ -37,10 +42,10 @@ func (g *geometry) pixels() int { return g.N * g.P * g.Q }
 // reach is the number of elements that a kernel of so many spans.
 func reach(kernel, dilation int) int { return (kernel-1)*dilation + 1 }
 
-// newGeometry plans blocks of at most vecs vectors. s is complete (see
-// normal).
-func newGeometry(s conv.Shape, vecs int) geometry {
-	g := geometry{Shape: s}
+// newGeometry plans blocks of at most vecs vectors of so many lanes. s is
+// complete (see normal).
+func newGeometry(s conv.Shape, lanes, vecs int) geometry {
+	g := geometry{Shape: s, lanes: lanes}
 	if g.pixels() == 1 {
 		g.pitch, g.blocks = 1, 1
 		return g
@@ -49,7 +54,7 @@ func newGeometry(s conv.Shape, vecs int) geometry {
 	g.pitch = lanes * g.vecs
 	g.blocks = ceilDiv(ceilDiv(g.pixels(), lanes), g.vecs)
 	if s.R*s.S > 1 && s.StrideH == 1 && s.StrideW == 1 {
-		if p := newPlanes(s, vecs); p.plane < s.R*s.S*lanes*p.vecs {
+		if p := newPlanes(s, lanes, vecs); p.plane < s.R*s.S*lanes*p.vecs {
 			return p
 		}
 	}
@@ -57,23 +62,23 @@ func newGeometry(s conv.Shape, vecs int) geometry {
 }
 
 // newPlanes plans panels of planes.
-func newPlanes(s conv.Shape, vecs int) geometry {
-	g := geometry{Shape: s, planes: true}
+func newPlanes(s conv.Shape, lanes, vecs int) geometry {
+	g := geometry{Shape: s, lanes: lanes, planes: true}
 	wide, across := reach(s.S, s.DilW), ceilDiv(s.Q, lanes)
-	full := ceilLanes(max(s.W+max(s.PadW, 0), s.Q+wide-1-s.PadW))
+	full := ceilDiv(max(s.W+max(s.PadW, 0), s.Q+wide-1-s.PadW), rowUnit) * rowUnit
 	if across <= vecs && s.PadW <= slack && full <= 2*lanes*across {
-		// Whole rows: the zeros after one are those before the next.
+		// Whole rows: the zeros after one are those before the next, and a vector
+		// may reach over several.
 		g.pitch, g.colBlocks = full, 1
-		g.tileRows = 1
-		if full == lanes*across {
-			g.tileRows = min(vecs/across, s.P)
+		g.tileRows, g.vecs = 1, across
+		if rows := min(vecs*lanes/full, s.P); rows > 1 && full >= s.Q && rows*across >= ceilDiv(rows*full, lanes) {
+			g.tileRows, g.vecs, g.joined = rows, ceilDiv(rows*full, lanes), true
 		}
-		g.vecs = across * g.tileRows
 	} else {
 		g.colBlocks = ceilDiv(across, vecs)
 		g.vecs = ceilDiv(across, g.colBlocks)
 		g.tileRows, g.origin = 1, s.PadW
-		g.pitch = ceilLanes(lanes*g.vecs + wide - 1)
+		g.pitch = g.ceilLanes(lanes*g.vecs + wide - 1)
 	}
 	g.rowBlocks = ceilDiv(s.P, g.tileRows)
 	g.blocks = s.N * g.rowBlocks * g.colBlocks
@@ -94,16 +99,19 @@ func (g *geometry) panelRows() (rows, floats int) {
 }
 
 // panel is the number of floats of a panel, with what is read past its end
-// where the result is dropped.
-func (g *geometry) panel() int {
-	if g.planes {
-		return g.C*g.plane + reach(g.S, g.DilW) + lanes
-	}
-	return g.inputs()*g.pitch + 1 // and the zero of zeroAt
-}
+// where the result is dropped, and the zeros of zeroAt.
+func (g *geometry) panel() int { return g.zeroAt()/4 + g.zeros() }
 
-// zeroAt is the place, in bytes, of a zero in the panel of one pixel.
-func (g *geometry) zeroAt() int { return 4 * g.inputs() }
+// zeros is the number of zeros at zeroAt.
+func (g *geometry) zeros() int { return max(g.lanes*g.vecs, 1) }
+
+// zeroAt is the place, in bytes, of zeros for as many pixels as a block has.
+func (g *geometry) zeroAt() int {
+	if g.planes {
+		return 4 * (g.C*g.plane + reach(g.S, g.DilW) + g.lanes)
+	}
+	return 4 * g.inputs() * g.pitch
+}
 
 // at is the place in the panel, in bytes, of the inputs that meet kernel
 // element r, s of channel c.
@@ -130,20 +138,23 @@ func (g *geometry) blockAt(i int) block {
 		return block{rows: 1, cols: 1}
 	}
 	if !g.planes {
-		all := ceilDiv(g.pixels(), lanes)
+		all := ceilDiv(g.pixels(), g.lanes)
 		from, to := i*all/g.blocks, (i+1)*all/g.blocks
-		return block{first: lanes * from, rows: 1, cols: min(lanes*to, g.pixels()) - lanes*from, vecs: to - from}
+		return block{first: g.lanes * from, rows: 1, cols: min(g.lanes*to, g.pixels()) - g.lanes*from, vecs: to - from}
 	}
 	b := block{image: i / (g.rowBlocks * g.colBlocks)}
 	i %= g.rowBlocks * g.colBlocks
 	row, col := i/g.colBlocks, i%g.colBlocks
 	b.p = row * g.P / g.rowBlocks
 	b.rows = (row+1)*g.P/g.rowBlocks - b.p
-	across := ceilDiv(g.Q, lanes)
+	across := ceilDiv(g.Q, g.lanes)
 	from, to := col*across/g.colBlocks, (col+1)*across/g.colBlocks
-	b.q = lanes * from
-	b.cols = min(lanes*to, g.Q) - b.q
-	b.vecs = (to - from) * b.rows
+	b.q = g.lanes * from
+	b.cols = min(g.lanes*to, g.Q) - b.q
+	b.vecs = to - from
+	if g.joined {
+		b.vecs = ceilDiv(b.rows*g.pitch, g.lanes)
+	}
 	b.first = (b.image*g.P+b.p)*g.Q + b.q
 	return b
 }

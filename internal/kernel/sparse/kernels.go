@@ -10,10 +10,9 @@ import (
 )
 
 const (
-	lanes       = 8  // pixels of a vector
+	copyPixels  = 16 // most pixels that are copied to a panel at once
 	maxVecs     = 8  // vectors of the widest kernel for rows
-	wideRows    = 7  // vectors that suit maps of 7, 14, 28 and 56 pixels a side
-	maxBlock    = 3  // vectors of the widest kernel for blocks
+	maxBlock    = 6  // vectors of the widest kernel for blocks
 	blockRows   = 4  // output channels of a block
 	groupOutput = 32 // output channels between two copies of sums to pixels
 	scalarRows  = 4  // output channels that are computed at once for a single pixel
@@ -43,11 +42,10 @@ type stripArgs struct {
 	Min, Max float32
 }
 
-// inArgs describes the copy of eight pixels to a column of eight of a panel:
-// channel c of pixel i goes to Dst[c*Ld+i]. Chans is rounded down to what the
-// implementation can do (see kernels.in).
+// inArgs describes the copy of pixels to a column of as many of a panel: channel
+// c of pixel i goes to Dst[c*Ld+i].
 type inArgs struct {
-	Src   [lanes]unsafe.Pointer
+	Src   [copyPixels]unsafe.Pointer
 	Dst   []float32
 	Ld    int
 	Chans int
@@ -75,59 +73,78 @@ type outArgs struct {
 
 // kernels is one implementation of everything.
 type kernels struct {
-	name   string
-	level  cpu.Level
-	scalar func(*stripArgs)               // scalarRows output channels of one pixel
-	rows   [maxVecs + 1]func(*stripArgs)  // output channels one by one, by so many vectors of pixels
-	block  [maxBlock + 1]func(*stripArgs) // blockRows output channels that share their inputs
-	square int                            // channels of which in and out want a multiple
-	inOf   func(*inArgs)
-	outOf  func(*outArgs)
+	name  string
+	level cpu.Level
+	lanes int          // pixels of a vector
+	vecs  [methods]int // most vectors to give a block of pixels
+	// Of a panel, what stays in the first-level cache, and the non-zeros of an
+	// output channel that are worth a depth.
+	depthBytes, depthSteps int
+	together               int                            // output channels that rows computes at once
+	scalar                 func(*stripArgs)               // scalarRows output channels of one pixel
+	rows                   [maxVecs + 1]func(*stripArgs)  // output channels one by one, by so many vectors of pixels
+	block                  [maxBlock + 1]func(*stripArgs) // blockRows output channels that share their inputs
+	rates                  *rates                         // of the cost model
+	copyIn                 copier[inArgs]                 // of lanes pixels
+	// The quickest first, which leaves channels over to the next.
+	copyOut []copier[outArgs]
 }
 
-// in copies eight pixels into a panel.
+// in copies k.lanes pixels into a panel.
 func (k *kernels) in(a *inArgs) {
-	chans := a.Chans
-	first := chans / k.square * k.square
+	first, chans := 0, a.Chans
+	if k.copyIn.run != nil {
+		first = chans / k.copyIn.chans * k.copyIn.chans
+	}
 	if first > 0 {
 		a.Chans = first
-		k.inOf(a)
+		k.copyIn.run(a)
 		a.Chans = chans
 	}
 	if first < chans {
-		portableIn(a, first)
+		portableIn(a, k.lanes, first)
 	}
 }
 
 // out copies sums to pixels.
 func (k *kernels) out(a *outArgs) {
-	chans := a.Chans
-	first := chans / k.square * k.square
-	if first > 0 {
-		a.Chans = first
-		k.outOf(a)
-		a.Chans = chans
+	first, all := 0, *a
+	for _, f := range k.copyOut {
+		if a.Chans = (all.Chans - first) / f.chans * f.chans; a.Chans == 0 {
+			continue
+		}
+		a.Src, a.Dst = all.Src[first*a.Ld:], all.Dst[first:]
+		if all.Add != nil {
+			a.Add = all.Add[first:]
+		}
+		f.run(a)
+		first += a.Chans
 	}
-	if first < chans {
+	a.Src, a.Dst, a.Add, a.Chans = all.Src, all.Dst, all.Add, all.Chans
+	if first < a.Chans {
 		portableOut(a, first)
 	}
+}
+
+// copier copies multiples of so many channels.
+type copier[T any] struct {
+	chans int
+	run   func(*T)
 }
 
 // portable is the implementation in plain Go, the definition of the result:
 // others differ from it by float32 rounding only.
 var portable = kernels{
-	name: "portable", level: cpu.Portable, square: 1,
+	name: "portable", level: cpu.Portable, lanes: 8, vecs: [methods]int{7, 3}, depthBytes: 24 << 10, depthSteps: 8, together: 1, rates: &portableRates,
 	scalar: func(a *stripArgs) { portableRows(a, scalarRows, 1) },
-	inOf:   func(a *inArgs) { portableIn(a, 0) },
-	outOf:  func(a *outArgs) { portableOut(a, 0) },
 }
 
 func init() {
 	for v := 1; v <= maxVecs; v++ {
-		portable.rows[v] = func(a *stripArgs) { portableRows(a, 1, lanes*v) }
+		portable.rows[v] = func(a *stripArgs) { portableRows(a, 1, portable.lanes*v) }
 	}
-	for v := 1; v <= maxBlock; v++ {
-		portable.block[v] = func(a *stripArgs) { portableBlock(a, lanes*v) }
+	for v := 1; v <= portable.vecs[byBlocks]; v++ {
+		portable.block[v] = func(a *stripArgs) { portableBlock(a, portable.lanes*v) }
 	}
 }
 
@@ -223,8 +240,8 @@ func clamp(v []float32, lo, hi float32) {
 }
 
 // portableIn copies the channels from first on.
-func portableIn(a *inArgs, first int) {
-	for i, p := range a.Src {
+func portableIn(a *inArgs, pixels, first int) {
+	for i, p := range a.Src[:pixels] {
 		for c, v := range unsafe.Slice((*float32)(p), a.Chans)[first:] {
 			a.Dst[(first+c)*a.Ld+i] = v
 		}

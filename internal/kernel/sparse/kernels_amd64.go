@@ -8,11 +8,18 @@ import "github.com/drawknife/drawknife/internal/cpu"
 
 func init() {
 	sets = append(sets, &kernels{
-		name: "avx2", level: cpu.AVX2, square: 8, scalar: rowsAVX2x4x0,
+		name: "avx2", level: cpu.AVX2, lanes: 8, vecs: [methods]int{7, 3}, depthBytes: 24 << 10, depthSteps: 8, together: 1, rates: &avx2Rates, scalar: rowsAVX2x4x0,
 		rows: [...]func(*stripArgs){nil, rowsAVX2x1x1, rowsAVX2x1x2, rowsAVX2x1x3, rowsAVX2x1x4,
 			rowsAVX2x1x5, rowsAVX2x1x6, rowsAVX2x1x7, rowsAVX2x1x8},
-		block: [...]func(*stripArgs){nil, blockAVX2x4x1, blockAVX2x4x2, blockAVX2x4x3},
-		inOf:  panelInAVX2, outOf: panelOutAVX2,
+		block:  [...]func(*stripArgs){nil, blockAVX2x4x1, blockAVX2x4x2, blockAVX2x4x3, nil, nil, nil},
+		copyIn: copier[inArgs]{8, panelInAVX2}, copyOut: []copier[outArgs]{{8, panelOutAVX2}},
+	}, &kernels{
+		name: "avx512", level: cpu.AVX512, lanes: 16, vecs: [methods]int{4, 6}, depthBytes: 32 << 10, depthSteps: 4, together: 4, rates: &avx512Rates, scalar: rowsAVX2x4x0,
+		rows: [...]func(*stripArgs){nil, rowsAVX512x4x1, rowsAVX512x4x2, rowsAVX512x4x3, rowsAVX512x4x4,
+			rowsAVX512x4x5, rowsAVX512x4x6, nil, nil},
+		block: [...]func(*stripArgs){nil, blockAVX512x4x1, blockAVX512x4x2, blockAVX512x4x3,
+			blockAVX512x4x4, blockAVX512x4x5, blockAVX512x4x6},
+		copyIn: copier[inArgs]{4, panelInAVX512}, copyOut: []copier[outArgs]{{16, panelOutAVX512}, {8, panelOutAVX2}},
 	})
 }
 
@@ -57,3 +64,45 @@ func panelInAVX2(a *inArgs)
 
 //go:noescape
 func panelOutAVX2(a *outArgs)
+
+//go:noescape
+func rowsAVX512x4x1(a *stripArgs)
+
+//go:noescape
+func rowsAVX512x4x2(a *stripArgs)
+
+//go:noescape
+func rowsAVX512x4x3(a *stripArgs)
+
+//go:noescape
+func rowsAVX512x4x4(a *stripArgs)
+
+//go:noescape
+func rowsAVX512x4x5(a *stripArgs)
+
+//go:noescape
+func rowsAVX512x4x6(a *stripArgs)
+
+//go:noescape
+func blockAVX512x4x1(a *stripArgs)
+
+//go:noescape
+func blockAVX512x4x2(a *stripArgs)
+
+//go:noescape
+func blockAVX512x4x3(a *stripArgs)
+
+//go:noescape
+func blockAVX512x4x4(a *stripArgs)
+
+//go:noescape
+func blockAVX512x4x5(a *stripArgs)
+
+//go:noescape
+func blockAVX512x4x6(a *stripArgs)
+
+//go:noescape
+func panelInAVX512(a *inArgs)
+
+//go:noescape
+func panelOutAVX512(a *outArgs)

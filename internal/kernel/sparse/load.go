@@ -15,6 +15,7 @@ type loader struct {
 // load fills the rows lo to hi of the panel for block b: rows of a flat one,
 // images of one of planes.
 func (l *loader) load(b block, lo, hi int) {
+	clear(l.panel[l.zeroAt()/4:][:l.zeros()])
 	switch {
 	case l.vecs == 0:
 		l.single()
@@ -44,7 +45,7 @@ func (l *loader) pixel(n, y, x, c int) unsafe.Pointer {
 	return unsafe.Pointer(&l.src[((n*l.H+y)*l.W+x)*l.SrcStride+c])
 }
 
-// put copies so many channels of the eight pixels in args to the panel, from
+// put copies so many channels of the pixels in args to the panel, from
 // float at on.
 func (l *loader) put(at, ld, channels int) {
 	l.args.Dst, l.args.Ld, l.args.Chans = l.panel[at:], ld, channels
@@ -61,25 +62,24 @@ func (l *loader) single() {
 			at += l.C
 		}
 	}
-	l.panel[at] = 0
 }
 
 // flat fills n rows of a flat panel, of kernel element r, s and the channels
 // from c on.
 func (l *loader) flat(b block, r, s, c, n int) {
 	row := (r*l.S+s)*l.C + c
-	for v := range b.vecs {
-		first := b.first + lanes*v
-		if left := b.cols - lanes*v; l.direct() && left >= lanes {
-			at := first*l.SrcStride + c
-			for i := range l.args.Src {
-				l.args.Src[i] = unsafe.Pointer(&l.src[at])
-				at += l.SrcStride
+	for at := 0; at < l.lanes*b.vecs; at += l.lanes {
+		first := b.first + at
+		if left := b.cols - at; l.direct() && left >= l.lanes {
+			from := first*l.SrcStride + c
+			for i := range l.lanes {
+				l.args.Src[i] = unsafe.Pointer(&l.src[from])
+				from += l.SrcStride
 			}
 		} else {
 			l.patch(first, left, r, s, c)
 		}
-		l.put(row*l.pitch+lanes*v, l.pitch, n)
+		l.put(row*l.pitch+at, l.pitch, n)
 	}
 }
 
@@ -88,11 +88,11 @@ func (l *loader) direct() bool {
 	return l.R*l.S == 1 && l.StrideH*l.StrideW == 1 && l.PadH == 0 && l.PadW == 0 && l.P == l.H && l.Q == l.W
 }
 
-// patch points args at what kernel element r, s reads for the eight pixels from
+// patch points args at what kernel element r, s reads for the pixels from
 // first on, of which left are in the block.
 func (l *loader) patch(first, left, r, s, c int) {
 	n, p, q := first/(l.P*l.Q), first/l.Q%l.P, first%l.Q
-	for i := range l.args.Src {
+	for i := range l.lanes {
 		if i >= left {
 			l.args.Src[i] = unsafe.Pointer(&l.zero[0])
 			continue
@@ -110,15 +110,17 @@ func (l *loader) patch(first, left, r, s, c int) {
 // images fills the images lo to hi of a panel of planes.
 func (l *loader) images(b block, lo, hi int) {
 	first := lo * l.plane
-	for i := range l.args.Src {
+	for i := range l.lanes {
 		l.args.Src[i] = unsafe.Pointer(&l.zero[0])
 	}
-	l.put(first, l.plane, hi-lo)
+	for at := 0; at < slack; at += l.lanes {
+		l.put(first+at, l.plane, hi-lo)
+	}
 	for row := range b.rows - 1 + reach(l.R, l.DilH) {
 		y := b.p - l.PadH + row
-		for at := 0; at < l.pitch; at += lanes {
+		for at := 0; at < l.pitch; at += l.lanes {
 			x := b.q + at - l.origin
-			for i := range l.args.Src {
+			for i := range l.lanes {
 				l.args.Src[i] = l.pixel(b.image, y, x+i, lo)
 			}
 			l.put(first+slack+row*l.pitch+at, l.plane, hi-lo)

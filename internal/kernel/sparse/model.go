@@ -20,15 +20,6 @@ func (m method) String() string {
 	return [...]string{"rows", "4-blocks"}[m]
 }
 
-// vecs is the number of vectors to give a block of pixels, for the methods with
-// panels.
-func (m method) vecs(s conv.Shape) int {
-	if m == byBlocks {
-		return maxBlock
-	}
-	return wideRows
-}
-
 // zeros describes where the weights of a layer are not zero: products counts
 // what each method multiplies by each pixel.
 type zeros struct {
@@ -60,8 +51,9 @@ func census(s conv.Shape, w []float32) zeros {
 }
 
 // rates are the figures of the cost model, fitted to BenchmarkAgainstDense
-// (docs/results/sparse.md), which they meet within a quarter. Times are in
-// nanoseconds on the machine of that table; only their ratios matter.
+// (docs/results/sparse.md), which they meet within a quarter or, with AVX-512, a
+// third. Times are in nanoseconds on the machine of the table for that
+// instruction set; only their ratios matter.
 type rates struct {
 	dense    float64          // one multiply-accumulate of the dense convolution
 	denseRow float64          // the same where there is one pixel, and weights are read once
@@ -72,33 +64,19 @@ type rates struct {
 	astride  float64          // how much longer that takes off vector boundaries, in planes
 	once     [methods]float64 // reading a weight from memory
 	scalar   float64          // a weight by one pixel
+	// By how much Winograd's algorithm outruns the direct dense convolution where
+	// package conv chooses it and squares of 4x4 fill the image.
+	winograd float64
 }
 
-var portableRates = rates{dense: 0.5, denseRow: 1, load: 8, store: 10, resume: 2, step: [methods]float64{5.5, 4.5}, astride: 1, scalar: 4}
+var portableRates = rates{dense: 0.5, denseRow: 1, load: 8, store: 10, resume: 2, step: [methods]float64{5.5, 4.5}, astride: 1, scalar: 4, winograd: 2.4}
 
 var avx2Rates = rates{dense: 0.0235, denseRow: 0.11, load: 1.2, store: 1.3, resume: 1.1,
-	step: [methods]float64{0.22, 0.175}, astride: 1.35, once: [methods]float64{0.6, 0.33}, scalar: 0.43}
+	step: [methods]float64{0.22, 0.175}, astride: 1.35, once: [methods]float64{0.6, 0.33}, scalar: 0.43, winograd: 2.4}
 
-// wider is how much faster dense kernels may be with vectors of 512 bits, which
-// these kernels do not use. It is a guess on the safe side.
-const wider = 1.8
-
-// modelOf returns the figures for a set of kernels.
-func modelOf(k *kernels) *rates {
-	switch {
-	case k.level == cpu.Portable:
-		return &portableRates
-	case cpu.Best() >= cpu.AVX512:
-		r := avx2Rates
-		r.dense /= wider
-		return &r
-	}
-	return &avx2Rates
-}
-
-// winogradGain is by how much Winograd's algorithm outruns the direct dense
-// convolution where package conv chooses it and squares of 4x4 fill the image.
-const winogradGain = 2.4
+// avx512Rates are those of the second machine of that page, of Intel's.
+var avx512Rates = rates{dense: 0.0122, denseRow: 0.14, load: 2.6, store: 3.5, resume: 1.9,
+	step: [methods]float64{0.295, 0.185}, astride: 1.25, once: [methods]float64{0.15, 0.17}, scalar: 0.51, winograd: 2.2}
 
 // Worthwhile reports whether so many of the weights are zero that looking
 // closer may pay. It looks at a sample.
@@ -125,16 +103,15 @@ func Gain(s conv.Shape, p conv.Params) float64 {
 	if k.level == cpu.Portable && cpu.Best() != cpu.Portable {
 		return 0 // the dense kernels have instructions that these do not
 	}
-	r := modelOf(k)
-	_, t := r.choose(s, census(s, p.Weights))
-	return r.denseTime(s, p.Winograd) / t
+	_, t := k.choose(s, census(s, p.Weights))
+	return k.rates.denseTime(s, p.Winograd) / t
 }
 
 // choose returns the fastest method and its time.
-func (r *rates) choose(s conv.Shape, z zeros) (method, float64) {
+func (k *kernels) choose(s conv.Shape, z zeros) (method, float64) {
 	fastest, least := byRows, math.Inf(1)
 	for m := range methods {
-		if t := r.time(m, s, z); t < least {
+		if t := k.time(m, s, z); t < least {
 			fastest, least = m, t
 		}
 	}
@@ -150,16 +127,17 @@ func (r *rates) denseTime(s conv.Shape, winograd bool) float64 {
 	squares := s.N * ceilDiv(s.P, 4) * ceilDiv(s.Q, 4)
 	full := float64(s.N*s.P*s.Q) / float64(16*squares)
 	if winograd && s.R == 3 && s.S == 3 && s.StrideH*s.StrideW*s.DilH*s.DilW == 1 && s.C >= 32 && s.K >= 32 && squares >= 12 {
-		return macs * r.dense / max(1, winogradGain*full)
+		return macs * r.dense / max(1, r.winograd*full)
 	}
 	return macs * r.dense
 }
 
 // time estimates the time of method m; it is infinite if the method cannot
 // compute the shape.
-func (r *rates) time(m method, s conv.Shape, z zeros) float64 {
+func (k *kernels) time(m method, s conv.Shape, z zeros) float64 {
+	r := k.rates
 	products := float64(z.products[m])
-	g := newGeometry(s, m.vecs(s))
+	g := newGeometry(s, k.lanes, k.vecs[m])
 	if g.vecs == 0 {
 		if m == byBlocks {
 			return math.Inf(1)
@@ -172,13 +150,13 @@ func (r *rates) time(m method, s conv.Shape, z zeros) float64 {
 	}
 	loads := vecs * g.inputs()
 	if g.planes {
-		loads = g.blocks * g.C * g.plane / lanes
+		loads = g.blocks * g.C * g.plane / g.lanes
 	}
 	step := float64(vecs) * r.step[m]
 	if g.planes {
 		step *= r.astride
 	}
 	rows, _ := g.panelRows()
-	resumes := ceilDiv(rows, g.split(z.nonzero, m == byBlocks)) - 1
+	resumes := ceilDiv(rows, g.split(k, z.nonzero, m == byBlocks)) - 1
 	return float64(loads)*r.load + float64(vecs*s.K)*(r.store+float64(resumes)*r.resume) + products*(step+r.once[m])
 }

@@ -11,13 +11,25 @@ import (
 // TestModel checks that the model prefers what fits the zeros, and that more
 // zeros never make a layer slower.
 func TestModel(t *testing.T) {
+	for name, k := range modelled {
+		t.Run(name, func(t *testing.T) { testModel(t, k) })
+	}
+}
+
+// modelled are kernels as the model sees them, on whatever machine.
+var modelled = map[string]*kernels{
+	"avx2":   {lanes: 8, vecs: [methods]int{7, 3}, depthBytes: 24 << 10, depthSteps: 8, together: 1, rates: &avx2Rates},
+	"avx512": {lanes: 16, vecs: [methods]int{4, 6}, depthBytes: 32 << 10, depthSteps: 4, together: 4, rates: &avx512Rates},
+}
+
+func testModel(t *testing.T, k *kernels) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	s := normal(pointwise(28, 128, 128))
 	gain := func(density float64, how pattern) (float64, method) {
 		w := random(rng, s.K*s.C)
 		prune(rng, w, s, density, how)
-		m, least := avx2Rates.choose(s, census(s, w))
-		return avx2Rates.denseTime(s, false) / least, m
+		m, least := k.choose(s, census(s, w))
+		return k.rates.denseTime(s, false) / least, m
 	}
 	last := 0.0
 	for _, density := range []float64{1, 0.5, 0.2, 0.1, 0.05} {
@@ -78,8 +90,8 @@ func TestModelIsFinite(t *testing.T) {
 		s := normal(randomShape(rng))
 		w := random(rng, s.K*s.C*s.R*s.S)
 		prune(rng, w, s, 0.3, anywhere)
-		for _, r := range []*rates{&portableRates, &avx2Rates} {
-			if _, least := r.choose(s, census(s, w)); !(least > 0) || math.IsInf(least, 1) {
+		for _, k := range []*kernels{&portable, modelled["avx2"], modelled["avx512"]} {
+			if _, least := k.choose(s, census(s, w)); !(least > 0) || math.IsInf(least, 1) {
 				t.Fatalf("%+v: %g ns", s, least)
 			}
 		}

@@ -13,6 +13,7 @@ var negInf, posInf = float32(math.Inf(-1)), float32(math.Inf(1))
 // packed is the non-zero weights as the kernels read them.
 type packed struct {
 	shared bool // rows by blockRows
+	size   int  // output channels of a strip
 	depth  int  // rows of the panel that are read before the next ones
 	stream []uint32
 	groups []group // of groupOutput output channels
@@ -32,33 +33,34 @@ type weight struct {
 	v  float32
 }
 
-const (
-	depthBytes = 24 << 10 // of a panel that stay in the first-level cache
-	depthSteps = 8        // non-zeros of an output channel that are worth a depth
-)
-
 // split cuts the rows of the panel, or its images, into depths of the same size
 // and returns how many there are in one.
-func (g *geometry) split(nonzero int, shared bool) int {
+func (g *geometry) split(k *kernels, nonzero int, shared bool) int {
 	rows, floats := g.panelRows()
-	depths := min(ceilDiv(4*rows*floats, depthBytes), nonzero/(g.K*depthSteps))
+	depths := min(ceilDiv(4*rows*floats, k.depthBytes), nonzero/(g.K*k.depthSteps))
 	if depths < 2 || shared || g.vecs == 0 { // these do not wait for the cache
 		return rows
 	}
-	return ceilLanes(ceilDiv(rows, depths))
+	return ceilDiv(ceilDiv(rows, depths), 8) * 8
 }
 
 // pack lays out the weights of p.
-func pack(g *geometry, shared bool, nonzero int, p conv.Params) packed {
-	out := packed{shared: shared && g.vecs > 0}
+func pack(k *kernels, g *geometry, shared bool, nonzero int, p conv.Params) packed {
+	out := packed{shared: shared && g.vecs > 0, size: k.together}
+	switch {
+	case out.shared:
+		out.size = blockRows
+	case g.vecs == 0:
+		out.size = scalarRows
+	}
 	all, floats := g.panelRows()
-	out.depth = g.split(nonzero, out.shared)
+	out.depth = g.split(k, nonzero, out.shared)
 	depths, bytes := ceilDiv(all, out.depth), 4*floats*out.depth
 	rows := make([][]weight, groupOutput)
-	for k := 0; k < g.K; k += groupOutput {
-		rows = rows[:min(groupOutput, g.K-k)]
+	for first := 0; first < g.K; first += groupOutput {
+		rows = rows[:min(groupOutput, g.K-first)]
 		for i := range rows {
-			rows[i] = g.row(rows[i][:0], p.Weights, k+i)
+			rows[i] = g.row(rows[i][:0], p.Weights, first+i)
 		}
 		var it group
 		for d := range depths {
@@ -69,7 +71,7 @@ func pack(g *geometry, shared bool, nonzero int, p conv.Params) packed {
 				part[i] = r[from:to]
 			}
 			it.at = append(it.at, len(out.stream))
-			it.strips = out.strips(g, p.Bias, k, part)
+			it.strips = out.strips(g, p.Bias, first, part)
 		}
 		out.groups = append(out.groups, it)
 	}
@@ -86,19 +88,15 @@ func (p *packed) strips(g *geometry, bias []float32, first int, rows [][]weight)
 	for i := range order {
 		order[i] = i
 	}
-	size := 1
-	switch {
-	case p.shared:
-		size = blockRows
-	case g.vecs == 0:
-		size = scalarRows
-		// Strips of rows of about the same length need little padding.
+	if !p.shared {
+		// Strips of rows of about the same length need little padding, and the
+		// processor foresees the ends of loops that are as long as the last one.
 		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(len(rows[a]), len(rows[b])) })
 	}
-	for i := 0; i < len(rows); i += size {
-		p.strip(g, bias, first, order[i:min(i+size, len(rows))], size, rows)
+	for i := 0; i < len(rows); i += p.size {
+		p.strip(g, bias, first, order[i:min(i+p.size, len(rows))], rows)
 	}
-	return ceilDiv(len(rows), size)
+	return ceilDiv(len(rows), p.size)
 }
 
 // row appends the non-zero weights of output channel k, in the order of their
@@ -119,8 +117,8 @@ func (g *geometry) row(to []weight, w []float32, k int) []weight {
 	return to
 }
 
-// strip appends a strip of size rows, those of order and empty ones.
-func (p *packed) strip(g *geometry, bias []float32, first int, order []int, size int, rows [][]weight) {
+// strip appends a strip of the rows of order and empty ones.
+func (p *packed) strip(g *geometry, bias []float32, first int, order []int, rows [][]weight) {
 	var columns []int
 	steps := 0
 	for _, r := range order {
@@ -137,8 +135,8 @@ func (p *packed) strip(g *geometry, bias []float32, first int, order []int, size
 		steps = len(columns)
 	}
 	p.stream = append(p.stream, uint32(steps), 0)
-	pitch := max(lanes*g.vecs, 1)
-	for i := range size {
+	pitch := max(g.lanes*g.vecs, 1)
+	for i := range p.size {
 		b, at := float32(0), groupOutput // only the last group has strips to fill up: nobody's place
 		if i < len(order) {
 			at = order[i]
@@ -149,11 +147,11 @@ func (p *packed) strip(g *geometry, bias []float32, first int, order []int, size
 		p.stream = append(p.stream, uint32(4*pitch*at), math.Float32bits(b))
 	}
 	if p.shared {
-		p.block(columns, order, size, rows)
+		p.block(columns, order, rows)
 		return
 	}
 	for j := range steps {
-		for i := range size {
+		for i := range p.size {
 			w := weight{at: g.zeroAt()}
 			if i < len(order) && j < len(rows[order[i]]) {
 				w = rows[order[i]][j]
@@ -164,10 +162,10 @@ func (p *packed) strip(g *geometry, bias []float32, first int, order []int, size
 }
 
 // block appends the steps of a strip whose rows share their columns.
-func (p *packed) block(columns, order []int, size int, rows [][]weight) {
+func (p *packed) block(columns, order []int, rows [][]weight) {
 	for _, at := range columns {
 		p.stream = append(p.stream, uint32(at))
-		for i := range size {
+		for i := range p.size {
 			v := float32(0)
 			if i < len(order) {
 				row := rows[order[i]]

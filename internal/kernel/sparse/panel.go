@@ -19,8 +19,8 @@ type panelConv struct {
 
 func newPanel(k *kernels, m method, nonzero int, s conv.Shape, p conv.Params) *panelConv {
 	c := &panelConv{k: k, min: p.Min, max: p.Max, zero: make([]float32, s.C)}
-	c.geometry = newGeometry(s, m.vecs(s))
-	c.packed = pack(&c.geometry, m == byBlocks, nonzero, p)
+	c.geometry = newGeometry(s, k.lanes, k.vecs[m])
+	c.packed = pack(k, &c.geometry, m == byBlocks, nonzero, p)
 	c.units = min(max(1, wantedUnits/c.blocks), len(c.groups))
 	return c
 }
@@ -35,7 +35,7 @@ func (c *panelConv) perWorker() int {
 func (c *panelConv) unitGroups() int { return ceilDiv(len(c.groups), c.units) }
 
 // pitchOut is the distance of the sums of two output channels.
-func (c *panelConv) pitchOut() int { return max(lanes*c.vecs, 1) }
+func (c *panelConv) pitchOut() int { return max(c.lanes*c.vecs, 1) }
 
 func (c *panelConv) exec(p *parallel.Pool, dst, src, add, scratch []float32) {
 	st := c.states.Get()

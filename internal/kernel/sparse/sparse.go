@@ -11,7 +11,9 @@
 // Gale and Simonyan, "Fast Sparse ConvNets", 2020, who keep whole networks in
 // that layout; here it lives as long as a block.) Where four consecutive output
 // channels have their zeros in the same places, a vector of inputs is loaded
-// once for the four.
+// once for the four. Otherwise AVX-512's registers hold the sums of four output
+// channels with about as many weights, so that the processor, which foresees
+// the end of a loop badly, meets one for four.
 //
 // Results have the same bits for any number of workers.
 package sparse
@@ -58,7 +60,7 @@ func New(s conv.Shape, p conv.Params) *Conv {
 	s = normal(s)
 	k := best()
 	z := census(s, p.Weights)
-	m, _ := modelOf(k).choose(s, z)
+	m, _ := k.choose(s, z)
 	return newWith(k, m, s, p)
 }
 
