@@ -184,7 +184,7 @@ func (t tile) body(label func(string) string, arg func(int) Mem) {
 	MOVQ(arg(argW), RDX)
 
 	Label(label("tap"))
-	t.pointRows(arg)
+	t.pointRows(label, arg)
 	MOVQ(arg(argRun), RCX)
 	SHLQ(Imm(2), RCX)
 	NEGQ(RCX)
@@ -203,8 +203,8 @@ func (t tile) body(label func(string) string, arg func(int) Mem) {
 }
 
 // pointRows points the row registers at the end of their runs of the current
-// tap, or at the end of the zeros where the mask lacks it.
-func (t tile) pointRows(arg func(int) Mem) {
+// tap, or at the end of the zeros where there is a mask that lacks it.
+func (t tile) pointRows(label func(string) string, arg func(int) Mem) {
 	rows := tileRows[:t.rows]
 	first, last := rows[0], rows[t.rows-1]
 	MOVQ(RDX, arg(argWAt))
@@ -222,11 +222,14 @@ func (t tile) pointRows(arg func(int) Mem) {
 		MOVQ(Mem{Base: last, Disp: 8 * i}, r)
 		ADDQ(RCX, r)
 	}
+	CMPQ(arg(argMask), Imm(0))
+	JEQ(LabelRef(label("inside")))
 	MOVQ(arg(argBit), RCX)
 	for i, r := range rows {
 		TESTQ(RCX, Mem{Base: RDX, Disp: 8 * i})
 		CMOVQEQ(arg(argZeroEnd), r)
 	}
+	Label(label("inside"))
 	MOVQ(arg(argWAt), RDX)
 }
 
@@ -307,15 +310,21 @@ func (t tile) store(label func(string) string, arg func(int) Mem) {
 	MOVQ(add, arg(argAddAt))
 	Label(label("clamp"))
 	lo, hi := t.weight(0), t.value(0)
-	VBROADCASTSS(arg(argMin), lo)
-	VBROADCASTSS(arg(argMax), hi)
-	for i := range t.rows {
-		for j := range t.vecs {
-			// The sum is the operand that a comparison with NaN returns.
-			VMAXPS(t.acc(i, j), lo, t.acc(i, j))
-			VMINPS(t.acc(i, j), hi, t.acc(i, j))
+	const inf, minusInf = 0x7f800000, 0xff800000
+	limit := func(to, infinite int, bound VecPhysical, op func(...Op), done string) {
+		CMPL(arg(to), U32(uint32(infinite)))
+		JEQ(LabelRef(label(done)))
+		VBROADCASTSS(arg(to), bound)
+		for i := range t.rows {
+			for j := range t.vecs {
+				// The sum is the operand that a comparison with NaN returns.
+				op(t.acc(i, j), bound, t.acc(i, j))
+			}
 		}
+		Label(label(done))
 	}
+	limit(argMin, minusInf, lo, VMAXPS, "above")
+	limit(argMax, inf, hi, VMINPS, "below")
 	for i := range t.rows {
 		for j := range t.vecs {
 			m := Mem{Base: dst, Disp: 4 * t.lanes * j}

@@ -48,6 +48,7 @@ type dense struct {
 	dmask      []uint64
 	hmask      []uint64
 	wmask      []uint64 // which taps are inside, by output depth, row and column
+	inside     bool     // all taps of all pixels are
 	states     reuse.List[denseState]
 	gatherSize int    // floats of the patches of a block
 	slots      int    // byRow: patches in a plane
@@ -102,6 +103,13 @@ func (d *dense) plan(cg int) {
 	d.dmask = insideMask(d.OD, d.D, d.T, d.StrideD, d.DilD, d.PadD, d.R*d.S, 1, d.R*d.S)
 	d.hmask = insideMask(d.P, d.H, d.R, d.StrideH, d.DilH, d.PadH, d.S, d.T, d.S)
 	d.wmask = insideMask(d.Q, d.W, d.S, d.StrideW, d.DilW, d.PadW, 1, d.T*d.R, 1)
+	all := uint64(1)<<n - 1
+	d.inside = true
+	for _, masks := range [][]uint64{d.dmask, d.hmask, d.wmask} {
+		for _, m := range masks {
+			d.inside = d.inside && m == all
+		}
+	}
 }
 
 // planRows prepares mode byRow. A pixel whose kernel rows would leave the image
@@ -299,7 +307,10 @@ func (st *denseState) work(worker, lo, hi int) {
 func (st *denseState) column(w *denseWorker, c *column, first, rows int, edge []float32) {
 	d, a := st.d, &w.args
 	a.W, a.Bias = st.w[c.w:], d.bias[c.b:]
-	a.Rows, a.Base, a.Mask = rows, w.base[:], w.mask[:]
+	a.Rows, a.Base, a.Mask = rows, w.base[:], nil
+	if !d.inside {
+		a.Mask = w.mask[:]
+	}
 	a.Columns = c.n
 	if !c.kernel.Takes(c.n) || d.place != nil {
 		n := st.spilling(c, rows)
@@ -308,7 +319,10 @@ func (st *denseState) column(w *denseWorker, c *column, first, rows int, edge []
 			a.Rows, a.Min, a.Max = n, d.min, d.max
 			c.kernel.Run(a)
 		}
-		a.Rows, a.Base, a.Mask = rows-n, w.base[n:], w.mask[n:]
+		a.Rows, a.Base = rows-n, w.base[n:]
+		if a.Mask != nil {
+			a.Mask = w.mask[n:]
+		}
 		st.loose(a, c, first+n, edge)
 		return
 	}

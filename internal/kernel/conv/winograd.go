@@ -151,7 +151,6 @@ type winogradWorker struct {
 	tile tile.Args
 	args winogradArgs
 	base [4 * tile.RowStep]int
-	mask [4 * tile.RowStep]uint64
 }
 
 func (w *winograd) exec(p *parallel.Pool, _, dst, src, add, scratch []float32) {
@@ -213,9 +212,9 @@ func (st *winogradState) multiply(worker, lo, hi int) {
 	w := st.w
 	ws := &st.workers[worker]
 	for i := range ws.base {
-		ws.base[i], ws.mask[i] = 0, 0
+		ws.base[i] = 0
 		if i < st.count {
-			ws.base[i], ws.mask[i] = 4*i*w.C, 1
+			ws.base[i] = 4 * i * w.C
 		}
 	}
 	for e := lo; e < hi; e++ {
@@ -225,7 +224,7 @@ func (st *winogradState) multiply(worker, lo, hi int) {
 			ws.tile = tile.Args{
 				Src: st.v[e*w.block*w.C:], W: w.w[at:], Next: w.next(at, c), Bias: w.zero, Zero: w.zero,
 				Dst: st.m[e*w.block*w.width+c.k:], DstStride: w.width,
-				Base: ws.base[:], Mask: ws.mask[:], Taps: oneTap, Run: w.C, Rows: st.count,
+				Base: ws.base[:], Taps: oneTap, Run: w.C, Rows: st.count,
 				Min: negInf, Max: posInf,
 			}
 			c.kernel.Run(&ws.tile)

@@ -42,7 +42,6 @@ type state struct {
 type worker struct {
 	args tile.Args
 	base [rowBlock]int
-	mask [rowBlock]uint64
 	edge [rowBlock * tile.MaxCols]float32
 	bias [tile.MaxCols]float32
 }
@@ -184,15 +183,15 @@ func (st *state) depth() int {
 func (st *state) block(w *worker, first, rows, lo, hi int) {
 	k, depth := st.panels.k, st.depth()
 	for i := range rows {
-		w.base[i], w.mask[i] = 4*i*st.lda, 1
+		w.base[i] = 4 * i * st.lda
 	}
 	for i := rows; i%tile.RowStep != 0; i++ {
-		w.base[i], w.mask[i] = 0, 0
+		w.base[i] = 0
 	}
 	for at := 0; at < max(k, 1); at += depth {
 		n := min(depth, k-at)
 		w.args = tile.Args{
-			Src: st.a[first*st.lda+at:], Zero: zeros[:n], Base: w.base[:], Mask: w.mask[:], Taps: oneTap, Run: n, Rows: rows,
+			Src: st.a[first*st.lda+at:], Zero: zeros[:n], Base: w.base[:], Taps: oneTap, Run: n, Rows: rows,
 		}
 		for i := lo; i < hi; i++ {
 			st.panel(w, &st.panels.list[i], first, at, at+n == k)

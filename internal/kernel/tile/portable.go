@@ -33,7 +33,7 @@ func portable2x4(a *Args) {
 
 // row is what row i reads at tap t.
 func (a *Args) row(i, t int) []float32 {
-	if a.Mask[i]>>t&1 == 0 {
+	if a.Mask != nil && a.Mask[i]>>t&1 == 0 {
 		return a.Zero[:a.Run]
 	}
 	at := (a.Base[i] + a.Taps[t]) / 4

@@ -26,7 +26,8 @@ const MaxTaps = 64
 // the same bits whatever kernel and whatever place in a tile computes it.
 //
 // Base and Mask must hold a multiple of the kernel's rows: entries past Rows
-// must be readable (mask 0 is), their results are dropped. The assembly knows
+// must be readable (mask 0 is), their results are dropped. A nil Mask has all
+// bits set. The assembly knows
 // this layout; TestArgsLayout guards it.
 type Args struct {
 	Src       []float32

@@ -183,6 +183,8 @@ tileAVX2x12x8_tap12:
 	ADDQ    CX, DI
 	MOVQ    88(BP), BP
 	ADDQ    CX, BP
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside12
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -208,13 +210,15 @@ tileAVX2x12x8_tap12:
 	CMOVQEQ 296(AX), DI
 	TESTQ   CX, 88(DX)
 	CMOVQEQ 296(AX), BP
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	ADDQ    $0x00000010, CX
-	JG      tileAVX2x12x8_few12
+
+tileAVX2x12x8_inside12:
+	MOVQ 320(AX), DX
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	NEGQ CX
+	MOVQ 328(AX), AX
+	ADDQ $0x00000010, CX
+	JG   tileAVX2x12x8_few12
 
 tileAVX2x12x8_channels12:
 	VMOVUPS      (DX), Y12
@@ -404,61 +408,69 @@ tileAVX2x12x8_done12:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp12:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above12
 	VBROADCASTSS 248(AX), Y12
-	VBROADCASTSS 252(AX), Y13
 	VMAXPS       Y0, Y12, Y0
-	VMINPS       Y0, Y13, Y0
 	VMAXPS       Y1, Y12, Y1
-	VMINPS       Y1, Y13, Y1
 	VMAXPS       Y2, Y12, Y2
-	VMINPS       Y2, Y13, Y2
 	VMAXPS       Y3, Y12, Y3
-	VMINPS       Y3, Y13, Y3
 	VMAXPS       Y4, Y12, Y4
-	VMINPS       Y4, Y13, Y4
 	VMAXPS       Y5, Y12, Y5
-	VMINPS       Y5, Y13, Y5
 	VMAXPS       Y6, Y12, Y6
-	VMINPS       Y6, Y13, Y6
 	VMAXPS       Y7, Y12, Y7
-	VMINPS       Y7, Y13, Y7
 	VMAXPS       Y8, Y12, Y8
-	VMINPS       Y8, Y13, Y8
 	VMAXPS       Y9, Y12, Y9
-	VMINPS       Y9, Y13, Y9
 	VMAXPS       Y10, Y12, Y10
-	VMINPS       Y10, Y13, Y10
 	VMAXPS       Y11, Y12, Y11
+
+tileAVX2x12x8_above12:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below12
+	VBROADCASTSS 252(AX), Y13
+	VMINPS       Y0, Y13, Y0
+	VMINPS       Y1, Y13, Y1
+	VMINPS       Y2, Y13, Y2
+	VMINPS       Y3, Y13, Y3
+	VMINPS       Y4, Y13, Y4
+	VMINPS       Y5, Y13, Y5
+	VMINPS       Y6, Y13, Y6
+	VMINPS       Y7, Y13, Y7
+	VMINPS       Y8, Y13, Y8
+	VMINPS       Y9, Y13, Y9
+	VMINPS       Y10, Y13, Y10
 	VMINPS       Y11, Y13, Y11
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y5, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y7, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y8, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y9, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y10, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y11, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x0000000c, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000060, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below12:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y7, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y8, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y9, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y10, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y11, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x0000000c, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000060, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows11:
 	MOVQ    48(AX), CX
@@ -511,6 +523,8 @@ tileAVX2x12x8_tap11:
 	ADDQ    CX, SI
 	MOVQ    80(DI), DI
 	ADDQ    CX, DI
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside11
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -534,13 +548,15 @@ tileAVX2x12x8_tap11:
 	CMOVQEQ 296(AX), SI
 	TESTQ   CX, 80(DX)
 	CMOVQEQ 296(AX), DI
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done11
+
+tileAVX2x12x8_inside11:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done11
 
 tileAVX2x12x8_channel11:
 	VMOVUPS      (DX), Y11
@@ -616,57 +632,65 @@ tileAVX2x12x8_done11:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp11:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above11
 	VBROADCASTSS 248(AX), Y11
-	VBROADCASTSS 252(AX), Y12
 	VMAXPS       Y0, Y11, Y0
-	VMINPS       Y0, Y12, Y0
 	VMAXPS       Y1, Y11, Y1
-	VMINPS       Y1, Y12, Y1
 	VMAXPS       Y2, Y11, Y2
-	VMINPS       Y2, Y12, Y2
 	VMAXPS       Y3, Y11, Y3
-	VMINPS       Y3, Y12, Y3
 	VMAXPS       Y4, Y11, Y4
-	VMINPS       Y4, Y12, Y4
 	VMAXPS       Y5, Y11, Y5
-	VMINPS       Y5, Y12, Y5
 	VMAXPS       Y6, Y11, Y6
-	VMINPS       Y6, Y12, Y6
 	VMAXPS       Y7, Y11, Y7
-	VMINPS       Y7, Y12, Y7
 	VMAXPS       Y8, Y11, Y8
-	VMINPS       Y8, Y12, Y8
 	VMAXPS       Y9, Y11, Y9
-	VMINPS       Y9, Y12, Y9
 	VMAXPS       Y10, Y11, Y10
+
+tileAVX2x12x8_above11:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below11
+	VBROADCASTSS 252(AX), Y12
+	VMINPS       Y0, Y12, Y0
+	VMINPS       Y1, Y12, Y1
+	VMINPS       Y2, Y12, Y2
+	VMINPS       Y3, Y12, Y3
+	VMINPS       Y4, Y12, Y4
+	VMINPS       Y5, Y12, Y5
+	VMINPS       Y6, Y12, Y6
+	VMINPS       Y7, Y12, Y7
+	VMINPS       Y8, Y12, Y8
+	VMINPS       Y9, Y12, Y9
 	VMINPS       Y10, Y12, Y10
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y5, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y7, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y8, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y9, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y10, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x0000000b, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000058, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below11:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y7, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y8, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y9, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y10, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x0000000b, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000058, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows10:
 	MOVQ    48(AX), CX
@@ -716,6 +740,8 @@ tileAVX2x12x8_tap10:
 	ADDQ    CX, BX
 	MOVQ    72(SI), SI
 	ADDQ    CX, SI
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside10
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -737,13 +763,15 @@ tileAVX2x12x8_tap10:
 	CMOVQEQ 296(AX), BX
 	TESTQ   CX, 72(DX)
 	CMOVQEQ 296(AX), SI
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done10
+
+tileAVX2x12x8_inside10:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done10
 
 tileAVX2x12x8_channel10:
 	VMOVUPS      (DX), Y10
@@ -815,53 +843,61 @@ tileAVX2x12x8_done10:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp10:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above10
 	VBROADCASTSS 248(AX), Y10
-	VBROADCASTSS 252(AX), Y11
 	VMAXPS       Y0, Y10, Y0
-	VMINPS       Y0, Y11, Y0
 	VMAXPS       Y1, Y10, Y1
-	VMINPS       Y1, Y11, Y1
 	VMAXPS       Y2, Y10, Y2
-	VMINPS       Y2, Y11, Y2
 	VMAXPS       Y3, Y10, Y3
-	VMINPS       Y3, Y11, Y3
 	VMAXPS       Y4, Y10, Y4
-	VMINPS       Y4, Y11, Y4
 	VMAXPS       Y5, Y10, Y5
-	VMINPS       Y5, Y11, Y5
 	VMAXPS       Y6, Y10, Y6
-	VMINPS       Y6, Y11, Y6
 	VMAXPS       Y7, Y10, Y7
-	VMINPS       Y7, Y11, Y7
 	VMAXPS       Y8, Y10, Y8
-	VMINPS       Y8, Y11, Y8
 	VMAXPS       Y9, Y10, Y9
+
+tileAVX2x12x8_above10:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below10
+	VBROADCASTSS 252(AX), Y11
+	VMINPS       Y0, Y11, Y0
+	VMINPS       Y1, Y11, Y1
+	VMINPS       Y2, Y11, Y2
+	VMINPS       Y3, Y11, Y3
+	VMINPS       Y4, Y11, Y4
+	VMINPS       Y5, Y11, Y5
+	VMINPS       Y6, Y11, Y6
+	VMINPS       Y7, Y11, Y7
+	VMINPS       Y8, Y11, Y8
 	VMINPS       Y9, Y11, Y9
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y5, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y7, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y8, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y9, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x0000000a, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000050, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below10:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y7, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y8, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y9, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x0000000a, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000050, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows9:
 	MOVQ    48(AX), CX
@@ -908,6 +944,8 @@ tileAVX2x12x8_tap9:
 	ADDQ    CX, R15
 	MOVQ    64(BX), BX
 	ADDQ    CX, BX
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside9
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -927,13 +965,15 @@ tileAVX2x12x8_tap9:
 	CMOVQEQ 296(AX), R15
 	TESTQ   CX, 64(DX)
 	CMOVQEQ 296(AX), BX
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done9
+
+tileAVX2x12x8_inside9:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done9
 
 tileAVX2x12x8_channel9:
 	VMOVUPS      (DX), Y9
@@ -1001,49 +1041,57 @@ tileAVX2x12x8_done9:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp9:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above9
 	VBROADCASTSS 248(AX), Y9
-	VBROADCASTSS 252(AX), Y10
 	VMAXPS       Y0, Y9, Y0
-	VMINPS       Y0, Y10, Y0
 	VMAXPS       Y1, Y9, Y1
-	VMINPS       Y1, Y10, Y1
 	VMAXPS       Y2, Y9, Y2
-	VMINPS       Y2, Y10, Y2
 	VMAXPS       Y3, Y9, Y3
-	VMINPS       Y3, Y10, Y3
 	VMAXPS       Y4, Y9, Y4
-	VMINPS       Y4, Y10, Y4
 	VMAXPS       Y5, Y9, Y5
-	VMINPS       Y5, Y10, Y5
 	VMAXPS       Y6, Y9, Y6
-	VMINPS       Y6, Y10, Y6
 	VMAXPS       Y7, Y9, Y7
-	VMINPS       Y7, Y10, Y7
 	VMAXPS       Y8, Y9, Y8
+
+tileAVX2x12x8_above9:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below9
+	VBROADCASTSS 252(AX), Y10
+	VMINPS       Y0, Y10, Y0
+	VMINPS       Y1, Y10, Y1
+	VMINPS       Y2, Y10, Y2
+	VMINPS       Y3, Y10, Y3
+	VMINPS       Y4, Y10, Y4
+	VMINPS       Y5, Y10, Y5
+	VMINPS       Y6, Y10, Y6
+	VMINPS       Y7, Y10, Y7
 	VMINPS       Y8, Y10, Y8
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y5, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y7, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y8, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000009, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000048, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below9:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y7, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y8, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000009, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000048, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows8:
 	MOVQ    48(AX), CX
@@ -1087,6 +1135,8 @@ tileAVX2x12x8_tap8:
 	ADDQ    CX, R14
 	MOVQ    56(R15), R15
 	ADDQ    CX, R15
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside8
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -1104,13 +1154,15 @@ tileAVX2x12x8_tap8:
 	CMOVQEQ 296(AX), R14
 	TESTQ   CX, 56(DX)
 	CMOVQEQ 296(AX), R15
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done8
+
+tileAVX2x12x8_inside8:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done8
 
 tileAVX2x12x8_channel8:
 	VMOVUPS      (DX), Y8
@@ -1174,45 +1226,53 @@ tileAVX2x12x8_done8:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp8:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above8
 	VBROADCASTSS 248(AX), Y8
-	VBROADCASTSS 252(AX), Y9
 	VMAXPS       Y0, Y8, Y0
-	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y8, Y1
-	VMINPS       Y1, Y9, Y1
 	VMAXPS       Y2, Y8, Y2
-	VMINPS       Y2, Y9, Y2
 	VMAXPS       Y3, Y8, Y3
-	VMINPS       Y3, Y9, Y3
 	VMAXPS       Y4, Y8, Y4
-	VMINPS       Y4, Y9, Y4
 	VMAXPS       Y5, Y8, Y5
-	VMINPS       Y5, Y9, Y5
 	VMAXPS       Y6, Y8, Y6
-	VMINPS       Y6, Y9, Y6
 	VMAXPS       Y7, Y8, Y7
+
+tileAVX2x12x8_above8:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below8
+	VBROADCASTSS 252(AX), Y9
+	VMINPS       Y0, Y9, Y0
+	VMINPS       Y1, Y9, Y1
+	VMINPS       Y2, Y9, Y2
+	VMINPS       Y3, Y9, Y3
+	VMINPS       Y4, Y9, Y4
+	VMINPS       Y5, Y9, Y5
+	VMINPS       Y6, Y9, Y6
 	VMINPS       Y7, Y9, Y7
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y5, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y7, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000008, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000040, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below8:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y7, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000008, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000040, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows7:
 	MOVQ    48(AX), CX
@@ -1253,6 +1313,8 @@ tileAVX2x12x8_tap7:
 	ADDQ    CX, R13
 	MOVQ    48(R14), R14
 	ADDQ    CX, R14
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside7
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -1268,13 +1330,15 @@ tileAVX2x12x8_tap7:
 	CMOVQEQ 296(AX), R13
 	TESTQ   CX, 48(DX)
 	CMOVQEQ 296(AX), R14
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done7
+
+tileAVX2x12x8_inside7:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done7
 
 tileAVX2x12x8_channel7:
 	VMOVUPS      (DX), Y7
@@ -1334,41 +1398,49 @@ tileAVX2x12x8_done7:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp7:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above7
 	VBROADCASTSS 248(AX), Y7
-	VBROADCASTSS 252(AX), Y8
 	VMAXPS       Y0, Y7, Y0
-	VMINPS       Y0, Y8, Y0
 	VMAXPS       Y1, Y7, Y1
-	VMINPS       Y1, Y8, Y1
 	VMAXPS       Y2, Y7, Y2
-	VMINPS       Y2, Y8, Y2
 	VMAXPS       Y3, Y7, Y3
-	VMINPS       Y3, Y8, Y3
 	VMAXPS       Y4, Y7, Y4
-	VMINPS       Y4, Y8, Y4
 	VMAXPS       Y5, Y7, Y5
-	VMINPS       Y5, Y8, Y5
 	VMAXPS       Y6, Y7, Y6
+
+tileAVX2x12x8_above7:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below7
+	VBROADCASTSS 252(AX), Y8
+	VMINPS       Y0, Y8, Y0
+	VMINPS       Y1, Y8, Y1
+	VMINPS       Y2, Y8, Y2
+	VMINPS       Y3, Y8, Y3
+	VMINPS       Y4, Y8, Y4
+	VMINPS       Y5, Y8, Y5
 	VMINPS       Y6, Y8, Y6
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y5, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000007, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000038, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below7:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000007, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000038, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows6:
 	MOVQ    48(AX), CX
@@ -1406,6 +1478,8 @@ tileAVX2x12x8_tap6:
 	ADDQ    CX, R12
 	MOVQ    40(R13), R13
 	ADDQ    CX, R13
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside6
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -1419,13 +1493,15 @@ tileAVX2x12x8_tap6:
 	CMOVQEQ 296(AX), R12
 	TESTQ   CX, 40(DX)
 	CMOVQEQ 296(AX), R13
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done6
+
+tileAVX2x12x8_inside6:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done6
 
 tileAVX2x12x8_channel6:
 	VMOVUPS      (DX), Y6
@@ -1481,37 +1557,45 @@ tileAVX2x12x8_done6:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp6:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above6
 	VBROADCASTSS 248(AX), Y6
-	VBROADCASTSS 252(AX), Y7
 	VMAXPS       Y0, Y6, Y0
-	VMINPS       Y0, Y7, Y0
 	VMAXPS       Y1, Y6, Y1
-	VMINPS       Y1, Y7, Y1
 	VMAXPS       Y2, Y6, Y2
-	VMINPS       Y2, Y7, Y2
 	VMAXPS       Y3, Y6, Y3
-	VMINPS       Y3, Y7, Y3
 	VMAXPS       Y4, Y6, Y4
-	VMINPS       Y4, Y7, Y4
 	VMAXPS       Y5, Y6, Y5
+
+tileAVX2x12x8_above6:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below6
+	VBROADCASTSS 252(AX), Y7
+	VMINPS       Y0, Y7, Y0
+	VMINPS       Y1, Y7, Y1
+	VMINPS       Y2, Y7, Y2
+	VMINPS       Y3, Y7, Y3
+	VMINPS       Y4, Y7, Y4
 	VMINPS       Y5, Y7, Y5
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y5, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000006, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000030, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below6:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y5, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000006, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000030, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows5:
 	MOVQ    48(AX), CX
@@ -1546,6 +1630,8 @@ tileAVX2x12x8_tap5:
 	ADDQ    CX, R11
 	MOVQ    32(R12), R12
 	ADDQ    CX, R12
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside5
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -1557,13 +1643,15 @@ tileAVX2x12x8_tap5:
 	CMOVQEQ 296(AX), R11
 	TESTQ   CX, 32(DX)
 	CMOVQEQ 296(AX), R12
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done5
+
+tileAVX2x12x8_inside5:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done5
 
 tileAVX2x12x8_channel5:
 	VMOVUPS      (DX), Y5
@@ -1615,33 +1703,41 @@ tileAVX2x12x8_done5:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp5:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above5
 	VBROADCASTSS 248(AX), Y5
-	VBROADCASTSS 252(AX), Y6
 	VMAXPS       Y0, Y5, Y0
-	VMINPS       Y0, Y6, Y0
 	VMAXPS       Y1, Y5, Y1
-	VMINPS       Y1, Y6, Y1
 	VMAXPS       Y2, Y5, Y2
-	VMINPS       Y2, Y6, Y2
 	VMAXPS       Y3, Y5, Y3
-	VMINPS       Y3, Y6, Y3
 	VMAXPS       Y4, Y5, Y4
+
+tileAVX2x12x8_above5:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below5
+	VBROADCASTSS 252(AX), Y6
+	VMINPS       Y0, Y6, Y0
+	VMINPS       Y1, Y6, Y1
+	VMINPS       Y2, Y6, Y2
+	VMINPS       Y3, Y6, Y3
 	VMINPS       Y4, Y6, Y4
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000005, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000028, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below5:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000005, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000028, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows4:
 	MOVQ    48(AX), CX
@@ -1673,6 +1769,8 @@ tileAVX2x12x8_tap4:
 	ADDQ    CX, R10
 	MOVQ    24(R11), R11
 	ADDQ    CX, R11
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside4
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -1682,13 +1780,15 @@ tileAVX2x12x8_tap4:
 	CMOVQEQ 296(AX), R10
 	TESTQ   CX, 24(DX)
 	CMOVQEQ 296(AX), R11
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done4
+
+tileAVX2x12x8_inside4:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done4
 
 tileAVX2x12x8_channel4:
 	VMOVUPS      (DX), Y4
@@ -1736,29 +1836,37 @@ tileAVX2x12x8_done4:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp4:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above4
 	VBROADCASTSS 248(AX), Y4
-	VBROADCASTSS 252(AX), Y5
 	VMAXPS       Y0, Y4, Y0
-	VMINPS       Y0, Y5, Y0
 	VMAXPS       Y1, Y4, Y1
-	VMINPS       Y1, Y5, Y1
 	VMAXPS       Y2, Y4, Y2
-	VMINPS       Y2, Y5, Y2
 	VMAXPS       Y3, Y4, Y3
+
+tileAVX2x12x8_above4:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below4
+	VBROADCASTSS 252(AX), Y5
+	VMINPS       Y0, Y5, Y0
+	VMINPS       Y1, Y5, Y1
+	VMINPS       Y2, Y5, Y2
 	VMINPS       Y3, Y5, Y3
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000004, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000020, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below4:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000004, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000020, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows3:
 	MOVQ    48(AX), CX
@@ -1787,6 +1895,8 @@ tileAVX2x12x8_tap3:
 	ADDQ    CX, R9
 	MOVQ    16(R10), R10
 	ADDQ    CX, R10
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside3
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -1794,13 +1904,15 @@ tileAVX2x12x8_tap3:
 	CMOVQEQ 296(AX), R9
 	TESTQ   CX, 16(DX)
 	CMOVQEQ 296(AX), R10
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done3
+
+tileAVX2x12x8_inside3:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done3
 
 tileAVX2x12x8_channel3:
 	VMOVUPS      (DX), Y3
@@ -1844,25 +1956,33 @@ tileAVX2x12x8_done3:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp3:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above3
 	VBROADCASTSS 248(AX), Y3
-	VBROADCASTSS 252(AX), Y4
 	VMAXPS       Y0, Y3, Y0
-	VMINPS       Y0, Y4, Y0
 	VMAXPS       Y1, Y3, Y1
-	VMINPS       Y1, Y4, Y1
 	VMAXPS       Y2, Y3, Y2
+
+tileAVX2x12x8_above3:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below3
+	VBROADCASTSS 252(AX), Y4
+	VMINPS       Y0, Y4, Y0
+	VMINPS       Y1, Y4, Y1
 	VMINPS       Y2, Y4, Y2
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000003, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000018, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below3:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000003, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000018, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows2:
 	MOVQ    48(AX), CX
@@ -1888,18 +2008,22 @@ tileAVX2x12x8_tap2:
 	ADDQ    CX, R8
 	MOVQ    8(R9), R9
 	ADDQ    CX, R9
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside2
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
 	TESTQ   CX, 8(DX)
 	CMOVQEQ 296(AX), R9
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done2
+
+tileAVX2x12x8_inside2:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done2
 
 tileAVX2x12x8_channel2:
 	VMOVUPS      (DX), Y2
@@ -1939,21 +2063,29 @@ tileAVX2x12x8_done2:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp2:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above2
 	VBROADCASTSS 248(AX), Y2
-	VBROADCASTSS 252(AX), Y3
 	VMAXPS       Y0, Y2, Y0
-	VMINPS       Y0, Y3, Y0
 	VMAXPS       Y1, Y2, Y1
+
+tileAVX2x12x8_above2:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below2
+	VBROADCASTSS 252(AX), Y3
+	VMINPS       Y0, Y3, Y0
 	VMINPS       Y1, Y3, Y1
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000002, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000010, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below2:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Y1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000002, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000010, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_rows1:
 	MOVQ    48(AX), CX
@@ -1976,16 +2108,20 @@ tileAVX2x12x8_tap1:
 	ADDQ    288(AX), DX
 	MOVQ    (R8), R8
 	ADDQ    CX, R8
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x12x8_inside1
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x12x8_done1
+
+tileAVX2x12x8_inside1:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x12x8_done1
 
 tileAVX2x12x8_channel1:
 	VMOVUPS      (DX), Y1
@@ -2021,17 +2157,25 @@ tileAVX2x12x8_done1:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x12x8_clamp1:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x12x8_above1
 	VBROADCASTSS 248(AX), Y1
-	VBROADCASTSS 252(AX), Y2
 	VMAXPS       Y0, Y1, Y0
+
+tileAVX2x12x8_above1:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x12x8_below1
+	VBROADCASTSS 252(AX), Y2
 	VMINPS       Y0, Y2, Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000001, 256(AX)
-	JLE          tileAVX2x12x8_ret
-	ADDQ         $0x00000008, 288(AX)
-	JMP          tileAVX2x12x8_next
+
+tileAVX2x12x8_below1:
+	VMOVUPS Y0, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000001, 256(AX)
+	JLE     tileAVX2x12x8_ret
+	ADDQ    $0x00000008, 288(AX)
+	JMP     tileAVX2x12x8_next
 
 tileAVX2x12x8_ret:
 	VZEROUPPER
@@ -2126,6 +2270,8 @@ tileAVX2x6x16_tap6:
 	ADDQ    CX, R12
 	MOVQ    40(R13), R13
 	ADDQ    CX, R13
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x6x16_inside6
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -2139,13 +2285,15 @@ tileAVX2x6x16_tap6:
 	CMOVQEQ 296(AX), R12
 	TESTQ   CX, 40(DX)
 	CMOVQEQ 296(AX), R13
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	ADDQ    $0x00000010, CX
-	JG      tileAVX2x6x16_few6
+
+tileAVX2x6x16_inside6:
+	MOVQ 320(AX), DX
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	NEGQ CX
+	MOVQ 328(AX), AX
+	ADDQ $0x00000010, CX
+	JG   tileAVX2x6x16_few6
 
 tileAVX2x6x16_channels6:
 	VMOVUPS      (DX), Y12
@@ -2304,55 +2452,63 @@ tileAVX2x6x16_done6:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x6x16_clamp6:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x6x16_above6
 	VBROADCASTSS 248(AX), Y12
-	VBROADCASTSS 252(AX), Y14
 	VMAXPS       Y0, Y12, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y12, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y12, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y12, Y3
-	VMINPS       Y3, Y14, Y3
 	VMAXPS       Y4, Y12, Y4
-	VMINPS       Y4, Y14, Y4
 	VMAXPS       Y5, Y12, Y5
-	VMINPS       Y5, Y14, Y5
 	VMAXPS       Y6, Y12, Y6
-	VMINPS       Y6, Y14, Y6
 	VMAXPS       Y7, Y12, Y7
-	VMINPS       Y7, Y14, Y7
 	VMAXPS       Y8, Y12, Y8
-	VMINPS       Y8, Y14, Y8
 	VMAXPS       Y9, Y12, Y9
-	VMINPS       Y9, Y14, Y9
 	VMAXPS       Y10, Y12, Y10
-	VMINPS       Y10, Y14, Y10
 	VMAXPS       Y11, Y12, Y11
+
+tileAVX2x6x16_above6:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x6x16_below6
+	VBROADCASTSS 252(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
+	VMINPS       Y7, Y14, Y7
+	VMINPS       Y8, Y14, Y8
+	VMINPS       Y9, Y14, Y9
+	VMINPS       Y10, Y14, Y10
 	VMINPS       Y11, Y14, Y11
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y10, (CX)
-	VMOVUPS      Y11, 32(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000006, 256(AX)
-	JLE          tileAVX2x6x16_ret
-	ADDQ         $0x00000030, 288(AX)
-	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_below6:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y10, (CX)
+	VMOVUPS Y11, 32(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000006, 256(AX)
+	JLE     tileAVX2x6x16_ret
+	ADDQ    $0x00000030, 288(AX)
+	JMP     tileAVX2x6x16_next
 
 tileAVX2x6x16_rows5:
 	MOVQ    48(AX), CX
@@ -2392,6 +2548,8 @@ tileAVX2x6x16_tap5:
 	ADDQ    CX, R11
 	MOVQ    32(R12), R12
 	ADDQ    CX, R12
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x6x16_inside5
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -2403,13 +2561,15 @@ tileAVX2x6x16_tap5:
 	CMOVQEQ 296(AX), R11
 	TESTQ   CX, 32(DX)
 	CMOVQEQ 296(AX), R12
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x6x16_done5
+
+tileAVX2x6x16_inside5:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x6x16_done5
 
 tileAVX2x6x16_channel5:
 	VMOVUPS      (DX), Y10
@@ -2473,48 +2633,56 @@ tileAVX2x6x16_done5:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x6x16_clamp5:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x6x16_above5
 	VBROADCASTSS 248(AX), Y10
-	VBROADCASTSS 252(AX), Y12
 	VMAXPS       Y0, Y10, Y0
-	VMINPS       Y0, Y12, Y0
 	VMAXPS       Y1, Y10, Y1
-	VMINPS       Y1, Y12, Y1
 	VMAXPS       Y2, Y10, Y2
-	VMINPS       Y2, Y12, Y2
 	VMAXPS       Y3, Y10, Y3
-	VMINPS       Y3, Y12, Y3
 	VMAXPS       Y4, Y10, Y4
-	VMINPS       Y4, Y12, Y4
 	VMAXPS       Y5, Y10, Y5
-	VMINPS       Y5, Y12, Y5
 	VMAXPS       Y6, Y10, Y6
-	VMINPS       Y6, Y12, Y6
 	VMAXPS       Y7, Y10, Y7
-	VMINPS       Y7, Y12, Y7
 	VMAXPS       Y8, Y10, Y8
-	VMINPS       Y8, Y12, Y8
 	VMAXPS       Y9, Y10, Y9
+
+tileAVX2x6x16_above5:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x6x16_below5
+	VBROADCASTSS 252(AX), Y12
+	VMINPS       Y0, Y12, Y0
+	VMINPS       Y1, Y12, Y1
+	VMINPS       Y2, Y12, Y2
+	VMINPS       Y3, Y12, Y3
+	VMINPS       Y4, Y12, Y4
+	VMINPS       Y5, Y12, Y5
+	VMINPS       Y6, Y12, Y6
+	VMINPS       Y7, Y12, Y7
+	VMINPS       Y8, Y12, Y8
 	VMINPS       Y9, Y12, Y9
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y8, (CX)
-	VMOVUPS      Y9, 32(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000005, 256(AX)
-	JLE          tileAVX2x6x16_ret
-	ADDQ         $0x00000028, 288(AX)
-	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_below5:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y8, (CX)
+	VMOVUPS Y9, 32(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000005, 256(AX)
+	JLE     tileAVX2x6x16_ret
+	ADDQ    $0x00000028, 288(AX)
+	JMP     tileAVX2x6x16_next
 
 tileAVX2x6x16_rows4:
 	MOVQ    48(AX), CX
@@ -2550,6 +2718,8 @@ tileAVX2x6x16_tap4:
 	ADDQ    CX, R10
 	MOVQ    24(R11), R11
 	ADDQ    CX, R11
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x6x16_inside4
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -2559,13 +2729,15 @@ tileAVX2x6x16_tap4:
 	CMOVQEQ 296(AX), R10
 	TESTQ   CX, 24(DX)
 	CMOVQEQ 296(AX), R11
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x6x16_done4
+
+tileAVX2x6x16_inside4:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x6x16_done4
 
 tileAVX2x6x16_channel4:
 	VMOVUPS      (DX), Y8
@@ -2623,41 +2795,49 @@ tileAVX2x6x16_done4:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x6x16_clamp4:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x6x16_above4
 	VBROADCASTSS 248(AX), Y8
-	VBROADCASTSS 252(AX), Y10
 	VMAXPS       Y0, Y8, Y0
-	VMINPS       Y0, Y10, Y0
 	VMAXPS       Y1, Y8, Y1
-	VMINPS       Y1, Y10, Y1
 	VMAXPS       Y2, Y8, Y2
-	VMINPS       Y2, Y10, Y2
 	VMAXPS       Y3, Y8, Y3
-	VMINPS       Y3, Y10, Y3
 	VMAXPS       Y4, Y8, Y4
-	VMINPS       Y4, Y10, Y4
 	VMAXPS       Y5, Y8, Y5
-	VMINPS       Y5, Y10, Y5
 	VMAXPS       Y6, Y8, Y6
-	VMINPS       Y6, Y10, Y6
 	VMAXPS       Y7, Y8, Y7
+
+tileAVX2x6x16_above4:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x6x16_below4
+	VBROADCASTSS 252(AX), Y10
+	VMINPS       Y0, Y10, Y0
+	VMINPS       Y1, Y10, Y1
+	VMINPS       Y2, Y10, Y2
+	VMINPS       Y3, Y10, Y3
+	VMINPS       Y4, Y10, Y4
+	VMINPS       Y5, Y10, Y5
+	VMINPS       Y6, Y10, Y6
 	VMINPS       Y7, Y10, Y7
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000004, 256(AX)
-	JLE          tileAVX2x6x16_ret
-	ADDQ         $0x00000020, 288(AX)
-	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_below4:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000004, 256(AX)
+	JLE     tileAVX2x6x16_ret
+	ADDQ    $0x00000020, 288(AX)
+	JMP     tileAVX2x6x16_next
 
 tileAVX2x6x16_rows3:
 	MOVQ    48(AX), CX
@@ -2689,6 +2869,8 @@ tileAVX2x6x16_tap3:
 	ADDQ    CX, R9
 	MOVQ    16(R10), R10
 	ADDQ    CX, R10
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x6x16_inside3
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -2696,13 +2878,15 @@ tileAVX2x6x16_tap3:
 	CMOVQEQ 296(AX), R9
 	TESTQ   CX, 16(DX)
 	CMOVQEQ 296(AX), R10
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x6x16_done3
+
+tileAVX2x6x16_inside3:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x6x16_done3
 
 tileAVX2x6x16_channel3:
 	VMOVUPS      (DX), Y6
@@ -2754,34 +2938,42 @@ tileAVX2x6x16_done3:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x6x16_clamp3:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x6x16_above3
 	VBROADCASTSS 248(AX), Y6
-	VBROADCASTSS 252(AX), Y8
 	VMAXPS       Y0, Y6, Y0
-	VMINPS       Y0, Y8, Y0
 	VMAXPS       Y1, Y6, Y1
-	VMINPS       Y1, Y8, Y1
 	VMAXPS       Y2, Y6, Y2
-	VMINPS       Y2, Y8, Y2
 	VMAXPS       Y3, Y6, Y3
-	VMINPS       Y3, Y8, Y3
 	VMAXPS       Y4, Y6, Y4
-	VMINPS       Y4, Y8, Y4
 	VMAXPS       Y5, Y6, Y5
+
+tileAVX2x6x16_above3:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x6x16_below3
+	VBROADCASTSS 252(AX), Y8
+	VMINPS       Y0, Y8, Y0
+	VMINPS       Y1, Y8, Y1
+	VMINPS       Y2, Y8, Y2
+	VMINPS       Y3, Y8, Y3
+	VMINPS       Y4, Y8, Y4
 	VMINPS       Y5, Y8, Y5
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y4, (CX)
-	VMOVUPS      Y5, 32(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000003, 256(AX)
-	JLE          tileAVX2x6x16_ret
-	ADDQ         $0x00000018, 288(AX)
-	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_below3:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y4, (CX)
+	VMOVUPS Y5, 32(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000003, 256(AX)
+	JLE     tileAVX2x6x16_ret
+	ADDQ    $0x00000018, 288(AX)
+	JMP     tileAVX2x6x16_next
 
 tileAVX2x6x16_rows2:
 	MOVQ    48(AX), CX
@@ -2809,18 +3001,22 @@ tileAVX2x6x16_tap2:
 	ADDQ    CX, R8
 	MOVQ    8(R9), R9
 	ADDQ    CX, R9
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x6x16_inside2
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
 	TESTQ   CX, 8(DX)
 	CMOVQEQ 296(AX), R9
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x6x16_done2
+
+tileAVX2x6x16_inside2:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x6x16_done2
 
 tileAVX2x6x16_channel2:
 	VMOVUPS      (DX), Y4
@@ -2866,27 +3062,35 @@ tileAVX2x6x16_done2:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x6x16_clamp2:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x6x16_above2
 	VBROADCASTSS 248(AX), Y4
-	VBROADCASTSS 252(AX), Y6
 	VMAXPS       Y0, Y4, Y0
-	VMINPS       Y0, Y6, Y0
 	VMAXPS       Y1, Y4, Y1
-	VMINPS       Y1, Y6, Y1
 	VMAXPS       Y2, Y4, Y2
-	VMINPS       Y2, Y6, Y2
 	VMAXPS       Y3, Y4, Y3
+
+tileAVX2x6x16_above2:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x6x16_below2
+	VBROADCASTSS 252(AX), Y6
+	VMINPS       Y0, Y6, Y0
+	VMINPS       Y1, Y6, Y1
+	VMINPS       Y2, Y6, Y2
 	VMINPS       Y3, Y6, Y3
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y2, (CX)
-	VMOVUPS      Y3, 32(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000002, 256(AX)
-	JLE          tileAVX2x6x16_ret
-	ADDQ         $0x00000010, 288(AX)
-	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_below2:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y2, (CX)
+	VMOVUPS Y3, 32(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000002, 256(AX)
+	JLE     tileAVX2x6x16_ret
+	ADDQ    $0x00000010, 288(AX)
+	JMP     tileAVX2x6x16_next
 
 tileAVX2x6x16_rows1:
 	MOVQ    48(AX), CX
@@ -2910,16 +3114,20 @@ tileAVX2x6x16_tap1:
 	ADDQ    288(AX), DX
 	MOVQ    (R8), R8
 	ADDQ    CX, R8
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x6x16_inside1
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x6x16_done1
+
+tileAVX2x6x16_inside1:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x6x16_done1
 
 tileAVX2x6x16_channel1:
 	VMOVUPS      (DX), Y2
@@ -2959,20 +3167,28 @@ tileAVX2x6x16_done1:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x6x16_clamp1:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x6x16_above1
 	VBROADCASTSS 248(AX), Y2
-	VBROADCASTSS 252(AX), Y4
 	VMAXPS       Y0, Y2, Y0
-	VMINPS       Y0, Y4, Y0
 	VMAXPS       Y1, Y2, Y1
+
+tileAVX2x6x16_above1:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x6x16_below1
+	VBROADCASTSS 252(AX), Y4
+	VMINPS       Y0, Y4, Y0
 	VMINPS       Y1, Y4, Y1
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000001, 256(AX)
-	JLE          tileAVX2x6x16_ret
-	ADDQ         $0x00000008, 288(AX)
-	JMP          tileAVX2x6x16_next
+
+tileAVX2x6x16_below1:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000001, 256(AX)
+	JLE     tileAVX2x6x16_ret
+	ADDQ    $0x00000008, 288(AX)
+	JMP     tileAVX2x6x16_next
 
 tileAVX2x6x16_ret:
 	VZEROUPPER
@@ -3059,6 +3275,8 @@ tileAVX2x4x24_tap4:
 	ADDQ    CX, R10
 	MOVQ    24(R11), R11
 	ADDQ    CX, R11
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x4x24_inside4
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -3068,13 +3286,15 @@ tileAVX2x4x24_tap4:
 	CMOVQEQ 296(AX), R10
 	TESTQ   CX, 24(DX)
 	CMOVQEQ 296(AX), R11
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	ADDQ    $0x00000010, CX
-	JG      tileAVX2x4x24_few4
+
+tileAVX2x4x24_inside4:
+	MOVQ 320(AX), DX
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	NEGQ CX
+	MOVQ 328(AX), AX
+	ADDQ $0x00000010, CX
+	JG   tileAVX2x4x24_few4
 
 tileAVX2x4x24_channels4:
 	VMOVUPS      (DX), Y12
@@ -3226,53 +3446,61 @@ tileAVX2x4x24_done4:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x4x24_clamp4:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x4x24_above4
 	VBROADCASTSS 248(AX), Y12
-	VBROADCASTSS 252(AX), Y15
 	VMAXPS       Y0, Y12, Y0
-	VMINPS       Y0, Y15, Y0
 	VMAXPS       Y1, Y12, Y1
-	VMINPS       Y1, Y15, Y1
 	VMAXPS       Y2, Y12, Y2
-	VMINPS       Y2, Y15, Y2
 	VMAXPS       Y3, Y12, Y3
-	VMINPS       Y3, Y15, Y3
 	VMAXPS       Y4, Y12, Y4
-	VMINPS       Y4, Y15, Y4
 	VMAXPS       Y5, Y12, Y5
-	VMINPS       Y5, Y15, Y5
 	VMAXPS       Y6, Y12, Y6
-	VMINPS       Y6, Y15, Y6
 	VMAXPS       Y7, Y12, Y7
-	VMINPS       Y7, Y15, Y7
 	VMAXPS       Y8, Y12, Y8
-	VMINPS       Y8, Y15, Y8
 	VMAXPS       Y9, Y12, Y9
-	VMINPS       Y9, Y15, Y9
 	VMAXPS       Y10, Y12, Y10
-	VMINPS       Y10, Y15, Y10
 	VMAXPS       Y11, Y12, Y11
+
+tileAVX2x4x24_above4:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x4x24_below4
+	VBROADCASTSS 252(AX), Y15
+	VMINPS       Y0, Y15, Y0
+	VMINPS       Y1, Y15, Y1
+	VMINPS       Y2, Y15, Y2
+	VMINPS       Y3, Y15, Y3
+	VMINPS       Y4, Y15, Y4
+	VMINPS       Y5, Y15, Y5
+	VMINPS       Y6, Y15, Y6
+	VMINPS       Y7, Y15, Y7
+	VMINPS       Y8, Y15, Y8
+	VMINPS       Y9, Y15, Y9
+	VMINPS       Y10, Y15, Y10
 	VMINPS       Y11, Y15, Y11
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	VMOVUPS      Y2, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	VMOVUPS      Y4, 32(CX)
-	VMOVUPS      Y5, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	VMOVUPS      Y8, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y9, (CX)
-	VMOVUPS      Y10, 32(CX)
-	VMOVUPS      Y11, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000004, 256(AX)
-	JLE          tileAVX2x4x24_ret
-	ADDQ         $0x00000020, 288(AX)
-	JMP          tileAVX2x4x24_next
+
+tileAVX2x4x24_below4:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	VMOVUPS Y4, 32(CX)
+	VMOVUPS Y5, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	VMOVUPS Y8, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y9, (CX)
+	VMOVUPS Y10, 32(CX)
+	VMOVUPS Y11, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000004, 256(AX)
+	JLE     tileAVX2x4x24_ret
+	ADDQ    $0x00000020, 288(AX)
+	JMP     tileAVX2x4x24_next
 
 tileAVX2x4x24_rows3:
 	MOVQ    48(AX), CX
@@ -3307,6 +3535,8 @@ tileAVX2x4x24_tap3:
 	ADDQ    CX, R9
 	MOVQ    16(R10), R10
 	ADDQ    CX, R10
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x4x24_inside3
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -3314,13 +3544,15 @@ tileAVX2x4x24_tap3:
 	CMOVQEQ 296(AX), R9
 	TESTQ   CX, 16(DX)
 	CMOVQEQ 296(AX), R10
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x4x24_done3
+
+tileAVX2x4x24_inside3:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x4x24_done3
 
 tileAVX2x4x24_channel3:
 	VMOVUPS      (DX), Y9
@@ -3379,43 +3611,51 @@ tileAVX2x4x24_done3:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x4x24_clamp3:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x4x24_above3
 	VBROADCASTSS 248(AX), Y9
-	VBROADCASTSS 252(AX), Y12
 	VMAXPS       Y0, Y9, Y0
-	VMINPS       Y0, Y12, Y0
 	VMAXPS       Y1, Y9, Y1
-	VMINPS       Y1, Y12, Y1
 	VMAXPS       Y2, Y9, Y2
-	VMINPS       Y2, Y12, Y2
 	VMAXPS       Y3, Y9, Y3
-	VMINPS       Y3, Y12, Y3
 	VMAXPS       Y4, Y9, Y4
-	VMINPS       Y4, Y12, Y4
 	VMAXPS       Y5, Y9, Y5
-	VMINPS       Y5, Y12, Y5
 	VMAXPS       Y6, Y9, Y6
-	VMINPS       Y6, Y12, Y6
 	VMAXPS       Y7, Y9, Y7
-	VMINPS       Y7, Y12, Y7
 	VMAXPS       Y8, Y9, Y8
+
+tileAVX2x4x24_above3:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x4x24_below3
+	VBROADCASTSS 252(AX), Y12
+	VMINPS       Y0, Y12, Y0
+	VMINPS       Y1, Y12, Y1
+	VMINPS       Y2, Y12, Y2
+	VMINPS       Y3, Y12, Y3
+	VMINPS       Y4, Y12, Y4
+	VMINPS       Y5, Y12, Y5
+	VMINPS       Y6, Y12, Y6
+	VMINPS       Y7, Y12, Y7
 	VMINPS       Y8, Y12, Y8
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	VMOVUPS      Y2, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	VMOVUPS      Y4, 32(CX)
-	VMOVUPS      Y5, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y6, (CX)
-	VMOVUPS      Y7, 32(CX)
-	VMOVUPS      Y8, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000003, 256(AX)
-	JLE          tileAVX2x4x24_ret
-	ADDQ         $0x00000018, 288(AX)
-	JMP          tileAVX2x4x24_next
+
+tileAVX2x4x24_below3:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	VMOVUPS Y4, 32(CX)
+	VMOVUPS Y5, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y6, (CX)
+	VMOVUPS Y7, 32(CX)
+	VMOVUPS Y8, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000003, 256(AX)
+	JLE     tileAVX2x4x24_ret
+	ADDQ    $0x00000018, 288(AX)
+	JMP     tileAVX2x4x24_next
 
 tileAVX2x4x24_rows2:
 	MOVQ    48(AX), CX
@@ -3445,18 +3685,22 @@ tileAVX2x4x24_tap2:
 	ADDQ    CX, R8
 	MOVQ    8(R9), R9
 	ADDQ    CX, R9
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x4x24_inside2
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
 	TESTQ   CX, 8(DX)
 	CMOVQEQ 296(AX), R9
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x4x24_done2
+
+tileAVX2x4x24_inside2:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x4x24_done2
 
 tileAVX2x4x24_channel2:
 	VMOVUPS      (DX), Y6
@@ -3507,33 +3751,41 @@ tileAVX2x4x24_done2:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x4x24_clamp2:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x4x24_above2
 	VBROADCASTSS 248(AX), Y6
-	VBROADCASTSS 252(AX), Y9
 	VMAXPS       Y0, Y6, Y0
-	VMINPS       Y0, Y9, Y0
 	VMAXPS       Y1, Y6, Y1
-	VMINPS       Y1, Y9, Y1
 	VMAXPS       Y2, Y6, Y2
-	VMINPS       Y2, Y9, Y2
 	VMAXPS       Y3, Y6, Y3
-	VMINPS       Y3, Y9, Y3
 	VMAXPS       Y4, Y6, Y4
-	VMINPS       Y4, Y9, Y4
 	VMAXPS       Y5, Y6, Y5
+
+tileAVX2x4x24_above2:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x4x24_below2
+	VBROADCASTSS 252(AX), Y9
+	VMINPS       Y0, Y9, Y0
+	VMINPS       Y1, Y9, Y1
+	VMINPS       Y2, Y9, Y2
+	VMINPS       Y3, Y9, Y3
+	VMINPS       Y4, Y9, Y4
 	VMINPS       Y5, Y9, Y5
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	VMOVUPS      Y2, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Y3, (CX)
-	VMOVUPS      Y4, 32(CX)
-	VMOVUPS      Y5, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000002, 256(AX)
-	JLE          tileAVX2x4x24_ret
-	ADDQ         $0x00000010, 288(AX)
-	JMP          tileAVX2x4x24_next
+
+tileAVX2x4x24_below2:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Y3, (CX)
+	VMOVUPS Y4, 32(CX)
+	VMOVUPS Y5, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000002, 256(AX)
+	JLE     tileAVX2x4x24_ret
+	ADDQ    $0x00000010, 288(AX)
+	JMP     tileAVX2x4x24_next
 
 tileAVX2x4x24_rows1:
 	MOVQ    48(AX), CX
@@ -3558,16 +3810,20 @@ tileAVX2x4x24_tap1:
 	ADDQ    288(AX), DX
 	MOVQ    (R8), R8
 	ADDQ    CX, R8
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX2x4x24_inside1
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX2x4x24_done1
+
+tileAVX2x4x24_inside1:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX2x4x24_done1
 
 tileAVX2x4x24_channel1:
 	VMOVUPS      (DX), Y3
@@ -3610,23 +3866,31 @@ tileAVX2x4x24_done1:
 	MOVQ   DX, 312(AX)
 
 tileAVX2x4x24_clamp1:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX2x4x24_above1
 	VBROADCASTSS 248(AX), Y3
-	VBROADCASTSS 252(AX), Y6
 	VMAXPS       Y0, Y3, Y0
-	VMINPS       Y0, Y6, Y0
 	VMAXPS       Y1, Y3, Y1
-	VMINPS       Y1, Y6, Y1
 	VMAXPS       Y2, Y3, Y2
+
+tileAVX2x4x24_above1:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX2x4x24_below1
+	VBROADCASTSS 252(AX), Y6
+	VMINPS       Y0, Y6, Y0
+	VMINPS       Y1, Y6, Y1
 	VMINPS       Y2, Y6, Y2
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      Y1, 32(CX)
-	VMOVUPS      Y2, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000001, 256(AX)
-	JLE          tileAVX2x4x24_ret
-	ADDQ         $0x00000008, 288(AX)
-	JMP          tileAVX2x4x24_next
+
+tileAVX2x4x24_below1:
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y1, 32(CX)
+	VMOVUPS Y2, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000001, 256(AX)
+	JLE     tileAVX2x4x24_ret
+	ADDQ    $0x00000008, 288(AX)
+	JMP     tileAVX2x4x24_next
 
 tileAVX2x4x24_ret:
 	VZEROUPPER
@@ -3754,6 +4018,8 @@ tileAVX512x12x16_tap12:
 	ADDQ    CX, DI
 	MOVQ    88(BP), BP
 	ADDQ    CX, BP
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside12
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -3779,13 +4045,15 @@ tileAVX512x12x16_tap12:
 	CMOVQEQ 296(AX), DI
 	TESTQ   CX, 88(DX)
 	CMOVQEQ 296(AX), BP
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	ADDQ    $0x00000010, CX
-	JG      tileAVX512x12x16_few12
+
+tileAVX512x12x16_inside12:
+	MOVQ 320(AX), DX
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	NEGQ CX
+	MOVQ 328(AX), AX
+	ADDQ $0x00000010, CX
+	JG   tileAVX512x12x16_few12
 
 tileAVX512x12x16_channels12:
 	VMOVUPS      (DX), Z12
@@ -3976,61 +4244,69 @@ tileAVX512x12x16_done12:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp12:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above12
 	VBROADCASTSS 248(AX), Z12
-	VBROADCASTSS 252(AX), Z13
 	VMAXPS       Z0, Z12, Z0
-	VMINPS       Z0, Z13, Z0
 	VMAXPS       Z1, Z12, Z1
-	VMINPS       Z1, Z13, Z1
 	VMAXPS       Z2, Z12, Z2
-	VMINPS       Z2, Z13, Z2
 	VMAXPS       Z3, Z12, Z3
-	VMINPS       Z3, Z13, Z3
 	VMAXPS       Z4, Z12, Z4
-	VMINPS       Z4, Z13, Z4
 	VMAXPS       Z5, Z12, Z5
-	VMINPS       Z5, Z13, Z5
 	VMAXPS       Z6, Z12, Z6
-	VMINPS       Z6, Z13, Z6
 	VMAXPS       Z7, Z12, Z7
-	VMINPS       Z7, Z13, Z7
 	VMAXPS       Z8, Z12, Z8
-	VMINPS       Z8, Z13, Z8
 	VMAXPS       Z9, Z12, Z9
-	VMINPS       Z9, Z13, Z9
 	VMAXPS       Z10, Z12, Z10
-	VMINPS       Z10, Z13, Z10
 	VMAXPS       Z11, Z12, Z11
+
+tileAVX512x12x16_above12:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below12
+	VBROADCASTSS 252(AX), Z13
+	VMINPS       Z0, Z13, Z0
+	VMINPS       Z1, Z13, Z1
+	VMINPS       Z2, Z13, Z2
+	VMINPS       Z3, Z13, Z3
+	VMINPS       Z4, Z13, Z4
+	VMINPS       Z5, Z13, Z5
+	VMINPS       Z6, Z13, Z6
+	VMINPS       Z7, Z13, Z7
+	VMINPS       Z8, Z13, Z8
+	VMINPS       Z9, Z13, Z9
+	VMINPS       Z10, Z13, Z10
 	VMINPS       Z11, Z13, Z11
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z11, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x0000000c, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000060, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below12:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z11, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x0000000c, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000060, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows11:
 	MOVQ    48(AX), CX
@@ -4083,6 +4359,8 @@ tileAVX512x12x16_tap11:
 	ADDQ    CX, SI
 	MOVQ    80(DI), DI
 	ADDQ    CX, DI
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside11
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -4106,13 +4384,15 @@ tileAVX512x12x16_tap11:
 	CMOVQEQ 296(AX), SI
 	TESTQ   CX, 80(DX)
 	CMOVQEQ 296(AX), DI
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done11
+
+tileAVX512x12x16_inside11:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done11
 
 tileAVX512x12x16_channel11:
 	VMOVUPS      (DX), Z11
@@ -4189,57 +4469,65 @@ tileAVX512x12x16_done11:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp11:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above11
 	VBROADCASTSS 248(AX), Z11
-	VBROADCASTSS 252(AX), Z12
 	VMAXPS       Z0, Z11, Z0
-	VMINPS       Z0, Z12, Z0
 	VMAXPS       Z1, Z11, Z1
-	VMINPS       Z1, Z12, Z1
 	VMAXPS       Z2, Z11, Z2
-	VMINPS       Z2, Z12, Z2
 	VMAXPS       Z3, Z11, Z3
-	VMINPS       Z3, Z12, Z3
 	VMAXPS       Z4, Z11, Z4
-	VMINPS       Z4, Z12, Z4
 	VMAXPS       Z5, Z11, Z5
-	VMINPS       Z5, Z12, Z5
 	VMAXPS       Z6, Z11, Z6
-	VMINPS       Z6, Z12, Z6
 	VMAXPS       Z7, Z11, Z7
-	VMINPS       Z7, Z12, Z7
 	VMAXPS       Z8, Z11, Z8
-	VMINPS       Z8, Z12, Z8
 	VMAXPS       Z9, Z11, Z9
-	VMINPS       Z9, Z12, Z9
 	VMAXPS       Z10, Z11, Z10
+
+tileAVX512x12x16_above11:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below11
+	VBROADCASTSS 252(AX), Z12
+	VMINPS       Z0, Z12, Z0
+	VMINPS       Z1, Z12, Z1
+	VMINPS       Z2, Z12, Z2
+	VMINPS       Z3, Z12, Z3
+	VMINPS       Z4, Z12, Z4
+	VMINPS       Z5, Z12, Z5
+	VMINPS       Z6, Z12, Z6
+	VMINPS       Z7, Z12, Z7
+	VMINPS       Z8, Z12, Z8
+	VMINPS       Z9, Z12, Z9
 	VMINPS       Z10, Z12, Z10
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z10, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x0000000b, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000058, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below11:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z10, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x0000000b, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000058, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows10:
 	MOVQ    48(AX), CX
@@ -4289,6 +4577,8 @@ tileAVX512x12x16_tap10:
 	ADDQ    CX, BX
 	MOVQ    72(SI), SI
 	ADDQ    CX, SI
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside10
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -4310,13 +4600,15 @@ tileAVX512x12x16_tap10:
 	CMOVQEQ 296(AX), BX
 	TESTQ   CX, 72(DX)
 	CMOVQEQ 296(AX), SI
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done10
+
+tileAVX512x12x16_inside10:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done10
 
 tileAVX512x12x16_channel10:
 	VMOVUPS      (DX), Z10
@@ -4389,53 +4681,61 @@ tileAVX512x12x16_done10:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp10:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above10
 	VBROADCASTSS 248(AX), Z10
-	VBROADCASTSS 252(AX), Z11
 	VMAXPS       Z0, Z10, Z0
-	VMINPS       Z0, Z11, Z0
 	VMAXPS       Z1, Z10, Z1
-	VMINPS       Z1, Z11, Z1
 	VMAXPS       Z2, Z10, Z2
-	VMINPS       Z2, Z11, Z2
 	VMAXPS       Z3, Z10, Z3
-	VMINPS       Z3, Z11, Z3
 	VMAXPS       Z4, Z10, Z4
-	VMINPS       Z4, Z11, Z4
 	VMAXPS       Z5, Z10, Z5
-	VMINPS       Z5, Z11, Z5
 	VMAXPS       Z6, Z10, Z6
-	VMINPS       Z6, Z11, Z6
 	VMAXPS       Z7, Z10, Z7
-	VMINPS       Z7, Z11, Z7
 	VMAXPS       Z8, Z10, Z8
-	VMINPS       Z8, Z11, Z8
 	VMAXPS       Z9, Z10, Z9
+
+tileAVX512x12x16_above10:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below10
+	VBROADCASTSS 252(AX), Z11
+	VMINPS       Z0, Z11, Z0
+	VMINPS       Z1, Z11, Z1
+	VMINPS       Z2, Z11, Z2
+	VMINPS       Z3, Z11, Z3
+	VMINPS       Z4, Z11, Z4
+	VMINPS       Z5, Z11, Z5
+	VMINPS       Z6, Z11, Z6
+	VMINPS       Z7, Z11, Z7
+	VMINPS       Z8, Z11, Z8
 	VMINPS       Z9, Z11, Z9
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z9, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x0000000a, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000050, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below10:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z9, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x0000000a, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000050, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows9:
 	MOVQ    48(AX), CX
@@ -4482,6 +4782,8 @@ tileAVX512x12x16_tap9:
 	ADDQ    CX, R15
 	MOVQ    64(BX), BX
 	ADDQ    CX, BX
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside9
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -4501,13 +4803,15 @@ tileAVX512x12x16_tap9:
 	CMOVQEQ 296(AX), R15
 	TESTQ   CX, 64(DX)
 	CMOVQEQ 296(AX), BX
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done9
+
+tileAVX512x12x16_inside9:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done9
 
 tileAVX512x12x16_channel9:
 	VMOVUPS      (DX), Z9
@@ -4576,49 +4880,57 @@ tileAVX512x12x16_done9:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp9:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above9
 	VBROADCASTSS 248(AX), Z9
-	VBROADCASTSS 252(AX), Z10
 	VMAXPS       Z0, Z9, Z0
-	VMINPS       Z0, Z10, Z0
 	VMAXPS       Z1, Z9, Z1
-	VMINPS       Z1, Z10, Z1
 	VMAXPS       Z2, Z9, Z2
-	VMINPS       Z2, Z10, Z2
 	VMAXPS       Z3, Z9, Z3
-	VMINPS       Z3, Z10, Z3
 	VMAXPS       Z4, Z9, Z4
-	VMINPS       Z4, Z10, Z4
 	VMAXPS       Z5, Z9, Z5
-	VMINPS       Z5, Z10, Z5
 	VMAXPS       Z6, Z9, Z6
-	VMINPS       Z6, Z10, Z6
 	VMAXPS       Z7, Z9, Z7
-	VMINPS       Z7, Z10, Z7
 	VMAXPS       Z8, Z9, Z8
+
+tileAVX512x12x16_above9:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below9
+	VBROADCASTSS 252(AX), Z10
+	VMINPS       Z0, Z10, Z0
+	VMINPS       Z1, Z10, Z1
+	VMINPS       Z2, Z10, Z2
+	VMINPS       Z3, Z10, Z3
+	VMINPS       Z4, Z10, Z4
+	VMINPS       Z5, Z10, Z5
+	VMINPS       Z6, Z10, Z6
+	VMINPS       Z7, Z10, Z7
 	VMINPS       Z8, Z10, Z8
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000009, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000048, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below9:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000009, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000048, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows8:
 	MOVQ    48(AX), CX
@@ -4662,6 +4974,8 @@ tileAVX512x12x16_tap8:
 	ADDQ    CX, R14
 	MOVQ    56(R15), R15
 	ADDQ    CX, R15
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside8
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -4679,13 +4993,15 @@ tileAVX512x12x16_tap8:
 	CMOVQEQ 296(AX), R14
 	TESTQ   CX, 56(DX)
 	CMOVQEQ 296(AX), R15
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done8
+
+tileAVX512x12x16_inside8:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done8
 
 tileAVX512x12x16_channel8:
 	VMOVUPS      (DX), Z8
@@ -4750,45 +5066,53 @@ tileAVX512x12x16_done8:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp8:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above8
 	VBROADCASTSS 248(AX), Z8
-	VBROADCASTSS 252(AX), Z9
 	VMAXPS       Z0, Z8, Z0
-	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z8, Z1
-	VMINPS       Z1, Z9, Z1
 	VMAXPS       Z2, Z8, Z2
-	VMINPS       Z2, Z9, Z2
 	VMAXPS       Z3, Z8, Z3
-	VMINPS       Z3, Z9, Z3
 	VMAXPS       Z4, Z8, Z4
-	VMINPS       Z4, Z9, Z4
 	VMAXPS       Z5, Z8, Z5
-	VMINPS       Z5, Z9, Z5
 	VMAXPS       Z6, Z8, Z6
-	VMINPS       Z6, Z9, Z6
 	VMAXPS       Z7, Z8, Z7
+
+tileAVX512x12x16_above8:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below8
+	VBROADCASTSS 252(AX), Z9
+	VMINPS       Z0, Z9, Z0
+	VMINPS       Z1, Z9, Z1
+	VMINPS       Z2, Z9, Z2
+	VMINPS       Z3, Z9, Z3
+	VMINPS       Z4, Z9, Z4
+	VMINPS       Z5, Z9, Z5
+	VMINPS       Z6, Z9, Z6
 	VMINPS       Z7, Z9, Z7
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z7, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000008, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000040, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below8:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z7, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000008, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000040, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows7:
 	MOVQ    48(AX), CX
@@ -4829,6 +5153,8 @@ tileAVX512x12x16_tap7:
 	ADDQ    CX, R13
 	MOVQ    48(R14), R14
 	ADDQ    CX, R14
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside7
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -4844,13 +5170,15 @@ tileAVX512x12x16_tap7:
 	CMOVQEQ 296(AX), R13
 	TESTQ   CX, 48(DX)
 	CMOVQEQ 296(AX), R14
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done7
+
+tileAVX512x12x16_inside7:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done7
 
 tileAVX512x12x16_channel7:
 	VMOVUPS      (DX), Z7
@@ -4911,41 +5239,49 @@ tileAVX512x12x16_done7:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp7:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above7
 	VBROADCASTSS 248(AX), Z7
-	VBROADCASTSS 252(AX), Z8
 	VMAXPS       Z0, Z7, Z0
-	VMINPS       Z0, Z8, Z0
 	VMAXPS       Z1, Z7, Z1
-	VMINPS       Z1, Z8, Z1
 	VMAXPS       Z2, Z7, Z2
-	VMINPS       Z2, Z8, Z2
 	VMAXPS       Z3, Z7, Z3
-	VMINPS       Z3, Z8, Z3
 	VMAXPS       Z4, Z7, Z4
-	VMINPS       Z4, Z8, Z4
 	VMAXPS       Z5, Z7, Z5
-	VMINPS       Z5, Z8, Z5
 	VMAXPS       Z6, Z7, Z6
+
+tileAVX512x12x16_above7:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below7
+	VBROADCASTSS 252(AX), Z8
+	VMINPS       Z0, Z8, Z0
+	VMINPS       Z1, Z8, Z1
+	VMINPS       Z2, Z8, Z2
+	VMINPS       Z3, Z8, Z3
+	VMINPS       Z4, Z8, Z4
+	VMINPS       Z5, Z8, Z5
 	VMINPS       Z6, Z8, Z6
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000007, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000038, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below7:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000007, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000038, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows6:
 	MOVQ    48(AX), CX
@@ -4983,6 +5319,8 @@ tileAVX512x12x16_tap6:
 	ADDQ    CX, R12
 	MOVQ    40(R13), R13
 	ADDQ    CX, R13
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside6
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -4996,13 +5334,15 @@ tileAVX512x12x16_tap6:
 	CMOVQEQ 296(AX), R12
 	TESTQ   CX, 40(DX)
 	CMOVQEQ 296(AX), R13
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done6
+
+tileAVX512x12x16_inside6:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done6
 
 tileAVX512x12x16_channel6:
 	VMOVUPS      (DX), Z6
@@ -5059,37 +5399,45 @@ tileAVX512x12x16_done6:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp6:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above6
 	VBROADCASTSS 248(AX), Z6
-	VBROADCASTSS 252(AX), Z7
 	VMAXPS       Z0, Z6, Z0
-	VMINPS       Z0, Z7, Z0
 	VMAXPS       Z1, Z6, Z1
-	VMINPS       Z1, Z7, Z1
 	VMAXPS       Z2, Z6, Z2
-	VMINPS       Z2, Z7, Z2
 	VMAXPS       Z3, Z6, Z3
-	VMINPS       Z3, Z7, Z3
 	VMAXPS       Z4, Z6, Z4
-	VMINPS       Z4, Z7, Z4
 	VMAXPS       Z5, Z6, Z5
+
+tileAVX512x12x16_above6:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below6
+	VBROADCASTSS 252(AX), Z7
+	VMINPS       Z0, Z7, Z0
+	VMINPS       Z1, Z7, Z1
+	VMINPS       Z2, Z7, Z2
+	VMINPS       Z3, Z7, Z3
+	VMINPS       Z4, Z7, Z4
 	VMINPS       Z5, Z7, Z5
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z5, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000006, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000030, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below6:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z5, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000006, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000030, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows5:
 	MOVQ    48(AX), CX
@@ -5124,6 +5472,8 @@ tileAVX512x12x16_tap5:
 	ADDQ    CX, R11
 	MOVQ    32(R12), R12
 	ADDQ    CX, R12
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside5
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -5135,13 +5485,15 @@ tileAVX512x12x16_tap5:
 	CMOVQEQ 296(AX), R11
 	TESTQ   CX, 32(DX)
 	CMOVQEQ 296(AX), R12
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done5
+
+tileAVX512x12x16_inside5:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done5
 
 tileAVX512x12x16_channel5:
 	VMOVUPS      (DX), Z5
@@ -5194,33 +5546,41 @@ tileAVX512x12x16_done5:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp5:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above5
 	VBROADCASTSS 248(AX), Z5
-	VBROADCASTSS 252(AX), Z6
 	VMAXPS       Z0, Z5, Z0
-	VMINPS       Z0, Z6, Z0
 	VMAXPS       Z1, Z5, Z1
-	VMINPS       Z1, Z6, Z1
 	VMAXPS       Z2, Z5, Z2
-	VMINPS       Z2, Z6, Z2
 	VMAXPS       Z3, Z5, Z3
-	VMINPS       Z3, Z6, Z3
 	VMAXPS       Z4, Z5, Z4
+
+tileAVX512x12x16_above5:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below5
+	VBROADCASTSS 252(AX), Z6
+	VMINPS       Z0, Z6, Z0
+	VMINPS       Z1, Z6, Z1
+	VMINPS       Z2, Z6, Z2
+	VMINPS       Z3, Z6, Z3
 	VMINPS       Z4, Z6, Z4
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000005, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000028, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below5:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000005, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000028, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows4:
 	MOVQ    48(AX), CX
@@ -5252,6 +5612,8 @@ tileAVX512x12x16_tap4:
 	ADDQ    CX, R10
 	MOVQ    24(R11), R11
 	ADDQ    CX, R11
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside4
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -5261,13 +5623,15 @@ tileAVX512x12x16_tap4:
 	CMOVQEQ 296(AX), R10
 	TESTQ   CX, 24(DX)
 	CMOVQEQ 296(AX), R11
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done4
+
+tileAVX512x12x16_inside4:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done4
 
 tileAVX512x12x16_channel4:
 	VMOVUPS      (DX), Z4
@@ -5316,29 +5680,37 @@ tileAVX512x12x16_done4:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp4:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above4
 	VBROADCASTSS 248(AX), Z4
-	VBROADCASTSS 252(AX), Z5
 	VMAXPS       Z0, Z4, Z0
-	VMINPS       Z0, Z5, Z0
 	VMAXPS       Z1, Z4, Z1
-	VMINPS       Z1, Z5, Z1
 	VMAXPS       Z2, Z4, Z2
-	VMINPS       Z2, Z5, Z2
 	VMAXPS       Z3, Z4, Z3
+
+tileAVX512x12x16_above4:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below4
+	VBROADCASTSS 252(AX), Z5
+	VMINPS       Z0, Z5, Z0
+	VMINPS       Z1, Z5, Z1
+	VMINPS       Z2, Z5, Z2
 	VMINPS       Z3, Z5, Z3
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000004, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000020, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below4:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000004, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000020, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows3:
 	MOVQ    48(AX), CX
@@ -5367,6 +5739,8 @@ tileAVX512x12x16_tap3:
 	ADDQ    CX, R9
 	MOVQ    16(R10), R10
 	ADDQ    CX, R10
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside3
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -5374,13 +5748,15 @@ tileAVX512x12x16_tap3:
 	CMOVQEQ 296(AX), R9
 	TESTQ   CX, 16(DX)
 	CMOVQEQ 296(AX), R10
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done3
+
+tileAVX512x12x16_inside3:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done3
 
 tileAVX512x12x16_channel3:
 	VMOVUPS      (DX), Z3
@@ -5425,25 +5801,33 @@ tileAVX512x12x16_done3:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp3:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above3
 	VBROADCASTSS 248(AX), Z3
-	VBROADCASTSS 252(AX), Z4
 	VMAXPS       Z0, Z3, Z0
-	VMINPS       Z0, Z4, Z0
 	VMAXPS       Z1, Z3, Z1
-	VMINPS       Z1, Z4, Z1
 	VMAXPS       Z2, Z3, Z2
+
+tileAVX512x12x16_above3:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below3
+	VBROADCASTSS 252(AX), Z4
+	VMINPS       Z0, Z4, Z0
+	VMINPS       Z1, Z4, Z1
 	VMINPS       Z2, Z4, Z2
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000003, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000018, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below3:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000003, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000018, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows2:
 	MOVQ    48(AX), CX
@@ -5469,18 +5853,22 @@ tileAVX512x12x16_tap2:
 	ADDQ    CX, R8
 	MOVQ    8(R9), R9
 	ADDQ    CX, R9
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside2
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
 	TESTQ   CX, 8(DX)
 	CMOVQEQ 296(AX), R9
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done2
+
+tileAVX512x12x16_inside2:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done2
 
 tileAVX512x12x16_channel2:
 	VMOVUPS      (DX), Z2
@@ -5521,21 +5909,29 @@ tileAVX512x12x16_done2:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp2:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above2
 	VBROADCASTSS 248(AX), Z2
-	VBROADCASTSS 252(AX), Z3
 	VMAXPS       Z0, Z2, Z0
-	VMINPS       Z0, Z3, Z0
 	VMAXPS       Z1, Z2, Z1
+
+tileAVX512x12x16_above2:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below2
+	VBROADCASTSS 252(AX), Z3
+	VMINPS       Z0, Z3, Z0
 	VMINPS       Z1, Z3, Z1
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z1, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000002, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000010, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below2:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	VMOVUPS Z1, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000002, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000010, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_rows1:
 	MOVQ    48(AX), CX
@@ -5558,16 +5954,20 @@ tileAVX512x12x16_tap1:
 	ADDQ    288(AX), DX
 	MOVQ    (R8), R8
 	ADDQ    CX, R8
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x16_inside1
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x16_done1
+
+tileAVX512x12x16_inside1:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x16_done1
 
 tileAVX512x12x16_channel1:
 	VMOVUPS      (DX), Z1
@@ -5604,17 +6004,25 @@ tileAVX512x12x16_done1:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x16_clamp1:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x16_above1
 	VBROADCASTSS 248(AX), Z1
-	VBROADCASTSS 252(AX), Z2
 	VMAXPS       Z0, Z1, Z0
+
+tileAVX512x12x16_above1:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x16_below1
+	VBROADCASTSS 252(AX), Z2
 	VMINPS       Z0, Z2, Z0
-	VMOVUPS      Z0, K1, (CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000001, 256(AX)
-	JLE          tileAVX512x12x16_ret
-	ADDQ         $0x00000008, 288(AX)
-	JMP          tileAVX512x12x16_next
+
+tileAVX512x12x16_below1:
+	VMOVUPS Z0, K1, (CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000001, 256(AX)
+	JLE     tileAVX512x12x16_ret
+	ADDQ    $0x00000008, 288(AX)
+	JMP     tileAVX512x12x16_next
 
 tileAVX512x12x16_ret:
 	VZEROUPPER
@@ -5754,6 +6162,8 @@ tileAVX512x12x32_tap12:
 	ADDQ    CX, DI
 	MOVQ    88(BP), BP
 	ADDQ    CX, BP
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside12
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -5779,13 +6189,15 @@ tileAVX512x12x32_tap12:
 	CMOVQEQ 296(AX), DI
 	TESTQ   CX, 88(DX)
 	CMOVQEQ 296(AX), BP
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	ADDQ    $0x00000010, CX
-	JG      tileAVX512x12x32_few12
+
+tileAVX512x12x32_inside12:
+	MOVQ 320(AX), DX
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	NEGQ CX
+	MOVQ 328(AX), AX
+	ADDQ $0x00000010, CX
+	JG   tileAVX512x12x32_few12
 
 tileAVX512x12x32_channels12:
 	VMOVUPS      (DX), Z24
@@ -6054,97 +6466,105 @@ tileAVX512x12x32_done12:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp12:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above12
 	VBROADCASTSS 248(AX), Z24
-	VBROADCASTSS 252(AX), Z26
 	VMAXPS       Z0, Z24, Z0
-	VMINPS       Z0, Z26, Z0
 	VMAXPS       Z1, Z24, Z1
-	VMINPS       Z1, Z26, Z1
 	VMAXPS       Z2, Z24, Z2
-	VMINPS       Z2, Z26, Z2
 	VMAXPS       Z3, Z24, Z3
-	VMINPS       Z3, Z26, Z3
 	VMAXPS       Z4, Z24, Z4
-	VMINPS       Z4, Z26, Z4
 	VMAXPS       Z5, Z24, Z5
-	VMINPS       Z5, Z26, Z5
 	VMAXPS       Z6, Z24, Z6
-	VMINPS       Z6, Z26, Z6
 	VMAXPS       Z7, Z24, Z7
-	VMINPS       Z7, Z26, Z7
 	VMAXPS       Z8, Z24, Z8
-	VMINPS       Z8, Z26, Z8
 	VMAXPS       Z9, Z24, Z9
-	VMINPS       Z9, Z26, Z9
 	VMAXPS       Z10, Z24, Z10
-	VMINPS       Z10, Z26, Z10
 	VMAXPS       Z11, Z24, Z11
-	VMINPS       Z11, Z26, Z11
 	VMAXPS       Z12, Z24, Z12
-	VMINPS       Z12, Z26, Z12
 	VMAXPS       Z13, Z24, Z13
-	VMINPS       Z13, Z26, Z13
 	VMAXPS       Z14, Z24, Z14
-	VMINPS       Z14, Z26, Z14
 	VMAXPS       Z15, Z24, Z15
-	VMINPS       Z15, Z26, Z15
 	VMAXPS       Z16, Z24, Z16
-	VMINPS       Z16, Z26, Z16
 	VMAXPS       Z17, Z24, Z17
-	VMINPS       Z17, Z26, Z17
 	VMAXPS       Z18, Z24, Z18
-	VMINPS       Z18, Z26, Z18
 	VMAXPS       Z19, Z24, Z19
-	VMINPS       Z19, Z26, Z19
 	VMAXPS       Z20, Z24, Z20
-	VMINPS       Z20, Z26, Z20
 	VMAXPS       Z21, Z24, Z21
-	VMINPS       Z21, Z26, Z21
 	VMAXPS       Z22, Z24, Z22
-	VMINPS       Z22, Z26, Z22
 	VMAXPS       Z23, Z24, Z23
+
+tileAVX512x12x32_above12:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below12
+	VBROADCASTSS 252(AX), Z26
+	VMINPS       Z0, Z26, Z0
+	VMINPS       Z1, Z26, Z1
+	VMINPS       Z2, Z26, Z2
+	VMINPS       Z3, Z26, Z3
+	VMINPS       Z4, Z26, Z4
+	VMINPS       Z5, Z26, Z5
+	VMINPS       Z6, Z26, Z6
+	VMINPS       Z7, Z26, Z7
+	VMINPS       Z8, Z26, Z8
+	VMINPS       Z9, Z26, Z9
+	VMINPS       Z10, Z26, Z10
+	VMINPS       Z11, Z26, Z11
+	VMINPS       Z12, Z26, Z12
+	VMINPS       Z13, Z26, Z13
+	VMINPS       Z14, Z26, Z14
+	VMINPS       Z15, Z26, Z15
+	VMINPS       Z16, Z26, Z16
+	VMINPS       Z17, Z26, Z17
+	VMINPS       Z18, Z26, Z18
+	VMINPS       Z19, Z26, Z19
+	VMINPS       Z20, Z26, Z20
+	VMINPS       Z21, Z26, Z21
+	VMINPS       Z22, Z26, Z22
 	VMINPS       Z23, Z26, Z23
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z16, (CX)
-	VMOVUPS      Z17, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z18, (CX)
-	VMOVUPS      Z19, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z20, (CX)
-	VMOVUPS      Z21, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z22, (CX)
-	VMOVUPS      Z23, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x0000000c, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000060, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below12:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z22, (CX)
+	VMOVUPS Z23, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x0000000c, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000060, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows11:
 	MOVQ    48(AX), CX
@@ -6208,6 +6628,8 @@ tileAVX512x12x32_tap11:
 	ADDQ    CX, SI
 	MOVQ    80(DI), DI
 	ADDQ    CX, DI
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside11
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -6231,13 +6653,15 @@ tileAVX512x12x32_tap11:
 	CMOVQEQ 296(AX), SI
 	TESTQ   CX, 80(DX)
 	CMOVQEQ 296(AX), DI
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done11
+
+tileAVX512x12x32_inside11:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done11
 
 tileAVX512x12x32_channel11:
 	VMOVUPS      (DX), Z22
@@ -6337,90 +6761,98 @@ tileAVX512x12x32_done11:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp11:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above11
 	VBROADCASTSS 248(AX), Z22
-	VBROADCASTSS 252(AX), Z24
 	VMAXPS       Z0, Z22, Z0
-	VMINPS       Z0, Z24, Z0
 	VMAXPS       Z1, Z22, Z1
-	VMINPS       Z1, Z24, Z1
 	VMAXPS       Z2, Z22, Z2
-	VMINPS       Z2, Z24, Z2
 	VMAXPS       Z3, Z22, Z3
-	VMINPS       Z3, Z24, Z3
 	VMAXPS       Z4, Z22, Z4
-	VMINPS       Z4, Z24, Z4
 	VMAXPS       Z5, Z22, Z5
-	VMINPS       Z5, Z24, Z5
 	VMAXPS       Z6, Z22, Z6
-	VMINPS       Z6, Z24, Z6
 	VMAXPS       Z7, Z22, Z7
-	VMINPS       Z7, Z24, Z7
 	VMAXPS       Z8, Z22, Z8
-	VMINPS       Z8, Z24, Z8
 	VMAXPS       Z9, Z22, Z9
-	VMINPS       Z9, Z24, Z9
 	VMAXPS       Z10, Z22, Z10
-	VMINPS       Z10, Z24, Z10
 	VMAXPS       Z11, Z22, Z11
-	VMINPS       Z11, Z24, Z11
 	VMAXPS       Z12, Z22, Z12
-	VMINPS       Z12, Z24, Z12
 	VMAXPS       Z13, Z22, Z13
-	VMINPS       Z13, Z24, Z13
 	VMAXPS       Z14, Z22, Z14
-	VMINPS       Z14, Z24, Z14
 	VMAXPS       Z15, Z22, Z15
-	VMINPS       Z15, Z24, Z15
 	VMAXPS       Z16, Z22, Z16
-	VMINPS       Z16, Z24, Z16
 	VMAXPS       Z17, Z22, Z17
-	VMINPS       Z17, Z24, Z17
 	VMAXPS       Z18, Z22, Z18
-	VMINPS       Z18, Z24, Z18
 	VMAXPS       Z19, Z22, Z19
-	VMINPS       Z19, Z24, Z19
 	VMAXPS       Z20, Z22, Z20
-	VMINPS       Z20, Z24, Z20
 	VMAXPS       Z21, Z22, Z21
+
+tileAVX512x12x32_above11:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below11
+	VBROADCASTSS 252(AX), Z24
+	VMINPS       Z0, Z24, Z0
+	VMINPS       Z1, Z24, Z1
+	VMINPS       Z2, Z24, Z2
+	VMINPS       Z3, Z24, Z3
+	VMINPS       Z4, Z24, Z4
+	VMINPS       Z5, Z24, Z5
+	VMINPS       Z6, Z24, Z6
+	VMINPS       Z7, Z24, Z7
+	VMINPS       Z8, Z24, Z8
+	VMINPS       Z9, Z24, Z9
+	VMINPS       Z10, Z24, Z10
+	VMINPS       Z11, Z24, Z11
+	VMINPS       Z12, Z24, Z12
+	VMINPS       Z13, Z24, Z13
+	VMINPS       Z14, Z24, Z14
+	VMINPS       Z15, Z24, Z15
+	VMINPS       Z16, Z24, Z16
+	VMINPS       Z17, Z24, Z17
+	VMINPS       Z18, Z24, Z18
+	VMINPS       Z19, Z24, Z19
+	VMINPS       Z20, Z24, Z20
 	VMINPS       Z21, Z24, Z21
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z16, (CX)
-	VMOVUPS      Z17, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z18, (CX)
-	VMOVUPS      Z19, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z20, (CX)
-	VMOVUPS      Z21, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x0000000b, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000058, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below11:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z20, (CX)
+	VMOVUPS Z21, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x0000000b, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000058, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows10:
 	MOVQ    48(AX), CX
@@ -6480,6 +6912,8 @@ tileAVX512x12x32_tap10:
 	ADDQ    CX, BX
 	MOVQ    72(SI), SI
 	ADDQ    CX, SI
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside10
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -6501,13 +6935,15 @@ tileAVX512x12x32_tap10:
 	CMOVQEQ 296(AX), BX
 	TESTQ   CX, 72(DX)
 	CMOVQEQ 296(AX), SI
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done10
+
+tileAVX512x12x32_inside10:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done10
 
 tileAVX512x12x32_channel10:
 	VMOVUPS      (DX), Z20
@@ -6601,83 +7037,91 @@ tileAVX512x12x32_done10:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp10:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above10
 	VBROADCASTSS 248(AX), Z20
-	VBROADCASTSS 252(AX), Z22
 	VMAXPS       Z0, Z20, Z0
-	VMINPS       Z0, Z22, Z0
 	VMAXPS       Z1, Z20, Z1
-	VMINPS       Z1, Z22, Z1
 	VMAXPS       Z2, Z20, Z2
-	VMINPS       Z2, Z22, Z2
 	VMAXPS       Z3, Z20, Z3
-	VMINPS       Z3, Z22, Z3
 	VMAXPS       Z4, Z20, Z4
-	VMINPS       Z4, Z22, Z4
 	VMAXPS       Z5, Z20, Z5
-	VMINPS       Z5, Z22, Z5
 	VMAXPS       Z6, Z20, Z6
-	VMINPS       Z6, Z22, Z6
 	VMAXPS       Z7, Z20, Z7
-	VMINPS       Z7, Z22, Z7
 	VMAXPS       Z8, Z20, Z8
-	VMINPS       Z8, Z22, Z8
 	VMAXPS       Z9, Z20, Z9
-	VMINPS       Z9, Z22, Z9
 	VMAXPS       Z10, Z20, Z10
-	VMINPS       Z10, Z22, Z10
 	VMAXPS       Z11, Z20, Z11
-	VMINPS       Z11, Z22, Z11
 	VMAXPS       Z12, Z20, Z12
-	VMINPS       Z12, Z22, Z12
 	VMAXPS       Z13, Z20, Z13
-	VMINPS       Z13, Z22, Z13
 	VMAXPS       Z14, Z20, Z14
-	VMINPS       Z14, Z22, Z14
 	VMAXPS       Z15, Z20, Z15
-	VMINPS       Z15, Z22, Z15
 	VMAXPS       Z16, Z20, Z16
-	VMINPS       Z16, Z22, Z16
 	VMAXPS       Z17, Z20, Z17
-	VMINPS       Z17, Z22, Z17
 	VMAXPS       Z18, Z20, Z18
-	VMINPS       Z18, Z22, Z18
 	VMAXPS       Z19, Z20, Z19
+
+tileAVX512x12x32_above10:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below10
+	VBROADCASTSS 252(AX), Z22
+	VMINPS       Z0, Z22, Z0
+	VMINPS       Z1, Z22, Z1
+	VMINPS       Z2, Z22, Z2
+	VMINPS       Z3, Z22, Z3
+	VMINPS       Z4, Z22, Z4
+	VMINPS       Z5, Z22, Z5
+	VMINPS       Z6, Z22, Z6
+	VMINPS       Z7, Z22, Z7
+	VMINPS       Z8, Z22, Z8
+	VMINPS       Z9, Z22, Z9
+	VMINPS       Z10, Z22, Z10
+	VMINPS       Z11, Z22, Z11
+	VMINPS       Z12, Z22, Z12
+	VMINPS       Z13, Z22, Z13
+	VMINPS       Z14, Z22, Z14
+	VMINPS       Z15, Z22, Z15
+	VMINPS       Z16, Z22, Z16
+	VMINPS       Z17, Z22, Z17
+	VMINPS       Z18, Z22, Z18
 	VMINPS       Z19, Z22, Z19
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z16, (CX)
-	VMOVUPS      Z17, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z18, (CX)
-	VMOVUPS      Z19, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x0000000a, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000050, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below10:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x0000000a, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000050, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows9:
 	MOVQ    48(AX), CX
@@ -6733,6 +7177,8 @@ tileAVX512x12x32_tap9:
 	ADDQ    CX, R15
 	MOVQ    64(BX), BX
 	ADDQ    CX, BX
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside9
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -6752,13 +7198,15 @@ tileAVX512x12x32_tap9:
 	CMOVQEQ 296(AX), R15
 	TESTQ   CX, 64(DX)
 	CMOVQEQ 296(AX), BX
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done9
+
+tileAVX512x12x32_inside9:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done9
 
 tileAVX512x12x32_channel9:
 	VMOVUPS      (DX), Z18
@@ -6846,76 +7294,84 @@ tileAVX512x12x32_done9:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp9:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above9
 	VBROADCASTSS 248(AX), Z18
-	VBROADCASTSS 252(AX), Z20
 	VMAXPS       Z0, Z18, Z0
-	VMINPS       Z0, Z20, Z0
 	VMAXPS       Z1, Z18, Z1
-	VMINPS       Z1, Z20, Z1
 	VMAXPS       Z2, Z18, Z2
-	VMINPS       Z2, Z20, Z2
 	VMAXPS       Z3, Z18, Z3
-	VMINPS       Z3, Z20, Z3
 	VMAXPS       Z4, Z18, Z4
-	VMINPS       Z4, Z20, Z4
 	VMAXPS       Z5, Z18, Z5
-	VMINPS       Z5, Z20, Z5
 	VMAXPS       Z6, Z18, Z6
-	VMINPS       Z6, Z20, Z6
 	VMAXPS       Z7, Z18, Z7
-	VMINPS       Z7, Z20, Z7
 	VMAXPS       Z8, Z18, Z8
-	VMINPS       Z8, Z20, Z8
 	VMAXPS       Z9, Z18, Z9
-	VMINPS       Z9, Z20, Z9
 	VMAXPS       Z10, Z18, Z10
-	VMINPS       Z10, Z20, Z10
 	VMAXPS       Z11, Z18, Z11
-	VMINPS       Z11, Z20, Z11
 	VMAXPS       Z12, Z18, Z12
-	VMINPS       Z12, Z20, Z12
 	VMAXPS       Z13, Z18, Z13
-	VMINPS       Z13, Z20, Z13
 	VMAXPS       Z14, Z18, Z14
-	VMINPS       Z14, Z20, Z14
 	VMAXPS       Z15, Z18, Z15
-	VMINPS       Z15, Z20, Z15
 	VMAXPS       Z16, Z18, Z16
-	VMINPS       Z16, Z20, Z16
 	VMAXPS       Z17, Z18, Z17
+
+tileAVX512x12x32_above9:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below9
+	VBROADCASTSS 252(AX), Z20
+	VMINPS       Z0, Z20, Z0
+	VMINPS       Z1, Z20, Z1
+	VMINPS       Z2, Z20, Z2
+	VMINPS       Z3, Z20, Z3
+	VMINPS       Z4, Z20, Z4
+	VMINPS       Z5, Z20, Z5
+	VMINPS       Z6, Z20, Z6
+	VMINPS       Z7, Z20, Z7
+	VMINPS       Z8, Z20, Z8
+	VMINPS       Z9, Z20, Z9
+	VMINPS       Z10, Z20, Z10
+	VMINPS       Z11, Z20, Z11
+	VMINPS       Z12, Z20, Z12
+	VMINPS       Z13, Z20, Z13
+	VMINPS       Z14, Z20, Z14
+	VMINPS       Z15, Z20, Z15
+	VMINPS       Z16, Z20, Z16
 	VMINPS       Z17, Z20, Z17
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z16, (CX)
-	VMOVUPS      Z17, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000009, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000048, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below9:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z16, (CX)
+	VMOVUPS Z17, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000009, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000048, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows8:
 	MOVQ    48(AX), CX
@@ -6967,6 +7423,8 @@ tileAVX512x12x32_tap8:
 	ADDQ    CX, R14
 	MOVQ    56(R15), R15
 	ADDQ    CX, R15
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside8
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -6984,13 +7442,15 @@ tileAVX512x12x32_tap8:
 	CMOVQEQ 296(AX), R14
 	TESTQ   CX, 56(DX)
 	CMOVQEQ 296(AX), R15
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done8
+
+tileAVX512x12x32_inside8:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done8
 
 tileAVX512x12x32_channel8:
 	VMOVUPS      (DX), Z16
@@ -7072,69 +7532,77 @@ tileAVX512x12x32_done8:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp8:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above8
 	VBROADCASTSS 248(AX), Z16
-	VBROADCASTSS 252(AX), Z18
 	VMAXPS       Z0, Z16, Z0
-	VMINPS       Z0, Z18, Z0
 	VMAXPS       Z1, Z16, Z1
-	VMINPS       Z1, Z18, Z1
 	VMAXPS       Z2, Z16, Z2
-	VMINPS       Z2, Z18, Z2
 	VMAXPS       Z3, Z16, Z3
-	VMINPS       Z3, Z18, Z3
 	VMAXPS       Z4, Z16, Z4
-	VMINPS       Z4, Z18, Z4
 	VMAXPS       Z5, Z16, Z5
-	VMINPS       Z5, Z18, Z5
 	VMAXPS       Z6, Z16, Z6
-	VMINPS       Z6, Z18, Z6
 	VMAXPS       Z7, Z16, Z7
-	VMINPS       Z7, Z18, Z7
 	VMAXPS       Z8, Z16, Z8
-	VMINPS       Z8, Z18, Z8
 	VMAXPS       Z9, Z16, Z9
-	VMINPS       Z9, Z18, Z9
 	VMAXPS       Z10, Z16, Z10
-	VMINPS       Z10, Z18, Z10
 	VMAXPS       Z11, Z16, Z11
-	VMINPS       Z11, Z18, Z11
 	VMAXPS       Z12, Z16, Z12
-	VMINPS       Z12, Z18, Z12
 	VMAXPS       Z13, Z16, Z13
-	VMINPS       Z13, Z18, Z13
 	VMAXPS       Z14, Z16, Z14
-	VMINPS       Z14, Z18, Z14
 	VMAXPS       Z15, Z16, Z15
+
+tileAVX512x12x32_above8:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below8
+	VBROADCASTSS 252(AX), Z18
+	VMINPS       Z0, Z18, Z0
+	VMINPS       Z1, Z18, Z1
+	VMINPS       Z2, Z18, Z2
+	VMINPS       Z3, Z18, Z3
+	VMINPS       Z4, Z18, Z4
+	VMINPS       Z5, Z18, Z5
+	VMINPS       Z6, Z18, Z6
+	VMINPS       Z7, Z18, Z7
+	VMINPS       Z8, Z18, Z8
+	VMINPS       Z9, Z18, Z9
+	VMINPS       Z10, Z18, Z10
+	VMINPS       Z11, Z18, Z11
+	VMINPS       Z12, Z18, Z12
+	VMINPS       Z13, Z18, Z13
+	VMINPS       Z14, Z18, Z14
 	VMINPS       Z15, Z18, Z15
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z14, (CX)
-	VMOVUPS      Z15, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000008, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000040, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below8:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z14, (CX)
+	VMOVUPS Z15, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000008, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000040, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows7:
 	MOVQ    48(AX), CX
@@ -7182,6 +7650,8 @@ tileAVX512x12x32_tap7:
 	ADDQ    CX, R13
 	MOVQ    48(R14), R14
 	ADDQ    CX, R14
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside7
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -7197,13 +7667,15 @@ tileAVX512x12x32_tap7:
 	CMOVQEQ 296(AX), R13
 	TESTQ   CX, 48(DX)
 	CMOVQEQ 296(AX), R14
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done7
+
+tileAVX512x12x32_inside7:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done7
 
 tileAVX512x12x32_channel7:
 	VMOVUPS      (DX), Z14
@@ -7279,62 +7751,70 @@ tileAVX512x12x32_done7:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp7:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above7
 	VBROADCASTSS 248(AX), Z14
-	VBROADCASTSS 252(AX), Z16
 	VMAXPS       Z0, Z14, Z0
-	VMINPS       Z0, Z16, Z0
 	VMAXPS       Z1, Z14, Z1
-	VMINPS       Z1, Z16, Z1
 	VMAXPS       Z2, Z14, Z2
-	VMINPS       Z2, Z16, Z2
 	VMAXPS       Z3, Z14, Z3
-	VMINPS       Z3, Z16, Z3
 	VMAXPS       Z4, Z14, Z4
-	VMINPS       Z4, Z16, Z4
 	VMAXPS       Z5, Z14, Z5
-	VMINPS       Z5, Z16, Z5
 	VMAXPS       Z6, Z14, Z6
-	VMINPS       Z6, Z16, Z6
 	VMAXPS       Z7, Z14, Z7
-	VMINPS       Z7, Z16, Z7
 	VMAXPS       Z8, Z14, Z8
-	VMINPS       Z8, Z16, Z8
 	VMAXPS       Z9, Z14, Z9
-	VMINPS       Z9, Z16, Z9
 	VMAXPS       Z10, Z14, Z10
-	VMINPS       Z10, Z16, Z10
 	VMAXPS       Z11, Z14, Z11
-	VMINPS       Z11, Z16, Z11
 	VMAXPS       Z12, Z14, Z12
-	VMINPS       Z12, Z16, Z12
 	VMAXPS       Z13, Z14, Z13
+
+tileAVX512x12x32_above7:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below7
+	VBROADCASTSS 252(AX), Z16
+	VMINPS       Z0, Z16, Z0
+	VMINPS       Z1, Z16, Z1
+	VMINPS       Z2, Z16, Z2
+	VMINPS       Z3, Z16, Z3
+	VMINPS       Z4, Z16, Z4
+	VMINPS       Z5, Z16, Z5
+	VMINPS       Z6, Z16, Z6
+	VMINPS       Z7, Z16, Z7
+	VMINPS       Z8, Z16, Z8
+	VMINPS       Z9, Z16, Z9
+	VMINPS       Z10, Z16, Z10
+	VMINPS       Z11, Z16, Z11
+	VMINPS       Z12, Z16, Z12
 	VMINPS       Z13, Z16, Z13
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000007, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000038, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below7:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000007, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000038, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows6:
 	MOVQ    48(AX), CX
@@ -7378,6 +7858,8 @@ tileAVX512x12x32_tap6:
 	ADDQ    CX, R12
 	MOVQ    40(R13), R13
 	ADDQ    CX, R13
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside6
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -7391,13 +7873,15 @@ tileAVX512x12x32_tap6:
 	CMOVQEQ 296(AX), R12
 	TESTQ   CX, 40(DX)
 	CMOVQEQ 296(AX), R13
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done6
+
+tileAVX512x12x32_inside6:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done6
 
 tileAVX512x12x32_channel6:
 	VMOVUPS      (DX), Z12
@@ -7467,55 +7951,63 @@ tileAVX512x12x32_done6:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp6:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above6
 	VBROADCASTSS 248(AX), Z12
-	VBROADCASTSS 252(AX), Z14
 	VMAXPS       Z0, Z12, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z12, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z12, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z12, Z3
-	VMINPS       Z3, Z14, Z3
 	VMAXPS       Z4, Z12, Z4
-	VMINPS       Z4, Z14, Z4
 	VMAXPS       Z5, Z12, Z5
-	VMINPS       Z5, Z14, Z5
 	VMAXPS       Z6, Z12, Z6
-	VMINPS       Z6, Z14, Z6
 	VMAXPS       Z7, Z12, Z7
-	VMINPS       Z7, Z14, Z7
 	VMAXPS       Z8, Z12, Z8
-	VMINPS       Z8, Z14, Z8
 	VMAXPS       Z9, Z12, Z9
-	VMINPS       Z9, Z14, Z9
 	VMAXPS       Z10, Z12, Z10
-	VMINPS       Z10, Z14, Z10
 	VMAXPS       Z11, Z12, Z11
+
+tileAVX512x12x32_above6:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below6
+	VBROADCASTSS 252(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
+	VMINPS       Z3, Z14, Z3
+	VMINPS       Z4, Z14, Z4
+	VMINPS       Z5, Z14, Z5
+	VMINPS       Z6, Z14, Z6
+	VMINPS       Z7, Z14, Z7
+	VMINPS       Z8, Z14, Z8
+	VMINPS       Z9, Z14, Z9
+	VMINPS       Z10, Z14, Z10
 	VMINPS       Z11, Z14, Z11
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z10, (CX)
-	VMOVUPS      Z11, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000006, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000030, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below6:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z10, (CX)
+	VMOVUPS Z11, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000006, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000030, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows5:
 	MOVQ    48(AX), CX
@@ -7555,6 +8047,8 @@ tileAVX512x12x32_tap5:
 	ADDQ    CX, R11
 	MOVQ    32(R12), R12
 	ADDQ    CX, R12
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside5
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -7566,13 +8060,15 @@ tileAVX512x12x32_tap5:
 	CMOVQEQ 296(AX), R11
 	TESTQ   CX, 32(DX)
 	CMOVQEQ 296(AX), R12
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done5
+
+tileAVX512x12x32_inside5:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done5
 
 tileAVX512x12x32_channel5:
 	VMOVUPS      (DX), Z10
@@ -7636,48 +8132,56 @@ tileAVX512x12x32_done5:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp5:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above5
 	VBROADCASTSS 248(AX), Z10
-	VBROADCASTSS 252(AX), Z12
 	VMAXPS       Z0, Z10, Z0
-	VMINPS       Z0, Z12, Z0
 	VMAXPS       Z1, Z10, Z1
-	VMINPS       Z1, Z12, Z1
 	VMAXPS       Z2, Z10, Z2
-	VMINPS       Z2, Z12, Z2
 	VMAXPS       Z3, Z10, Z3
-	VMINPS       Z3, Z12, Z3
 	VMAXPS       Z4, Z10, Z4
-	VMINPS       Z4, Z12, Z4
 	VMAXPS       Z5, Z10, Z5
-	VMINPS       Z5, Z12, Z5
 	VMAXPS       Z6, Z10, Z6
-	VMINPS       Z6, Z12, Z6
 	VMAXPS       Z7, Z10, Z7
-	VMINPS       Z7, Z12, Z7
 	VMAXPS       Z8, Z10, Z8
-	VMINPS       Z8, Z12, Z8
 	VMAXPS       Z9, Z10, Z9
+
+tileAVX512x12x32_above5:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below5
+	VBROADCASTSS 252(AX), Z12
+	VMINPS       Z0, Z12, Z0
+	VMINPS       Z1, Z12, Z1
+	VMINPS       Z2, Z12, Z2
+	VMINPS       Z3, Z12, Z3
+	VMINPS       Z4, Z12, Z4
+	VMINPS       Z5, Z12, Z5
+	VMINPS       Z6, Z12, Z6
+	VMINPS       Z7, Z12, Z7
+	VMINPS       Z8, Z12, Z8
 	VMINPS       Z9, Z12, Z9
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z8, (CX)
-	VMOVUPS      Z9, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000005, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000028, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below5:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z8, (CX)
+	VMOVUPS Z9, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000005, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000028, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows4:
 	MOVQ    48(AX), CX
@@ -7713,6 +8217,8 @@ tileAVX512x12x32_tap4:
 	ADDQ    CX, R10
 	MOVQ    24(R11), R11
 	ADDQ    CX, R11
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside4
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -7722,13 +8228,15 @@ tileAVX512x12x32_tap4:
 	CMOVQEQ 296(AX), R10
 	TESTQ   CX, 24(DX)
 	CMOVQEQ 296(AX), R11
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done4
+
+tileAVX512x12x32_inside4:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done4
 
 tileAVX512x12x32_channel4:
 	VMOVUPS      (DX), Z8
@@ -7786,41 +8294,49 @@ tileAVX512x12x32_done4:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp4:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above4
 	VBROADCASTSS 248(AX), Z8
-	VBROADCASTSS 252(AX), Z10
 	VMAXPS       Z0, Z8, Z0
-	VMINPS       Z0, Z10, Z0
 	VMAXPS       Z1, Z8, Z1
-	VMINPS       Z1, Z10, Z1
 	VMAXPS       Z2, Z8, Z2
-	VMINPS       Z2, Z10, Z2
 	VMAXPS       Z3, Z8, Z3
-	VMINPS       Z3, Z10, Z3
 	VMAXPS       Z4, Z8, Z4
-	VMINPS       Z4, Z10, Z4
 	VMAXPS       Z5, Z8, Z5
-	VMINPS       Z5, Z10, Z5
 	VMAXPS       Z6, Z8, Z6
-	VMINPS       Z6, Z10, Z6
 	VMAXPS       Z7, Z8, Z7
+
+tileAVX512x12x32_above4:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below4
+	VBROADCASTSS 252(AX), Z10
+	VMINPS       Z0, Z10, Z0
+	VMINPS       Z1, Z10, Z1
+	VMINPS       Z2, Z10, Z2
+	VMINPS       Z3, Z10, Z3
+	VMINPS       Z4, Z10, Z4
+	VMINPS       Z5, Z10, Z5
+	VMINPS       Z6, Z10, Z6
 	VMINPS       Z7, Z10, Z7
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000004, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000020, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below4:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000004, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000020, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows3:
 	MOVQ    48(AX), CX
@@ -7852,6 +8368,8 @@ tileAVX512x12x32_tap3:
 	ADDQ    CX, R9
 	MOVQ    16(R10), R10
 	ADDQ    CX, R10
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside3
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -7859,13 +8377,15 @@ tileAVX512x12x32_tap3:
 	CMOVQEQ 296(AX), R9
 	TESTQ   CX, 16(DX)
 	CMOVQEQ 296(AX), R10
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done3
+
+tileAVX512x12x32_inside3:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done3
 
 tileAVX512x12x32_channel3:
 	VMOVUPS      (DX), Z6
@@ -7917,34 +8437,42 @@ tileAVX512x12x32_done3:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp3:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above3
 	VBROADCASTSS 248(AX), Z6
-	VBROADCASTSS 252(AX), Z8
 	VMAXPS       Z0, Z6, Z0
-	VMINPS       Z0, Z8, Z0
 	VMAXPS       Z1, Z6, Z1
-	VMINPS       Z1, Z8, Z1
 	VMAXPS       Z2, Z6, Z2
-	VMINPS       Z2, Z8, Z2
 	VMAXPS       Z3, Z6, Z3
-	VMINPS       Z3, Z8, Z3
 	VMAXPS       Z4, Z6, Z4
-	VMINPS       Z4, Z8, Z4
 	VMAXPS       Z5, Z6, Z5
+
+tileAVX512x12x32_above3:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below3
+	VBROADCASTSS 252(AX), Z8
+	VMINPS       Z0, Z8, Z0
+	VMINPS       Z1, Z8, Z1
+	VMINPS       Z2, Z8, Z2
+	VMINPS       Z3, Z8, Z3
+	VMINPS       Z4, Z8, Z4
 	VMINPS       Z5, Z8, Z5
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z4, (CX)
-	VMOVUPS      Z5, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000003, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000018, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below3:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000003, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000018, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows2:
 	MOVQ    48(AX), CX
@@ -7972,18 +8500,22 @@ tileAVX512x12x32_tap2:
 	ADDQ    CX, R8
 	MOVQ    8(R9), R9
 	ADDQ    CX, R9
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside2
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
 	TESTQ   CX, 8(DX)
 	CMOVQEQ 296(AX), R9
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done2
+
+tileAVX512x12x32_inside2:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done2
 
 tileAVX512x12x32_channel2:
 	VMOVUPS      (DX), Z4
@@ -8029,27 +8561,35 @@ tileAVX512x12x32_done2:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp2:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above2
 	VBROADCASTSS 248(AX), Z4
-	VBROADCASTSS 252(AX), Z6
 	VMAXPS       Z0, Z4, Z0
-	VMINPS       Z0, Z6, Z0
 	VMAXPS       Z1, Z4, Z1
-	VMINPS       Z1, Z6, Z1
 	VMAXPS       Z2, Z4, Z2
-	VMINPS       Z2, Z6, Z2
 	VMAXPS       Z3, Z4, Z3
+
+tileAVX512x12x32_above2:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below2
+	VBROADCASTSS 252(AX), Z6
+	VMINPS       Z0, Z6, Z0
+	VMINPS       Z1, Z6, Z1
+	VMINPS       Z2, Z6, Z2
 	VMINPS       Z3, Z6, Z3
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z2, (CX)
-	VMOVUPS      Z3, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000002, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000010, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below2:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z2, (CX)
+	VMOVUPS Z3, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000002, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000010, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_rows1:
 	MOVQ    48(AX), CX
@@ -8073,16 +8613,20 @@ tileAVX512x12x32_tap1:
 	ADDQ    288(AX), DX
 	MOVQ    (R8), R8
 	ADDQ    CX, R8
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x12x32_inside1
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x12x32_done1
+
+tileAVX512x12x32_inside1:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x12x32_done1
 
 tileAVX512x12x32_channel1:
 	VMOVUPS      (DX), Z2
@@ -8122,20 +8666,28 @@ tileAVX512x12x32_done1:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x12x32_clamp1:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x12x32_above1
 	VBROADCASTSS 248(AX), Z2
-	VBROADCASTSS 252(AX), Z4
 	VMAXPS       Z0, Z2, Z0
-	VMINPS       Z0, Z4, Z0
 	VMAXPS       Z1, Z2, Z1
+
+tileAVX512x12x32_above1:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x12x32_below1
+	VBROADCASTSS 252(AX), Z4
+	VMINPS       Z0, Z4, Z0
 	VMINPS       Z1, Z4, Z1
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, K1, 64(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000001, 256(AX)
-	JLE          tileAVX512x12x32_ret
-	ADDQ         $0x00000008, 288(AX)
-	JMP          tileAVX512x12x32_next
+
+tileAVX512x12x32_below1:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, K1, 64(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000001, 256(AX)
+	JLE     tileAVX512x12x32_ret
+	ADDQ    $0x00000008, 288(AX)
+	JMP     tileAVX512x12x32_next
 
 tileAVX512x12x32_ret:
 	VZEROUPPER
@@ -8259,6 +8811,8 @@ tileAVX512x8x48_tap8:
 	ADDQ    CX, R14
 	MOVQ    56(R15), R15
 	ADDQ    CX, R15
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x8x48_inside8
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -8276,13 +8830,15 @@ tileAVX512x8x48_tap8:
 	CMOVQEQ 296(AX), R14
 	TESTQ   CX, 56(DX)
 	CMOVQEQ 296(AX), R15
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	ADDQ    $0x00000010, CX
-	JG      tileAVX512x8x48_few8
+
+tileAVX512x8x48_inside8:
+	MOVQ 320(AX), DX
+	MOVQ 216(AX), CX
+	SHLQ $0x02, CX
+	NEGQ CX
+	MOVQ 328(AX), AX
+	ADDQ $0x00000010, CX
+	JG   tileAVX512x8x48_few8
 
 tileAVX512x8x48_channels8:
 	VMOVUPS      (DX), Z24
@@ -8532,93 +9088,101 @@ tileAVX512x8x48_done8:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x8x48_clamp8:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x8x48_above8
 	VBROADCASTSS 248(AX), Z24
-	VBROADCASTSS 252(AX), Z27
 	VMAXPS       Z0, Z24, Z0
-	VMINPS       Z0, Z27, Z0
 	VMAXPS       Z1, Z24, Z1
-	VMINPS       Z1, Z27, Z1
 	VMAXPS       Z2, Z24, Z2
-	VMINPS       Z2, Z27, Z2
 	VMAXPS       Z3, Z24, Z3
-	VMINPS       Z3, Z27, Z3
 	VMAXPS       Z4, Z24, Z4
-	VMINPS       Z4, Z27, Z4
 	VMAXPS       Z5, Z24, Z5
-	VMINPS       Z5, Z27, Z5
 	VMAXPS       Z6, Z24, Z6
-	VMINPS       Z6, Z27, Z6
 	VMAXPS       Z7, Z24, Z7
-	VMINPS       Z7, Z27, Z7
 	VMAXPS       Z8, Z24, Z8
-	VMINPS       Z8, Z27, Z8
 	VMAXPS       Z9, Z24, Z9
-	VMINPS       Z9, Z27, Z9
 	VMAXPS       Z10, Z24, Z10
-	VMINPS       Z10, Z27, Z10
 	VMAXPS       Z11, Z24, Z11
-	VMINPS       Z11, Z27, Z11
 	VMAXPS       Z12, Z24, Z12
-	VMINPS       Z12, Z27, Z12
 	VMAXPS       Z13, Z24, Z13
-	VMINPS       Z13, Z27, Z13
 	VMAXPS       Z14, Z24, Z14
-	VMINPS       Z14, Z27, Z14
 	VMAXPS       Z15, Z24, Z15
-	VMINPS       Z15, Z27, Z15
 	VMAXPS       Z16, Z24, Z16
-	VMINPS       Z16, Z27, Z16
 	VMAXPS       Z17, Z24, Z17
-	VMINPS       Z17, Z27, Z17
 	VMAXPS       Z18, Z24, Z18
-	VMINPS       Z18, Z27, Z18
 	VMAXPS       Z19, Z24, Z19
-	VMINPS       Z19, Z27, Z19
 	VMAXPS       Z20, Z24, Z20
-	VMINPS       Z20, Z27, Z20
 	VMAXPS       Z21, Z24, Z21
-	VMINPS       Z21, Z27, Z21
 	VMAXPS       Z22, Z24, Z22
-	VMINPS       Z22, Z27, Z22
 	VMAXPS       Z23, Z24, Z23
+
+tileAVX512x8x48_above8:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x8x48_below8
+	VBROADCASTSS 252(AX), Z27
+	VMINPS       Z0, Z27, Z0
+	VMINPS       Z1, Z27, Z1
+	VMINPS       Z2, Z27, Z2
+	VMINPS       Z3, Z27, Z3
+	VMINPS       Z4, Z27, Z4
+	VMINPS       Z5, Z27, Z5
+	VMINPS       Z6, Z27, Z6
+	VMINPS       Z7, Z27, Z7
+	VMINPS       Z8, Z27, Z8
+	VMINPS       Z9, Z27, Z9
+	VMINPS       Z10, Z27, Z10
+	VMINPS       Z11, Z27, Z11
+	VMINPS       Z12, Z27, Z12
+	VMINPS       Z13, Z27, Z13
+	VMINPS       Z14, Z27, Z14
+	VMINPS       Z15, Z27, Z15
+	VMINPS       Z16, Z27, Z16
+	VMINPS       Z17, Z27, Z17
+	VMINPS       Z18, Z27, Z18
+	VMINPS       Z19, Z27, Z19
+	VMINPS       Z20, Z27, Z20
+	VMINPS       Z21, Z27, Z21
+	VMINPS       Z22, Z27, Z22
 	VMINPS       Z23, Z27, Z23
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
-	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z9, (CX)
-	VMOVUPS      Z10, 64(CX)
-	VMOVUPS      Z11, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, 64(CX)
-	VMOVUPS      Z14, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z15, (CX)
-	VMOVUPS      Z16, 64(CX)
-	VMOVUPS      Z17, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z18, (CX)
-	VMOVUPS      Z19, 64(CX)
-	VMOVUPS      Z20, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z21, (CX)
-	VMOVUPS      Z22, 64(CX)
-	VMOVUPS      Z23, K1, 128(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000008, 256(AX)
-	JLE          tileAVX512x8x48_ret
-	ADDQ         $0x00000040, 288(AX)
-	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_below8:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, (CX)
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS Z5, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	VMOVUPS Z8, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z9, (CX)
+	VMOVUPS Z10, 64(CX)
+	VMOVUPS Z11, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	VMOVUPS Z14, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z15, (CX)
+	VMOVUPS Z16, 64(CX)
+	VMOVUPS Z17, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, 64(CX)
+	VMOVUPS Z20, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z21, (CX)
+	VMOVUPS Z22, 64(CX)
+	VMOVUPS Z23, K1, 128(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000008, 256(AX)
+	JLE     tileAVX512x8x48_ret
+	ADDQ    $0x00000040, 288(AX)
+	JMP     tileAVX512x8x48_next
 
 tileAVX512x8x48_rows7:
 	MOVQ    48(AX), CX
@@ -8673,6 +9237,8 @@ tileAVX512x8x48_tap7:
 	ADDQ    CX, R13
 	MOVQ    48(R14), R14
 	ADDQ    CX, R14
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x8x48_inside7
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -8688,13 +9254,15 @@ tileAVX512x8x48_tap7:
 	CMOVQEQ 296(AX), R13
 	TESTQ   CX, 48(DX)
 	CMOVQEQ 296(AX), R14
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x8x48_done7
+
+tileAVX512x8x48_inside7:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x8x48_done7
 
 tileAVX512x8x48_channel7:
 	VMOVUPS      (DX), Z21
@@ -8786,83 +9354,91 @@ tileAVX512x8x48_done7:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x8x48_clamp7:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x8x48_above7
 	VBROADCASTSS 248(AX), Z21
-	VBROADCASTSS 252(AX), Z24
 	VMAXPS       Z0, Z21, Z0
-	VMINPS       Z0, Z24, Z0
 	VMAXPS       Z1, Z21, Z1
-	VMINPS       Z1, Z24, Z1
 	VMAXPS       Z2, Z21, Z2
-	VMINPS       Z2, Z24, Z2
 	VMAXPS       Z3, Z21, Z3
-	VMINPS       Z3, Z24, Z3
 	VMAXPS       Z4, Z21, Z4
-	VMINPS       Z4, Z24, Z4
 	VMAXPS       Z5, Z21, Z5
-	VMINPS       Z5, Z24, Z5
 	VMAXPS       Z6, Z21, Z6
-	VMINPS       Z6, Z24, Z6
 	VMAXPS       Z7, Z21, Z7
-	VMINPS       Z7, Z24, Z7
 	VMAXPS       Z8, Z21, Z8
-	VMINPS       Z8, Z24, Z8
 	VMAXPS       Z9, Z21, Z9
-	VMINPS       Z9, Z24, Z9
 	VMAXPS       Z10, Z21, Z10
-	VMINPS       Z10, Z24, Z10
 	VMAXPS       Z11, Z21, Z11
-	VMINPS       Z11, Z24, Z11
 	VMAXPS       Z12, Z21, Z12
-	VMINPS       Z12, Z24, Z12
 	VMAXPS       Z13, Z21, Z13
-	VMINPS       Z13, Z24, Z13
 	VMAXPS       Z14, Z21, Z14
-	VMINPS       Z14, Z24, Z14
 	VMAXPS       Z15, Z21, Z15
-	VMINPS       Z15, Z24, Z15
 	VMAXPS       Z16, Z21, Z16
-	VMINPS       Z16, Z24, Z16
 	VMAXPS       Z17, Z21, Z17
-	VMINPS       Z17, Z24, Z17
 	VMAXPS       Z18, Z21, Z18
-	VMINPS       Z18, Z24, Z18
 	VMAXPS       Z19, Z21, Z19
-	VMINPS       Z19, Z24, Z19
 	VMAXPS       Z20, Z21, Z20
+
+tileAVX512x8x48_above7:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x8x48_below7
+	VBROADCASTSS 252(AX), Z24
+	VMINPS       Z0, Z24, Z0
+	VMINPS       Z1, Z24, Z1
+	VMINPS       Z2, Z24, Z2
+	VMINPS       Z3, Z24, Z3
+	VMINPS       Z4, Z24, Z4
+	VMINPS       Z5, Z24, Z5
+	VMINPS       Z6, Z24, Z6
+	VMINPS       Z7, Z24, Z7
+	VMINPS       Z8, Z24, Z8
+	VMINPS       Z9, Z24, Z9
+	VMINPS       Z10, Z24, Z10
+	VMINPS       Z11, Z24, Z11
+	VMINPS       Z12, Z24, Z12
+	VMINPS       Z13, Z24, Z13
+	VMINPS       Z14, Z24, Z14
+	VMINPS       Z15, Z24, Z15
+	VMINPS       Z16, Z24, Z16
+	VMINPS       Z17, Z24, Z17
+	VMINPS       Z18, Z24, Z18
+	VMINPS       Z19, Z24, Z19
 	VMINPS       Z20, Z24, Z20
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
-	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z9, (CX)
-	VMOVUPS      Z10, 64(CX)
-	VMOVUPS      Z11, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, 64(CX)
-	VMOVUPS      Z14, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z15, (CX)
-	VMOVUPS      Z16, 64(CX)
-	VMOVUPS      Z17, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z18, (CX)
-	VMOVUPS      Z19, 64(CX)
-	VMOVUPS      Z20, K1, 128(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000007, 256(AX)
-	JLE          tileAVX512x8x48_ret
-	ADDQ         $0x00000038, 288(AX)
-	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_below7:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, (CX)
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS Z5, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	VMOVUPS Z8, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z9, (CX)
+	VMOVUPS Z10, 64(CX)
+	VMOVUPS Z11, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	VMOVUPS Z14, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z15, (CX)
+	VMOVUPS Z16, 64(CX)
+	VMOVUPS Z17, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z18, (CX)
+	VMOVUPS Z19, 64(CX)
+	VMOVUPS Z20, K1, 128(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000007, 256(AX)
+	JLE     tileAVX512x8x48_ret
+	ADDQ    $0x00000038, 288(AX)
+	JMP     tileAVX512x8x48_next
 
 tileAVX512x8x48_rows6:
 	MOVQ    48(AX), CX
@@ -8912,6 +9488,8 @@ tileAVX512x8x48_tap6:
 	ADDQ    CX, R12
 	MOVQ    40(R13), R13
 	ADDQ    CX, R13
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x8x48_inside6
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -8925,13 +9503,15 @@ tileAVX512x8x48_tap6:
 	CMOVQEQ 296(AX), R12
 	TESTQ   CX, 40(DX)
 	CMOVQEQ 296(AX), R13
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x8x48_done6
+
+tileAVX512x8x48_inside6:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x8x48_done6
 
 tileAVX512x8x48_channel6:
 	VMOVUPS      (DX), Z18
@@ -9015,73 +9595,81 @@ tileAVX512x8x48_done6:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x8x48_clamp6:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x8x48_above6
 	VBROADCASTSS 248(AX), Z18
-	VBROADCASTSS 252(AX), Z21
 	VMAXPS       Z0, Z18, Z0
-	VMINPS       Z0, Z21, Z0
 	VMAXPS       Z1, Z18, Z1
-	VMINPS       Z1, Z21, Z1
 	VMAXPS       Z2, Z18, Z2
-	VMINPS       Z2, Z21, Z2
 	VMAXPS       Z3, Z18, Z3
-	VMINPS       Z3, Z21, Z3
 	VMAXPS       Z4, Z18, Z4
-	VMINPS       Z4, Z21, Z4
 	VMAXPS       Z5, Z18, Z5
-	VMINPS       Z5, Z21, Z5
 	VMAXPS       Z6, Z18, Z6
-	VMINPS       Z6, Z21, Z6
 	VMAXPS       Z7, Z18, Z7
-	VMINPS       Z7, Z21, Z7
 	VMAXPS       Z8, Z18, Z8
-	VMINPS       Z8, Z21, Z8
 	VMAXPS       Z9, Z18, Z9
-	VMINPS       Z9, Z21, Z9
 	VMAXPS       Z10, Z18, Z10
-	VMINPS       Z10, Z21, Z10
 	VMAXPS       Z11, Z18, Z11
-	VMINPS       Z11, Z21, Z11
 	VMAXPS       Z12, Z18, Z12
-	VMINPS       Z12, Z21, Z12
 	VMAXPS       Z13, Z18, Z13
-	VMINPS       Z13, Z21, Z13
 	VMAXPS       Z14, Z18, Z14
-	VMINPS       Z14, Z21, Z14
 	VMAXPS       Z15, Z18, Z15
-	VMINPS       Z15, Z21, Z15
 	VMAXPS       Z16, Z18, Z16
-	VMINPS       Z16, Z21, Z16
 	VMAXPS       Z17, Z18, Z17
+
+tileAVX512x8x48_above6:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x8x48_below6
+	VBROADCASTSS 252(AX), Z21
+	VMINPS       Z0, Z21, Z0
+	VMINPS       Z1, Z21, Z1
+	VMINPS       Z2, Z21, Z2
+	VMINPS       Z3, Z21, Z3
+	VMINPS       Z4, Z21, Z4
+	VMINPS       Z5, Z21, Z5
+	VMINPS       Z6, Z21, Z6
+	VMINPS       Z7, Z21, Z7
+	VMINPS       Z8, Z21, Z8
+	VMINPS       Z9, Z21, Z9
+	VMINPS       Z10, Z21, Z10
+	VMINPS       Z11, Z21, Z11
+	VMINPS       Z12, Z21, Z12
+	VMINPS       Z13, Z21, Z13
+	VMINPS       Z14, Z21, Z14
+	VMINPS       Z15, Z21, Z15
+	VMINPS       Z16, Z21, Z16
 	VMINPS       Z17, Z21, Z17
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
-	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z9, (CX)
-	VMOVUPS      Z10, 64(CX)
-	VMOVUPS      Z11, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, 64(CX)
-	VMOVUPS      Z14, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z15, (CX)
-	VMOVUPS      Z16, 64(CX)
-	VMOVUPS      Z17, K1, 128(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000006, 256(AX)
-	JLE          tileAVX512x8x48_ret
-	ADDQ         $0x00000030, 288(AX)
-	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_below6:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, (CX)
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS Z5, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	VMOVUPS Z8, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z9, (CX)
+	VMOVUPS Z10, 64(CX)
+	VMOVUPS Z11, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	VMOVUPS Z14, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z15, (CX)
+	VMOVUPS Z16, 64(CX)
+	VMOVUPS Z17, K1, 128(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000006, 256(AX)
+	JLE     tileAVX512x8x48_ret
+	ADDQ    $0x00000030, 288(AX)
+	JMP     tileAVX512x8x48_next
 
 tileAVX512x8x48_rows5:
 	MOVQ    48(AX), CX
@@ -9126,6 +9714,8 @@ tileAVX512x8x48_tap5:
 	ADDQ    CX, R11
 	MOVQ    32(R12), R12
 	ADDQ    CX, R12
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x8x48_inside5
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -9137,13 +9727,15 @@ tileAVX512x8x48_tap5:
 	CMOVQEQ 296(AX), R11
 	TESTQ   CX, 32(DX)
 	CMOVQEQ 296(AX), R12
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x8x48_done5
+
+tileAVX512x8x48_inside5:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x8x48_done5
 
 tileAVX512x8x48_channel5:
 	VMOVUPS      (DX), Z15
@@ -9219,63 +9811,71 @@ tileAVX512x8x48_done5:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x8x48_clamp5:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x8x48_above5
 	VBROADCASTSS 248(AX), Z15
-	VBROADCASTSS 252(AX), Z18
 	VMAXPS       Z0, Z15, Z0
-	VMINPS       Z0, Z18, Z0
 	VMAXPS       Z1, Z15, Z1
-	VMINPS       Z1, Z18, Z1
 	VMAXPS       Z2, Z15, Z2
-	VMINPS       Z2, Z18, Z2
 	VMAXPS       Z3, Z15, Z3
-	VMINPS       Z3, Z18, Z3
 	VMAXPS       Z4, Z15, Z4
-	VMINPS       Z4, Z18, Z4
 	VMAXPS       Z5, Z15, Z5
-	VMINPS       Z5, Z18, Z5
 	VMAXPS       Z6, Z15, Z6
-	VMINPS       Z6, Z18, Z6
 	VMAXPS       Z7, Z15, Z7
-	VMINPS       Z7, Z18, Z7
 	VMAXPS       Z8, Z15, Z8
-	VMINPS       Z8, Z18, Z8
 	VMAXPS       Z9, Z15, Z9
-	VMINPS       Z9, Z18, Z9
 	VMAXPS       Z10, Z15, Z10
-	VMINPS       Z10, Z18, Z10
 	VMAXPS       Z11, Z15, Z11
-	VMINPS       Z11, Z18, Z11
 	VMAXPS       Z12, Z15, Z12
-	VMINPS       Z12, Z18, Z12
 	VMAXPS       Z13, Z15, Z13
-	VMINPS       Z13, Z18, Z13
 	VMAXPS       Z14, Z15, Z14
+
+tileAVX512x8x48_above5:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x8x48_below5
+	VBROADCASTSS 252(AX), Z18
+	VMINPS       Z0, Z18, Z0
+	VMINPS       Z1, Z18, Z1
+	VMINPS       Z2, Z18, Z2
+	VMINPS       Z3, Z18, Z3
+	VMINPS       Z4, Z18, Z4
+	VMINPS       Z5, Z18, Z5
+	VMINPS       Z6, Z18, Z6
+	VMINPS       Z7, Z18, Z7
+	VMINPS       Z8, Z18, Z8
+	VMINPS       Z9, Z18, Z9
+	VMINPS       Z10, Z18, Z10
+	VMINPS       Z11, Z18, Z11
+	VMINPS       Z12, Z18, Z12
+	VMINPS       Z13, Z18, Z13
 	VMINPS       Z14, Z18, Z14
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
-	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z9, (CX)
-	VMOVUPS      Z10, 64(CX)
-	VMOVUPS      Z11, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z12, (CX)
-	VMOVUPS      Z13, 64(CX)
-	VMOVUPS      Z14, K1, 128(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000005, 256(AX)
-	JLE          tileAVX512x8x48_ret
-	ADDQ         $0x00000028, 288(AX)
-	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_below5:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, (CX)
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS Z5, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	VMOVUPS Z8, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z9, (CX)
+	VMOVUPS Z10, 64(CX)
+	VMOVUPS Z11, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z12, (CX)
+	VMOVUPS Z13, 64(CX)
+	VMOVUPS Z14, K1, 128(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000005, 256(AX)
+	JLE     tileAVX512x8x48_ret
+	ADDQ    $0x00000028, 288(AX)
+	JMP     tileAVX512x8x48_next
 
 tileAVX512x8x48_rows4:
 	MOVQ    48(AX), CX
@@ -9315,6 +9915,8 @@ tileAVX512x8x48_tap4:
 	ADDQ    CX, R10
 	MOVQ    24(R11), R11
 	ADDQ    CX, R11
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x8x48_inside4
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -9324,13 +9926,15 @@ tileAVX512x8x48_tap4:
 	CMOVQEQ 296(AX), R10
 	TESTQ   CX, 24(DX)
 	CMOVQEQ 296(AX), R11
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x8x48_done4
+
+tileAVX512x8x48_inside4:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x8x48_done4
 
 tileAVX512x8x48_channel4:
 	VMOVUPS      (DX), Z12
@@ -9398,53 +10002,61 @@ tileAVX512x8x48_done4:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x8x48_clamp4:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x8x48_above4
 	VBROADCASTSS 248(AX), Z12
-	VBROADCASTSS 252(AX), Z15
 	VMAXPS       Z0, Z12, Z0
-	VMINPS       Z0, Z15, Z0
 	VMAXPS       Z1, Z12, Z1
-	VMINPS       Z1, Z15, Z1
 	VMAXPS       Z2, Z12, Z2
-	VMINPS       Z2, Z15, Z2
 	VMAXPS       Z3, Z12, Z3
-	VMINPS       Z3, Z15, Z3
 	VMAXPS       Z4, Z12, Z4
-	VMINPS       Z4, Z15, Z4
 	VMAXPS       Z5, Z12, Z5
-	VMINPS       Z5, Z15, Z5
 	VMAXPS       Z6, Z12, Z6
-	VMINPS       Z6, Z15, Z6
 	VMAXPS       Z7, Z12, Z7
-	VMINPS       Z7, Z15, Z7
 	VMAXPS       Z8, Z12, Z8
-	VMINPS       Z8, Z15, Z8
 	VMAXPS       Z9, Z12, Z9
-	VMINPS       Z9, Z15, Z9
 	VMAXPS       Z10, Z12, Z10
-	VMINPS       Z10, Z15, Z10
 	VMAXPS       Z11, Z12, Z11
+
+tileAVX512x8x48_above4:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x8x48_below4
+	VBROADCASTSS 252(AX), Z15
+	VMINPS       Z0, Z15, Z0
+	VMINPS       Z1, Z15, Z1
+	VMINPS       Z2, Z15, Z2
+	VMINPS       Z3, Z15, Z3
+	VMINPS       Z4, Z15, Z4
+	VMINPS       Z5, Z15, Z5
+	VMINPS       Z6, Z15, Z6
+	VMINPS       Z7, Z15, Z7
+	VMINPS       Z8, Z15, Z8
+	VMINPS       Z9, Z15, Z9
+	VMINPS       Z10, Z15, Z10
 	VMINPS       Z11, Z15, Z11
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
-	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z9, (CX)
-	VMOVUPS      Z10, 64(CX)
-	VMOVUPS      Z11, K1, 128(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000004, 256(AX)
-	JLE          tileAVX512x8x48_ret
-	ADDQ         $0x00000020, 288(AX)
-	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_below4:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, (CX)
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS Z5, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	VMOVUPS Z8, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z9, (CX)
+	VMOVUPS Z10, 64(CX)
+	VMOVUPS Z11, K1, 128(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000004, 256(AX)
+	JLE     tileAVX512x8x48_ret
+	ADDQ    $0x00000020, 288(AX)
+	JMP     tileAVX512x8x48_next
 
 tileAVX512x8x48_rows3:
 	MOVQ    48(AX), CX
@@ -9479,6 +10091,8 @@ tileAVX512x8x48_tap3:
 	ADDQ    CX, R9
 	MOVQ    16(R10), R10
 	ADDQ    CX, R10
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x8x48_inside3
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
@@ -9486,13 +10100,15 @@ tileAVX512x8x48_tap3:
 	CMOVQEQ 296(AX), R9
 	TESTQ   CX, 16(DX)
 	CMOVQEQ 296(AX), R10
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x8x48_done3
+
+tileAVX512x8x48_inside3:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x8x48_done3
 
 tileAVX512x8x48_channel3:
 	VMOVUPS      (DX), Z9
@@ -9552,43 +10168,51 @@ tileAVX512x8x48_done3:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x8x48_clamp3:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x8x48_above3
 	VBROADCASTSS 248(AX), Z9
-	VBROADCASTSS 252(AX), Z12
 	VMAXPS       Z0, Z9, Z0
-	VMINPS       Z0, Z12, Z0
 	VMAXPS       Z1, Z9, Z1
-	VMINPS       Z1, Z12, Z1
 	VMAXPS       Z2, Z9, Z2
-	VMINPS       Z2, Z12, Z2
 	VMAXPS       Z3, Z9, Z3
-	VMINPS       Z3, Z12, Z3
 	VMAXPS       Z4, Z9, Z4
-	VMINPS       Z4, Z12, Z4
 	VMAXPS       Z5, Z9, Z5
-	VMINPS       Z5, Z12, Z5
 	VMAXPS       Z6, Z9, Z6
-	VMINPS       Z6, Z12, Z6
 	VMAXPS       Z7, Z9, Z7
-	VMINPS       Z7, Z12, Z7
 	VMAXPS       Z8, Z9, Z8
+
+tileAVX512x8x48_above3:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x8x48_below3
+	VBROADCASTSS 252(AX), Z12
+	VMINPS       Z0, Z12, Z0
+	VMINPS       Z1, Z12, Z1
+	VMINPS       Z2, Z12, Z2
+	VMINPS       Z3, Z12, Z3
+	VMINPS       Z4, Z12, Z4
+	VMINPS       Z5, Z12, Z5
+	VMINPS       Z6, Z12, Z6
+	VMINPS       Z7, Z12, Z7
 	VMINPS       Z8, Z12, Z8
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
-	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z6, (CX)
-	VMOVUPS      Z7, 64(CX)
-	VMOVUPS      Z8, K1, 128(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000003, 256(AX)
-	JLE          tileAVX512x8x48_ret
-	ADDQ         $0x00000018, 288(AX)
-	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_below3:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, (CX)
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS Z5, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z6, (CX)
+	VMOVUPS Z7, 64(CX)
+	VMOVUPS Z8, K1, 128(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000003, 256(AX)
+	JLE     tileAVX512x8x48_ret
+	ADDQ    $0x00000018, 288(AX)
+	JMP     tileAVX512x8x48_next
 
 tileAVX512x8x48_rows2:
 	MOVQ    48(AX), CX
@@ -9618,18 +10242,22 @@ tileAVX512x8x48_tap2:
 	ADDQ    CX, R8
 	MOVQ    8(R9), R9
 	ADDQ    CX, R9
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x8x48_inside2
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
 	TESTQ   CX, 8(DX)
 	CMOVQEQ 296(AX), R9
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x8x48_done2
+
+tileAVX512x8x48_inside2:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x8x48_done2
 
 tileAVX512x8x48_channel2:
 	VMOVUPS      (DX), Z6
@@ -9681,33 +10309,41 @@ tileAVX512x8x48_done2:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x8x48_clamp2:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x8x48_above2
 	VBROADCASTSS 248(AX), Z6
-	VBROADCASTSS 252(AX), Z9
 	VMAXPS       Z0, Z6, Z0
-	VMINPS       Z0, Z9, Z0
 	VMAXPS       Z1, Z6, Z1
-	VMINPS       Z1, Z9, Z1
 	VMAXPS       Z2, Z6, Z2
-	VMINPS       Z2, Z9, Z2
 	VMAXPS       Z3, Z6, Z3
-	VMINPS       Z3, Z9, Z3
 	VMAXPS       Z4, Z6, Z4
-	VMINPS       Z4, Z9, Z4
 	VMAXPS       Z5, Z6, Z5
+
+tileAVX512x8x48_above2:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x8x48_below2
+	VBROADCASTSS 252(AX), Z9
+	VMINPS       Z0, Z9, Z0
+	VMINPS       Z1, Z9, Z1
+	VMINPS       Z2, Z9, Z2
+	VMINPS       Z3, Z9, Z3
+	VMINPS       Z4, Z9, Z4
 	VMINPS       Z5, Z9, Z5
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, K1, 128(CX)
-	ADDQ         R8, CX
-	VMOVUPS      Z3, (CX)
-	VMOVUPS      Z4, 64(CX)
-	VMOVUPS      Z5, K1, 128(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000002, 256(AX)
-	JLE          tileAVX512x8x48_ret
-	ADDQ         $0x00000010, 288(AX)
-	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_below2:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, K1, 128(CX)
+	ADDQ    R8, CX
+	VMOVUPS Z3, (CX)
+	VMOVUPS Z4, 64(CX)
+	VMOVUPS Z5, K1, 128(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000002, 256(AX)
+	JLE     tileAVX512x8x48_ret
+	ADDQ    $0x00000010, 288(AX)
+	JMP     tileAVX512x8x48_next
 
 tileAVX512x8x48_rows1:
 	MOVQ    48(AX), CX
@@ -9732,16 +10368,20 @@ tileAVX512x8x48_tap1:
 	ADDQ    288(AX), DX
 	MOVQ    (R8), R8
 	ADDQ    CX, R8
+	CMPQ    168(AX), $0x00
+	JEQ     tileAVX512x8x48_inside1
 	MOVQ    264(AX), CX
 	TESTQ   CX, (DX)
 	CMOVQEQ 296(AX), R8
-	MOVQ    320(AX), DX
-	MOVQ    216(AX), CX
-	SHLQ    $0x02, CX
-	NEGQ    CX
-	MOVQ    328(AX), AX
-	TESTQ   CX, CX
-	JEQ     tileAVX512x8x48_done1
+
+tileAVX512x8x48_inside1:
+	MOVQ  320(AX), DX
+	MOVQ  216(AX), CX
+	SHLQ  $0x02, CX
+	NEGQ  CX
+	MOVQ  328(AX), AX
+	TESTQ CX, CX
+	JEQ   tileAVX512x8x48_done1
 
 tileAVX512x8x48_channel1:
 	VMOVUPS      (DX), Z3
@@ -9785,23 +10425,31 @@ tileAVX512x8x48_done1:
 	MOVQ   DX, 312(AX)
 
 tileAVX512x8x48_clamp1:
+	CMPL         248(AX), $0xff800000
+	JEQ          tileAVX512x8x48_above1
 	VBROADCASTSS 248(AX), Z3
-	VBROADCASTSS 252(AX), Z6
 	VMAXPS       Z0, Z3, Z0
-	VMINPS       Z0, Z6, Z0
 	VMAXPS       Z1, Z3, Z1
-	VMINPS       Z1, Z6, Z1
 	VMAXPS       Z2, Z3, Z2
+
+tileAVX512x8x48_above1:
+	CMPL         252(AX), $0x7f800000
+	JEQ          tileAVX512x8x48_below1
+	VBROADCASTSS 252(AX), Z6
+	VMINPS       Z0, Z6, Z0
+	VMINPS       Z1, Z6, Z1
 	VMINPS       Z2, Z6, Z2
-	VMOVUPS      Z0, (CX)
-	VMOVUPS      Z1, 64(CX)
-	VMOVUPS      Z2, K1, 128(CX)
-	ADDQ         R8, CX
-	MOVQ         CX, 304(AX)
-	SUBQ         $0x00000001, 256(AX)
-	JLE          tileAVX512x8x48_ret
-	ADDQ         $0x00000008, 288(AX)
-	JMP          tileAVX512x8x48_next
+
+tileAVX512x8x48_below1:
+	VMOVUPS Z0, (CX)
+	VMOVUPS Z1, 64(CX)
+	VMOVUPS Z2, K1, 128(CX)
+	ADDQ    R8, CX
+	MOVQ    CX, 304(AX)
+	SUBQ    $0x00000001, 256(AX)
+	JLE     tileAVX512x8x48_ret
+	ADDQ    $0x00000008, 288(AX)
+	JMP     tileAVX512x8x48_next
 
 tileAVX512x8x48_ret:
 	VZEROUPPER

@@ -107,18 +107,24 @@ func (t tile) body(a *asm) {
 }
 
 // pointRows points the row registers at their runs of the current tap, or at
-// the zeros where the mask lacks it.
+// the zeros where there is a mask that lacks it.
 func (t tile) pointRows(a *asm) {
 	a.i("MOVD.P 8(%v), %v", tileTap, tileAt)
 	a.field(argSrc, tileTmp)
 	a.i("ADD %v, %v", tileTmp, tileAt)
 	for i, r := range tileRows[:t.rows] {
 		a.i("MOVD %d(%v), %v", 8*i, tileBase, r)
-		a.i("MOVD %d(%v), %v", 8*i, tileMask, tileTmp)
 		a.i("ADD %v, %v", tileAt, r)
+	}
+	inside := a.fresh("inside")
+	a.field(argMask, tileTmp)
+	a.to(inside, "CBZ %v", tileTmp)
+	for i, r := range tileRows[:t.rows] {
+		a.i("MOVD %d(%v), %v", 8*i, tileMask, tileTmp)
 		a.i("TST %v, %v", tileBit, tileTmp)
 		a.i("CSEL EQ, %v, %v, %v", tileZero, r, r)
 	}
+	a.label(inside)
 }
 
 // channels adds one run of channels to the sums, four at a time and the rest
