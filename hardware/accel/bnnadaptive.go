@@ -53,22 +53,26 @@ func bnnBest(l *hardware.Layer) (best lanes, cycles float64) {
 	return best, cycles
 }
 
-// bnnGain is the time of the best single arrangement for all layers over the
-// time with one for each layer.
-func bnnGain(layers []*hardware.Layer) float64 {
-	adaptive, fixed := 0.0, math.Inf(1)
+// time is that of all layers in one arrangement.
+func (a lanes) time(layers []*hardware.Layer) (cycles float64) {
+	for _, l := range layers {
+		cycles += a.cycles(l)
+	}
+	return cycles
+}
+
+// bnnGain is the time of the best of some arrangements, the same for all
+// layers, over the time with one for each layer.
+func bnnGain(layers []*hardware.Layer, fixed ...lanes) float64 {
+	adaptive, least := 0.0, math.Inf(1)
 	for _, l := range layers {
 		_, c := bnnBest(l)
 		adaptive += c
 	}
-	for _, a := range bnnArrangements() {
-		sum := 0.0
-		for _, l := range layers {
-			sum += a.cycles(l)
-		}
-		fixed = min(fixed, sum)
+	for _, a := range fixed {
+		least = min(least, a.time(layers))
 	}
-	return fixed / adaptive
+	return least / adaptive
 }
 
 // bnnVGG is the binary network of CIFAR-10 that this kind of machine is
@@ -87,11 +91,17 @@ func bnnVGG() (layers []*hardware.Layer) {
 
 func init() {
 	m := hardware.Machine{Name: "bnn-adaptive", ClockMHz: bnnClock, PeakMACs: bnnLanes}
-	gain := func(name string, layers []*hardware.Layer) hardware.Figure {
-		return hardware.Figure{Name: "gain over the best single arrangement, " + name, Published: 1, Unit: "×", Evidence: hardware.Computed,
-			Relation: hardware.AtLeast, Note: "adapting cannot lose; how much it gains is not published by itself",
-			Ours: func() (float64, error) { return bnnGain(layers), nil }}
+	gain := func(name, note string, layers []*hardware.Layer, fixed ...lanes) hardware.Figure {
+		return hardware.Figure{Name: "gain over " + name, Published: 1, Unit: "×", Evidence: hardware.Computed, Relation: hardware.AtLeast,
+			Note: "adapting cannot lose; how much it gains is not published by itself; " + note,
+			Ours: func() (float64, error) { return bnnGain(layers, fixed...), nil }}
 	}
+	const (
+		best   = "the best single arrangement, "
+		pixels = "lanes on outputs and pixels alone, "
+		search = "the best of all is found for this network, and is 32 products of a window × 32 outputs: little is left"
+		planes = "32 × 32 lanes that leave inputs to time, as machines do that work on planes"
+	)
 	hardware.Register(hardware.Accelerator{
 		Name: "bnn-adaptive", Title: "Reconfigurable BNN accelerator with adaptive parallelism", Kind: hardware.BitFlexible,
 		Paper: "Cho et al., Reconfigurable Binary Neural Network Accelerator with Adaptive Parallelism Scheme, Electronics 10(3):230", Year: 2021,
@@ -110,7 +120,8 @@ each layer the powers of two with a·b·c = L of fewest cycles are taken:
 image does). What adapting brings is the time of the best single (a, b, c) for the
 whole network over that. Memory is not modelled.`,
 		Figures: []hardware.Figure{
-			gain("VGG-like network for CIFAR-10", bnnVGG()), gain("FINN's CNV", finnCNV(10)),
+			gain(best+"VGG-like network for CIFAR-10", search, bnnVGG(), bnnArrangements()...), gain(best+"FINN's CNV", search, finnCNV(10), bnnArrangements()...),
+			gain(pixels+"VGG-like network for CIFAR-10", planes, bnnVGG(), lanes{1, 32, 32}), gain(pixels+"FINN's CNV", planes, finnCNV(10), lanes{1, 32, 32}),
 		},
 		Run: func(w *hardware.Workload, _ hardware.RunOptions) (*hardware.Report, error) {
 			return hardware.RunLayers(m, w, func(l *hardware.Layer) (hardware.Cost, error) {

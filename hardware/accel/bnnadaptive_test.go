@@ -24,7 +24,7 @@ func TestBNNAdaptive(t *testing.T) {
 				}
 			}
 		}
-		if g := bnnGain(layers); g < 1 || name != "sfc" && g <= 1 {
+		if g := bnnGain(layers, bnnArrangements()...); g < 1 || name != "sfc" && g <= 1 {
 			t.Errorf("%s: adapting gains %v", name, g)
 		}
 	}
