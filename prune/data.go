@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 
+	"github.com/drawknife/drawknife/autodiff"
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/method"
 	"github.com/drawknife/drawknife/tensor"
 	"github.com/drawknife/drawknife/train"
 )
@@ -116,6 +121,103 @@ func (d *Data) Gradients(ctx context.Context, g *graph.Graph, visit func(grad fu
 	_, err := train.Run(ctx, g, d.Loader, train.Config{Epochs: (steps + perEpoch - 1) / perEpoch, Steps: steps, Threads: d.Threads,
 		FreezeNorm: true, Hooks: []train.Hook{&gradientHook{visit: visit}}})
 	return err
+}
+
+// LossOption is the option of methods that ask for GradientsOf.
+func LossOption() method.Option {
+	return method.Option{Name: "loss", Default: "labels",
+		Help: "what may change little: the loss of the labels, or outputs (for networks that know their training images by heart)"}
+}
+
+// GradientsOf is Gradients or OutputGradients, as a LossOption says.
+func (d *Data) GradientsOf(ctx context.Context, loss string, g *graph.Graph, visit func(grad func(name string) []float32) error) error {
+	switch loss {
+	case "labels":
+		return d.Gradients(ctx, g, visit)
+	case "outputs":
+		return d.OutputGradients(ctx, g, visit)
+	}
+	return fmt.Errorf("loss %q: there are labels, outputs", loss)
+}
+
+// OutputGradients is Gradients of Σ v·z instead of a loss, where z are the
+// model's first output for a batch of images and v are signs drawn at random:
+// the mean of the squares of such a gradient is that of the squared change of
+// all outputs. It does not vanish on images that the model has learned by
+// heart, and needs no labels.
+func (d *Data) OutputGradients(ctx context.Context, g *graph.Graph, visit func(grad func(name string) []float32) error) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	l := g.Clone()
+	batch := min(d.Loader.Options().Batch, d.Loader.Dataset().Len())
+	if err := l.BindInputs(map[string][]int{l.Inputs[0].Name: d.shape(batch)}); err != nil {
+		return err
+	}
+	out := l.Outputs[0]
+	signs := tensor.New(tensor.Float32, out.Shape.Ints()...)
+	name := l.UniqueName("signs")
+	loss := l.Add("Mul", "", nil, out, l.AddInput(name, tensor.Float32, out.Shape))
+	if err := l.InferShapes(); err != nil {
+		return err
+	}
+	var wrt []*graph.Value
+	for _, n := range l.Nodes {
+		for _, i := range graph.ParamInputs(n) {
+			if v := n.In(i); v.IsConst() && v.Type == tensor.Float32 && !slices.Contains(wrt, v) {
+				wrt = append(wrt, v)
+			}
+		}
+	}
+	grads, err := autodiff.Gradient(l, loss, wrt)
+	if err != nil {
+		return err
+	}
+	of := map[string]string{}
+	l.Outputs = nil
+	for v, dv := range grads {
+		if dv != nil {
+			of[v.Name] = dv.Name
+		}
+	}
+	for _, v := range slices.Sorted(maps.Keys(of)) {
+		if dv := l.Value(of[v]); !dv.IsOutput() {
+			l.AddOutput(dv)
+		}
+	}
+	l.RemoveDead()
+	r := rand.New(rand.NewPCG(17, 18))
+	input := l.Inputs[0].Name
+	m := engine.NewModel(l, engine.Options{Threads: d.Threads})
+	seen := 0
+	for b, err := range d.Loader.Batches(ctx, 0) {
+		if err != nil {
+			return err
+		}
+		if b.N != batch {
+			continue
+		}
+		for i, x := 0, tensor.Data[float32](signs); i < len(x); i++ {
+			x[i] = float32(2*r.IntN(2) - 1)
+		}
+		v, err := m.Run(ctx, map[string]*tensor.Tensor{input: tensor.Of(b.X, d.shape(b.N)...), name: signs})
+		if err != nil {
+			return err
+		}
+		err = visit(func(name string) []float32 {
+			if t := v[of[name]]; t != nil {
+				return tensor.Data[float32](t)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if seen += b.N; seen >= d.images() {
+			break
+		}
+	}
+	return nil
 }
 
 // gradientHook shows the gradients of each step.

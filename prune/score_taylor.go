@@ -13,13 +13,17 @@ func init() {
 	method.Register(method.Method{
 		Name: "taylor", Family: method.Prune, Summary: "channels whose loss would change least, to first order",
 		Paper: "Molchanov et al., Importance estimation for neural network pruning, CVPR", Year: 2019,
-		Needs:   method.Needs{Data: true, Labels: true},
-		Options: []method.Option{{Name: "of", Default: "gate", Help: "what is removed: gate (a factor on the normalized channel) or weight (its filters)"}},
+		Needs: method.Needs{Data: true, Labels: true},
+		Options: []method.Option{{Name: "of", Default: "gate", Help: "what is removed: gate (a factor on the normalized channel) or weight (its filters)"},
+			LossOption()},
 		New: func(o map[string]string) (any, error) {
 			if o["of"] != "gate" && o["of"] != "weight" {
 				return nil, fmt.Errorf("of %q: there are gate, weight", o["of"])
 			}
-			return &taylor{gate: o["of"] == "gate", score: map[*graph.Group][]float64{}}, nil
+			if o["loss"] != "labels" && o["loss"] != "outputs" {
+				return nil, fmt.Errorf("loss %q: there are labels, outputs", o["loss"])
+			}
+			return &taylor{gate: o["of"] == "gate", loss: o["loss"], score: map[*graph.Group][]float64{}}, nil
 		},
 	})
 }
@@ -28,15 +32,18 @@ func init() {
 // change of the loss when its parameters w with gradients g become zero,
 // averaged over batches. Of a gate behind batch normalization the sum is
 // γ·g_γ + β·g_β; without one, and with of=weight, it runs over the filters and
-// their bias. Tied layers' scores are averaged.
+// their bias. Tied layers' scores are averaged. With loss=outputs it is the
+// squared first-order change of the outputs: a network that is sure of all its
+// training images has no gradients of their loss left.
 type taylor struct {
 	gate  bool
+	loss  string
 	score map[*graph.Group][]float64
 }
 
 func (s *taylor) Observe(ctx context.Context, g *graph.Graph, groups []*graph.Group, d *Data) error {
 	batches := 0
-	err := d.Gradients(ctx, g, func(grad func(string) []float32) error {
+	err := d.GradientsOf(ctx, s.loss, g, func(grad func(string) []float32) error {
 		batches++
 		for _, gr := range groups {
 			if s.score[gr] == nil {

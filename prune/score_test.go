@@ -360,6 +360,45 @@ func TestNISPSilent(t *testing.T) {
 	}
 }
 
+// TestTaylorOutputs compares the score of loss=outputs, for one output and
+// batches of one image, with the squares of what each channel adds to it. A
+// network that is sure of every image has no such score of its loss.
+func TestTaylorOutputs(t *testing.T) {
+	w1, w2 := [][]float32{{1, .5}, {-1, 2}, {.25, .25}}, [][]float32{{3, -1, .5}}
+	g := pointConvs(2, w1, w2)
+	d := images(t, 8, 2, 1, 1, 1)
+	gr := firstGroup(t, g, "a")
+	s := &taylor{loss: "outputs", score: map[*graph.Group][]float64{}}
+	if err := s.Observe(context.Background(), g, []*graph.Group{gr}, d); err != nil {
+		t.Fatal(err)
+	}
+	want := make([]float64, 3)
+	for b, err := range d.Loader.Batches(context.Background(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for c, w := range w1 {
+			h := max(float64(w[0]*b.X[0]+w[1]*b.X[1]), 0) * float64(w2[0][c])
+			want[c] += h * h / 8
+		}
+	}
+	if !near(s.score[gr], want) {
+		t.Errorf("scores %v, want %v", s.score[gr], want)
+	}
+	s = &taylor{loss: "labels", score: map[*graph.Group][]float64{}}
+	if err := s.Observe(context.Background(), g, []*graph.Group{gr}, d); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range s.score[gr] {
+		if v != 0 {
+			t.Errorf("a network with one class has the scores %v", s.score[gr])
+		}
+	}
+	if _, err := method.New[Score](method.Prune, "taylor:loss=none"); err == nil {
+		t.Error("an unknown loss is taken")
+	}
+}
+
 // TestNISPScale makes a filter larger where batch normalization divides by it
 // again: the network is the same, and so are its scores.
 func TestNISPScale(t *testing.T) {

@@ -18,14 +18,14 @@ func init() {
 		Name: "obs", Family: method.Weights, Summary: "optimal brain surgeon: one weight after the other, the rest moved to make up for it",
 		Paper: "Hassibi and Stork, Second order derivatives for network pruning: Optimal brain surgeon, NIPS", Year: 1992,
 		Needs:   method.Needs{Data: true, Labels: true},
-		Options: []method.Option{{Name: "block", Default: "256", Help: block.Help}, damp},
+		Options: []method.Option{{Name: "block", Default: "256", Help: block.Help}, damp, prune.LossOption()},
 		New:     func(o map[string]string) (any, error) { return newFisher(o, true) },
 	})
 	method.Register(method.Method{
 		Name: "woodfisher", Family: method.Weights, Summary: "second order by the empirical Fisher matrix in blocks, the rest moved to make up for what goes",
 		Paper: "Singh and Alistarh, WoodFisher: Efficient second-order approximation for neural network compression, NeurIPS", Year: 2020,
 		Needs:   method.Needs{Data: true, Labels: true},
-		Options: []method.Option{block, damp},
+		Options: []method.Option{block, damp, prune.LossOption()},
 		New:     func(o map[string]string) (any, error) { return newFisher(o, false) },
 	})
 }
@@ -38,6 +38,7 @@ func init() {
 type fisher struct {
 	block     int
 	lambda    float64
+	loss      string
 	oneByOne  bool
 	gradients map[string][][]float32 // samples
 }
@@ -54,7 +55,10 @@ func newFisher(o map[string]string, oneByOne bool) (any, error) {
 	if err != nil || !(l > 0 && l < 1e6) {
 		return nil, fmt.Errorf("lambda %q: want a number above 0", o["lambda"])
 	}
-	return &fisher{block: b, lambda: l, oneByOne: oneByOne}, nil
+	if o["loss"] != "labels" && o["loss"] != "outputs" {
+		return nil, fmt.Errorf("loss %q: there are labels, outputs", o["loss"])
+	}
+	return &fisher{block: b, lambda: l, loss: o["loss"], oneByOne: oneByOne}, nil
 }
 
 func (f *fisher) Observe(ctx context.Context, g *graph.Graph, layers []*Layer, d *prune.Data) error {
@@ -64,7 +68,7 @@ func (f *fisher) Observe(ctx context.Context, g *graph.Graph, layers []*Layer, d
 		total += len(l.W)
 	}
 	samples := max(fisherFloats/max(total, 1), 1)
-	return d.Gradients(ctx, g, func(grad func(string) []float32) error {
+	return d.GradientsOf(ctx, f.loss, g, func(grad func(string) []float32) error {
 		for _, l := range layers {
 			name := l.Value.Name
 			if len(f.gradients[name]) < samples {

@@ -2,6 +2,7 @@ package weights
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/method"
@@ -12,15 +13,26 @@ func init() {
 	method.Register(method.Method{
 		Name: "obd", Family: method.Weights, Summary: "optimal brain damage: the weights of the smallest ½·h·w², h the diagonal of the Hessian",
 		Paper: "LeCun, Denker and Solla, Optimal brain damage, NIPS", Year: 1989,
-		Needs: method.Needs{Data: true, Labels: true},
-		New:   func(map[string]string) (any, error) { return &obd{}, nil },
+		Needs:   method.Needs{Data: true, Labels: true},
+		Options: []method.Option{prune.LossOption()},
+		New: func(o map[string]string) (any, error) {
+			if o["loss"] != "labels" && o["loss"] != "outputs" {
+				return nil, fmt.Errorf("loss %q: there are labels, outputs", o["loss"])
+			}
+			return &obd{loss: o["loss"]}, nil
+		},
 	})
 }
 
 // obd scores a weight by s = ½·h·w². At a minimum of the loss the diagonal h of
 // the Hessian is close to the empirical Fisher information, the mean of g² over
-// the samples; small batches are the better samples.
-type obd struct{ fisher map[string][]float64 }
+// the samples; small batches are the better samples. With loss=outputs it is
+// that of the squared change of the outputs (Gauss and Newton's, as if the loss
+// were squared), which is left when the loss has no gradients any more.
+type obd struct {
+	loss   string
+	fisher map[string][]float64
+}
 
 func (s *obd) Observe(ctx context.Context, g *graph.Graph, layers []*Layer, d *prune.Data) error {
 	s.fisher = map[string][]float64{}
@@ -28,7 +40,7 @@ func (s *obd) Observe(ctx context.Context, g *graph.Graph, layers []*Layer, d *p
 		s.fisher[l.Value.Name] = make([]float64, len(l.W))
 	}
 	n := 0.0
-	err := d.Gradients(ctx, g, func(grad func(string) []float32) error {
+	err := d.GradientsOf(ctx, s.loss, g, func(grad func(string) []float32) error {
 		n++
 		for name, f := range s.fisher {
 			for i, v := range grad(name) {
