@@ -91,8 +91,8 @@ P
 }
 
 channels() {
-  for m in random l1 l2 fpgm depgraph bn cluster taylor apoz hrank nisp thinet; do
-    row "$m" --method "$m" --macs "$MACS" --round-to 1 --inner-only --epochs "$EPOCHS"
+  for m in random l1 l2 fpgm depgraph bn cluster taylor taylor:loss=outputs apoz hrank nisp thinet; do
+    row "${m//[:=]/-}" --method "$m" --macs "$MACS" --round-to 1 --inner-only --epochs "$EPOCHS"
   done
   for a in global lamp cost sensitivity; do
     row "taylor-$a" --method taylor --allocation "$a" --macs "$MACS" --round-to 1 --epochs "$EPOCHS"
@@ -107,8 +107,8 @@ channels() {
 
 weights() {
   for s in 0.8 0.9 0.95; do
-    for m in random magnitude snip obd obs woodfisher obc energy-aware dynamic movement gsm frequency; do
-      row "$m-$s" --method "$m" --sparsity "$s" --epochs "$EPOCHS"
+    for m in random magnitude snip obd obd:loss=outputs obs woodfisher woodfisher:loss=outputs obc energy-aware dynamic movement gsm frequency; do
+      row "${m//[:=]/-}-$s" --method "$m" --sparsity "$s" --epochs "$EPOCHS"
     done
     row "gmm-$s" --allocation gmm --sparsity "$s" --epochs "$EPOCHS"
     row "lamp-$s" --allocation lamp --sparsity "$s" --epochs "$EPOCHS"
