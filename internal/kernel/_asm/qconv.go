@@ -42,6 +42,8 @@ const (
 	qSrcAt     = 472 // uintptr, offset of the tile in its lines
 	qChunkAt   = 480 // uintptr, output of the chunk
 	qLens      = 496 // lengths of groups, for weights of a few bits
+	qNext      = 504 // uintptr, the weights of the panel after
+	qNextEnd   = 512
 )
 
 // The layout of the header of a panel of AVX2 tiles, before its groups.
@@ -140,11 +142,15 @@ func (t qtile) emit() {
 		VPCMPEQW(ymm(qones), ymm(qones), ymm(qones))
 		VPSRLW(Imm(15), ymm(qones), ymm(qones))
 	}
+	next := GP64()
+	if t.vnni {
+		MOVQ(Mem{Base: a, Disp: qNext}, next)
+	}
 	Label(name + "_tile")
 	t.point(a, rows, off, w)
 	MOVQ(Mem{Base: a, Disp: qW}, w)
 	if t.vnni {
-		t.dots(a, rows, off, k, w)
+		t.dots(a, rows, off, k, w, next)
 		t.load(a, off, w, k)
 		t.storeVNNI(a, off, w, k)
 		MOVQ(off, Mem{Base: a, Disp: qDstAt})
@@ -168,8 +174,9 @@ func (t qtile) point(a Register, rows []GPVirtual, offs, base GPVirtual) {
 	ADDQ(Imm(uint64(4*t.rows)), Mem{Base: a, Disp: qOffsAt})
 }
 
-// dots sums the bias and the steps by VPDPBUSD.
-func (t qtile) dots(a Register, rows []GPVirtual, off, k, w GPVirtual) {
+// dots sums the bias and the steps by VPDPBUSD. Meanwhile it fetches the weights
+// of the next panel, a quarter of them or half in each tile.
+func (t qtile) dots(a Register, rows []GPVirtual, off, k, w, next GPVirtual) {
 	steps := GP64()
 	MOVQ(Mem{Base: a, Disp: qBias}, steps)
 	for j := 0; j < t.vecs; j++ {
@@ -188,6 +195,10 @@ func (t qtile) dots(a Register, rows []GPVirtual, off, k, w GPVirtual) {
 		}
 		ADDQ(Imm(uint64(4*n)), steps)
 		ADDQ(U32(uint32(n*size)), w)
+		PREFETCHT1(Mem{Base: next})
+		ADDQ(Imm(64), next)
+		CMPQ(next, Mem{Base: a, Disp: qNextEnd})
+		CMOVQGT(Mem{Base: a, Disp: qNextEnd}, next)
 	})
 }
 

@@ -40,6 +40,10 @@ type tileArgs struct {
 	blocks int // number of steps of sixteen values, which come first
 
 	lens unsafe.Pointer // lengths of groups, for weights of a few bits
+
+	// With vnni, the weights of the panel after this one, to be fetched early;
+	// addresses, for they may be the end of the array.
+	next, nextEnd uintptr
 }
 
 const (

@@ -2653,13 +2653,14 @@ qtileAVX2x1x8_stored:
 	RET
 
 // func qtileVNNI8x32(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI8x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R11
 	MOVQ R11, 360(AX)
 	MOVQ 56(AX), R11
 	MOVQ R11, 368(AX)
+	MOVQ 504(AX), R14
 
 qtileVNNI8x32_tile:
 	MOVQ      360(AX), R11
@@ -2682,8 +2683,8 @@ qtileVNNI8x32_tile:
 	ADDQ      R13, R10
 	ADDQ      $0x20, 360(AX)
 	MOVQ      32(AX), R13
-	MOVQ      40(AX), R14
-	VMOVDQU32 (R14), Z0
+	MOVQ      40(AX), R15
+	VMOVDQU32 (R15), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z6
@@ -2691,7 +2692,7 @@ qtileVNNI8x32_tile:
 	VMOVDQA32 Z0, Z10
 	VMOVDQA32 Z0, Z12
 	VMOVDQA32 Z0, Z14
-	VMOVDQU32 64(R14), Z1
+	VMOVDQU32 64(R15), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
 	VMOVDQA32 Z1, Z7
@@ -2699,13 +2700,13 @@ qtileVNNI8x32_tile:
 	VMOVDQA32 Z1, Z11
 	VMOVDQA32 Z1, Z13
 	VMOVDQA32 Z1, Z15
-	MOVQ      16(AX), R14
+	MOVQ      16(AX), R15
 	MOVQ      24(AX), R12
 	SUBQ      $0x00000002, R12
 	JLT       qtileVNNI8x32_tail
 
 qtileVNNI8x32_loop:
-	MOVLQSX      (R14), R11
+	MOVLQSX      (R15), R11
 	VMOVDQU32    (R13), Z16
 	VMOVDQU32    64(R13), Z17
 	VPBROADCASTD (CX)(R11*1), Z18
@@ -2732,7 +2733,7 @@ qtileVNNI8x32_loop:
 	VPBROADCASTD (R10)(R11*1), Z25
 	VPDPBUSD     Z16, Z25, Z14
 	VPDPBUSD     Z17, Z25, Z15
-	MOVLQSX      4(R14), R11
+	MOVLQSX      4(R15), R11
 	VMOVDQU32    128(R13), Z16
 	VMOVDQU32    192(R13), Z17
 	VPBROADCASTD (CX)(R11*1), Z18
@@ -2759,8 +2760,12 @@ qtileVNNI8x32_loop:
 	VPBROADCASTD (R10)(R11*1), Z25
 	VPDPBUSD     Z16, Z25, Z14
 	VPDPBUSD     Z17, Z25, Z15
-	ADDQ         $0x08, R14
+	ADDQ         $0x08, R15
 	ADDQ         $0x00000100, R13
+	PREFETCHT1   (R14)
+	ADDQ         $0x40, R14
+	CMPQ         R14, 512(AX)
+	CMOVQGT      512(AX), R14
 	SUBQ         $0x00000002, R12
 	JGE          qtileVNNI8x32_loop
 
@@ -2769,7 +2774,7 @@ qtileVNNI8x32_tail:
 	JEQ  qtileVNNI8x32_done
 
 qtileVNNI8x32_one:
-	MOVLQSX      (R14), R11
+	MOVLQSX      (R15), R11
 	VMOVDQU32    (R13), Z16
 	VMOVDQU32    64(R13), Z17
 	VPBROADCASTD (CX)(R11*1), Z18
@@ -2796,8 +2801,12 @@ qtileVNNI8x32_one:
 	VPBROADCASTD (R10)(R11*1), Z25
 	VPDPBUSD     Z16, Z25, Z14
 	VPDPBUSD     Z17, Z25, Z15
-	ADDQ         $0x04, R14
+	ADDQ         $0x04, R15
 	ADDQ         $0x00000080, R13
+	PREFETCHT1   (R14)
+	ADDQ         $0x40, R14
+	CMPQ         R14, 512(AX)
+	CMOVQGT      512(AX), R14
 	DECQ         R12
 	JNE          qtileVNNI8x32_one
 
@@ -3001,13 +3010,14 @@ qtileVNNI8x32_stored:
 	RET
 
 // func qtileVNNI7x32(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI7x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R10
 	MOVQ R10, 360(AX)
 	MOVQ 56(AX), R10
 	MOVQ R10, 368(AX)
+	MOVQ 504(AX), R13
 
 qtileVNNI7x32_tile:
 	MOVQ      360(AX), R10
@@ -3028,28 +3038,28 @@ qtileVNNI7x32_tile:
 	ADDQ      R12, R9
 	ADDQ      $0x1c, 360(AX)
 	MOVQ      32(AX), R12
-	MOVQ      40(AX), R13
-	VMOVDQU32 (R13), Z0
+	MOVQ      40(AX), R14
+	VMOVDQU32 (R14), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z6
 	VMOVDQA32 Z0, Z8
 	VMOVDQA32 Z0, Z10
 	VMOVDQA32 Z0, Z12
-	VMOVDQU32 64(R13), Z1
+	VMOVDQU32 64(R14), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
 	VMOVDQA32 Z1, Z7
 	VMOVDQA32 Z1, Z9
 	VMOVDQA32 Z1, Z11
 	VMOVDQA32 Z1, Z13
-	MOVQ      16(AX), R13
+	MOVQ      16(AX), R14
 	MOVQ      24(AX), R11
 	SUBQ      $0x00000002, R11
 	JLT       qtileVNNI7x32_tail
 
 qtileVNNI7x32_loop:
-	MOVLQSX      (R13), R10
+	MOVLQSX      (R14), R10
 	VMOVDQU32    (R12), Z14
 	VMOVDQU32    64(R12), Z15
 	VPBROADCASTD (CX)(R10*1), Z16
@@ -3073,7 +3083,7 @@ qtileVNNI7x32_loop:
 	VPBROADCASTD (R9)(R10*1), Z22
 	VPDPBUSD     Z14, Z22, Z12
 	VPDPBUSD     Z15, Z22, Z13
-	MOVLQSX      4(R13), R10
+	MOVLQSX      4(R14), R10
 	VMOVDQU32    128(R12), Z14
 	VMOVDQU32    192(R12), Z15
 	VPBROADCASTD (CX)(R10*1), Z16
@@ -3097,8 +3107,12 @@ qtileVNNI7x32_loop:
 	VPBROADCASTD (R9)(R10*1), Z22
 	VPDPBUSD     Z14, Z22, Z12
 	VPDPBUSD     Z15, Z22, Z13
-	ADDQ         $0x08, R13
+	ADDQ         $0x08, R14
 	ADDQ         $0x00000100, R12
+	PREFETCHT1   (R13)
+	ADDQ         $0x40, R13
+	CMPQ         R13, 512(AX)
+	CMOVQGT      512(AX), R13
 	SUBQ         $0x00000002, R11
 	JGE          qtileVNNI7x32_loop
 
@@ -3107,7 +3121,7 @@ qtileVNNI7x32_tail:
 	JEQ  qtileVNNI7x32_done
 
 qtileVNNI7x32_one:
-	MOVLQSX      (R13), R10
+	MOVLQSX      (R14), R10
 	VMOVDQU32    (R12), Z14
 	VMOVDQU32    64(R12), Z15
 	VPBROADCASTD (CX)(R10*1), Z16
@@ -3131,8 +3145,12 @@ qtileVNNI7x32_one:
 	VPBROADCASTD (R9)(R10*1), Z22
 	VPDPBUSD     Z14, Z22, Z12
 	VPDPBUSD     Z15, Z22, Z13
-	ADDQ         $0x04, R13
+	ADDQ         $0x04, R14
 	ADDQ         $0x00000080, R12
+	PREFETCHT1   (R13)
+	ADDQ         $0x40, R13
+	CMPQ         R13, 512(AX)
+	CMOVQGT      512(AX), R13
 	DECQ         R11
 	JNE          qtileVNNI7x32_one
 
@@ -3314,13 +3332,14 @@ qtileVNNI7x32_stored:
 	RET
 
 // func qtileVNNI6x32(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI6x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R9
 	MOVQ R9, 360(AX)
 	MOVQ 56(AX), R9
 	MOVQ R9, 368(AX)
+	MOVQ 504(AX), R12
 
 qtileVNNI6x32_tile:
 	MOVQ      360(AX), R9
@@ -3339,26 +3358,26 @@ qtileVNNI6x32_tile:
 	ADDQ      R11, R8
 	ADDQ      $0x18, 360(AX)
 	MOVQ      32(AX), R11
-	MOVQ      40(AX), R12
-	VMOVDQU32 (R12), Z0
+	MOVQ      40(AX), R13
+	VMOVDQU32 (R13), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z6
 	VMOVDQA32 Z0, Z8
 	VMOVDQA32 Z0, Z10
-	VMOVDQU32 64(R12), Z1
+	VMOVDQU32 64(R13), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
 	VMOVDQA32 Z1, Z7
 	VMOVDQA32 Z1, Z9
 	VMOVDQA32 Z1, Z11
-	MOVQ      16(AX), R12
+	MOVQ      16(AX), R13
 	MOVQ      24(AX), R10
 	SUBQ      $0x00000002, R10
 	JLT       qtileVNNI6x32_tail
 
 qtileVNNI6x32_loop:
-	MOVLQSX      (R12), R9
+	MOVLQSX      (R13), R9
 	VMOVDQU32    (R11), Z12
 	VMOVDQU32    64(R11), Z13
 	VPBROADCASTD (CX)(R9*1), Z14
@@ -3379,7 +3398,7 @@ qtileVNNI6x32_loop:
 	VPBROADCASTD (R8)(R9*1), Z19
 	VPDPBUSD     Z12, Z19, Z10
 	VPDPBUSD     Z13, Z19, Z11
-	MOVLQSX      4(R12), R9
+	MOVLQSX      4(R13), R9
 	VMOVDQU32    128(R11), Z12
 	VMOVDQU32    192(R11), Z13
 	VPBROADCASTD (CX)(R9*1), Z14
@@ -3400,8 +3419,12 @@ qtileVNNI6x32_loop:
 	VPBROADCASTD (R8)(R9*1), Z19
 	VPDPBUSD     Z12, Z19, Z10
 	VPDPBUSD     Z13, Z19, Z11
-	ADDQ         $0x08, R12
+	ADDQ         $0x08, R13
 	ADDQ         $0x00000100, R11
+	PREFETCHT1   (R12)
+	ADDQ         $0x40, R12
+	CMPQ         R12, 512(AX)
+	CMOVQGT      512(AX), R12
 	SUBQ         $0x00000002, R10
 	JGE          qtileVNNI6x32_loop
 
@@ -3410,7 +3433,7 @@ qtileVNNI6x32_tail:
 	JEQ  qtileVNNI6x32_done
 
 qtileVNNI6x32_one:
-	MOVLQSX      (R12), R9
+	MOVLQSX      (R13), R9
 	VMOVDQU32    (R11), Z12
 	VMOVDQU32    64(R11), Z13
 	VPBROADCASTD (CX)(R9*1), Z14
@@ -3431,8 +3454,12 @@ qtileVNNI6x32_one:
 	VPBROADCASTD (R8)(R9*1), Z19
 	VPDPBUSD     Z12, Z19, Z10
 	VPDPBUSD     Z13, Z19, Z11
-	ADDQ         $0x04, R12
+	ADDQ         $0x04, R13
 	ADDQ         $0x00000080, R11
+	PREFETCHT1   (R12)
+	ADDQ         $0x40, R12
+	CMPQ         R12, 512(AX)
+	CMOVQGT      512(AX), R12
 	DECQ         R10
 	JNE          qtileVNNI6x32_one
 
@@ -3592,13 +3619,14 @@ qtileVNNI6x32_stored:
 	RET
 
 // func qtileVNNI5x32(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI5x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R8
 	MOVQ R8, 360(AX)
 	MOVQ 56(AX), R8
 	MOVQ R8, 368(AX)
+	MOVQ 504(AX), R11
 
 qtileVNNI5x32_tile:
 	MOVQ      360(AX), R8
@@ -3615,24 +3643,24 @@ qtileVNNI5x32_tile:
 	ADDQ      R10, DI
 	ADDQ      $0x14, 360(AX)
 	MOVQ      32(AX), R10
-	MOVQ      40(AX), R11
-	VMOVDQU32 (R11), Z0
+	MOVQ      40(AX), R12
+	VMOVDQU32 (R12), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z6
 	VMOVDQA32 Z0, Z8
-	VMOVDQU32 64(R11), Z1
+	VMOVDQU32 64(R12), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
 	VMOVDQA32 Z1, Z7
 	VMOVDQA32 Z1, Z9
-	MOVQ      16(AX), R11
+	MOVQ      16(AX), R12
 	MOVQ      24(AX), R9
 	SUBQ      $0x00000002, R9
 	JLT       qtileVNNI5x32_tail
 
 qtileVNNI5x32_loop:
-	MOVLQSX      (R11), R8
+	MOVLQSX      (R12), R8
 	VMOVDQU32    (R10), Z10
 	VMOVDQU32    64(R10), Z11
 	VPBROADCASTD (CX)(R8*1), Z12
@@ -3650,7 +3678,7 @@ qtileVNNI5x32_loop:
 	VPBROADCASTD (DI)(R8*1), Z16
 	VPDPBUSD     Z10, Z16, Z8
 	VPDPBUSD     Z11, Z16, Z9
-	MOVLQSX      4(R11), R8
+	MOVLQSX      4(R12), R8
 	VMOVDQU32    128(R10), Z10
 	VMOVDQU32    192(R10), Z11
 	VPBROADCASTD (CX)(R8*1), Z12
@@ -3668,8 +3696,12 @@ qtileVNNI5x32_loop:
 	VPBROADCASTD (DI)(R8*1), Z16
 	VPDPBUSD     Z10, Z16, Z8
 	VPDPBUSD     Z11, Z16, Z9
-	ADDQ         $0x08, R11
+	ADDQ         $0x08, R12
 	ADDQ         $0x00000100, R10
+	PREFETCHT1   (R11)
+	ADDQ         $0x40, R11
+	CMPQ         R11, 512(AX)
+	CMOVQGT      512(AX), R11
 	SUBQ         $0x00000002, R9
 	JGE          qtileVNNI5x32_loop
 
@@ -3678,7 +3710,7 @@ qtileVNNI5x32_tail:
 	JEQ  qtileVNNI5x32_done
 
 qtileVNNI5x32_one:
-	MOVLQSX      (R11), R8
+	MOVLQSX      (R12), R8
 	VMOVDQU32    (R10), Z10
 	VMOVDQU32    64(R10), Z11
 	VPBROADCASTD (CX)(R8*1), Z12
@@ -3696,8 +3728,12 @@ qtileVNNI5x32_one:
 	VPBROADCASTD (DI)(R8*1), Z16
 	VPDPBUSD     Z10, Z16, Z8
 	VPDPBUSD     Z11, Z16, Z9
-	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
 	ADDQ         $0x00000080, R10
+	PREFETCHT1   (R11)
+	ADDQ         $0x40, R11
+	CMPQ         R11, 512(AX)
+	CMOVQGT      512(AX), R11
 	DECQ         R9
 	JNE          qtileVNNI5x32_one
 
@@ -3835,13 +3871,14 @@ qtileVNNI5x32_stored:
 	RET
 
 // func qtileVNNI4x32(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI4x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), DI
 	MOVQ DI, 360(AX)
 	MOVQ 56(AX), DI
 	MOVQ DI, 368(AX)
+	MOVQ 504(AX), R10
 
 qtileVNNI4x32_tile:
 	MOVQ      360(AX), DI
@@ -3856,22 +3893,22 @@ qtileVNNI4x32_tile:
 	ADDQ      R9, SI
 	ADDQ      $0x10, 360(AX)
 	MOVQ      32(AX), R9
-	MOVQ      40(AX), R10
-	VMOVDQU32 (R10), Z0
+	MOVQ      40(AX), R11
+	VMOVDQU32 (R11), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z6
-	VMOVDQU32 64(R10), Z1
+	VMOVDQU32 64(R11), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
 	VMOVDQA32 Z1, Z7
-	MOVQ      16(AX), R10
+	MOVQ      16(AX), R11
 	MOVQ      24(AX), R8
 	SUBQ      $0x00000002, R8
 	JLT       qtileVNNI4x32_tail
 
 qtileVNNI4x32_loop:
-	MOVLQSX      (R10), DI
+	MOVLQSX      (R11), DI
 	VMOVDQU32    (R9), Z8
 	VMOVDQU32    64(R9), Z9
 	VPBROADCASTD (CX)(DI*1), Z10
@@ -3886,7 +3923,7 @@ qtileVNNI4x32_loop:
 	VPBROADCASTD (SI)(DI*1), Z13
 	VPDPBUSD     Z8, Z13, Z6
 	VPDPBUSD     Z9, Z13, Z7
-	MOVLQSX      4(R10), DI
+	MOVLQSX      4(R11), DI
 	VMOVDQU32    128(R9), Z8
 	VMOVDQU32    192(R9), Z9
 	VPBROADCASTD (CX)(DI*1), Z10
@@ -3901,8 +3938,12 @@ qtileVNNI4x32_loop:
 	VPBROADCASTD (SI)(DI*1), Z13
 	VPDPBUSD     Z8, Z13, Z6
 	VPDPBUSD     Z9, Z13, Z7
-	ADDQ         $0x08, R10
+	ADDQ         $0x08, R11
 	ADDQ         $0x00000100, R9
+	PREFETCHT1   (R10)
+	ADDQ         $0x40, R10
+	CMPQ         R10, 512(AX)
+	CMOVQGT      512(AX), R10
 	SUBQ         $0x00000002, R8
 	JGE          qtileVNNI4x32_loop
 
@@ -3911,7 +3952,7 @@ qtileVNNI4x32_tail:
 	JEQ  qtileVNNI4x32_done
 
 qtileVNNI4x32_one:
-	MOVLQSX      (R10), DI
+	MOVLQSX      (R11), DI
 	VMOVDQU32    (R9), Z8
 	VMOVDQU32    64(R9), Z9
 	VPBROADCASTD (CX)(DI*1), Z10
@@ -3926,8 +3967,12 @@ qtileVNNI4x32_one:
 	VPBROADCASTD (SI)(DI*1), Z13
 	VPDPBUSD     Z8, Z13, Z6
 	VPDPBUSD     Z9, Z13, Z7
-	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
 	ADDQ         $0x00000080, R9
+	PREFETCHT1   (R10)
+	ADDQ         $0x40, R10
+	CMPQ         R10, 512(AX)
+	CMOVQGT      512(AX), R10
 	DECQ         R8
 	JNE          qtileVNNI4x32_one
 
@@ -4043,13 +4088,14 @@ qtileVNNI4x32_stored:
 	RET
 
 // func qtileVNNI3x32(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI3x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), SI
 	MOVQ SI, 360(AX)
 	MOVQ 56(AX), SI
 	MOVQ SI, 368(AX)
+	MOVQ 504(AX), R9
 
 qtileVNNI3x32_tile:
 	MOVQ      360(AX), SI
@@ -4062,20 +4108,20 @@ qtileVNNI3x32_tile:
 	ADDQ      R8, BX
 	ADDQ      $0x0c, 360(AX)
 	MOVQ      32(AX), R8
-	MOVQ      40(AX), R9
-	VMOVDQU32 (R9), Z0
+	MOVQ      40(AX), R10
+	VMOVDQU32 (R10), Z0
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z4
-	VMOVDQU32 64(R9), Z1
+	VMOVDQU32 64(R10), Z1
 	VMOVDQA32 Z1, Z3
 	VMOVDQA32 Z1, Z5
-	MOVQ      16(AX), R9
+	MOVQ      16(AX), R10
 	MOVQ      24(AX), DI
 	SUBQ      $0x00000002, DI
 	JLT       qtileVNNI3x32_tail
 
 qtileVNNI3x32_loop:
-	MOVLQSX      (R9), SI
+	MOVLQSX      (R10), SI
 	VMOVDQU32    (R8), Z6
 	VMOVDQU32    64(R8), Z7
 	VPBROADCASTD (CX)(SI*1), Z8
@@ -4087,7 +4133,7 @@ qtileVNNI3x32_loop:
 	VPBROADCASTD (BX)(SI*1), Z10
 	VPDPBUSD     Z6, Z10, Z4
 	VPDPBUSD     Z7, Z10, Z5
-	MOVLQSX      4(R9), SI
+	MOVLQSX      4(R10), SI
 	VMOVDQU32    128(R8), Z6
 	VMOVDQU32    192(R8), Z7
 	VPBROADCASTD (CX)(SI*1), Z8
@@ -4099,8 +4145,12 @@ qtileVNNI3x32_loop:
 	VPBROADCASTD (BX)(SI*1), Z10
 	VPDPBUSD     Z6, Z10, Z4
 	VPDPBUSD     Z7, Z10, Z5
-	ADDQ         $0x08, R9
+	ADDQ         $0x08, R10
 	ADDQ         $0x00000100, R8
+	PREFETCHT1   (R9)
+	ADDQ         $0x40, R9
+	CMPQ         R9, 512(AX)
+	CMOVQGT      512(AX), R9
 	SUBQ         $0x00000002, DI
 	JGE          qtileVNNI3x32_loop
 
@@ -4109,7 +4159,7 @@ qtileVNNI3x32_tail:
 	JEQ  qtileVNNI3x32_done
 
 qtileVNNI3x32_one:
-	MOVLQSX      (R9), SI
+	MOVLQSX      (R10), SI
 	VMOVDQU32    (R8), Z6
 	VMOVDQU32    64(R8), Z7
 	VPBROADCASTD (CX)(SI*1), Z8
@@ -4121,8 +4171,12 @@ qtileVNNI3x32_one:
 	VPBROADCASTD (BX)(SI*1), Z10
 	VPDPBUSD     Z6, Z10, Z4
 	VPDPBUSD     Z7, Z10, Z5
-	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
 	ADDQ         $0x00000080, R8
+	PREFETCHT1   (R9)
+	ADDQ         $0x40, R9
+	CMPQ         R9, 512(AX)
+	CMOVQGT      512(AX), R9
 	DECQ         DI
 	JNE          qtileVNNI3x32_one
 
@@ -4216,13 +4270,14 @@ qtileVNNI3x32_stored:
 	RET
 
 // func qtileVNNI2x32(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI2x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), BX
 	MOVQ BX, 360(AX)
 	MOVQ 56(AX), BX
 	MOVQ BX, 368(AX)
+	MOVQ 504(AX), R8
 
 qtileVNNI2x32_tile:
 	MOVQ      360(AX), BX
@@ -4233,18 +4288,18 @@ qtileVNNI2x32_tile:
 	ADDQ      DI, DX
 	ADDQ      $0x08, 360(AX)
 	MOVQ      32(AX), DI
-	MOVQ      40(AX), R8
-	VMOVDQU32 (R8), Z0
+	MOVQ      40(AX), R9
+	VMOVDQU32 (R9), Z0
 	VMOVDQA32 Z0, Z2
-	VMOVDQU32 64(R8), Z1
+	VMOVDQU32 64(R9), Z1
 	VMOVDQA32 Z1, Z3
-	MOVQ      16(AX), R8
+	MOVQ      16(AX), R9
 	MOVQ      24(AX), SI
 	SUBQ      $0x00000002, SI
 	JLT       qtileVNNI2x32_tail
 
 qtileVNNI2x32_loop:
-	MOVLQSX      (R8), BX
+	MOVLQSX      (R9), BX
 	VMOVDQU32    (DI), Z4
 	VMOVDQU32    64(DI), Z5
 	VPBROADCASTD (CX)(BX*1), Z6
@@ -4253,7 +4308,7 @@ qtileVNNI2x32_loop:
 	VPBROADCASTD (DX)(BX*1), Z7
 	VPDPBUSD     Z4, Z7, Z2
 	VPDPBUSD     Z5, Z7, Z3
-	MOVLQSX      4(R8), BX
+	MOVLQSX      4(R9), BX
 	VMOVDQU32    128(DI), Z4
 	VMOVDQU32    192(DI), Z5
 	VPBROADCASTD (CX)(BX*1), Z6
@@ -4262,8 +4317,12 @@ qtileVNNI2x32_loop:
 	VPBROADCASTD (DX)(BX*1), Z7
 	VPDPBUSD     Z4, Z7, Z2
 	VPDPBUSD     Z5, Z7, Z3
-	ADDQ         $0x08, R8
+	ADDQ         $0x08, R9
 	ADDQ         $0x00000100, DI
+	PREFETCHT1   (R8)
+	ADDQ         $0x40, R8
+	CMPQ         R8, 512(AX)
+	CMOVQGT      512(AX), R8
 	SUBQ         $0x00000002, SI
 	JGE          qtileVNNI2x32_loop
 
@@ -4272,7 +4331,7 @@ qtileVNNI2x32_tail:
 	JEQ  qtileVNNI2x32_done
 
 qtileVNNI2x32_one:
-	MOVLQSX      (R8), BX
+	MOVLQSX      (R9), BX
 	VMOVDQU32    (DI), Z4
 	VMOVDQU32    64(DI), Z5
 	VPBROADCASTD (CX)(BX*1), Z6
@@ -4281,8 +4340,12 @@ qtileVNNI2x32_one:
 	VPBROADCASTD (DX)(BX*1), Z7
 	VPDPBUSD     Z4, Z7, Z2
 	VPDPBUSD     Z5, Z7, Z3
-	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
 	ADDQ         $0x00000080, DI
+	PREFETCHT1   (R8)
+	ADDQ         $0x40, R8
+	CMPQ         R8, 512(AX)
+	CMOVQGT      512(AX), R8
 	DECQ         SI
 	JNE          qtileVNNI2x32_one
 
@@ -4354,13 +4417,14 @@ qtileVNNI2x32_stored:
 	RET
 
 // func qtileVNNI1x32(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI1x32(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), DX
 	MOVQ DX, 360(AX)
 	MOVQ 56(AX), DX
 	MOVQ DX, 368(AX)
+	MOVQ 504(AX), DI
 
 qtileVNNI1x32_tile:
 	MOVQ      360(AX), DX
@@ -4369,29 +4433,33 @@ qtileVNNI1x32_tile:
 	ADDQ      SI, CX
 	ADDQ      $0x04, 360(AX)
 	MOVQ      32(AX), SI
-	MOVQ      40(AX), DI
-	VMOVDQU32 (DI), Z0
-	VMOVDQU32 64(DI), Z1
-	MOVQ      16(AX), DI
+	MOVQ      40(AX), R8
+	VMOVDQU32 (R8), Z0
+	VMOVDQU32 64(R8), Z1
+	MOVQ      16(AX), R8
 	MOVQ      24(AX), BX
 	SUBQ      $0x00000002, BX
 	JLT       qtileVNNI1x32_tail
 
 qtileVNNI1x32_loop:
-	MOVLQSX      (DI), DX
+	MOVLQSX      (R8), DX
 	VMOVDQU32    (SI), Z2
 	VMOVDQU32    64(SI), Z3
 	VPBROADCASTD (CX)(DX*1), Z4
 	VPDPBUSD     Z2, Z4, Z0
 	VPDPBUSD     Z3, Z4, Z1
-	MOVLQSX      4(DI), DX
+	MOVLQSX      4(R8), DX
 	VMOVDQU32    128(SI), Z2
 	VMOVDQU32    192(SI), Z3
 	VPBROADCASTD (CX)(DX*1), Z4
 	VPDPBUSD     Z2, Z4, Z0
 	VPDPBUSD     Z3, Z4, Z1
-	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
 	ADDQ         $0x00000100, SI
+	PREFETCHT1   (DI)
+	ADDQ         $0x40, DI
+	CMPQ         DI, 512(AX)
+	CMOVQGT      512(AX), DI
 	SUBQ         $0x00000002, BX
 	JGE          qtileVNNI1x32_loop
 
@@ -4400,14 +4468,18 @@ qtileVNNI1x32_tail:
 	JEQ  qtileVNNI1x32_done
 
 qtileVNNI1x32_one:
-	MOVLQSX      (DI), DX
+	MOVLQSX      (R8), DX
 	VMOVDQU32    (SI), Z2
 	VMOVDQU32    64(SI), Z3
 	VPBROADCASTD (CX)(DX*1), Z4
 	VPDPBUSD     Z2, Z4, Z0
 	VPDPBUSD     Z3, Z4, Z1
-	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
 	ADDQ         $0x00000080, SI
+	PREFETCHT1   (DI)
+	ADDQ         $0x40, DI
+	CMPQ         DI, 512(AX)
+	CMOVQGT      512(AX), DI
 	DECQ         BX
 	JNE          qtileVNNI1x32_one
 
@@ -4457,13 +4529,14 @@ qtileVNNI1x32_stored:
 	RET
 
 // func qtileVNNI8x16(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI8x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R11
 	MOVQ R11, 360(AX)
 	MOVQ 56(AX), R11
 	MOVQ R11, 368(AX)
+	MOVQ 504(AX), R14
 
 qtileVNNI8x16_tile:
 	MOVQ      360(AX), R11
@@ -4486,8 +4559,8 @@ qtileVNNI8x16_tile:
 	ADDQ      R13, R10
 	ADDQ      $0x20, 360(AX)
 	MOVQ      32(AX), R13
-	MOVQ      40(AX), R14
-	VMOVDQU32 (R14), Z0
+	MOVQ      40(AX), R15
+	VMOVDQU32 (R15), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z3
@@ -4495,13 +4568,13 @@ qtileVNNI8x16_tile:
 	VMOVDQA32 Z0, Z5
 	VMOVDQA32 Z0, Z6
 	VMOVDQA32 Z0, Z7
-	MOVQ      16(AX), R14
+	MOVQ      16(AX), R15
 	MOVQ      24(AX), R12
 	SUBQ      $0x00000002, R12
 	JLT       qtileVNNI8x16_tail
 
 qtileVNNI8x16_loop:
-	MOVLQSX      (R14), R11
+	MOVLQSX      (R15), R11
 	VMOVDQU32    (R13), Z8
 	VPBROADCASTD (CX)(R11*1), Z9
 	VPDPBUSD     Z8, Z9, Z0
@@ -4519,7 +4592,7 @@ qtileVNNI8x16_loop:
 	VPDPBUSD     Z8, Z15, Z6
 	VPBROADCASTD (R10)(R11*1), Z16
 	VPDPBUSD     Z8, Z16, Z7
-	MOVLQSX      4(R14), R11
+	MOVLQSX      4(R15), R11
 	VMOVDQU32    64(R13), Z8
 	VPBROADCASTD (CX)(R11*1), Z9
 	VPDPBUSD     Z8, Z9, Z0
@@ -4537,8 +4610,12 @@ qtileVNNI8x16_loop:
 	VPDPBUSD     Z8, Z15, Z6
 	VPBROADCASTD (R10)(R11*1), Z16
 	VPDPBUSD     Z8, Z16, Z7
-	ADDQ         $0x08, R14
+	ADDQ         $0x08, R15
 	ADDQ         $0x00000080, R13
+	PREFETCHT1   (R14)
+	ADDQ         $0x40, R14
+	CMPQ         R14, 512(AX)
+	CMOVQGT      512(AX), R14
 	SUBQ         $0x00000002, R12
 	JGE          qtileVNNI8x16_loop
 
@@ -4547,7 +4624,7 @@ qtileVNNI8x16_tail:
 	JEQ  qtileVNNI8x16_done
 
 qtileVNNI8x16_one:
-	MOVLQSX      (R14), R11
+	MOVLQSX      (R15), R11
 	VMOVDQU32    (R13), Z8
 	VPBROADCASTD (CX)(R11*1), Z9
 	VPDPBUSD     Z8, Z9, Z0
@@ -4565,8 +4642,12 @@ qtileVNNI8x16_one:
 	VPDPBUSD     Z8, Z15, Z6
 	VPBROADCASTD (R10)(R11*1), Z16
 	VPDPBUSD     Z8, Z16, Z7
-	ADDQ         $0x04, R14
+	ADDQ         $0x04, R15
 	ADDQ         $0x00000040, R13
+	PREFETCHT1   (R14)
+	ADDQ         $0x40, R14
+	CMPQ         R14, 512(AX)
+	CMOVQGT      512(AX), R14
 	DECQ         R12
 	JNE          qtileVNNI8x16_one
 
@@ -4690,13 +4771,14 @@ qtileVNNI8x16_stored:
 	RET
 
 // func qtileVNNI7x16(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI7x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R10
 	MOVQ R10, 360(AX)
 	MOVQ 56(AX), R10
 	MOVQ R10, 368(AX)
+	MOVQ 504(AX), R13
 
 qtileVNNI7x16_tile:
 	MOVQ      360(AX), R10
@@ -4717,21 +4799,21 @@ qtileVNNI7x16_tile:
 	ADDQ      R12, R9
 	ADDQ      $0x1c, 360(AX)
 	MOVQ      32(AX), R12
-	MOVQ      40(AX), R13
-	VMOVDQU32 (R13), Z0
+	MOVQ      40(AX), R14
+	VMOVDQU32 (R14), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z3
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z5
 	VMOVDQA32 Z0, Z6
-	MOVQ      16(AX), R13
+	MOVQ      16(AX), R14
 	MOVQ      24(AX), R11
 	SUBQ      $0x00000002, R11
 	JLT       qtileVNNI7x16_tail
 
 qtileVNNI7x16_loop:
-	MOVLQSX      (R13), R10
+	MOVLQSX      (R14), R10
 	VMOVDQU32    (R12), Z7
 	VPBROADCASTD (CX)(R10*1), Z8
 	VPDPBUSD     Z7, Z8, Z0
@@ -4747,7 +4829,7 @@ qtileVNNI7x16_loop:
 	VPDPBUSD     Z7, Z13, Z5
 	VPBROADCASTD (R9)(R10*1), Z14
 	VPDPBUSD     Z7, Z14, Z6
-	MOVLQSX      4(R13), R10
+	MOVLQSX      4(R14), R10
 	VMOVDQU32    64(R12), Z7
 	VPBROADCASTD (CX)(R10*1), Z8
 	VPDPBUSD     Z7, Z8, Z0
@@ -4763,8 +4845,12 @@ qtileVNNI7x16_loop:
 	VPDPBUSD     Z7, Z13, Z5
 	VPBROADCASTD (R9)(R10*1), Z14
 	VPDPBUSD     Z7, Z14, Z6
-	ADDQ         $0x08, R13
+	ADDQ         $0x08, R14
 	ADDQ         $0x00000080, R12
+	PREFETCHT1   (R13)
+	ADDQ         $0x40, R13
+	CMPQ         R13, 512(AX)
+	CMOVQGT      512(AX), R13
 	SUBQ         $0x00000002, R11
 	JGE          qtileVNNI7x16_loop
 
@@ -4773,7 +4859,7 @@ qtileVNNI7x16_tail:
 	JEQ  qtileVNNI7x16_done
 
 qtileVNNI7x16_one:
-	MOVLQSX      (R13), R10
+	MOVLQSX      (R14), R10
 	VMOVDQU32    (R12), Z7
 	VPBROADCASTD (CX)(R10*1), Z8
 	VPDPBUSD     Z7, Z8, Z0
@@ -4789,8 +4875,12 @@ qtileVNNI7x16_one:
 	VPDPBUSD     Z7, Z13, Z5
 	VPBROADCASTD (R9)(R10*1), Z14
 	VPDPBUSD     Z7, Z14, Z6
-	ADDQ         $0x04, R13
+	ADDQ         $0x04, R14
 	ADDQ         $0x00000040, R12
+	PREFETCHT1   (R13)
+	ADDQ         $0x40, R13
+	CMPQ         R13, 512(AX)
+	CMOVQGT      512(AX), R13
 	DECQ         R11
 	JNE          qtileVNNI7x16_one
 
@@ -4902,13 +4992,14 @@ qtileVNNI7x16_stored:
 	RET
 
 // func qtileVNNI6x16(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI6x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R9
 	MOVQ R9, 360(AX)
 	MOVQ 56(AX), R9
 	MOVQ R9, 368(AX)
+	MOVQ 504(AX), R12
 
 qtileVNNI6x16_tile:
 	MOVQ      360(AX), R9
@@ -4927,20 +5018,20 @@ qtileVNNI6x16_tile:
 	ADDQ      R11, R8
 	ADDQ      $0x18, 360(AX)
 	MOVQ      32(AX), R11
-	MOVQ      40(AX), R12
-	VMOVDQU32 (R12), Z0
+	MOVQ      40(AX), R13
+	VMOVDQU32 (R13), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z3
 	VMOVDQA32 Z0, Z4
 	VMOVDQA32 Z0, Z5
-	MOVQ      16(AX), R12
+	MOVQ      16(AX), R13
 	MOVQ      24(AX), R10
 	SUBQ      $0x00000002, R10
 	JLT       qtileVNNI6x16_tail
 
 qtileVNNI6x16_loop:
-	MOVLQSX      (R12), R9
+	MOVLQSX      (R13), R9
 	VMOVDQU32    (R11), Z6
 	VPBROADCASTD (CX)(R9*1), Z7
 	VPDPBUSD     Z6, Z7, Z0
@@ -4954,7 +5045,7 @@ qtileVNNI6x16_loop:
 	VPDPBUSD     Z6, Z11, Z4
 	VPBROADCASTD (R8)(R9*1), Z12
 	VPDPBUSD     Z6, Z12, Z5
-	MOVLQSX      4(R12), R9
+	MOVLQSX      4(R13), R9
 	VMOVDQU32    64(R11), Z6
 	VPBROADCASTD (CX)(R9*1), Z7
 	VPDPBUSD     Z6, Z7, Z0
@@ -4968,8 +5059,12 @@ qtileVNNI6x16_loop:
 	VPDPBUSD     Z6, Z11, Z4
 	VPBROADCASTD (R8)(R9*1), Z12
 	VPDPBUSD     Z6, Z12, Z5
-	ADDQ         $0x08, R12
+	ADDQ         $0x08, R13
 	ADDQ         $0x00000080, R11
+	PREFETCHT1   (R12)
+	ADDQ         $0x40, R12
+	CMPQ         R12, 512(AX)
+	CMOVQGT      512(AX), R12
 	SUBQ         $0x00000002, R10
 	JGE          qtileVNNI6x16_loop
 
@@ -4978,7 +5073,7 @@ qtileVNNI6x16_tail:
 	JEQ  qtileVNNI6x16_done
 
 qtileVNNI6x16_one:
-	MOVLQSX      (R12), R9
+	MOVLQSX      (R13), R9
 	VMOVDQU32    (R11), Z6
 	VPBROADCASTD (CX)(R9*1), Z7
 	VPDPBUSD     Z6, Z7, Z0
@@ -4992,8 +5087,12 @@ qtileVNNI6x16_one:
 	VPDPBUSD     Z6, Z11, Z4
 	VPBROADCASTD (R8)(R9*1), Z12
 	VPDPBUSD     Z6, Z12, Z5
-	ADDQ         $0x04, R12
+	ADDQ         $0x04, R13
 	ADDQ         $0x00000040, R11
+	PREFETCHT1   (R12)
+	ADDQ         $0x40, R12
+	CMPQ         R12, 512(AX)
+	CMOVQGT      512(AX), R12
 	DECQ         R10
 	JNE          qtileVNNI6x16_one
 
@@ -5093,13 +5192,14 @@ qtileVNNI6x16_stored:
 	RET
 
 // func qtileVNNI5x16(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI5x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), R8
 	MOVQ R8, 360(AX)
 	MOVQ 56(AX), R8
 	MOVQ R8, 368(AX)
+	MOVQ 504(AX), R11
 
 qtileVNNI5x16_tile:
 	MOVQ      360(AX), R8
@@ -5116,19 +5216,19 @@ qtileVNNI5x16_tile:
 	ADDQ      R10, DI
 	ADDQ      $0x14, 360(AX)
 	MOVQ      32(AX), R10
-	MOVQ      40(AX), R11
-	VMOVDQU32 (R11), Z0
+	MOVQ      40(AX), R12
+	VMOVDQU32 (R12), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z3
 	VMOVDQA32 Z0, Z4
-	MOVQ      16(AX), R11
+	MOVQ      16(AX), R12
 	MOVQ      24(AX), R9
 	SUBQ      $0x00000002, R9
 	JLT       qtileVNNI5x16_tail
 
 qtileVNNI5x16_loop:
-	MOVLQSX      (R11), R8
+	MOVLQSX      (R12), R8
 	VMOVDQU32    (R10), Z5
 	VPBROADCASTD (CX)(R8*1), Z6
 	VPDPBUSD     Z5, Z6, Z0
@@ -5140,7 +5240,7 @@ qtileVNNI5x16_loop:
 	VPDPBUSD     Z5, Z9, Z3
 	VPBROADCASTD (DI)(R8*1), Z10
 	VPDPBUSD     Z5, Z10, Z4
-	MOVLQSX      4(R11), R8
+	MOVLQSX      4(R12), R8
 	VMOVDQU32    64(R10), Z5
 	VPBROADCASTD (CX)(R8*1), Z6
 	VPDPBUSD     Z5, Z6, Z0
@@ -5152,8 +5252,12 @@ qtileVNNI5x16_loop:
 	VPDPBUSD     Z5, Z9, Z3
 	VPBROADCASTD (DI)(R8*1), Z10
 	VPDPBUSD     Z5, Z10, Z4
-	ADDQ         $0x08, R11
+	ADDQ         $0x08, R12
 	ADDQ         $0x00000080, R10
+	PREFETCHT1   (R11)
+	ADDQ         $0x40, R11
+	CMPQ         R11, 512(AX)
+	CMOVQGT      512(AX), R11
 	SUBQ         $0x00000002, R9
 	JGE          qtileVNNI5x16_loop
 
@@ -5162,7 +5266,7 @@ qtileVNNI5x16_tail:
 	JEQ  qtileVNNI5x16_done
 
 qtileVNNI5x16_one:
-	MOVLQSX      (R11), R8
+	MOVLQSX      (R12), R8
 	VMOVDQU32    (R10), Z5
 	VPBROADCASTD (CX)(R8*1), Z6
 	VPDPBUSD     Z5, Z6, Z0
@@ -5174,8 +5278,12 @@ qtileVNNI5x16_one:
 	VPDPBUSD     Z5, Z9, Z3
 	VPBROADCASTD (DI)(R8*1), Z10
 	VPDPBUSD     Z5, Z10, Z4
-	ADDQ         $0x04, R11
+	ADDQ         $0x04, R12
 	ADDQ         $0x00000040, R10
+	PREFETCHT1   (R11)
+	ADDQ         $0x40, R11
+	CMPQ         R11, 512(AX)
+	CMOVQGT      512(AX), R11
 	DECQ         R9
 	JNE          qtileVNNI5x16_one
 
@@ -5263,13 +5371,14 @@ qtileVNNI5x16_stored:
 	RET
 
 // func qtileVNNI4x16(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI4x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), DI
 	MOVQ DI, 360(AX)
 	MOVQ 56(AX), DI
 	MOVQ DI, 368(AX)
+	MOVQ 504(AX), R10
 
 qtileVNNI4x16_tile:
 	MOVQ      360(AX), DI
@@ -5284,18 +5393,18 @@ qtileVNNI4x16_tile:
 	ADDQ      R9, SI
 	ADDQ      $0x10, 360(AX)
 	MOVQ      32(AX), R9
-	MOVQ      40(AX), R10
-	VMOVDQU32 (R10), Z0
+	MOVQ      40(AX), R11
+	VMOVDQU32 (R11), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
 	VMOVDQA32 Z0, Z3
-	MOVQ      16(AX), R10
+	MOVQ      16(AX), R11
 	MOVQ      24(AX), R8
 	SUBQ      $0x00000002, R8
 	JLT       qtileVNNI4x16_tail
 
 qtileVNNI4x16_loop:
-	MOVLQSX      (R10), DI
+	MOVLQSX      (R11), DI
 	VMOVDQU32    (R9), Z4
 	VPBROADCASTD (CX)(DI*1), Z5
 	VPDPBUSD     Z4, Z5, Z0
@@ -5305,7 +5414,7 @@ qtileVNNI4x16_loop:
 	VPDPBUSD     Z4, Z7, Z2
 	VPBROADCASTD (SI)(DI*1), Z8
 	VPDPBUSD     Z4, Z8, Z3
-	MOVLQSX      4(R10), DI
+	MOVLQSX      4(R11), DI
 	VMOVDQU32    64(R9), Z4
 	VPBROADCASTD (CX)(DI*1), Z5
 	VPDPBUSD     Z4, Z5, Z0
@@ -5315,8 +5424,12 @@ qtileVNNI4x16_loop:
 	VPDPBUSD     Z4, Z7, Z2
 	VPBROADCASTD (SI)(DI*1), Z8
 	VPDPBUSD     Z4, Z8, Z3
-	ADDQ         $0x08, R10
+	ADDQ         $0x08, R11
 	ADDQ         $0x00000080, R9
+	PREFETCHT1   (R10)
+	ADDQ         $0x40, R10
+	CMPQ         R10, 512(AX)
+	CMOVQGT      512(AX), R10
 	SUBQ         $0x00000002, R8
 	JGE          qtileVNNI4x16_loop
 
@@ -5325,7 +5438,7 @@ qtileVNNI4x16_tail:
 	JEQ  qtileVNNI4x16_done
 
 qtileVNNI4x16_one:
-	MOVLQSX      (R10), DI
+	MOVLQSX      (R11), DI
 	VMOVDQU32    (R9), Z4
 	VPBROADCASTD (CX)(DI*1), Z5
 	VPDPBUSD     Z4, Z5, Z0
@@ -5335,8 +5448,12 @@ qtileVNNI4x16_one:
 	VPDPBUSD     Z4, Z7, Z2
 	VPBROADCASTD (SI)(DI*1), Z8
 	VPDPBUSD     Z4, Z8, Z3
-	ADDQ         $0x04, R10
+	ADDQ         $0x04, R11
 	ADDQ         $0x00000040, R9
+	PREFETCHT1   (R10)
+	ADDQ         $0x40, R10
+	CMPQ         R10, 512(AX)
+	CMOVQGT      512(AX), R10
 	DECQ         R8
 	JNE          qtileVNNI4x16_one
 
@@ -5412,13 +5529,14 @@ qtileVNNI4x16_stored:
 	RET
 
 // func qtileVNNI3x16(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI3x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), SI
 	MOVQ SI, 360(AX)
 	MOVQ 56(AX), SI
 	MOVQ SI, 368(AX)
+	MOVQ 504(AX), R9
 
 qtileVNNI3x16_tile:
 	MOVQ      360(AX), SI
@@ -5431,17 +5549,17 @@ qtileVNNI3x16_tile:
 	ADDQ      R8, BX
 	ADDQ      $0x0c, 360(AX)
 	MOVQ      32(AX), R8
-	MOVQ      40(AX), R9
-	VMOVDQU32 (R9), Z0
+	MOVQ      40(AX), R10
+	VMOVDQU32 (R10), Z0
 	VMOVDQA32 Z0, Z1
 	VMOVDQA32 Z0, Z2
-	MOVQ      16(AX), R9
+	MOVQ      16(AX), R10
 	MOVQ      24(AX), DI
 	SUBQ      $0x00000002, DI
 	JLT       qtileVNNI3x16_tail
 
 qtileVNNI3x16_loop:
-	MOVLQSX      (R9), SI
+	MOVLQSX      (R10), SI
 	VMOVDQU32    (R8), Z3
 	VPBROADCASTD (CX)(SI*1), Z4
 	VPDPBUSD     Z3, Z4, Z0
@@ -5449,7 +5567,7 @@ qtileVNNI3x16_loop:
 	VPDPBUSD     Z3, Z5, Z1
 	VPBROADCASTD (BX)(SI*1), Z6
 	VPDPBUSD     Z3, Z6, Z2
-	MOVLQSX      4(R9), SI
+	MOVLQSX      4(R10), SI
 	VMOVDQU32    64(R8), Z3
 	VPBROADCASTD (CX)(SI*1), Z4
 	VPDPBUSD     Z3, Z4, Z0
@@ -5457,8 +5575,12 @@ qtileVNNI3x16_loop:
 	VPDPBUSD     Z3, Z5, Z1
 	VPBROADCASTD (BX)(SI*1), Z6
 	VPDPBUSD     Z3, Z6, Z2
-	ADDQ         $0x08, R9
+	ADDQ         $0x08, R10
 	ADDQ         $0x00000080, R8
+	PREFETCHT1   (R9)
+	ADDQ         $0x40, R9
+	CMPQ         R9, 512(AX)
+	CMOVQGT      512(AX), R9
 	SUBQ         $0x00000002, DI
 	JGE          qtileVNNI3x16_loop
 
@@ -5467,7 +5589,7 @@ qtileVNNI3x16_tail:
 	JEQ  qtileVNNI3x16_done
 
 qtileVNNI3x16_one:
-	MOVLQSX      (R9), SI
+	MOVLQSX      (R10), SI
 	VMOVDQU32    (R8), Z3
 	VPBROADCASTD (CX)(SI*1), Z4
 	VPDPBUSD     Z3, Z4, Z0
@@ -5475,8 +5597,12 @@ qtileVNNI3x16_one:
 	VPDPBUSD     Z3, Z5, Z1
 	VPBROADCASTD (BX)(SI*1), Z6
 	VPDPBUSD     Z3, Z6, Z2
-	ADDQ         $0x04, R9
+	ADDQ         $0x04, R10
 	ADDQ         $0x00000040, R8
+	PREFETCHT1   (R9)
+	ADDQ         $0x40, R9
+	CMPQ         R9, 512(AX)
+	CMOVQGT      512(AX), R9
 	DECQ         DI
 	JNE          qtileVNNI3x16_one
 
@@ -5540,13 +5666,14 @@ qtileVNNI3x16_stored:
 	RET
 
 // func qtileVNNI2x16(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI2x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), BX
 	MOVQ BX, 360(AX)
 	MOVQ 56(AX), BX
 	MOVQ BX, 368(AX)
+	MOVQ 504(AX), R8
 
 qtileVNNI2x16_tile:
 	MOVQ      360(AX), BX
@@ -5557,29 +5684,33 @@ qtileVNNI2x16_tile:
 	ADDQ      DI, DX
 	ADDQ      $0x08, 360(AX)
 	MOVQ      32(AX), DI
-	MOVQ      40(AX), R8
-	VMOVDQU32 (R8), Z0
+	MOVQ      40(AX), R9
+	VMOVDQU32 (R9), Z0
 	VMOVDQA32 Z0, Z1
-	MOVQ      16(AX), R8
+	MOVQ      16(AX), R9
 	MOVQ      24(AX), SI
 	SUBQ      $0x00000002, SI
 	JLT       qtileVNNI2x16_tail
 
 qtileVNNI2x16_loop:
-	MOVLQSX      (R8), BX
+	MOVLQSX      (R9), BX
 	VMOVDQU32    (DI), Z2
 	VPBROADCASTD (CX)(BX*1), Z3
 	VPDPBUSD     Z2, Z3, Z0
 	VPBROADCASTD (DX)(BX*1), Z4
 	VPDPBUSD     Z2, Z4, Z1
-	MOVLQSX      4(R8), BX
+	MOVLQSX      4(R9), BX
 	VMOVDQU32    64(DI), Z2
 	VPBROADCASTD (CX)(BX*1), Z3
 	VPDPBUSD     Z2, Z3, Z0
 	VPBROADCASTD (DX)(BX*1), Z4
 	VPDPBUSD     Z2, Z4, Z1
-	ADDQ         $0x08, R8
+	ADDQ         $0x08, R9
 	ADDQ         $0x00000080, DI
+	PREFETCHT1   (R8)
+	ADDQ         $0x40, R8
+	CMPQ         R8, 512(AX)
+	CMOVQGT      512(AX), R8
 	SUBQ         $0x00000002, SI
 	JGE          qtileVNNI2x16_loop
 
@@ -5588,14 +5719,18 @@ qtileVNNI2x16_tail:
 	JEQ  qtileVNNI2x16_done
 
 qtileVNNI2x16_one:
-	MOVLQSX      (R8), BX
+	MOVLQSX      (R9), BX
 	VMOVDQU32    (DI), Z2
 	VPBROADCASTD (CX)(BX*1), Z3
 	VPDPBUSD     Z2, Z3, Z0
 	VPBROADCASTD (DX)(BX*1), Z4
 	VPDPBUSD     Z2, Z4, Z1
-	ADDQ         $0x04, R8
+	ADDQ         $0x04, R9
 	ADDQ         $0x00000040, DI
+	PREFETCHT1   (R8)
+	ADDQ         $0x40, R8
+	CMPQ         R8, 512(AX)
+	CMOVQGT      512(AX), R8
 	DECQ         SI
 	JNE          qtileVNNI2x16_one
 
@@ -5647,13 +5782,14 @@ qtileVNNI2x16_stored:
 	RET
 
 // func qtileVNNI1x16(a *byte)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·qtileVNNI1x16(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 8(AX), DX
 	MOVQ DX, 360(AX)
 	MOVQ 56(AX), DX
 	MOVQ DX, 368(AX)
+	MOVQ 504(AX), DI
 
 qtileVNNI1x16_tile:
 	MOVQ      360(AX), DX
@@ -5662,24 +5798,28 @@ qtileVNNI1x16_tile:
 	ADDQ      SI, CX
 	ADDQ      $0x04, 360(AX)
 	MOVQ      32(AX), SI
-	MOVQ      40(AX), DI
-	VMOVDQU32 (DI), Z0
-	MOVQ      16(AX), DI
+	MOVQ      40(AX), R8
+	VMOVDQU32 (R8), Z0
+	MOVQ      16(AX), R8
 	MOVQ      24(AX), BX
 	SUBQ      $0x00000002, BX
 	JLT       qtileVNNI1x16_tail
 
 qtileVNNI1x16_loop:
-	MOVLQSX      (DI), DX
+	MOVLQSX      (R8), DX
 	VMOVDQU32    (SI), Z1
 	VPBROADCASTD (CX)(DX*1), Z2
 	VPDPBUSD     Z1, Z2, Z0
-	MOVLQSX      4(DI), DX
+	MOVLQSX      4(R8), DX
 	VMOVDQU32    64(SI), Z1
 	VPBROADCASTD (CX)(DX*1), Z2
 	VPDPBUSD     Z1, Z2, Z0
-	ADDQ         $0x08, DI
+	ADDQ         $0x08, R8
 	ADDQ         $0x00000080, SI
+	PREFETCHT1   (DI)
+	ADDQ         $0x40, DI
+	CMPQ         DI, 512(AX)
+	CMOVQGT      512(AX), DI
 	SUBQ         $0x00000002, BX
 	JGE          qtileVNNI1x16_loop
 
@@ -5688,12 +5828,16 @@ qtileVNNI1x16_tail:
 	JEQ  qtileVNNI1x16_done
 
 qtileVNNI1x16_one:
-	MOVLQSX      (DI), DX
+	MOVLQSX      (R8), DX
 	VMOVDQU32    (SI), Z1
 	VPBROADCASTD (CX)(DX*1), Z2
 	VPDPBUSD     Z1, Z2, Z0
-	ADDQ         $0x04, DI
+	ADDQ         $0x04, R8
 	ADDQ         $0x00000040, SI
+	PREFETCHT1   (DI)
+	ADDQ         $0x40, DI
+	CMPQ         DI, 512(AX)
+	CMOVQGT      512(AX), DI
 	DECQ         BX
 	JNE          qtileVNNI1x16_one
 

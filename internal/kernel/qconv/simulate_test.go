@@ -209,6 +209,11 @@ func (m *machine) scalar(in instruction) {
 		result(m.int(last) - m.int(in.args[0]))
 	case "DECQ":
 		result(m.int(last) - 1)
+	case "PREFETCHT1": // changes nothing
+	case "CMOVQGT":
+		if m.cmp[0] > m.cmp[1] {
+			m.setInt(last, m.int(in.args[0]))
+		}
 	case "CMPQ":
 		m.cmp = [2]int64{m.int(in.args[0]), m.int(in.args[1])}
 	default:

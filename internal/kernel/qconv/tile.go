@@ -178,6 +178,7 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 			a.steps, a.count, a.blocks = unsafe.Pointer(&t.steps[p.step]), p.count, p.blocks
 			a.bias, a.scale = unsafe.Pointer(&t.bias[p.at]), unsafe.Pointer(&t.scale[p.at])
 			at += p.k0
+			a.next, a.nextEnd = t.after(i)
 		}
 		if t.isa.long {
 			t.aimSmall(&a, p, mine[t.g.bytes():])
@@ -193,6 +194,21 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 	if o.add != nil {
 		t.c.addBlock(o, b.first, b.count, t.units[lo].k0, t.units[hi-1].k1)
 	}
+}
+
+// after is where the weights of the panel after panel i begin and end.
+func (t *tiled) after(i int) (from, to uintptr) {
+	if i+1 == len(t.panels) {
+		at := uintptr(unsafe.Pointer(&t.weights[t.panels[i].w]))
+		return at, at
+	}
+	end := len(t.weights)
+	if i+2 < len(t.panels) {
+		end = t.panels[i+2].w
+	}
+	first := t.panels[i+1].w
+	at := uintptr(unsafe.Pointer(&t.weights[first]))
+	return at, at + uintptr(end-first)
 }
 
 // tiles runs a panel over count pixels, in tiles of nearly the same size.
