@@ -62,3 +62,41 @@ func measure(b *testing.B, flops float64, f func()) {
 	}
 	b.ReportMetric(flops/float64(best.Nanoseconds()), "GFLOP/s")
 }
+
+// BenchmarkCold runs layers whose weights come from memory, as they do in a
+// network that is larger than the caches: many copies of a layer in turn.
+func BenchmarkCold(b *testing.B) {
+	const bytes = 128 << 20
+	pool := parallel.New(1)
+	for _, l := range []struct {
+		name string
+		Shape
+	}{
+		{"1x1_1024-256_14", Shape{N: 1, H: 14, W: 14, C: 1024, K: 256, P: 14, Q: 14}},
+		{"1x1_256-1024_14", Shape{N: 1, H: 14, W: 14, C: 256, K: 1024, P: 14, Q: 14}},
+		{"1x1_512-512_14", Shape{N: 1, H: 14, W: 14, C: 512, K: 512, P: 14, Q: 14}},
+		{"1x1_80-480_14", Shape{N: 1, H: 14, W: 14, C: 80, K: 480, P: 14, Q: 14}},
+		{"1x1_2048-512_7", Shape{N: 1, H: 7, W: 7, C: 2048, K: 512, P: 7, Q: 7}},
+		{"1x1_512-2048_7", Shape{N: 1, H: 7, W: 7, C: 512, K: 2048, P: 7, Q: 7}},
+		{"1x1_160-960_7", Shape{N: 1, H: 7, W: 7, C: 160, K: 960, P: 7, Q: 7}},
+		{"1x1_960-160_7", Shape{N: 1, H: 7, W: 7, C: 960, K: 160, P: 7, Q: 7}},
+		{"3x3_256-256_14", Shape{N: 1, H: 14, W: 14, C: 256, K: 256, R: 3, S: 3, P: 14, Q: 14, PadH: 1, PadW: 1}},
+		{"3x3_512-512_7", Shape{N: 1, H: 7, W: 7, C: 512, K: 512, R: 3, S: 3, P: 7, Q: 7, PadH: 1, PadW: 1}},
+	} {
+		b.Run(l.name, func(b *testing.B) {
+			p := newProblem(rand.New(rand.NewPCG(1, 2)), l.Shape)
+			n := p.normal()
+			p.Winograd = l.R == 3
+			layers := make([]*Conv, bytes/(4*len(p.Weights)))
+			for i := range layers {
+				layers[i] = New(p.Shape, p.Params)
+			}
+			dst, scratch := make([]float32, n.pixels()*n.DstStride), make([]float32, layers[0].Scratch(1))
+			measure(b, 2*float64(n.MACs()*len(layers)), func() {
+				for _, c := range layers {
+					c.Run(pool, dst, p.src, nil, scratch)
+				}
+			})
+		})
+	}
+}
