@@ -1,79 +1,9 @@
 package vec
 
-import (
-	"math"
-
-	"github.com/drawknife/drawknife/internal/parallel"
-)
+import "math"
 
 // momentRows is the number of rows whose moments are summed in float32.
 const momentRows = 128
-
-// momentGroups splits rows into at most colGroups groups of whole chunks.
-func momentGroups(rows int) (groups, perGroup int) {
-	chunks := (rows + momentRows - 1) / momentRows
-	per := max(1, (chunks+colGroups-1)/colGroups) * momentRows
-	return (rows + per - 1) / per, per
-}
-
-// MeanVarScratch is the length of the scratch of MeanVar for rows rows of c
-// channels.
-func MeanVarScratch(rows, c int) int {
-	if c == 0 {
-		return 0
-	}
-	groups, _ := momentGroups(rows)
-	return 2 * c * groups
-}
-
-// MeanVar computes the mean and the biased variance of each of c channels
-// over the rows of src. Rows are taken in chunks; sums and squares are those of
-// the deviations from the mean of the rows before, so that a mean far from
-// zero costs no accuracy, and chunks are joined in float64 by the rule of
-// Chan, Golub and LeVeque (1979). The order is fixed: the result does not depend on the number of
-// workers. scratch has MeanVarScratch elements; nil allocates it.
-func MeanVar(p *parallel.Pool, mean, variance, src []float32, c int, scratch []float64) {
-	if c == 0 {
-		return
-	}
-	mean, variance = mean[:c], variance[:c]
-	rows := len(src) / c
-	if rows == 0 {
-		clear(mean)
-		clear(variance)
-		return
-	}
-	if scratch == nil {
-		scratch = make([]float64, MeanVarScratch(rows, c))
-	}
-	groups, per := momentGroups(rows)
-	tiles := (c + colTile - 1) / colTile
-	p.For(groups*tiles, 1, func(_, lo, hi int) {
-		for job := lo; job < hi; job++ {
-			g, t := job/tiles, job%tiles*colTile
-			n := min(colTile, c-t)
-			s := scratch[2*g*c+2*t:][:2*n]
-			groupMoments(s[:n], s[n:], src[g*per*c:], min(per, rows-g*per), c, t)
-		}
-	})
-	for t := 0; t < c; t += colTile {
-		n := min(colTile, c-t)
-		total := scratch[2*t:][:2*n]
-		count := min(per, rows)
-		for g := 1; g < groups; g++ {
-			s := scratch[2*g*c+2*t:][:2*n]
-			k := min(per, rows-g*per)
-			for j := range n {
-				joinMoments(&total[j], &total[n+j], count, s[j], s[n+j], k)
-			}
-			count += k
-		}
-		for j := range n {
-			mean[t+j] = float32(total[j])
-			variance[t+j] = float32(max(0, total[n+j]) / float64(rows))
-		}
-	}
-}
 
 // MomentsTile is the number of channels that Moments takes at a time.
 const MomentsTile = colTile
@@ -113,7 +43,8 @@ func groupMoments(mean, dev []float64, src []float32, rows, c, t int) {
 	}
 }
 
-// joinMoments adds the moments of k elements to those of count elements.
+// joinMoments adds the moments of k elements to those of count elements, by the
+// rule of Chan, Golub and LeVeque (1979).
 func joinMoments(mean, dev *float64, count int, m, d float64, k int) {
 	delta := m - *mean
 	f := float64(k) / float64(count+k)
