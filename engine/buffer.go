@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/parallel"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -100,6 +101,7 @@ type frame struct {
 	ext   [2][][]byte                // the caller's inputs and outputs
 	loops []func(worker, lo, hi int) // loop bodies bound to this frame
 	ctx   interface{ Err() error }
+	pool  *parallel.Pool // of the step that runs
 }
 
 // alignment of every buffer: a cache line, and the widest vector.

@@ -19,6 +19,7 @@ type step struct {
 	scratch *buf
 	macs    int64
 	run     func(x *frame) error
+	alone   bool // one worker is quicker than all; see alone.go
 }
 
 // slot holds the buffers of one value, by layout.
@@ -256,7 +257,7 @@ func (c *compiler) loop(n, grain int, body func(x *frame, lo, hi int)) func(x *f
 			f = func(_, lo, hi int) { body(x, lo, hi) }
 			x.loops[id] = f
 		}
-		c.pool.For(n, grain, f)
+		x.pool.For(n, grain, f)
 		return nil
 	}
 }

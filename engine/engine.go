@@ -152,6 +152,9 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 	p.steps = c.steps
 	p.loops = c.loops
 	p.arena = plan(p.steps)
+	if len(o.Variables)+len(o.Keep) == 0 && !o.All {
+		p.chooseAlone()
+	}
 	return p, nil
 }
 
@@ -259,7 +262,7 @@ func (p *Program) RunInto(ctx context.Context, in, out []*tensor.Tensor) error {
 // runSteps runs all steps on a frame.
 func (p *Program) runSteps(x *frame) error {
 	for i := range p.steps {
-		if err := p.steps[i].run(x); err != nil {
+		if err := p.run(&p.steps[i], x); err != nil {
 			return fmt.Errorf("engine: %v: %w", p.steps[i].node, err)
 		}
 		if i&15 == 0 && x.ctx.Err() != nil {
@@ -267,6 +270,15 @@ func (p *Program) runSteps(x *frame) error {
 		}
 	}
 	return nil
+}
+
+// run runs one step on a frame.
+func (p *Program) run(s *step, x *frame) error {
+	x.pool = p.pool
+	if s.alone {
+		x.pool = one
+	}
+	return s.run(x)
 }
 
 // newFrame allocates the memory of one run.
@@ -312,6 +324,7 @@ type StepTime struct {
 	Node   string        // name of the node (the first of those fused)
 	Op     string        // its operator
 	Kernel string        // kernel chosen
+	Alone  bool          // left to one worker: sharing it would take longer
 	Shape  []int         // of the first output
 	Time   time.Duration // median over the runs
 	Min    time.Duration // shortest of the runs
@@ -331,7 +344,7 @@ func (p *Program) Steps() []StepTime {
 	}
 	rows := make([]StepTime, len(p.steps))
 	for i, s := range p.steps {
-		r := StepTime{Kernel: s.kernel, MACs: s.macs}
+		r := StepTime{Kernel: s.kernel, Alone: s.alone, MACs: s.macs}
 		if s.node != nil {
 			r.Node, r.Op = s.node.Name, s.node.Op
 		}

@@ -69,7 +69,7 @@ func lowerBinaryConv(c *compiler, n *graph.Node) error {
 	var scratch *buf
 	st := step{in: compact([]*buf{src, add}), out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
-		k.Run(c.pool, f32(x, dst), view[uint64](x, src), f32(x, add), x.raw(scratch))
+		k.Run(x.pool, f32(x, dst), view[uint64](x, src), f32(x, add), x.raw(scratch))
 		return nil
 	}
 	scratch = c.emitBuilt(n, st, 1, func() kernel { k = bconv.New(b.shape, b.p); return k })
@@ -84,7 +84,7 @@ func (c *compiler) binaryToSigns(n *graph.Node, b binaryPlan, src *buf, out *gra
 	var scratch *buf
 	st := step{kernel: " to signs", in: []*buf{src}, out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
-		k.RunSigns(c.pool, view[uint64](x, dst), view[uint64](x, src), x.raw(scratch))
+		k.RunSigns(x.pool, view[uint64](x, dst), view[uint64](x, src), x.raw(scratch))
 		return nil
 	}
 	scratch = c.emitBuilt(n, st, 1, func() kernel { k = bconv.New(b.shape, b.p); return k })

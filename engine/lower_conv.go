@@ -196,7 +196,7 @@ func lowerConv(c *compiler, n *graph.Node) error {
 		if wbuf != nil {
 			k.(*conv.Conv).SetWeights(f32(x, wbuf), f32(x, bbuf))
 		}
-		k.Run(c.pool, f32(x, dst), f32(x, src), f32(x, add), f32(x, scratch))
+		k.Run(x.pool, f32(x, dst), f32(x, src), f32(x, add), f32(x, scratch))
 		return nil
 	}
 	scratch = c.emitBuilt(n, st, 4, func() kernel { k = newConv(s, p, wt != nil); return k })

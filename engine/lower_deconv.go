@@ -45,7 +45,7 @@ func lowerConvTranspose(c *compiler, n *graph.Node) error {
 		})
 	}
 	st.run = func(x *frame) error {
-		g.Run(c.pool, f32(x, dst), f32(x, src), f32(x, weights), nil, scratchFloats(x, st.scratch))
+		g.Run(x.pool, f32(x, dst), f32(x, src), f32(x, weights), nil, scratchFloats(x, st.scratch))
 		return finish(x)
 	}
 	c.emit(st)

@@ -103,7 +103,7 @@ func lowerFakeQuantizeGrad(c *compiler, n *graph.Node) error {
 	st.run = func(x *frame) error {
 		g, sums := grid(x), view[float64](x, st.scratch)
 		d, dys, xs := f32(x, dx), f32(x, dy), f32(x, src)
-		c.pool.For(parts, 1, func(_, first, last int) {
+		x.pool.For(parts, 1, func(_, first, last int) {
 			for i := first; i < last; i++ {
 				lo, hi := i*fakeBlock, min((i+1)*fakeBlock, size)
 				s := g.Grad(d[lo:hi], dys[lo:hi], xs[lo:hi])

@@ -55,7 +55,7 @@ func lowerGemm(c *compiler, n *graph.Node) error {
 			copyRows(nst, d, f32(x, add), 0, 0, nst.outer(1))
 			into = beta
 		}
-		gemm.SGEMM(c.pool, transA, transB, m, cols, k, alpha, f32(x, a), lda, f32(x, b), ldb, into, d, cols)
+		gemm.SGEMM(x.pool, transA, transB, m, cols, k, alpha, f32(x, a), lda, f32(x, b), ldb, into, d, cols)
 		return nil
 	}
 	c.emit(st)
@@ -115,7 +115,7 @@ func (c *compiler) packedGemm(n *graph.Node, w *tensor.Tensor, transB bool, m, k
 	if c.inPlace(m, transB, w) {
 		in := gemm.NewInPlace(weights, cols, k)
 		c.emit(step{kernel: "gemm in place", in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n), run: func(x *frame) error {
-			in.Mul(c.pool, f32(x, a), row, t.min, t.max, f32(x, dst))
+			in.Mul(x.pool, f32(x, a), row, t.min, t.max, f32(x, dst))
 			return nil
 		}})
 		return nil
@@ -125,7 +125,7 @@ func (c *compiler) packedGemm(n *graph.Node, w *tensor.Tensor, transB bool, m, k
 	}
 	var packed *gemm.Packed
 	st := step{kernel: "gemm-packed", in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n), run: func(x *frame) error {
-		packed.Mul(c.pool, m, f32(x, a), k, row, t.min, t.max, f32(x, dst), cols)
+		packed.Mul(x.pool, m, f32(x, a), k, row, t.min, t.max, f32(x, dst), cols)
 		return nil
 	}}
 	c.emitBuilt(n, st, 0, func() kernel {
@@ -180,7 +180,7 @@ func lowerMatMul(c *compiler, n *graph.Node) error {
 	c.emit(step{kernel: "gemm", in: []*buf{a, b}, out: []*buf{dst}, macs: graphMACs(n), run: func(x *frame) error {
 		d, p, q := f32(x, dst), f32(x, a), f32(x, b)
 		for i := range batch {
-			gemm.SGEMM(c.pool, false, false, rows, cols, k, 1, p[i*rows*k:], k, q[i*k*cols:], cols, 0, d[i*rows*cols:], cols)
+			gemm.SGEMM(x.pool, false, false, rows, cols, k, 1, p[i*rows*k:], k, q[i*k*cols:], cols, 0, d[i*rows*cols:], cols)
 		}
 		return nil
 	}})

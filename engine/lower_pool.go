@@ -48,7 +48,7 @@ func lowerPool(c *compiler, n *graph.Node) error {
 		st.run = c.loop(rows, perRow, func(x *frame, lo, hi int) { pool.AverageRows(&s, f32(x, dst), f32(x, src), lo, hi) })
 	default:
 		p := float64(n.Int("p", 2))
-		st.run = func(x *frame) error { pool.Lp(c.pool, s, f32(x, dst), f32(x, src), p); return nil }
+		st.run = func(x *frame) error { pool.Lp(x.pool, s, f32(x, dst), f32(x, src), p); return nil }
 	}
 	c.emit(st)
 	return nil

@@ -55,7 +55,7 @@ func (c *compiler) sparseGemm(n *graph.Node, p product, t tail, a, dst *buf) boo
 	var scratch *buf
 	st := step{in: []*buf{a}, out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
-		k.Run(c.pool, f32(x, dst), f32(x, a), nil, f32(x, scratch))
+		k.Run(x.pool, f32(x, dst), f32(x, a), nil, f32(x, scratch))
 		return nil
 	}
 	scratch = c.emitBuilt(n, st, 4, func() kernel { k = sparse.New(s, w); return k })

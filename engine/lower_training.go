@@ -70,7 +70,7 @@ func lowerConvGradInput(c *compiler, n *graph.Node) error {
 	}
 	st.out = []*buf{dx}
 	st.run = func(x *frame) error {
-		g.Run(c.pool, f32(x, dx), f32(x, dy), f32(x, w), f32(x, add), scratchFloats(x, st.scratch))
+		g.Run(x.pool, f32(x, dx), f32(x, dy), f32(x, w), f32(x, add), scratchFloats(x, st.scratch))
 		return nil
 	}
 	c.emit(st)
@@ -93,7 +93,7 @@ func lowerConvGradWeight(c *compiler, n *graph.Node) error {
 		st.out = append(st.out, db)
 	}
 	st.run = func(x *frame) error {
-		g.Run(c.pool, f32(x, dw), f32(x, db), f32(x, src), f32(x, dy), scratchFloats(x, st.scratch))
+		g.Run(x.pool, f32(x, dw), f32(x, db), f32(x, src), f32(x, dy), scratchFloats(x, st.scratch))
 		return nil
 	}
 	c.emit(st)
@@ -130,7 +130,7 @@ func lowerPoolGrad(c *compiler, n *graph.Node) error {
 	if n.Op == "AveragePoolGrad" {
 		dx := c.def(n.Outputs[0], channelsLast)
 		c.emit(step{kernel: n.Op, in: []*buf{dy}, out: []*buf{dx}, run: func(x *frame) error {
-			pool.AverageGrad(c.pool, s, f32(x, dx), f32(x, dy))
+			pool.AverageGrad(x.pool, s, f32(x, dx), f32(x, dy))
 			return nil
 		}})
 		return nil
@@ -140,7 +140,7 @@ func lowerPoolGrad(c *compiler, n *graph.Node) error {
 	// The places of the maxima are found again rather than kept.
 	if s.Disjoint() {
 		c.emit(step{kernel: n.Op, in: []*buf{dy, src}, out: []*buf{dx}, run: func(x *frame) error {
-			pool.MaxGradOf(c.pool, s, f32(x, dx), f32(x, dy), f32(x, src))
+			pool.MaxGradOf(x.pool, s, f32(x, dx), f32(x, dy), f32(x, src))
 			return nil
 		}})
 		return nil
@@ -153,8 +153,8 @@ func lowerPoolGrad(c *compiler, n *graph.Node) error {
 		s32 := view[float32](x, st.scratch)
 		half := len(s32) / 2
 		index := view[int32](x, st.scratch)[half:]
-		pool.MaxWithIndex(c.pool, s, s32[:half], f32(x, src), index)
-		pool.MaxGrad(c.pool, s, f32(x, dx), f32(x, dy), index)
+		pool.MaxWithIndex(x.pool, s, s32[:half], f32(x, src), index)
+		pool.MaxGrad(x.pool, s, f32(x, dx), f32(x, dy), index)
 		return nil
 	}
 	c.emit(st)
@@ -170,7 +170,7 @@ func lowerGlobalAveragePoolGrad(c *compiler, n *graph.Node) error {
 	dy := c.use(vdy, plain)
 	dx := c.def(n.Outputs[0], channelsLast)
 	c.emit(step{kernel: n.Op, in: []*buf{dy}, out: []*buf{dx}, run: func(x *frame) error {
-		pool.GlobalAverageGrad(c.pool, batch, size, ch, f32(x, dx), f32(x, dy))
+		pool.GlobalAverageGrad(x.pool, batch, size, ch, f32(x, dx), f32(x, dy))
 		return nil
 	}})
 	return nil
@@ -213,7 +213,7 @@ func lowerBatchNormTrain(c *compiler, n *graph.Node) error {
 		raw := x.raw(st.scratch)
 		scratch, variance := as[float64](raw[:8*b.Scratch()]), as[float32](raw[8*b.Scratch():])
 		mean := f32(x, stats[0])
-		b.Forward(c.pool, f32(x, dst), f32(x, src), f32(x, add), f32(x, p[0]), f32(x, p[1]), mean, variance, f32(x, stats[1]), scratch)
+		b.Forward(x.pool, f32(x, dst), f32(x, src), f32(x, add), f32(x, p[0]), f32(x, p[1]), mean, variance, f32(x, stats[1]), scratch)
 		copy(f32(x, stats[2]), f32(x, p[2]))
 		copy(f32(x, stats[3]), f32(x, p[3]))
 		vec.Lerp(f32(x, stats[2]), momentum, 1-momentum, mean)
@@ -248,7 +248,7 @@ func lowerBatchNormGrad(c *compiler, n *graph.Node) error {
 	}
 	st.out = append(st.out, dx, dscale, dbias)
 	st.run = func(x *frame) error {
-		b.Backward(c.pool, norm.Grad{
+		b.Backward(x.pool, norm.Grad{
 			DX: f32(x, dx), DY: f32(x, dy), X: f32(x, src), Y: f32(x, y), DAdd: f32(x, dadd),
 			Gamma: f32(x, p[0]), Beta: f32(x, p[1]), Mean: f32(x, p[2]), Inv: f32(x, p[3]),
 			DGamma: f32(x, dscale), DBeta: f32(x, dbias),
@@ -279,7 +279,7 @@ func lowerActivationGrad(c *compiler, n *graph.Node) error {
 	alpha, beta := n.Float("alpha", 0), n.Float("beta", 0)
 	c.emit(step{kernel: "unary-grad", in: []*buf{dy, src, y}, out: []*buf{dx}, run: func(x *frame) error {
 		d, g, v, w := f32(x, dx), f32(x, dy), f32(x, src), f32(x, y)
-		c.pool.For(len(d), grain, func(_, i, j int) { vec.UnaryGrad(f, alpha, beta, d[i:j], g[i:j], v[i:j], w[i:j]) })
+		x.pool.For(len(d), grain, func(_, i, j int) { vec.UnaryGrad(f, alpha, beta, d[i:j], g[i:j], v[i:j], w[i:j]) })
 		return nil
 	}})
 	return nil
@@ -314,7 +314,7 @@ func lowerDropoutTrain(c *compiler, n *graph.Node) error {
 	stream, keep := uint64(n.Int("stream", 0)), float32(1/(1-float64(ratio)))
 	c.emit(step{kernel: "dropout", in: []*buf{src, seed}, out: []*buf{dst}, run: func(x *frame) error {
 		d, s, key := f32(x, dst), f32(x, src), uint64(view[int64](x, seed)[0])
-		c.pool.For(len(d), grain, func(_, lo, hi int) {
+		x.pool.For(len(d), grain, func(_, lo, hi int) {
 			for i := lo; i < hi; i++ {
 				d[i] = 0
 				if eval.DropoutKeep(key, stream, uint64(i), ratio) {
@@ -358,7 +358,7 @@ func lowerReduceSum(c *compiler, n *graph.Node) error {
 		if st.scratch != nil {
 			scratch = view[float64](x, st.scratch)
 		}
-		vec.ParallelColSum(c.pool, f32(x, dst), f32(x, src), ch, scratch)
+		vec.ParallelColSum(x.pool, f32(x, dst), f32(x, src), ch, scratch)
 		return nil
 	}
 	c.emit(st)
@@ -374,7 +374,7 @@ func (c *compiler) pixelSum(n *graph.Node) error {
 	src := c.use(n.Inputs[0], channelsLast)
 	dst := c.def(n.Outputs[0], plain)
 	c.emit(step{kernel: "pixel-sum", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {
-		pool.GlobalAverage(c.pool, batch, size, ch, f32(x, dst), f32(x, src))
+		pool.GlobalAverage(x.pool, batch, size, ch, f32(x, dst), f32(x, src))
 		vec.Scale(float32(size), f32(x, dst), f32(x, dst))
 		return nil
 	}})
@@ -426,13 +426,13 @@ func lowerSliceGrad(c *compiler, n *graph.Node) error {
 	walk := newNest(dy.shape, l, to)
 	c.emit(step{kernel: "slice-grad", in: []*buf{dy}, out: []*buf{dx}, run: func(x *frame) error {
 		d, g := f32(x, dx), f32(x, dy)
-		c.pool.For(len(d), 4*grain, func(_, lo, hi int) { clear(d[lo:hi]) })
+		x.pool.For(len(d), 4*grain, func(_, lo, hi int) { clear(d[lo:hi]) })
 		if len(g) == 0 {
 			return nil
 		}
 		k := len(walk.dims) - 1
 		inner, by := walk.dims[k], walk.strides[0][k]
-		c.pool.For(walk.outer(1), max(1, grain/inner), func(_, lo, hi int) {
+		x.pool.For(walk.outer(1), max(1, grain/inner), func(_, lo, hi int) {
 			for r := lo; r < hi; r++ {
 				o, row := start+walk.offset(0, 1, r), g[r*inner:][:inner]
 				if by == 1 {

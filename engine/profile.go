@@ -24,7 +24,7 @@ func (p *Program) Profile(ctx context.Context, in []*tensor.Tensor, runs int) ([
 		x := p.frame(ctx, in, out)
 		for i := range p.steps {
 			start := time.Now()
-			if err := p.steps[i].run(x); err != nil {
+			if err := p.run(&p.steps[i], x); err != nil {
 				return nil, err
 			}
 			times[i] = append(times[i], time.Since(start))

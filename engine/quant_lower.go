@@ -226,7 +226,7 @@ func (quantizer) conv(c *compiler, n *graph.Node) bool {
 	var scratch *buf
 	st := step{in: []*buf{src}, out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
-		k.RunFloat(c.pool, f32(x, dst), u8(x, src), x.raw(scratch))
+		k.RunFloat(x.pool, f32(x, dst), u8(x, src), x.raw(scratch))
 		return nil
 	}
 	scratch = c.emitBuilt(n, st, 1, func() kernel { k = qconv.New(s, p); return k })
@@ -252,9 +252,9 @@ func (c *compiler) quantConv(n *graph.Node, s conv.Shape, p qconv.Params, q *gra
 	st := step{in: compact([]*buf{src, other}), out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
 		if other != nil {
-			k.RunAdd(c.pool, u8(x, dst), u8(x, src), u8(x, other), ap, x.raw(scratch))
+			k.RunAdd(x.pool, u8(x, dst), u8(x, src), u8(x, other), ap, x.raw(scratch))
 		} else {
-			k.Run(c.pool, u8(x, dst), u8(x, src), x.raw(scratch))
+			k.Run(x.pool, u8(x, dst), u8(x, src), x.raw(scratch))
 		}
 		return nil
 	}

@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/drawknife/drawknife/internal/parallel"
+	"github.com/drawknife/drawknife/tensor"
+)
+
+// Sharing a step between workers has a price that depends on the machine: the
+// others must notice it, and fetch what they read from each other's caches. On
+// some it exceeds what a step of five microseconds gains. So a program of small
+// steps is timed when it is compiled, with the steps below one duration or
+// another left to one worker. Results are the same bits either way.
+
+// one is the pool of the steps that are left to one worker.
+var one = parallel.New(1)
+
+const (
+	smallMACs    = 50e6                   // programs of more share every step
+	smallProgram = time.Millisecond       // and so do those that take longer on one worker
+	aloneRuns    = 4                      // of each choice, of which the shortest counts
+	aloneGain    = 0.98                   // of the time: less is noise
+	anyStep      = time.Duration(1 << 62) // leaves all steps to one worker
+)
+
+// aloneBelow are the durations below which steps may be left to one worker.
+var aloneBelow = []time.Duration{4 * time.Microsecond, 10 * time.Microsecond, anyStep}
+
+// chooseAlone decides which steps one worker runs.
+func (p *Program) chooseAlone() {
+	macs := int64(0)
+	for _, s := range p.steps {
+		macs += s.macs
+	}
+	if p.pool.Workers() == 1 || macs > smallMACs || len(p.steps) == 0 {
+		return
+	}
+	in := make([]*tensor.Tensor, len(p.inputs))
+	for i, b := range p.inputs {
+		in[i] = tensor.New(b.dtype, b.shape...)
+	}
+	x := p.frame(context.Background(), in, p.NewOutputs())
+	defer p.release(x)
+	// alone leaves the steps below a duration to one worker.
+	took := make([]time.Duration, len(p.steps))
+	alone := func(below time.Duration) (some bool) {
+		for i := range p.steps {
+			p.steps[i].alone = took[i] < below
+			some = some || p.steps[i].alone
+		}
+		return some
+	}
+	alone(anyStep)
+	for run := range aloneRuns {
+		total := time.Duration(0)
+		for i := range p.steps {
+			start := time.Now()
+			if p.run(&p.steps[i], x) != nil { // zeros may not be valid inputs
+				alone(0)
+				return
+			}
+			t := time.Since(start)
+			if total += t; run == 0 || t < took[i] {
+				took[i] = t
+			}
+		}
+		if run > 0 && total > smallProgram { // the first finds nothing in the caches
+			alone(0)
+			return
+		}
+	}
+	alone(0)
+	best, below := p.shortest(x), time.Duration(0)
+	for _, d := range aloneBelow {
+		if !alone(d) {
+			continue
+		}
+		if t := p.shortest(x); float64(t) < aloneGain*float64(best) {
+			best, below = t, d
+		}
+	}
+	alone(below)
+}
+
+// shortest is the time of the shortest of some runs.
+func (p *Program) shortest(x *frame) time.Duration {
+	least := anyStep
+	for range aloneRuns {
+		start := time.Now()
+		if p.runSteps(x) != nil {
+			break
+		}
+		least = min(least, time.Since(start))
+	}
+	return least
+}
