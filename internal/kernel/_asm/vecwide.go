@@ -9,8 +9,8 @@ import (
 )
 
 // wide emits functions sixteen elements at a time. Constants stay in registers,
-// of which AVX-512 has enough. The operations are those of the kernels of eight,
-// in their order, so that the results have the same bits.
+// of which AVX-512 has enough. A division would take as long as all the rest
+// together, so quotients are made of the approximate reciprocal.
 type wide struct {
 	consts map[uint32]VecVirtual
 }
@@ -84,15 +84,18 @@ func emitWideUnary(name string, f func(w wide, x, a VecVirtual) VecVirtual) {
 	RET()
 }
 
-// wideConstants are the constants of reduceExp and of what uses it.
+// wideConstants are the constants of exp and of what uses it.
 var wideConstants = append([]uint32{
-	f32(log2e), f32(ln2hi), f32(ln2lo), f32(1), f32(-87), f32(-104), signBit, 127,
+	f32(-log2e), f32(ln2hi), f32(ln2lo), f32(1), f32(-87), f32(104), f32(magic), signBit,
 }, func() (p []uint32) {
 	for _, c := range expP {
 		p = append(p, f32(c))
 	}
 	return p
 }()...)
+
+// magic added to a small number and subtracted again rounds it to an integer.
+const magic = 3 << 22
 
 func f32(v float64) uint32 { return math.Float32bits(float32(v)) }
 
@@ -117,66 +120,65 @@ func (w wide) mul(a, b VecVirtual) VecVirtual { d := ZMM(); VMULPS(b, a, d); ret
 // max is max(lo, x), and x if x is a NaN.
 func (w wide) max(x, lo VecVirtual) VecVirtual { d := ZMM(); VMAXPS(x, lo, d); return d }
 
-func (w wide) xorSign(x VecVirtual) VecVirtual {
-	d := ZMM()
-	VPXORD(x, w.bits(signBit), d)
-	return d
-}
+// min is min(hi, x), and x if x is a NaN.
+func (w wide) min(x, hi VecVirtual) VecVirtual { d := ZMM(); VMINPS(x, hi, d); return d }
 
 func (w wide) copy(x VecVirtual) VecVirtual { d := ZMM(); VMOVAPS(x, d); return d }
 
-// reduceExp is that of the kernels of eight.
-func (w wide) reduceExp(x VecVirtual) (n, q VecVirtual) {
-	n = w.mul(x, w.k(log2e))
-	VRNDSCALEPS(Imm(8), n, n)
+// expNeg is exp(-x) for x > -88.
+func (w wide) expNeg(x VecVirtual) VecVirtual {
+	x = w.min(x, w.k(104)) // from where on it is 0
+	n := w.copy(x)
+	VFMADD213PS(w.k(magic), w.k(-log2e), n)
+	VSUBPS(w.k(magic), n, n)
 	r := w.copy(x)
-	VFNMADD231PS(w.k(ln2hi), n, r)
+	VFNMSUB231PS(w.k(ln2hi), n, r) // -n·hi - x
 	VFNMADD231PS(w.k(ln2lo), n, r)
 	y := w.copy(w.k(expP[len(expP)-1]))
 	for i := len(expP) - 2; i >= 0; i-- {
 		VFMADD213PS(w.k(expP[i]), r, y)
 	}
-	q = w.mul(y, r)
-	VFMADD213PS(r, r, q)
-	VCVTPS2DQ(n, n)
-	return n, q
+	VFMADD213PS(w.k(1), r, y)
+	VFMADD213PS(w.k(1), r, y)
+	VSCALEFPS(n, y, y)
+	return y
 }
 
-func (w wide) pow2(n VecVirtual) {
-	VPADDD(w.bits(127), n, n)
-	VPSLLD(Imm(23), n, n)
+// div is n/d for normal d: a quotient of 14 bits, corrected by what it leaves of n.
+func (w wide) div(n, d VecVirtual) VecVirtual {
+	r, left := ZMM(), w.copy(n)
+	VRCP14PS(d, r)
+	q := w.mul(n, r)
+	VFNMADD231PS(q, d, left)
+	VFMADD231PS(r, left, q)
+	return q
+}
+
+// reciprocal is div(1, d).
+func (w wide) reciprocal(d VecVirtual) VecVirtual {
+	r, left := ZMM(), w.copy(w.k(1))
+	VRCP14PS(d, r)
+	VFNMADD231PS(r, d, left)
+	VFMADD231PS(left, r, r)
+	return r
 }
 
 func (w wide) silu(x VecVirtual) VecVirtual {
 	x = w.max(x, w.k(-87))
-	n, q := w.reduceExp(w.max(w.xorSign(x), w.k(-87)))
-	w.pow2(n)
-	d := w.copy(n)
-	VFMADD231PS(n, q, d)
+	d := w.expNeg(x)
 	VADDPS(w.k(1), d, d)
-	VDIVPS(d, x, d)
-	return d
+	return w.mul(x, w.reciprocal(d)) // x may be infinite
 }
 
 func (w wide) sigmoid(x VecVirtual) VecVirtual {
-	neg := ZMM()
-	VPORD(x, w.bits(signBit), neg)
-	n, q := w.reduceExp(w.max(neg, w.k(-104)))
-	h := ZMM()
-	VPSRAD(Imm(1), n, h)
-	VPSUBD(h, n, n)
-	w.pow2(h)
-	w.pow2(n)
-	z := ZMM()
-	VADDPS(w.k(1), q, z)
-	VMULPS(h, z, z)
-	VMULPS(n, z, z)
+	pos := ZMM()
+	VPANDND(x, w.bits(signBit), pos)
+	z := w.expNeg(pos)
 	den := ZMM()
 	VADDPS(w.k(1), z, den)
 	// Negative x: z/(1+z), else 1/(1+z).
 	VPMOVD2M(x, K2)
 	num := w.copy(w.k(1))
 	VMOVAPS(z, K2, num)
-	VDIVPS(den, num, den)
-	return den
+	return w.div(num, den)
 }
