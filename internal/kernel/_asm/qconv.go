@@ -152,7 +152,7 @@ func (t qtile) emit() {
 	if t.vnni {
 		t.dots(a, rows, off, k, w, next)
 		t.load(a, off, w, k)
-		t.storeVNNI(a, off, w, k)
+		t.storeAs512(name, a, off, w, k)
 		MOVQ(off, Mem{Base: a, Disp: qDstAt})
 	} else {
 		t.panels(a, rows, off, k, w)
@@ -297,7 +297,7 @@ func (t qtile) group(rows, offs []GPVirtual, w GPVirtual) {
 	add(last)
 }
 
-// load readies what storeVNNI reads.
+// load readies what storeAs512 reads.
 func (t qtile) load(a Register, dst, stride, scale GPVirtual) {
 	MOVQ(Mem{Base: a, Disp: qDstAt}, dst)
 	MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
@@ -379,9 +379,8 @@ func (t qtile) storeBytes(a Register, dst, stride GPVirtual) {
 	}
 }
 
-// storeVNNI is storeAs for 512-bit registers.
-func (t qtile) storeVNNI(a Register, dst, stride, p GPVirtual) {
-	name := t.name()
+// storeAs512 is storeAs for 512-bit registers.
+func (t qtile) storeAs512(name string, a Register, dst, stride, p GPVirtual) {
 	each := func(do func(i, j int, r VecPhysical)) {
 		for i := 0; i < t.rows; i++ {
 			for j := 0; j < t.vecs; j++ {

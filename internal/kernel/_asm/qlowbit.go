@@ -14,6 +14,13 @@ func init() {
 			qlong{qtile{rows: rows, vecs: 1}}.emit()
 		}
 		unpackNibbles()
+		for _, vecs := range []int{4, 1} {
+			qfew{qtile{rows: 1, vecs: vecs, vnni: true}, 8}.emit()
+			for rows := 4; rows >= 1; rows-- {
+				qfew{qtile{rows: rows, vecs: vecs, vnni: true}, 4}.emit()
+				qfew{qtile{rows: rows, vecs: vecs, vnni: true}, 2}.emit()
+			}
+		}
 	}
 }
 

@@ -1,10 +1,12 @@
 package qconv
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/drawknife/drawknife/internal/cpu"
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
@@ -88,5 +90,50 @@ func BenchmarkConv(b *testing.B) {
 				b.ReportMetric(2*float64(pr.s.MACs())/best.Seconds()/1e9, "best-GOP/s")
 			})
 		}
+	}
+}
+
+// BenchmarkFew compares fully connected layers of a few pixels with weights of
+// eight bits, by the kernels for many pixels and by those for few, of four bits
+// and of two, in turns: nanoseconds at the fastest.
+func BenchmarkFew(b *testing.B) {
+	pool := parallel.New(1)
+	defer pool.Close()
+	for _, l := range []Shape{{C: 64, K: 10}, {C: 256, K: 64}, {C: 1024, K: 256}, {C: 1280, K: 1000}, {C: 4096, K: 1000}, {C: 9216, K: 4096},
+		{N: 4, C: 1024, K: 256}, {N: 4, C: 9216, K: 4096}} {
+		l = normal(l)
+		b.Run(fmt.Sprintf("%dx%d-%d", l.N, l.C, l.K), func(b *testing.B) {
+			var runs []func()
+			for i, limit := range []float64{127, 127, 7, 1} {
+				rng := rand.New(rand.NewPCG(1, 1))
+				pr := newProblem(rng, l)
+				for i := range pr.p.Weights {
+					pr.p.Weights[i] = int8(rng.IntN(int(2*limit)+1) - int(limit))
+				}
+				pr.p.WeightZero = nil
+				c := New(pr.s, pr.p)
+				if i == 0 {
+					if isaFor(cpu.Best()) == nil {
+						b.Skip("no kernels here")
+					}
+					many := *isaFor(cpu.Best())
+					c = plan(pr.s, pr.p)
+					c.run = newTiled(c, &many)
+				}
+				scratch, dst := make([]byte, c.Scratch(1)), make([]uint8, pixels(&pr.s)*pr.s.DstStride)
+				runs = append(runs, func() { c.Run(pool, dst, pr.src, scratch) })
+			}
+			best := []time.Duration{time.Hour, time.Hour, time.Hour, time.Hour}
+			for b.Loop() {
+				for i, run := range runs {
+					start := time.Now()
+					run()
+					best[i] = min(best[i], time.Since(start))
+				}
+			}
+			for i, name := range []string{"many", "8bit", "4bit", "2bit"} {
+				b.ReportMetric(float64(best[i]), name+"-ns")
+			}
+		})
 	}
 }

@@ -160,6 +160,9 @@ func (c *Conv) choose(level cpu.Level) runner {
 		return d
 	}
 	c.widen()
+	if f := c.few(i); f != nil {
+		return newTiled(c, f)
+	}
 	if i.small != nil && c.small(i.lanes) {
 		if t := newTiled(c, i.small); t.averageGroup() >= longGroup {
 			return t

@@ -7,6 +7,10 @@ import "unsafe"
 // for them keep both the int16 and the int32 sums of a tile in registers, and
 // hardly ever widen. Where all weights fit four bits, two of them take a byte of
 // memory; a panel is unpacked to scratch memory once for each block.
+//
+// VNNI multiplies bytes whatever they hold. Where weights meet a few pixels,
+// reading them takes the time, and those of four or two bits stay so in memory
+// until they are multiplied.
 
 const (
 	smallWeight = 15 // largest magnitude of weights for which long groups are tried
@@ -28,14 +32,40 @@ func (c *Conv) small(lanes int) bool {
 }
 
 // nibble reports whether the weights fit four bits.
-func (c *Conv) nibble() bool {
+func (c *Conv) nibble() bool { return c.fit(4) }
+
+// fit reports whether the weights fit so many bits.
+func (c *Conv) fit(bits int) bool {
 	for _, w := range c.w {
-		if w < -8 || w > 7 {
+		if w != w<<(16-bits)>>(16-bits) {
 			return false
 		}
 	}
 	return true
 }
+
+// few returns the kernels for layers whose weights meet so few pixels that
+// reading them takes the time, nil if there are none or this is no such layer.
+func (c *Conv) few(i *isa) *isa {
+	s := &c.shape
+	if pixels(s) > fewPixels || !pointwise(s) || s.Groups > 1 || s.K < i.lanes || s.C > fewInputs {
+		return nil
+	}
+	for _, f := range i.few {
+		if f != nil && pixels(s) <= f.rows && (f.bits == 8 || c.fit(f.bits)) {
+			return f
+		}
+	}
+	return nil
+}
+
+const (
+	fewPixels = 4
+	// fewInputs keeps sums in an int32 that are greater by a power of two: each
+	// product of a value and a weight moved to the top of its byte is at most
+	// 255*128.
+	fewInputs = 1 << 16
+)
 
 // shared lists the offsets of the steps, which all panels share.
 func (t *tiled) shared(groups int) []int32 {

@@ -38,3 +38,93 @@ func qlongAVX2x1x8(a *byte)
 //
 //go:noescape
 func unpackNibblesAVX2(dst *byte, src *byte, n int)
+
+// qfewVNNI1x64w8 computes tiles of 1 pixels by 64 channels of weights of 8 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI1x64w8(a *byte)
+
+// qfewVNNI4x64w4 computes tiles of 4 pixels by 64 channels of weights of 4 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI4x64w4(a *byte)
+
+// qfewVNNI4x64w2 computes tiles of 4 pixels by 64 channels of weights of 2 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI4x64w2(a *byte)
+
+// qfewVNNI3x64w4 computes tiles of 3 pixels by 64 channels of weights of 4 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI3x64w4(a *byte)
+
+// qfewVNNI3x64w2 computes tiles of 3 pixels by 64 channels of weights of 2 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI3x64w2(a *byte)
+
+// qfewVNNI2x64w4 computes tiles of 2 pixels by 64 channels of weights of 4 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI2x64w4(a *byte)
+
+// qfewVNNI2x64w2 computes tiles of 2 pixels by 64 channels of weights of 2 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI2x64w2(a *byte)
+
+// qfewVNNI1x64w4 computes tiles of 1 pixels by 64 channels of weights of 4 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI1x64w4(a *byte)
+
+// qfewVNNI1x64w2 computes tiles of 1 pixels by 64 channels of weights of 2 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI1x64w2(a *byte)
+
+// qfewVNNI1x16w8 computes tiles of 1 pixels by 16 channels of weights of 8 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI1x16w8(a *byte)
+
+// qfewVNNI4x16w4 computes tiles of 4 pixels by 16 channels of weights of 4 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI4x16w4(a *byte)
+
+// qfewVNNI4x16w2 computes tiles of 4 pixels by 16 channels of weights of 2 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI4x16w2(a *byte)
+
+// qfewVNNI3x16w4 computes tiles of 3 pixels by 16 channels of weights of 4 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI3x16w4(a *byte)
+
+// qfewVNNI3x16w2 computes tiles of 3 pixels by 16 channels of weights of 2 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI3x16w2(a *byte)
+
+// qfewVNNI2x16w4 computes tiles of 2 pixels by 16 channels of weights of 4 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI2x16w4(a *byte)
+
+// qfewVNNI2x16w2 computes tiles of 2 pixels by 16 channels of weights of 2 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI2x16w2(a *byte)
+
+// qfewVNNI1x16w4 computes tiles of 1 pixels by 16 channels of weights of 4 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI1x16w4(a *byte)
+
+// qfewVNNI1x16w2 computes tiles of 1 pixels by 16 channels of weights of 2 bits; a is a *tileArgs.
+//
+//go:noescape
+func qfewVNNI1x16w2(a *byte)

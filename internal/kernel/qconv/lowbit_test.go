@@ -20,6 +20,7 @@ func TestSmallWeights(t *testing.T) {
 	list := []Shape{
 		same(7, 64, 64, 3, 1, 1), same(6, 13, 20, 3, 2, 1), same(9, 32, 24, 1, 1, 1), same(5, 30, 40, 5, 1, 1),
 		same(6, 32, 32, 3, 1, 2), same(6, 16, 16, 3, 1, 16), {N: 3, C: 70, K: 9}, {C: 64, K: 10},
+		{C: 100, K: 70}, {N: 2, C: 30, K: 33}, {N: 4, C: 65, K: 130, SrcStride: 70}, {N: 3, C: 12, K: 64, DstStride: 90},
 		{N: 1, H: 6, W: 6, C: 10, K: 16, R: 3, S: 3, P: 8, Q: 9, PadH: 3, PadW: 2, DstStride: 17, AddStride: 31},
 		{N: 2, D: 5, H: 6, W: 7, C: 6, K: 9, T: 3, R: 3, S: 3, OD: 5, P: 6, Q: 7, PadD: 1, PadH: 1, PadW: 1},
 	}
@@ -71,6 +72,26 @@ func TestSmallWeightsAreSeen(t *testing.T) {
 		}
 		if kept := len(conv.run.(*tiled).weights); c.long && kept != len(pr.p.Weights)/c.share {
 			t.Errorf("weights up to %v: %d bytes for %d weights", c.limit, kept, len(pr.p.Weights))
+		}
+	}
+}
+
+// TestFewKeepBits checks that fully connected layers keep no more bits of their
+// weights than these have.
+func TestFewKeepBits(t *testing.T) {
+	if !cpu.Has(cpu.VNNI) {
+		t.Skip("this CPU has no such kernels")
+	}
+	rng := rand.New(rand.NewPCG(17, 18))
+	for _, c := range []struct{ limit, share int }{{1, 4}, {3, 2}, {7, 2}, {8, 1}, {127, 1}} {
+		pr := newProblem(rng, Shape{C: 64, K: 128})
+		pr.p.WeightZero = nil
+		for i := range pr.p.Weights {
+			pr.p.Weights[i] = int8(rng.IntN(2*c.limit+1) - c.limit)
+		}
+		conv := newAt(cpu.VNNI, pr.s, pr.p)
+		if kept := len(conv.run.(*tiled).weights); kept != len(pr.p.Weights)/c.share {
+			t.Errorf("weights up to %d take %s: %d bytes for %d weights", c.limit, conv.Kernel(), kept, len(pr.p.Weights))
 		}
 	}
 }

@@ -83,6 +83,9 @@ func splitChannels(k, lanes, wide int) []panel {
 	for ; k-at >= lanes*wide; at += lanes * wide {
 		list = append(list, panel{k0: at, n: lanes * wide, vecs: wide})
 	}
+	for ; wide > 2 && k-at >= lanes; at += lanes { // there are kernels for all and for one
+		list = append(list, panel{k0: at, n: lanes, vecs: 1})
+	}
 	for at < k {
 		vecs := (k - at + lanes - 1) / lanes
 		switch {
@@ -120,20 +123,33 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 
 // packDots lays out steps of int32 sums: their offsets, and for each
 // [channel][4] int8. Weights beyond an int8 are the sum of those of several
-// steps.
+// steps. Where weights have fewer bits in memory, the bytes of a step hold
+// those of as many steps as they have room for, the first in the topmost bits.
 func (t *tiled) packDots(p *panel, dense []int16, runs []int32, quads int) {
 	per := 4 * p.vecs * t.isa.lanes
+	bits, together := 8, 1
+	if t.isa.bits != 0 {
+		bits, together = t.isa.bits, 8/t.isa.bits
+	}
+	n := 0 // steps
 	for i := range len(runs) * quads {
-		for rest := dense[i*per : (i+1)*per]; slices.ContainsFunc(rest, nonzero); {
-			p.count++
+		for rest := dense[i*per : (i+1)*per]; slices.ContainsFunc(rest, nonzero); n++ {
 			t.steps = append(t.steps, runs[i/quads]+int32(i%quads*4))
+			if n%together == 0 {
+				t.weights = append(t.weights, make([]byte, per)...)
+			}
+			to, shift := t.weights[len(t.weights)-per:], 8-bits*(1+n%together)
 			for k, v := range rest {
-				part := max(-128, min(127, v))
-				t.weights = append(t.weights, byte(part))
+				part := max(-1<<(bits-1), min(1<<(bits-1)-1, v))
+				to[k] |= byte(part) << (8 - bits) >> (8 - bits - shift)
 				rest[k] -= part
 			}
 		}
 	}
+	for ; n%together != 0; n++ {
+		t.steps = append(t.steps, 0) // by weights of zero
+	}
+	p.count = n / together
 }
 
 func nonzero(v int16) bool { return v != 0 }

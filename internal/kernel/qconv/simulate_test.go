@@ -110,6 +110,14 @@ func (m *machine) int(arg string) int64 {
 	return m.gp[arg]
 }
 
+// int32 reads a 32-bit operand.
+func (m *machine) int32(arg string) int32 {
+	if a, ok := m.address(arg); ok {
+		return int32(binary.LittleEndian.Uint32(bytesAt(a, 4)))
+	}
+	return int32(m.gp[arg])
+}
+
 // setInt writes a 64-bit operand.
 func (m *machine) setInt(arg string, v int64) {
 	if a, ok := m.address(arg); ok {
@@ -201,15 +209,16 @@ func (m *machine) scalar(in instruction) {
 	case "MOVQ":
 		m.setInt(last, m.int(in.args[0]))
 	case "MOVLQSX":
-		a, _ := m.address(in.args[0])
-		m.setInt(last, int64(int32(binary.LittleEndian.Uint32(bytesAt(a, 4)))))
+		m.setInt(last, int64(m.int32(in.args[0])))
 	case "ADDQ":
 		result(m.int(last) + m.int(in.args[0]))
 	case "SUBQ":
 		result(m.int(last) - m.int(in.args[0]))
 	case "DECQ":
 		result(m.int(last) - 1)
-	case "PREFETCHT1": // changes nothing
+	case "MOVL":
+		m.setInt(last, m.int(in.args[0]))
+	case "PREFETCHT0", "PREFETCHT1": // change nothing
 	case "CMOVQGT":
 		if m.cmp[0] > m.cmp[1] {
 			m.setInt(last, m.int(in.args[0]))
@@ -227,9 +236,9 @@ func (m *machine) vector(in instruction) {
 	case "VMOVDQU32", "VMOVDQA32":
 		copy(m.vec(in.args[1]), m.vec(in.args[0]))
 	case "VPBROADCASTD":
-		a, _ := m.address(in.args[0])
+		v := uint32(m.int32(in.args[0]))
 		for i := range 16 {
-			copy(m.vec(in.args[1])[4*i:], bytesAt(a, 4))
+			setLane(m.vec(in.args[1]), i, v)
 		}
 	case "VPMOVZXWD", "VPMOVZXBD":
 		a, _ := m.address(in.args[0])
@@ -252,6 +261,19 @@ func (m *machine) vector(in instruction) {
 			}
 			return sum
 		})
+	case "VPANDD":
+		m.lanes(in, func(a, b, _ uint32) uint32 { return a & b })
+	case "VPXORD":
+		m.lanes(in, func(a, b, _ uint32) uint32 { return a ^ b })
+	case "VPSLLD", "VPSRAD":
+		n, from, to := m.int(in.args[0]), m.vec(in.args[1]), m.vec(in.args[2])
+		for i := range 16 {
+			v := lane(from, i) << n
+			if in.op == "VPSRAD" {
+				v = uint32(int32(lane(from, i)) >> n)
+			}
+			setLane(to, i, v)
+		}
 	case "VPADDD":
 		m.lanes(in, func(a, b, _ uint32) uint32 { return a + b })
 	case "VPMAXSD":
@@ -291,7 +313,7 @@ func TestSimulatedVNNI(t *testing.T) {
 	defer pool.Close()
 	rng := rand.New(rand.NewPCG(5, 6))
 	for n, s := range []Shape{
-		{N: 1, H: 1, W: 1, C: 12, K: 33, P: 1, Q: 1},
+		{C: 12, K: 33},
 		{N: 1, H: 3, W: 5, C: 8, K: 32, R: 3, S: 3, P: 3, Q: 5, PadH: 1, PadW: 1},
 		{N: 2, H: 5, W: 5, C: 3, K: 48, R: 3, S: 3, P: 3, Q: 3, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2},
 		{N: 1, H: 3, W: 3, C: 5, K: 7, P: 3, Q: 3, DstStride: 9},
@@ -304,5 +326,34 @@ func TestSimulatedVNNI(t *testing.T) {
 			c.run = newTiled(c, &i)
 			pr.compare(t, c, pool, naive(pr.s, pr.p, pr.src))
 		})
+	}
+}
+
+// TestSimulatedFew does the same with the kernels for few pixels.
+func TestSimulatedFew(t *testing.T) {
+	code := parseAssembly(t, "lowbit_amd64.s")
+	var m machine
+	pool := parallel.New(1)
+	defer pool.Close()
+	rng := rand.New(rand.NewPCG(7, 8))
+	for _, s := range []Shape{{C: 12, K: 33}, {C: 36, K: 16}, {C: 23, K: 100}, {N: 2, C: 40, K: 80, SrcStride: 50}, {N: 3, C: 8, K: 64}, {N: 4, C: 17, K: 20}} {
+		for _, i := range vnniFew {
+			pr := newProblem(rng, s)
+			if pr.s.N > i.rows {
+				continue
+			}
+			i.simulate = func(a *tileArgs, rows, vecs int) {
+				m.run(code[fmt.Sprintf("qfewVNNI%dx%dw%d", rows, 16*vecs, i.bits)], unsafe.Pointer(a))
+			}
+			pr.p.WeightZero = nil
+			for j := range pr.p.Weights {
+				pr.p.Weights[j] = pr.p.Weights[j] >> (8 - i.bits)
+			}
+			t.Run(fmt.Sprintf("%d/%dx%d-%d", i.bits, pr.s.N, s.C, s.K), func(t *testing.T) {
+				c := plan(pr.s, pr.p)
+				c.run = newTiled(c, &i)
+				pr.compare(t, c, pool, naive(pr.s, pr.p, pr.src))
+			})
+		}
 	}
 }

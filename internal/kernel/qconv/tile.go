@@ -40,6 +40,11 @@ type isa struct {
 	small  *isa
 	long   bool
 	unpack func(dst, src *byte, n int)
+	// few are the kernels for layers of a few pixels, by the bits of their
+	// weights.
+	few [9]*isa
+	// bits is how many bits a weight has in memory: see packDots.
+	bits int
 	// blocks says that the kernels of the steps read sixteen values at once
 	// where they can: see packBlocks.
 	blocks bool

@@ -14,7 +14,13 @@ import (
 var (
 	avx2 = isa{name: "avx2 8x8", rows: 8, lanes: 8, wide: 1, small: &long}
 	long = isa{name: "avx2 low-bit 6x8", rows: 6, lanes: 8, wide: 1, long: true, unpack: unpackNibblesAVX2}
-	vnni = isa{name: "vnni 8x32", rows: 8, lanes: 16, wide: 2, vnni: true}
+	vnni = isa{name: "vnni 8x32", rows: 8, lanes: 16, wide: 2, vnni: true, few: [9]*isa{2: &vnniFew[0], 4: &vnniFew[1], 8: &vnniFew[2]}}
+
+	vnniFew = [...]isa{
+		{name: "vnni 2-bit 4x64", rows: 4, lanes: 16, wide: 4, vnni: true, bits: 2},
+		{name: "vnni 4-bit 4x64", rows: 4, lanes: 16, wide: 4, vnni: true, bits: 4},
+		{name: "vnni 1x64", rows: 1, lanes: 16, wide: 4, vnni: true, bits: 8},
+	}
 )
 
 // isaFor is the vector path for a level, nil for none.
@@ -35,6 +41,8 @@ func (i *isa) run(args *tileArgs, rows, vecs int) {
 	case i.simulate != nil:
 		c := *args
 		i.simulate(&c, rows, vecs)
+	case i.bits != 0:
+		few(a, rows, vecs, i.bits)
 	case i.vnni && vecs == 2:
 		vnni32(a, rows)
 	case i.vnni:
@@ -230,5 +238,47 @@ func (k dwKernel) run(args *tileArgs) {
 		dwtileAVX27x7s1p2(a)
 	case dwKernel{7, 7, 0, 1, 8}:
 		dwtileAVX27x7s1p1(a)
+	}
+}
+
+// few runs the kernels that are named for pixels, channels and bits.
+func few(a *byte, rows, vecs, bits int) {
+	switch [3]int{bits, rows, vecs} {
+	case [3]int{2, 1, 4}:
+		qfewVNNI1x64w2(a)
+	case [3]int{2, 1, 1}:
+		qfewVNNI1x16w2(a)
+	case [3]int{2, 2, 4}:
+		qfewVNNI2x64w2(a)
+	case [3]int{2, 2, 1}:
+		qfewVNNI2x16w2(a)
+	case [3]int{2, 3, 4}:
+		qfewVNNI3x64w2(a)
+	case [3]int{2, 3, 1}:
+		qfewVNNI3x16w2(a)
+	case [3]int{2, 4, 4}:
+		qfewVNNI4x64w2(a)
+	case [3]int{2, 4, 1}:
+		qfewVNNI4x16w2(a)
+	case [3]int{4, 1, 4}:
+		qfewVNNI1x64w4(a)
+	case [3]int{4, 1, 1}:
+		qfewVNNI1x16w4(a)
+	case [3]int{4, 2, 4}:
+		qfewVNNI2x64w4(a)
+	case [3]int{4, 2, 1}:
+		qfewVNNI2x16w4(a)
+	case [3]int{4, 3, 4}:
+		qfewVNNI3x64w4(a)
+	case [3]int{4, 3, 1}:
+		qfewVNNI3x16w4(a)
+	case [3]int{4, 4, 4}:
+		qfewVNNI4x64w4(a)
+	case [3]int{4, 4, 1}:
+		qfewVNNI4x16w4(a)
+	case [3]int{8, 1, 1}:
+		qfewVNNI1x16w8(a)
+	default:
+		qfewVNNI1x64w8(a)
 	}
 }
