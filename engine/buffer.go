@@ -102,6 +102,7 @@ type frame struct {
 	loops []func(worker, lo, hi int) // loop bodies bound to this frame
 	ctx   interface{ Err() error }
 	pool  *parallel.Pool // of the step that runs
+	clock clock          // of its parts, if it is a chain and profiled
 }
 
 // alignment of every buffer: a cache line, and the widest vector.

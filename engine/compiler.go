@@ -20,6 +20,10 @@ type step struct {
 	macs    int64
 	run     func(x *frame) error
 	alone   bool // one worker is quicker than all; see alone.go
+
+	rows   *rowwise // nil if all of the output is computed at once
+	parts  []step   // of a chain; see bands.go
+	linked [2]bool  // of a part: its input, its output stays in the cache
 }
 
 // slot holds the buffers of one value, by layout.
@@ -246,15 +250,20 @@ func (c *compiler) alias(v *graph.Value, b *buf, l layout) *buf {
 }
 
 // loop is the run function of a step that is one parallel loop of n
-// iterations. The loop's body is bound to each frame once, so that running it
-// allocates nothing.
+// iterations.
 func (c *compiler) loop(n, grain int, body func(x *frame, lo, hi int)) func(x *frame) error {
+	return c.workerLoop(n, grain, func(x *frame, _, lo, hi int) { body(x, lo, hi) })
+}
+
+// workerLoop is a loop whose body knows its worker. The body is bound to each frame
+// once, so that running it allocates nothing.
+func (c *compiler) workerLoop(n, grain int, body func(x *frame, worker, lo, hi int)) func(x *frame) error {
 	id := c.loops
 	c.loops++
 	return func(x *frame) error {
 		f := x.loops[id]
 		if f == nil {
-			f = func(_, lo, hi int) { body(x, lo, hi) }
+			f = func(worker, lo, hi int) { body(x, worker, lo, hi) }
 			x.loops[id] = f
 		}
 		x.pool.For(n, grain, f)

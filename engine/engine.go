@@ -149,6 +149,7 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 		return nil, c.err
 	}
 	c.build()
+	c.chains()
 	p.steps = c.steps
 	p.loops = c.loops
 	p.arena = plan(p.steps)
@@ -325,11 +326,12 @@ type StepTime struct {
 	Op     string        // its operator
 	Kernel string        // kernel chosen
 	Alone  bool          // left to one worker: sharing it would take longer
+	Banded bool          // takes turns with its neighbours, which keep in the cache what they share
 	Shape  []int         // of the first output
 	Time   time.Duration // median over the runs
 	Min    time.Duration // shortest of the runs
 	MACs   int64         // multiply-accumulates
-	Bytes  int64         // read and written
+	Bytes  int64         // read and written; of Banded steps without what they share
 }
 
 // Steps describes the plan, without times.
@@ -342,22 +344,39 @@ func (p *Program) Steps() []StepTime {
 		}
 		return rows
 	}
-	rows := make([]StepTime, len(p.steps))
-	for i, s := range p.steps {
-		r := StepTime{Kernel: s.kernel, Alone: s.alone, MACs: s.macs}
-		if s.node != nil {
-			r.Node, r.Op = s.node.Name, s.node.Op
+	var rows []StepTime
+	for i := range p.steps {
+		s := &p.steps[i]
+		for j := range s.parts {
+			r := s.parts[j].row()
+			r.Banded, r.Alone = true, s.alone
+			rows = append(rows, r)
 		}
-		for _, b := range s.out {
-			r.Bytes += b.traffic()
+		if s.parts == nil {
+			rows = append(rows, s.row())
 		}
-		for _, b := range s.in {
-			r.Bytes += b.traffic()
-		}
-		if len(s.out) > 0 {
-			r.Shape = s.out[0].shape
-		}
-		rows[i] = r
 	}
 	return rows
+}
+
+// row describes the step.
+func (s *step) row() StepTime {
+	r := StepTime{Kernel: s.kernel, Alone: s.alone, MACs: s.macs}
+	if s.node != nil {
+		r.Node, r.Op = s.node.Name, s.node.Op
+	}
+	for _, b := range s.out {
+		if !s.linked[1] || b != s.rows.dst {
+			r.Bytes += b.traffic()
+		}
+	}
+	for _, b := range s.in {
+		if !s.linked[0] || b != s.rows.src {
+			r.Bytes += b.traffic()
+		}
+	}
+	if len(s.out) > 0 {
+		r.Shape = s.out[0].shape
+	}
+	return r
 }

@@ -199,6 +199,12 @@ func lowerConv(c *compiler, n *graph.Node) error {
 		k.Run(x.pool, f32(x, dst), f32(x, src), f32(x, add), f32(x, scratch))
 		return nil
 	}
+	if wbuf == nil && bbuf == nil {
+		st.rows = &rowwise{src: src, dst: dst, add: add, weights: wt.NBytes(), conv: func() *conv.Conv {
+			k, _ := k.(*conv.Conv)
+			return k
+		}}
+	}
 	scratch = c.emitBuilt(n, st, 4, func() kernel { k = newConv(s, p, wt != nil); return k })
 	return nil
 }

@@ -84,9 +84,13 @@ func lowerUnary(c *compiler, n *graph.Node) error {
 func (c *compiler) unary(n *graph.Node, f vec.Func, alpha, beta float32) {
 	src := c.any(n.Inputs[0])
 	dst := c.def(n.Outputs[0], src.layout)
-	c.emit(step{kernel: "unary", in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.len(), grain, func(x *frame, lo, hi int) {
+	st := step{kernel: "unary", in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.len(), grain, func(x *frame, lo, hi int) {
 		vec.Unary(f, alpha, beta, f32(x, dst)[lo:hi], f32(x, src)[lo:hi])
-	})})
+	})}
+	if src.layout == channelsLast && src.dtype == tensor.Float32 {
+		st.rows = &rowwise{src: src, dst: dst, unary: func(v []float32) { vec.Unary(f, alpha, beta, v, v) }}
+	}
+	c.emit(st)
 }
 
 // pair brings two operands of a broadcasting operator and its output into one

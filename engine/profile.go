@@ -22,12 +22,27 @@ func (p *Program) Profile(ctx context.Context, in []*tensor.Tensor, runs int) ([
 	times := make([][]time.Duration, len(rows))
 	for range max(runs, 1) {
 		x := p.frame(ctx, in, out)
+		row := 0
 		for i := range p.steps {
+			s := &p.steps[i]
+			if s.parts != nil {
+				x.clock = make(clock, len(s.parts))
+			}
 			start := time.Now()
-			if err := p.run(&p.steps[i], x); err != nil {
+			if err := p.run(s, x); err != nil {
 				return nil, err
 			}
-			times[i] = append(times[i], time.Since(start))
+			took := time.Since(start)
+			if s.parts == nil {
+				times[row] = append(times[row], took)
+				row++
+				continue
+			}
+			for _, t := range x.clock.share(took) {
+				times[row] = append(times[row], t)
+				row++
+			}
+			x.clock = nil
 		}
 		p.release(x)
 		if err := ctx.Err(); err != nil {

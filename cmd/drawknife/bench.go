@@ -148,6 +148,9 @@ func (c *benchCmd) one(a *app, name string, g *graph.Graph, threads int) (*bench
 		}
 		for _, s := range rows {
 			n := nodeTime{s.Node, s.Op, s.Kernel, s.Shape, ms(s.Time), 0, 0}
+			if s.Banded {
+				n.Kernel += ", in bands"
+			}
 			if s.Alone {
 				n.Kernel += ", one worker"
 			}

@@ -215,6 +215,8 @@ type denseState struct {
 	d                      *dense
 	w                      []float32
 	dst, src, add, scratch []float32
+	first                  int  // pixel that dst and add start at
+	shift                  int  // floats of the image before src
 	byColumns              bool // all blocks of some columns follow each other
 	workers                []denseWorker
 	body                   func(worker, lo, hi int)
@@ -225,24 +227,41 @@ type denseWorker struct {
 	args tile.Args
 	base [maxBlock + tile.MaxRows]int
 	mask [maxBlock + tile.MaxRows]uint64
+
+	filled int // pixel that base and mask (or patches) start at
+	group  int // input channel of the patches
 }
 
 // exec runs the convolution with the packed weights w; nil means its own.
 func (d *dense) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) {
+	st := d.state(p.Workers())
+	st.set(w, dst, src, add, scratch)
+	st.first, st.shift, st.byColumns = 0, 0, d.heavy()
+	p.For(d.blocks()*d.colUnits(), 1, st.body)
+	d.release(st)
+}
+
+// state is what a run on so many workers needs.
+func (d *dense) state(workers int) *denseState {
 	st := d.states.Get()
 	if st == nil {
 		st = &denseState{d: d}
 		st.body = st.work
 	}
-	if n := p.Workers(); len(st.workers) < n {
-		st.workers = make([]denseWorker, n)
+	if len(st.workers) < workers {
+		st.workers = make([]denseWorker, workers)
 	}
+	return st
+}
+
+func (st *denseState) set(w, dst, src, add, scratch []float32) {
 	if w == nil {
-		w = d.w
+		w = st.d.w
 	}
 	st.w, st.dst, st.src, st.add, st.scratch = w, dst, src, add, scratch
-	st.byColumns = d.heavy()
-	p.For(d.blocks()*d.colUnits(), 1, st.body)
+}
+
+func (d *dense) release(st *denseState) {
 	st.w, st.dst, st.src, st.add, st.scratch = nil, nil, nil, nil, nil
 	for i := range st.workers {
 		st.workers[i].args = tile.Args{}
@@ -264,6 +283,21 @@ func (d *dense) colUnits() int { return (len(d.cols) + d.colBlock - 1) / d.colBl
 // columns.
 func (st *denseState) work(worker, lo, hi int) {
 	d := st.d
+	st.workers[worker].filled = -1
+	for u := lo; u < hi; u++ {
+		block, unit := u/d.colUnits(), u%d.colUnits()
+		if st.byColumns {
+			block, unit = u%d.blocks(), u/d.blocks()
+		}
+		first, c0 := block*d.block, unit*d.colBlock
+		st.block(worker, first, min(d.block, d.pixels()-first), c0, min(c0+d.colBlock, len(d.cols)))
+	}
+}
+
+// block computes the columns c0 to c1-1 of the rows pixels from first on, which are
+// no more than a block.
+func (st *denseState) block(worker, first, rows, c0, c1 int) {
+	d := st.d
 	w := &st.workers[worker]
 	per := d.scratch()
 	patches := st.scratch[worker*per:][:d.gatherSize]
@@ -271,35 +305,24 @@ func (st *denseState) work(worker, lo, hi int) {
 	w.args = tile.Args{Src: st.src, Zero: d.zero, Taps: d.taps, Run: d.run}
 	if d.mode == gather {
 		w.args.Src = patches
+	} else if first != w.filled {
+		d.fill(w, first, rows, patches, st.src, st.shift)
+		w.filled = first
 	}
-	filled, group := -1, -1
-	for u := lo; u < hi; u++ {
-		block, unit := u/d.colUnits(), u%d.colUnits()
-		if st.byColumns {
-			block, unit = u%d.blocks(), u/d.blocks()
+	for i := c0; i < c1; i++ {
+		c := &d.cols[i]
+		if d.mode != gather {
+			w.args.Src = st.src[c.src:]
+		} else if first != w.filled || c.src != w.group {
+			d.gather(w, patches, st.src, first, rows, c.src)
+			w.filled, w.group = first, c.src
 		}
-		first := block * d.block
-		rows := min(d.block, d.pixels()-first)
-		if block != filled && d.mode != gather {
-			d.fill(w, first, rows, patches, st.src)
-			filled = block
+		w.args.Next = nil
+		if i+1 < len(d.cols) {
+			next := &d.cols[i+1]
+			w.args.Next = st.w[next.w:][:len(d.taps)*d.run*next.kernel.Cols]
 		}
-		c0 := unit * d.colBlock
-		for i := c0; i < min(c0+d.colBlock, len(d.cols)); i++ {
-			c := &d.cols[i]
-			if d.mode == gather && (block != filled || c.src != group) {
-				d.gather(w, patches, st.src, first, rows, c.src)
-				filled, group = block, c.src
-			} else if d.mode != gather {
-				w.args.Src = st.src[c.src:]
-			}
-			w.args.Next = nil
-			if i+1 < len(d.cols) {
-				next := &d.cols[i+1]
-				w.args.Next = st.w[next.w:][:len(d.taps)*d.run*next.kernel.Cols]
-			}
-			st.column(w, c, first, rows, edge)
-		}
+		st.column(w, c, first, rows, edge)
 	}
 }
 
@@ -315,7 +338,7 @@ func (st *denseState) column(w *denseWorker, c *column, first, rows int, edge []
 	if !c.kernel.Takes(c.n) || d.place != nil {
 		n := st.spilling(c, rows)
 		if n > 0 {
-			a.Dst, a.DstStride, a.Add = st.dst[first*d.DstStride:], d.DstStride, nil
+			a.Dst, a.DstStride, a.Add = st.dst[(first-st.first)*d.DstStride:], d.DstStride, nil
 			a.Rows, a.Min, a.Max = n, d.min, d.max
 			c.kernel.Run(a)
 		}
@@ -326,9 +349,9 @@ func (st *denseState) column(w *denseWorker, c *column, first, rows int, edge []
 		st.loose(a, c, first+n, edge)
 		return
 	}
-	a.Dst, a.DstStride, a.Add = st.dst[first*d.DstStride+c.k:], d.DstStride, nil
+	a.Dst, a.DstStride, a.Add = st.dst[(first-st.first)*d.DstStride+c.k:], d.DstStride, nil
 	if st.add != nil {
-		a.Add, a.AddStride = st.add[first*d.AddStride+c.k:], d.AddStride
+		a.Add, a.AddStride = st.add[(first-st.first)*d.AddStride+c.k:], d.AddStride
 	}
 	a.Min, a.Max = d.min, d.max
 	c.kernel.Run(a)
@@ -360,7 +383,7 @@ func (st *denseState) loose(a *tile.Args, c *column, first int, edge []float32) 
 		x = d.pixelAt(first)
 	}
 	for i := range a.Rows {
-		to := first + i
+		to := first - st.first + i
 		if d.place != nil {
 			to = d.place.at(x)
 			x.next(&d.Shape)

@@ -209,6 +209,8 @@ type dwState struct {
 	d                *depthwise
 	w, dst, src, add []float32
 	scratch          []float32
+	first            int // pixel that dst and add start at
+	shift            int // floats of the image before src
 	workers          []dwWorker
 	body             func(worker, lo, hi int)
 }
@@ -220,19 +222,34 @@ type dwWorker struct {
 
 // exec runs the convolution with the packed weights w; nil means its own.
 func (d *depthwise) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) {
+	st := d.state(p.Workers())
+	st.set(w, dst, src, add, scratch)
+	st.first, st.shift = 0, 0
+	p.For(d.units(), 1, st.body)
+	d.release(st)
+}
+
+// state is what a run on so many workers needs.
+func (d *depthwise) state(workers int) *dwState {
 	st := d.states.Get()
 	if st == nil {
 		st = &dwState{d: d}
 		st.body = st.work
 	}
-	for len(st.workers) < p.Workers() {
+	for len(st.workers) < workers {
 		st.workers = append(st.workers, dwWorker{taps: make([]int, 2*d.T*d.R*d.S)})
 	}
+	return st
+}
+
+func (st *dwState) set(w, dst, src, add, scratch []float32) {
 	if w == nil {
-		w = d.w
+		w = st.d.w
 	}
 	st.w, st.dst, st.src, st.add, st.scratch = w, dst, src, add, scratch
-	p.For(d.units(), 1, st.body)
+}
+
+func (d *depthwise) release(st *dwState) {
 	st.w, st.dst, st.src, st.add, st.scratch = nil, nil, nil, nil, nil
 	for i := range st.workers {
 		st.workers[i].args = dwArgs{}
@@ -256,23 +273,28 @@ func (st *dwState) work(worker, lo, hi int) {
 	for u := lo; u < hi; u++ {
 		unit, c := u/d.chanUnits(), u%d.chanUnits()*d.chans
 		unit, row := unit/len(d.rows), unit%len(d.rows)
-		n, z := unit/d.OD, unit%d.OD
-		chans := min(d.chans, d.C-c)
-		for _, cols := range d.cols {
-			r := rectangle{n, z, c, chans, d.rows[row], cols}
-			if d.slide == nil || cols.k1-cols.k0 < d.S || r.rows.k0 == r.rows.k1 || d.depth[z].k1-d.depth[z].k0 != 1 {
-				st.byTaps(w, r)
-				continue
-			}
-			// Whole vectors slide, the rest does not.
-			chans := chans / d.kernel.lanes * d.kernel.lanes
-			if part := r; chans > 0 {
-				part.chans = chans
-				st.sliding(w, part)
-			}
-			r.c, r.chans = c+chans, r.chans-chans
+		st.rows(w, unit/d.OD, unit%d.OD, c, d.rows[row])
+	}
+}
+
+// rows computes a span of rows of image n at depth z, in one unit of channels
+// from c on.
+func (st *dwState) rows(w *dwWorker, n, z, c int, rows span) {
+	d := st.d
+	for _, cols := range d.cols {
+		r := rectangle{n, z, c, min(d.chans, d.C-c), rows, cols}
+		if d.slide == nil || cols.k1-cols.k0 < d.S || r.rows.k0 == r.rows.k1 || d.depth[z].k1-d.depth[z].k0 != 1 {
 			st.byTaps(w, r)
+			continue
 		}
+		// Whole vectors slide, the rest does not.
+		chans := r.chans / d.kernel.lanes * d.kernel.lanes
+		if part := r; chans > 0 {
+			part.chans = chans
+			st.sliding(w, part)
+		}
+		r.c, r.chans = c+chans, r.chans-chans
+		st.byTaps(w, r)
 	}
 }
 
@@ -294,8 +316,8 @@ func (st *dwState) prepare(a *dwArgs, r *rectangle) {
 		AddStride: d.AddStride, AddLine: d.Q * d.AddStride,
 	}
 	y, x := r.rows.lo*d.StrideH-d.PadH, r.cols.lo*d.StrideW-d.PadW
-	a.First = 4 * (((r.n*d.D+r.z*d.StrideD-d.PadD)*d.H+y)*d.W + x) * d.SrcStride
-	out := ((r.n*d.OD+r.z)*d.P+r.rows.lo)*d.Q + r.cols.lo
+	a.First = 4 * ((((r.n*d.D+r.z*d.StrideD-d.PadD)*d.H+y)*d.W+x)*d.SrcStride - st.shift)
+	out := ((r.n*d.OD+r.z)*d.P+r.rows.lo)*d.Q + r.cols.lo - st.first
 	if g := d.place; g != nil {
 		out = g.at(pixel{r.n, r.z, r.rows.lo, r.cols.lo})
 		a.DstStride, a.DstLine = g.stepW*d.DstStride, g.stepH*g.w*d.DstStride
@@ -345,7 +367,7 @@ func (st *dwState) sliding(w *dwWorker, r rectangle) {
 		z := r.z*d.StrideD - d.PadD + d.depth[r.z].k0*d.DilD
 		y := (r.rows.hi-1)*d.StrideH - d.PadH + (r.rows.k1-1)*d.DilH
 		x := last*d.StrideW - d.PadW + d.S - 1
-		if (((r.n*d.D+z)*d.H+y)*d.W+x)*d.SrcStride+r.c+r.chans > len(st.src) {
+		if (((r.n*d.D+z)*d.H+y)*d.W+x)*d.SrcStride+r.c+r.chans-st.shift > len(st.src) {
 			rest := r
 			rest.cols.lo = r.cols.lo + pixels&^3
 			r.cols.hi = rest.cols.lo

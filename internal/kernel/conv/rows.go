@@ -33,8 +33,8 @@ func (x *pixel) next(s *Shape) {
 }
 
 // fill lists offset and mask of rows pixels from first on, and pads the list
-// with rows that read nothing but zeros.
-func (d *dense) fill(w *denseWorker, first, rows int, patches, src []float32) {
+// with rows that read nothing but zeros. The image starts shift floats before src.
+func (d *dense) fill(w *denseWorker, first, rows int, patches, src []float32, shift int) {
 	x := d.pixelAt(first)
 	edges := 0
 	step := 4 * d.SrcStride
@@ -42,7 +42,7 @@ func (d *dense) fill(w *denseWorker, first, rows int, patches, src []float32) {
 		// One row of the output, or what of it is in the block.
 		n := min(rows-i, d.Q-x.q)
 		z, y := x.d*d.StrideD-d.PadD, x.p*d.StrideH-d.PadH
-		at := (((x.n*d.D+z)*d.H+y)*d.W + x.q*d.StrideW - d.PadW) * step
+		at := (((x.n*d.D+z)*d.H+y)*d.W+x.q*d.StrideW-d.PadW)*step - 4*shift
 		outer := d.dmask[x.d] & d.hmask[x.p]
 		base, mask := w.base[i:i+n], w.mask[i:i+n]
 		if d.mode == byRow {
