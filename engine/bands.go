@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -90,7 +91,7 @@ func (c *compiler) chains() {
 	}
 	var out []step
 	for i := 0; i < len(c.steps); {
-		n := c.chainLength(c.steps[i:], link)
+		n := chainLength(c.steps[i:], link)
 		if n > 1 {
 			out = append(out, c.chain(c.steps[i:i+n]))
 		} else {
@@ -116,7 +117,7 @@ func (s *step) roots() map[*buf]bool {
 }
 
 // chainLength is the number of steps from the first on that are worth joining.
-func (c *compiler) chainLength(steps []step, link func(a, b *step) bool) int {
+func chainLength(steps []step, link func(a, b *step) bool) int {
 	// group is the number of steps of a convolution and the unary operators after it.
 	group := func(steps []step) int {
 		if len(steps) == 0 || steps[0].rows == nil || steps[0].rows.conv == nil {
@@ -135,23 +136,43 @@ func (c *compiler) chainLength(steps []step, link func(a, b *step) bool) int {
 	if n == 0 || n > 1 && steps[0].rows.dst.bytes < bandLink {
 		return 0
 	}
-	for stages := 1; stages < bandStages; stages++ {
-		last := &steps[n-1]
+	// ends are those of the groups that are worth joining, links the values after them.
+	ends, links := []int{n}, []int{}
+	for first := 0; ; {
 		more := group(steps[n:])
-		if more == 0 || !link(last, &steps[n]) {
+		if more == 0 || !link(&steps[n-1], &steps[n]) {
 			break
 		}
-		size := last.rows.dst.bytes
-		first := n - 1
-		for steps[first].rows.conv == nil {
-			first--
-		}
+		size := steps[n-1].rows.dst.bytes
 		if size < bandLink || bandWeights*max(steps[first].rows.weights, steps[n].rows.weights) > size {
 			break
 		}
+		first = n
 		n += more
+		ends, links = append(ends, n), append(links, size)
 	}
-	return n
+	return ends[firstCut(links)]
+}
+
+// firstCut is the number of the link after which a run of groups is cut first, so
+// that no part has more than bandStages groups and the links that are cut are small
+// in all; len(links) if it stays whole.
+func firstCut(links []int) int {
+	n := len(links) + 1
+	cost, cut := make([]int, n+1), make([]int, n+1) // of the groups from one on
+	for i := n - 1; i >= 0; i-- {
+		cost[i] = math.MaxInt
+		for j := i + 1; j <= min(i+bandStages, n); j++ {
+			c := cost[j]
+			if j < n {
+				c += links[j-1]
+			}
+			if c < cost[i] {
+				cost[i], cut[i] = c, j
+			}
+		}
+	}
+	return cut[0] - 1
 }
 
 // chain joins steps.

@@ -16,7 +16,7 @@ import (
 // TestBandsChangeNoBit compares programs with chains to ones that keep every
 // value, which have none.
 func TestBandsChangeNoBit(t *testing.T) {
-	for _, spec := range []string{"mobilenetv1?size=128", "mobilenetv2?size=128", "mobilenetv3-large?size=160"} {
+	for _, spec := range []string{"mobilenetv1?size=128", "mobilenetv2?size=128", "mnasnet1.0?size=160"} {
 		g, err := zoo.Build(spec, 1)
 		if err != nil {
 			t.Fatal(err)
@@ -97,6 +97,19 @@ func TestProfileOfAChain(t *testing.T) {
 	for _, n := range g.Nodes {
 		if n.Is("Conv") && !seen[n.Name] {
 			t.Errorf("no row for %s", n.Name)
+		}
+	}
+}
+
+func TestFirstCut(t *testing.T) {
+	for _, v := range []struct {
+		links []int
+		want  int
+	}{
+		{nil, 0}, {[]int{5}, 1}, {[]int{5, 5}, 2}, {[]int{9, 1, 9}, 1}, {[]int{9, 9, 1}, 2}, {[]int{2, 9, 9}, 0}, {[]int{9, 8, 9, 9, 7}, 2}, {[]int{9, 9, 1, 9, 9}, 2},
+	} {
+		if got := engine.FirstCut(v.links); got != v.want {
+			t.Errorf("%v: cut after link %d, want %d", v.links, got, v.want)
 		}
 	}
 }

@@ -35,6 +35,8 @@ type slot struct {
 	// force, if set, emits the step that computes the value: a value whose
 	// only readers turn out to be fused away is never computed.
 	force func() error
+	// gating is what the value is the product of, as long as force is set.
+	gating *gating
 	// flipped holds the uint8 form of an int8 value.
 	flipped *slot
 	signs   []signs // of a value that binary convolutions read

@@ -12,3 +12,6 @@ func CompileInParts(g *graph.Graph, o Options, n, m int) *Program {
 	}
 	return inParts(g, lg, o, m)
 }
+
+// FirstCut is firstCut.
+var FirstCut = firstCut

@@ -163,6 +163,11 @@ func lowerConv(c *compiler, n *graph.Node) error {
 			return n.Errorf("fused activation %q is not supported", act)
 		}
 	}
+	var gate *buf
+	if sl := c.slots[x]; sl != nil && sl.gating != nil && sl.force != nil {
+		gate = c.use(sl.gating.gate, plain)
+		x = sl.gating.data
+	}
 	src := c.pixels(x)
 	s.SrcStride = src.pitch
 	var add *buf
@@ -171,6 +176,9 @@ func lowerConv(c *compiler, n *graph.Node) error {
 		s.AddStride = add.pitch
 	}
 	wt, bt := c.constant(w), c.constant(n.In(2))
+	if n.In(2) != nil && bt == nil {
+		wt = nil // weights and biases change together
+	}
 	p := conv.Params{Min: t.min, Max: t.max, Winograd: wt != nil}
 	var wbuf, bbuf *buf
 	if wt != nil {
@@ -180,7 +188,7 @@ func lowerConv(c *compiler, n *graph.Node) error {
 		p.Weights = make([]float32, wbuf.len())
 	}
 	if n.In(2) != nil {
-		if bt != nil && wt != nil {
+		if wt != nil {
 			p.Bias = bt.Float32s()
 		} else {
 			bbuf = c.use(n.In(2), plain)
@@ -191,12 +199,20 @@ func lowerConv(c *compiler, n *graph.Node) error {
 	s.DstStride = dst.pitch
 	var k convKernel
 	var scratch *buf
-	st := step{in: compact([]*buf{src, add, wbuf, bbuf}), out: []*buf{dst}, macs: graphMACs(n)}
+	st := step{in: compact([]*buf{src, gate, add, wbuf, bbuf}), out: []*buf{dst}, macs: graphMACs(n)}
 	st.run = func(x *frame) error {
 		if wbuf != nil {
 			k.(*conv.Conv).SetWeights(f32(x, wbuf), f32(x, bbuf))
 		}
+		if gate != nil {
+			k.(gatedConv).RunGated(x.pool, f32(x, dst), f32(x, src), f32(x, gate), f32(x, add), f32(x, scratch))
+			return nil
+		}
 		k.Run(x.pool, f32(x, dst), f32(x, src), f32(x, add), f32(x, scratch))
+		return nil
+	}
+	if gate != nil {
+		scratch = c.emitBuilt(n, st, 4, func() kernel { g := gatedConv{conv.New(s, p)}; k = g; return g })
 		return nil
 	}
 	if wbuf == nil && bbuf == nil {

@@ -120,6 +120,14 @@ func lowerBinary(c *compiler, n *graph.Node) error {
 	if n.Inputs[0].Type != tensor.Float32 || n.Inputs[1].Type != tensor.Float32 {
 		return fallback(c, n)
 	}
+	if c.gates(n) {
+		return nil
+	}
+	return c.pairwise(n)
+}
+
+// pairwise lowers a binary operator on float32 tensors.
+func (c *compiler) pairwise(n *graph.Node) error {
 	op := binaries[n.Op]
 	a, b, l := c.pair(n)
 	t := tail{min: -inf, max: inf, out: n.Outputs[0]}

@@ -134,14 +134,19 @@ func (c *Conv) SetWeights(w, bias []float32) {
 // Run computes dst = clamp(conv(src) + bias + add). The slices start at the
 // first channel of the first pixel; add may be nil or dst itself.
 func (c *Conv) Run(p *parallel.Pool, dst, src, add, scratch []float32) {
+	c.check(dst, src, add)
+	c.shape.check("scratch", scratch, 1, 0, c.Scratch(p.Workers()))
+	c.exec(p, nil, dst, src, add, scratch)
+}
+
+// check panics unless the tensors of a run are large enough.
+func (c *Conv) check(dst, src, add []float32) {
 	s := c.shape
 	s.check("src", src, s.N*s.D*s.H*s.W, s.SrcStride, s.C)
 	s.check("dst", dst, s.pixels(), s.DstStride, s.K)
 	if add != nil {
 		s.check("add", add, s.pixels(), s.AddStride, s.K)
 	}
-	s.check("scratch", scratch, 1, 0, c.Scratch(p.Workers()))
-	c.exec(p, nil, dst, src, add, scratch)
 }
 
 // check panics unless v holds so many pixels: the assembly does not look.
