@@ -26,6 +26,9 @@ func emitSparse() {
 	emitPanelOut()
 	emitPanelIn512()
 	emitPanelOut512()
+	for n := 1; n <= lanePixels; n++ {
+		lanes(n).emit()
+	}
 }
 
 // Byte offsets of the fields of sparse.stripArgs.
@@ -88,6 +91,10 @@ func (s strip) emit() {
 	Label(label("step"))
 	if s.shared {
 		s.blockStep(panel, stream)
+	} else if s.lanes == 16 { // steps of the AVX-512 kernels come in pairs
+		s.rowStep(panel, stream)
+		s.rowStep(panel, stream)
+		DECQ(steps)
 	} else {
 		s.rowStep(panel, stream)
 	}
@@ -146,8 +153,9 @@ func (s strip) rowStep(panel, stream GPPhysical) {
 		}
 		w := s.spare(r)
 		VBROADCASTSS(value, w)
+		ADDQ(panel, at[r])
 		for j := range s.vecs {
-			VFMADD231PS(Mem{Base: panel, Index: at[r], Scale: 1, Disp: s.bytes() * j}, w, s.acc(r, j))
+			VFMADD231PS(Mem{Base: at[r], Disp: s.bytes() * j}, w, s.acc(r, j))
 		}
 	}
 	ADDQ(Imm(uint64(8*s.rows)), stream)

@@ -46,6 +46,10 @@ var layers = []struct {
 	{"ResNet-50 3x3 256-256 14", square3(14, 256, 256, 1)},
 	{"ResNet-50 3x3 512-512 7", square3(7, 512, 512, 1)},
 	{"ResNet-50 3x3/2 128-128 56", square3(56, 128, 128, 2)},
+	{"ResNet-20 3x3 16-16 32", square3(32, 16, 16, 1)},
+	{"ResNet-20 3x3/2 16-32 32", square3(32, 16, 32, 2)},
+	{"ResNet-20 3x3 32-32 16", square3(16, 32, 32, 1)},
+	{"ResNet-20 3x3 64-64 8", square3(8, 64, 64, 1)},
 	{"Gemm 1024-1000, batch 1", pointwise(1, 1024, 1000)},
 	{"Gemm 1024-1000, batch 32", conv.Shape{N: 32, H: 1, W: 1, C: 1024, K: 1000, P: 1, Q: 1}},
 }

@@ -8,17 +8,19 @@ import "github.com/drawknife/drawknife/internal/cpu"
 
 func init() {
 	sets = append(sets, &kernels{
-		name: "avx2", level: cpu.AVX2, lanes: 8, vecs: [methods]int{7, 3}, depthBytes: 24 << 10, depthSteps: 8, together: 1, rates: &avx2Rates, scalar: rowsAVX2x4x0,
+		name: "avx2", level: cpu.AVX2, lanes: 8, vecs: [methods]int{7, 3, 0}, depthBytes: 24 << 10, depthSteps: 8, together: 1, steps: 1, rates: &avx2Rates, scalar: rowsAVX2x4x0,
 		rows: [...]func(*stripArgs){nil, rowsAVX2x1x1, rowsAVX2x1x2, rowsAVX2x1x3, rowsAVX2x1x4,
 			rowsAVX2x1x5, rowsAVX2x1x6, rowsAVX2x1x7, rowsAVX2x1x8},
 		block:  [...]func(*stripArgs){nil, blockAVX2x4x1, blockAVX2x4x2, blockAVX2x4x3, nil, nil, nil},
 		copyIn: copier[inArgs]{8, panelInAVX2}, copyOut: []copier[outArgs]{{8, panelOutAVX2}},
 	}, &kernels{
-		name: "avx512", level: cpu.AVX512, lanes: 16, vecs: [methods]int{4, 6}, depthBytes: 32 << 10, depthSteps: 4, together: 4, rates: &avx512Rates, scalar: rowsAVX2x4x0,
+		name: "avx512", level: cpu.AVX512, lanes: 16, vecs: [methods]int{4, 6, 0}, depthBytes: 32 << 10, depthSteps: 4, together: 4, steps: 2, rates: &avx512Rates, scalar: rowsAVX2x4x0,
 		rows: [...]func(*stripArgs){nil, rowsAVX512x4x1, rowsAVX512x4x2, rowsAVX512x4x3, rowsAVX512x4x4,
 			rowsAVX512x4x5, rowsAVX512x4x6, nil, nil},
 		block: [...]func(*stripArgs){nil, blockAVX512x4x1, blockAVX512x4x2, blockAVX512x4x3,
 			blockAVX512x4x4, blockAVX512x4x5, blockAVX512x4x6},
+		lanesRun: [...]func(*laneArgs){nil, lanesAVX512x1, lanesAVX512x2, lanesAVX512x3, lanesAVX512x4, lanesAVX512x5, lanesAVX512x6, lanesAVX512x7,
+			lanesAVX512x8, lanesAVX512x9, lanesAVX512x10, lanesAVX512x11, lanesAVX512x12, lanesAVX512x13, lanesAVX512x14},
 		copyIn: copier[inArgs]{4, panelInAVX512}, copyOut: []copier[outArgs]{{16, panelOutAVX512}, {8, panelOutAVX2}},
 	})
 }
@@ -106,3 +108,45 @@ func panelInAVX512(a *inArgs)
 
 //go:noescape
 func panelOutAVX512(a *outArgs)
+
+//go:noescape
+func lanesAVX512x1(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x2(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x3(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x4(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x5(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x6(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x7(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x8(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x9(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x10(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x11(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x12(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x13(a *laneArgs)
+
+//go:noescape
+func lanesAVX512x14(a *laneArgs)

@@ -84,9 +84,7 @@ func (l *loader) flat(b block, r, s, c, n int) {
 }
 
 // direct reports whether output pixel i is computed from input pixel i alone.
-func (l *loader) direct() bool {
-	return l.R*l.S == 1 && l.StrideH*l.StrideW == 1 && l.PadH == 0 && l.PadW == 0 && l.P == l.H && l.Q == l.W
-}
+func (l *loader) direct() bool { return oneToOne(&l.Shape) }
 
 // patch points args at what kernel element r, s reads for the pixels from
 // first on, of which left are in the block.

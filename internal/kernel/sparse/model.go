@@ -13,11 +13,12 @@ type method int
 const (
 	byRows   method = iota // each output channel has non-zeros of its own
 	byBlocks               // blockRows output channels share their places
+	byLanes                // output channels are the lanes of a vector
 	methods
 )
 
 func (m method) String() string {
-	return [...]string{"rows", "4-blocks"}[m]
+	return [...]string{"rows", "4-blocks", "lanes"}[m]
 }
 
 // zeros describes where the weights of a layer are not zero: products counts
@@ -25,6 +26,7 @@ func (m method) String() string {
 type zeros struct {
 	nonzero  int
 	products [methods]int
+	steps    float64 // by lanes, of a tile
 }
 
 // census counts the weights.
@@ -47,6 +49,8 @@ func census(s conv.Shape, w []float32) zeros {
 		}
 	}
 	z.products[byRows] = z.nonzero
+	g := newStrip(s, tilePixels(&s))
+	z.steps = laneSteps(&g, w)
 	return z
 }
 
@@ -55,28 +59,35 @@ func census(s conv.Shape, w []float32) zeros {
 // third. Times are in nanoseconds on the machine of the table for that
 // instruction set; only their ratios matter.
 type rates struct {
-	dense    float64          // one multiply-accumulate of the dense convolution
-	denseRow float64          // the same where there is one pixel, and weights are read once
-	load     float64          // transposing a vector of inputs
-	store    float64          // a vector of outputs, from the sums to the pixels
-	resume   float64          // putting sums by and going on with them at the next depth
-	step     [methods]float64 // a weight by a vector
-	astride  float64          // how much longer that takes off vector boundaries, in planes
-	once     [methods]float64 // reading a weight from memory
-	scalar   float64          // a weight by one pixel
+	dense    float64 // one multiply-accumulate of the dense convolution
+	denseRow float64 // the same where there is one pixel, and weights are read once
+	// Of the dense convolution, the output channels of a vector, the time to store
+	// one, and how much longer it takes with one vector of them.
+	denseLanes              int
+	denseStore, denseNarrow float64
+	load                    float64          // transposing a vector of inputs
+	call                    float64          // beginning to load, or store, a number of vectors
+	store                   float64          // a vector of outputs, from the sums to the pixels
+	resume                  float64          // putting sums by and going on with them at the next depth
+	step                    [methods]float64 // a weight by a vector
+	astride                 float64          // how much longer that takes off vector boundaries, in planes
+	once                    [methods]float64 // reading a weight from memory
+	scalar                  float64          // a weight by one pixel
+	lane                    float64          // a step of lanes by a pixel
+	move                    float64          // copying a vector of inputs to a strip
 	// By how much Winograd's algorithm outruns the direct dense convolution where
 	// package conv chooses it and squares of 4x4 fill the image.
 	winograd float64
 }
 
-var portableRates = rates{dense: 0.5, denseRow: 1, load: 8, store: 10, resume: 2, step: [methods]float64{5.5, 4.5}, astride: 1, scalar: 4, winograd: 2.4}
+var portableRates = rates{dense: 0.5, denseRow: 1, load: 8, store: 10, resume: 2, step: [methods]float64{5.5, 4.5}, astride: 1, scalar: 4, winograd: 2.4, lane: 100, move: 100, denseLanes: 1, denseNarrow: 1}
 
 var avx2Rates = rates{dense: 0.0235, denseRow: 0.11, load: 1.2, store: 1.3, resume: 1.1,
-	step: [methods]float64{0.22, 0.175}, astride: 1.35, once: [methods]float64{0.6, 0.33}, scalar: 0.43, winograd: 2.4}
+	step: [methods]float64{0.22, 0.175}, astride: 1.35, once: [methods]float64{0.6, 0.33}, scalar: 0.43, winograd: 2.4, denseLanes: 1, denseNarrow: 1}
 
 // avx512Rates are those of the second machine of that page, of Intel's.
 var avx512Rates = rates{dense: 0.0122, denseRow: 0.14, load: 2.6, store: 3.5, resume: 1.9,
-	step: [methods]float64{0.295, 0.185}, astride: 1.25, once: [methods]float64{0.15, 0.17}, scalar: 0.51, winograd: 2.2}
+	step: [methods]float64{0.28, 0.185}, astride: 1.25, once: [methods]float64{0.5, 0.4, 1.6}, scalar: 0.51, winograd: 2.6, call: 20, denseLanes: 16, denseStore: 1, denseNarrow: 1.3, lane: 0.435, move: 1.5}
 
 // Worthwhile reports whether so many of the weights are zero that looking
 // closer may pay. It looks at a sample.
@@ -124,18 +135,52 @@ func (r *rates) denseTime(s conv.Shape, winograd bool) float64 {
 	if s.N*s.P*s.Q == 1 {
 		return macs * r.denseRow
 	}
+	outputs := s.N * s.P * s.Q * ceilDiv(s.K, r.denseLanes)
+	direct := macs*r.dense*float64(ceilDiv(s.K, r.denseLanes)*r.denseLanes)/float64(s.K) + float64(outputs)*r.denseStore
+	if s.K <= r.denseLanes {
+		direct *= r.denseNarrow
+	}
 	squares := s.N * ceilDiv(s.P, 4) * ceilDiv(s.Q, 4)
 	full := float64(s.N*s.P*s.Q) / float64(16*squares)
 	if winograd && s.R == 3 && s.S == 3 && s.StrideH*s.StrideW*s.DilH*s.DilW == 1 && s.C >= 32 && s.K >= 32 && squares >= 12 {
-		return macs * r.dense / max(1, r.winograd*full)
+		const half = 30 // channels that reach half the gain
+		channels := float64(min(s.C, s.K))
+		return direct / max(1, r.winograd*full*channels/(channels+half))
 	}
-	return macs * r.dense
+	return direct
+}
+
+// lanesTime estimates the time by lanes. A step takes as long as a few pixels
+// more for each tile.
+func (k *kernels) lanesTime(s conv.Shape, z zeros) float64 {
+	const (
+		tile    = 1.2 // a step of a tile, besides its pixels
+		store   = 2.5 // a vector of sums
+		widest  = 768 // inputs of a pixel of which a tile stays in the first-level cache
+		outside = 1.2 // how much longer it takes otherwise
+	)
+	r := k.rates
+	if k.lanesRun[1] == nil {
+		return math.Inf(1)
+	}
+	size := tilePixels(&s)
+	g := newStrip(s, size)
+	pixels, groups := g.N*g.P*g.Q, ceilDiv(g.K, laneGroup)
+	size = ceilDiv(pixels, ceilDiv(pixels, size))
+	step := r.lane
+	if s.C > widest {
+		step *= outside
+	}
+	return float64(pixels)*(z.steps*(1+tile/float64(size))+store*float64(groups))*step + z.steps*r.once[byLanes] + float64(g.blocks*g.floats()/laneGroup)*r.move
 }
 
 // time estimates the time of method m; it is infinite if the method cannot
 // compute the shape.
 func (k *kernels) time(m method, s conv.Shape, z zeros) float64 {
 	r := k.rates
+	if m == byLanes {
+		return k.lanesTime(s, z)
+	}
 	products := float64(z.products[m])
 	g := newGeometry(s, k.lanes, k.vecs[m])
 	if g.vecs == 0 {
@@ -148,15 +193,17 @@ func (k *kernels) time(m method, s conv.Shape, z zeros) float64 {
 	for i := range g.blocks {
 		vecs += g.blockAt(i).vecs
 	}
-	loads := vecs * g.inputs()
-	if g.planes {
-		loads = g.blocks * g.C * g.plane / g.lanes
-	}
+	loads, calls := vecs*g.inputs(), vecs*g.R*g.S*ceilDiv(g.C, loadRows)
 	step := float64(vecs) * r.step[m]
 	if g.planes {
+		loads, calls = g.blocks*g.C*g.plane/g.lanes, g.blocks*g.plane/g.lanes
 		step *= r.astride
 	}
+	if !oneToOne(&s) {
+		calls *= 2 // each pixel has to be found
+	}
+	calls += g.blocks * g.tileRows * ceilDiv(s.K, groupOutput)
 	rows, _ := g.panelRows()
 	resumes := ceilDiv(rows, g.split(k, z.nonzero, m == byBlocks)) - 1
-	return float64(loads)*r.load + float64(vecs*s.K)*(r.store+float64(resumes)*r.resume) + products*(step+r.once[m])
+	return float64(loads)*r.load + float64(calls)*r.call + float64(vecs*s.K)*(r.store+float64(resumes)*r.resume) + products*(step+r.once[m])
 }

@@ -18,8 +18,8 @@ func TestModel(t *testing.T) {
 
 // modelled are kernels as the model sees them, on whatever machine.
 var modelled = map[string]*kernels{
-	"avx2":   {lanes: 8, vecs: [methods]int{7, 3}, depthBytes: 24 << 10, depthSteps: 8, together: 1, rates: &avx2Rates},
-	"avx512": {lanes: 16, vecs: [methods]int{4, 6}, depthBytes: 32 << 10, depthSteps: 4, together: 4, rates: &avx512Rates},
+	"avx2":   {lanes: 8, vecs: [methods]int{7, 3, 0}, depthBytes: 24 << 10, depthSteps: 8, together: 1, steps: 1, rates: &avx2Rates},
+	"avx512": {lanes: 16, vecs: [methods]int{4, 6, 0}, depthBytes: 32 << 10, depthSteps: 4, together: 4, steps: 2, rates: &avx512Rates},
 }
 
 func testModel(t *testing.T, k *kernels) {
@@ -47,6 +47,32 @@ func testModel(t *testing.T, k *kernels) {
 	}
 	if g, m := gain(0.2, blocks4); m != byBlocks {
 		t.Errorf("blocks of four: %v with gain %g", m, g)
+	}
+}
+
+// TestModelKnowsLanes checks that narrow layers go by lanes and wide ones by
+// rows.
+func TestModelKnowsLanes(t *testing.T) {
+	k := *modelled["avx512"]
+	k.lanesRun = portable.lanesRun
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct {
+		conv.Shape
+		density float64
+		how     pattern
+		want    method
+	}{
+		{pointwise(56, 24, 144), 0.1, anywhere, byLanes}, {pointwise(56, 64, 128), 0.05, anywhere, byLanes},
+		{square3(32, 16, 16, 1), 0.2, anywhere, byLanes}, {pointwise(1, 1024, 1000), 0.2, anywhere, byLanes},
+		{pointwise(14, 512, 512), 0.2, anywhere, byRows}, {pointwise(28, 256, 256), 0.1, anywhere, byRows},
+		{pointwise(14, 512, 512), 0.1, blocks4, byBlocks},
+	} {
+		s := normal(c.Shape)
+		w := random(rng, s.K*s.C*s.R*s.S)
+		prune(rng, w, s, c.density, c.how)
+		if m, _ := k.choose(s, census(s, w)); m != c.want {
+			t.Errorf("%+v, density %g: %v, want %v", s, c.density, m, c.want)
+		}
 	}
 }
 

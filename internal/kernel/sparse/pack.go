@@ -14,9 +14,11 @@ var negInf, posInf = float32(math.Inf(-1)), float32(math.Inf(1))
 type packed struct {
 	shared bool // rows by blockRows
 	size   int  // output channels of a strip
-	depth  int  // rows of the panel that are read before the next ones
-	stream []uint32
-	groups []group // of groupOutput output channels
+	// Steps of a row come in groups of so many.
+	together int
+	depth    int // rows of the panel that are read before the next ones
+	stream   []uint32
+	groups   []group // of groupOutput output channels
 }
 
 // group is the places of some output channels in the stream, one for each
@@ -46,12 +48,14 @@ func (g *geometry) split(k *kernels, nonzero int, shared bool) int {
 
 // pack lays out the weights of p.
 func pack(k *kernels, g *geometry, shared bool, nonzero int, p conv.Params) packed {
-	out := packed{shared: shared && g.vecs > 0, size: k.together}
+	out := packed{shared: shared && g.vecs > 0, size: k.together, together: 1}
 	switch {
 	case out.shared:
 		out.size = blockRows
 	case g.vecs == 0:
 		out.size = scalarRows
+	default:
+		out.together = k.steps
 	}
 	all, floats := g.panelRows()
 	out.depth = g.split(k, nonzero, out.shared)
@@ -133,6 +137,9 @@ func (p *packed) strip(g *geometry, bias []float32, first int, order []int, rows
 		slices.Sort(columns)
 		columns = slices.Compact(columns)
 		steps = len(columns)
+	}
+	if !p.shared {
+		steps = ceilDiv(steps, p.together) * p.together
 	}
 	p.stream = append(p.stream, uint32(steps), 0)
 	pitch := max(g.lanes*g.vecs, 1)

@@ -15,6 +15,10 @@
 // channels with about as many weights, so that the processor, which foresees
 // the end of a loop badly, meets one for four.
 //
+// Narrow layers are bound by transposing. With AVX-512 they are computed where
+// they are, with output channels in the lanes of vectors, which choose their
+// inputs by permutations: see lanes.go.
+//
 // Results have the same bits for any number of workers.
 package sparse
 
@@ -50,8 +54,15 @@ func normal(s conv.Shape) conv.Shape {
 // Conv is a convolution ready to run. It may run in several goroutines at once
 // if each brings its own scratch.
 type Conv struct {
-	*panelConv
+	runner
+	shape conv.Shape
 	label string
+}
+
+// runner is a way to compute a convolution.
+type runner interface {
+	perWorker() int // floats of scratch memory
+	exec(p *parallel.Pool, dst, src, add, scratch []float32)
 }
 
 // New packs the weights and chooses the kernels. It panics if the weights do
@@ -70,9 +81,15 @@ func newWith(k *kernels, m method, s conv.Shape, p conv.Params) *Conv {
 		panic(fmt.Sprintf("sparse: %d weights and %d biases for shape %+v", len(p.Weights), len(p.Bias), s))
 	}
 	z := census(s, p.Weights)
+	var run runner
+	if m == byLanes {
+		run = newLanes(k, s, p)
+	} else {
+		run = newPanel(k, m, z.nonzero, s, p)
+	}
 	return &Conv{
-		panelConv: newPanel(k, m, z.nonzero, s, p),
-		label:     fmt.Sprintf("sparse %s %v %.3g%%", k.name, m, 100*float64(z.nonzero)/float64(max(len(p.Weights), 1))),
+		runner: run, shape: s,
+		label: fmt.Sprintf("sparse %s %v %.3g%%", k.name, m, 100*float64(z.nonzero)/float64(max(len(p.Weights), 1))),
 	}
 }
 
@@ -91,7 +108,7 @@ func (c *Conv) Scratch(workers int) int { return workers*c.perWorker() + line }
 // Run computes dst = clamp(conv(src) + bias + add). The slices start at the
 // first channel of the first pixel; add may be nil or dst itself.
 func (c *Conv) Run(p *parallel.Pool, dst, src, add, scratch []float32) {
-	s := &c.Shape
+	s := &c.shape
 	check := func(what string, v []float32, pixels, stride, channels int) {
 		if need := (pixels-1)*stride + channels; len(v) < need { // the assembly does not look
 			panic(fmt.Sprintf("sparse: %s has %d floats, needs %d for shape %+v", what, len(v), need, *s))
