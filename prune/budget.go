@@ -64,6 +64,7 @@ func LayerEnergy(g *graph.Graph) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
+	w = w.Only((*hardware.Layer).HasMACs)
 	r, err := loopnest.Run(a, w, loopnest.Options{Objective: hardware.Energy, Seed: 1, Tilings: energyTilings, Exhaustive: -1, Workers: 1})
 	if err != nil {
 		return nil, fmt.Errorf("energy: %w", err)

@@ -24,7 +24,7 @@ type simulateCmd struct {
 	Batch     int      `help:"Images at a time." default:"1"`
 	Objective string   `help:"What a mapping is chosen for: latency, energy or edp." default:"latency" placeholder:"NAME"`
 	Layer     []string `help:"Only these layers." placeholder:"NAME"`
-	CSV       string   `name:"csv" help:"Also write the layers as CSV." placeholder:"FILE"`
+	CSV       string   `name:"csv" help:"Also write the layers as CSV, a line for each layer on each machine." placeholder:"FILE"`
 	HTML      string   `name:"html" help:"Also write a page: comparison, rooflines, energy by layer and level, loop nests." placeholder:"FILE"`
 	Mapping   bool     `help:"Also print the loop nest chosen for each layer, where the machine is an architecture file."`
 	List      bool     `help:"List the machines."`
@@ -205,10 +205,7 @@ func (c *simulateCmd) writeFiles(reports []*hardware.Report) error {
 	if c.CSV == "" {
 		return nil
 	}
-	if len(reports) > 1 {
-		return usagef("--csv takes one --arch")
-	}
-	return atomicfile.Write(c.CSV, reports[0].WriteCSV)
+	return atomicfile.Write(c.CSV, func(w io.Writer) error { return hardware.WriteCSV(w, reports) })
 }
 
 func (c *simulateCmd) list(a *app) error {
@@ -300,6 +297,9 @@ func printReport(w io.Writer, r *hardware.Report) error {
 		return err
 	}
 	fmt.Fprintln(w)
+	if err := printLevels(w, r); err != nil {
+		return err
+	}
 	kv := []string{"machine", r.Machine, "network", fmt.Sprintf("%s, batch %d", r.Network, r.Batch),
 		"cycles", fmt.Sprintf("%s at %g MHz", count(int64(r.Cycles)), r.ClockMHz),
 		"time", fmt.Sprintf("%.4g ms, %.4g images/s", 1e3*r.Seconds, r.FramesPerSecond),
@@ -317,6 +317,39 @@ func printReport(w io.Writer, r *hardware.Report) error {
 		kv = append(kv, "note", n)
 	}
 	return pairs(w, kv...)
+}
+
+// printLevels prints what the whole network does to each level.
+func printLevels(w io.Writer, r *hardware.Report) error {
+	if len(r.Levels) == 0 {
+		return nil
+	}
+	rows := [][]string{{"level ", "reads", "writes", "bytes", "energy", "of weights", "of inputs", "of outputs"}}
+	for i := range r.Levels {
+		l := &r.Levels[i]
+		var reads, writes float64
+		for _, t := range l.Traffic {
+			reads, writes = reads+t.Reads, writes+t.Writes
+		}
+		row := []string{l.Name, count(int64(reads)), count(int64(writes)), size(int64(l.Bytes)), optional(l.EnergyPJ() > 0, joules(l.EnergyPJ()))}
+		for _, pj := range l.Energy {
+			row = append(row, optional(pj > 0, joules(pj)))
+		}
+		rows = append(rows, row)
+	}
+	for _, part := range []struct {
+		name string
+		pj   float64
+	}{{"arithmetic", r.MACEnergy}, {"network", r.NetworkEnergy}, {"static", r.StaticEnergy}} {
+		if part.pj > 0 {
+			rows = append(rows, []string{part.name, "-", "-", "-", joules(part.pj), "-", "-", "-"})
+		}
+	}
+	if err := table(w, rows); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w)
+	return err
 }
 
 // printMappings prints the loops of each layer.

@@ -63,6 +63,11 @@ func TestRuns(t *testing.T) {
 			if !(r.Cycles > 0) || math.IsInf(r.Cycles, 0) || !(r.Seconds > 0) || !(r.FramesPerSecond > 0) {
 				t.Errorf("%s on %s: %v cycles, %v s, %v frames/s", a.Name, w.Name, r.Cycles, r.Seconds, r.FramesPerSecond)
 			}
+			for i := range r.Levels {
+				if l := &r.Levels[i]; l.Name == "DRAM" && math.Abs(l.Bytes-r.DRAMBytes) > 1e-6*r.DRAMBytes {
+					t.Errorf("%s on %s: %v bytes of DRAM, its level has %v", a.Name, w.Name, r.DRAMBytes, l.Bytes)
+				}
+			}
 			for i := range r.Layers {
 				c := &r.Layers[i]
 				sum := c.MACEnergy + c.NetworkEnergy + c.StaticEnergy

@@ -306,7 +306,7 @@ func (s *bitFusionSearch) cost() hardware.Cost {
 	p, g := &s.best, float64(s.layer.Size[hardware.G])
 	c := hardware.Cost{Cycles: g * p.cycles(), ComputeCycles: g * p.compute, MACEnergy: g * p.compute * bfArrayPJ * s.scale, Mapping: p.order}
 	width := [hardware.NumOperands]float64{s.wBits, s.aBits, bfPsum}
-	dram, buffer := hardware.LevelCost{Name: "dram"}, hardware.LevelCost{Name: "buffer"}
+	dram, buffer := hardware.LevelCost{Name: "DRAM", Bits: width}, hardware.LevelCost{Name: "buffer", Bits: width}
 	for i := range hardware.NumOperands {
 		dram.Traffic[i].Reads = g * p.dram[i] / width[i]
 		dram.Energy[i] = g * p.dram[i] * bfDRAMPJ
@@ -321,7 +321,7 @@ func (s *bitFusionSearch) cost() hardware.Cost {
 	dram.Cycles = c.DRAMBytes * 8 / bfWidth
 	c.Levels = []hardware.LevelCost{dram, buffer}
 	if dram.Cycles > c.ComputeCycles {
-		c.Bound = "dram"
+		c.Bound = "DRAM"
 	}
 	return c
 }

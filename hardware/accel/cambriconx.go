@@ -176,5 +176,7 @@ func addDRAM(c *hardware.Cost, l *hardware.Layer, weightBits float64) {
 	dram.Traffic[hardware.Weights].Reads = float64(l.Words(hardware.Weights)) * l.Density.W
 	dram.Traffic[hardware.Inputs].Reads = float64(l.Words(hardware.Inputs))
 	dram.Traffic[hardware.Outputs].Writes = float64(l.Words(hardware.Outputs))
+	dram.Bits = hardware.WordBits(16)
+	dram.Bits[hardware.Weights] = weightBits / max(dram.Traffic[hardware.Weights].Reads, 1)
 	c.Levels = append(c.Levels, dram)
 }

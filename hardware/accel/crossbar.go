@@ -184,22 +184,15 @@ func (x crossbar) pipeline(m hardware.Machine, w *hardware.Workload, ps []placed
 	r := &hardware.Report{Machine: m.Name, Network: w.Name, Batch: w.Batch, ClockMHz: m.ClockMHz, PeakMACs: m.PeakMACs, AreaMM2: m.AreaMM2}
 	for _, p := range ps {
 		l := p.layer
-		c := hardware.Cost{Layer: l.Name, Op: l.Op, Shape: l.Shape(), MACs: l.MACs(), Effectual: float64(l.MACs()), Cycles: p.busy * x.steps(), Bound: "compute"}
-		c.ComputeCycles = c.Cycles
-		c.Active = x.cells(l) / (float64(p.arrays) * x.size())
-		c.Utilization = float64(c.MACs) / (m.PeakMACs * c.Cycles)
-		c.Mapping = fmt.Sprintf("%d crossbars × %d copies", p.arrays, p.copies)
+		c := hardware.Cost{Cycles: p.busy * x.steps(), Active: x.cells(l) / (float64(p.arrays) * x.size()),
+			Mapping: fmt.Sprintf("%d crossbars × %d copies", p.arrays, p.copies)}
 		cost(p, &c)
-		c.AddEnergy()
-		r.Layers = append(r.Layers, c)
-		r.MACs += c.MACs
-		r.Effectual += c.Effectual
-		r.Energy += c.Energy
-		r.DRAMBytes += c.DRAMBytes
+		r.Layers = append(r.Layers, c.Complete(l, m.PeakMACs))
 		if c.Cycles > r.Cycles {
-			r.Cycles, r.Bound = c.Cycles, c.Layer
+			r.Cycles, r.Bound = c.Cycles, l.Name
 		}
 	}
+	r.Add()
 	r.Finish()
 	r.Notes = append(r.Notes, "the layers are a pipeline: its time is that of the slowest one; filling it, and programming the cells, are left out")
 	var host []string

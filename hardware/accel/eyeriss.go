@@ -17,7 +17,10 @@ const (
 	eyerissWeight = 224 // of its weight spad
 	eyerissPsum   = 24  // of its psum spad
 	eyerissBuffer = 100 << 10
+	eyerissBits   = 16.0
 	eyerissPort   = 8.0 // psum words to and from the buffer a cycle
+	eyerissFilter = 4.0 // weights a cycle
+	eyerissLink   = 1.2 // words of DRAM a cycle: 64 bits at 60 MHz
 	// eyerissSlack is the rule of thumb for everything that does not overlap.
 	eyerissSlack = 1.1
 	// Energies of the table "eyeriss65" in pJ.
@@ -33,7 +36,8 @@ func init() {
 			{Name: "technology", Value: "65 nm LP, 12.25 mm², 200 MHz", Evidence: hardware.Read},
 			{Name: "array", Value: "12×14 elements, 16 bits; spads of 12 inputs, 224 weights, 24 partial sums", Evidence: hardware.Read},
 			{Name: "buffer", Value: "100 kB for inputs and partial sums, 8 kB for weights to come", Evidence: hardware.Read},
-			{Name: "ports", Value: "4 words a cycle to and 4 from the buffer for partial sums", Evidence: hardware.Read},
+			{Name: "ports", Value: "4 words a cycle to and 4 from the buffer for partial sums, 4 weights", Evidence: hardware.Read},
+			{Name: "DRAM", Value: "64 bits at 60 MHz", Evidence: hardware.Read},
 		},
 		Formulas: `
 An element (r, e) convolves filter row r with an input row and adds to output
@@ -43,14 +47,23 @@ rows; F is the number of output columns, U the stride, M all filters:
   passes  = N/n · ⌈M/(p·t)⌉ · ⌈C/(q·r)⌉ · ⌈E/e⌉
   compute = passes · n·p·q·S·F cycles;   active elements = R·e·r·t
   psums   = 2·⌈C/(q·r)⌉·N·M·E·F words    inputs = passes·n·q·r·((e−1)·U+R)·width
-  time    = 1.1 · max(MACs / active, (psums + inputs) / 8 words a cycle)
+  time    = max(1.1 · MACs / active, 1.1 · (psums + inputs) / 8 words a cycle,
+                weights of all passes / 4, DRAM words / 1.2)
 
 The factor 1.1 stands for what does not overlap; it is fitted to the published
 times. AlexNet runs with the published parameters; other layers with those that
 take least time, of e·R, r, t that fit the array, p·q·S ≤ 224, q·S ≤ 12, p ≤ 24
 and psums and inputs of a pass ≤ 100 kB. Filters above 12×12 do not fit the chip.
-DRAM: weights and outputs once, inputs once for every p·t filters of a group;
-inputs and outputs of density d take d·(64/3)/(1−(1−d)^32) bits, or 16 if fewer.
+
+DRAM: the partial sums of m filters stay in the buffer until all channels are
+through, m being the multiple of p·t whose n·m·e·F sums fit it beside the inputs
+of a pass (96, 64, 64, 64, 64 in AlexNet). So inputs, padding included, are read
+⌈M/m⌉ times, weights anew for every n images and every e rows, outputs are
+written once:
+
+  inputs · ⌈M/m⌉ + weights · N/n · ⌈E/e⌉ + outputs
+
+Inputs and outputs of density d take d·(64/3)/(1−(1−d)^32) bits, or 16 if fewer.
 Energy (table eyeriss65): 2 pJ a MAC, 4 spad accesses of 1 pJ, 15 pJ a buffer
 word, 4 pJ a hop, 460 pJ a DRAM word; the clock is not modelled.`,
 		Figures: eyerissFigures(),
@@ -79,19 +92,31 @@ func eyerissCost(l *hardware.Layer, m dataflow.RowStationary) hardware.Cost {
 	macs := float64(l.MACs())
 	cycles, port := eyerissTime(macs, r.Active, r.BufferWords())
 	c := hardware.Cost{Cycles: cycles, ComputeCycles: macs / float64(r.Active), Active: float64(r.Active) / (eyerissRows * eyerissCols),
-		MACEnergy: macs * eyerissMAC, DRAMBytes: eyerissDRAMBits(l, m) / 8}
+		MACEnergy: macs * eyerissMAC}
 	if port {
 		c.Bound = "buffer"
 	}
-	words := c.DRAMBytes / 2
-	spad := hardware.LevelCost{Name: "spad"}
-	buffer := hardware.LevelCost{Name: "buffer", Cycles: r.BufferWords() / eyerissPort}
-	dram := hardware.LevelCost{Name: "DRAM"}
-	dram.Energy[hardware.Inputs] = words * eyerissDRAM
-	dram.Traffic[hardware.Inputs].Reads = words - float64(l.Words(hardware.Outputs))
-	dram.Traffic[hardware.Outputs].Writes = float64(l.Words(hardware.Outputs))
-	if dram.Traffic[hardware.Inputs].Reads < 0 { // coding makes outputs smaller
-		dram.Traffic[hardware.Inputs].Reads, dram.Traffic[hardware.Outputs].Writes = 0, words
+	spad := hardware.LevelCost{Name: "spad", Bits: hardware.WordBits(eyerissBits)}
+	buffer := hardware.LevelCost{Name: "buffer", Bits: hardware.WordBits(eyerissBits), Cycles: r.BufferWords() / eyerissPort}
+	dram := hardware.LevelCost{Name: "DRAM", Bits: hardware.WordBits(eyerissBits)}
+	for o, bits := range eyerissDRAMBits(l, m) {
+		words := bits / eyerissBits
+		dram.Energy[o] = words * eyerissDRAM
+		if hardware.Operand(o) == hardware.Outputs {
+			dram.Traffic[o].Writes = words
+		} else {
+			dram.Traffic[o].Reads = words
+		}
+		c.DRAMBytes += bits / 8
+	}
+	dram.Cycles = dram.Words() / eyerissLink
+	for _, limit := range []struct {
+		name   string
+		cycles float64
+	}{{"filter bus", r.Weights / eyerissFilter}, {dram.Name, dram.Cycles}} {
+		if limit.cycles > c.Cycles {
+			c.Cycles, c.Bound = limit.cycles, limit.name
+		}
 	}
 	spad.Traffic = [hardware.NumOperands]hardware.Traffic{{Reads: macs, Writes: r.Weights}, {Reads: macs, Writes: r.Inputs}, {Reads: macs, Writes: macs}}
 	buffer.Traffic[hardware.Inputs].Reads = r.Inputs
@@ -105,11 +130,25 @@ func eyerissCost(l *hardware.Layer, m dataflow.RowStationary) hardware.Cost {
 	return c
 }
 
-// eyerissDRAMBits counts coded traffic.
-func eyerissDRAMBits(l *hardware.Layer, m dataflow.RowStationary) float64 {
-	reads := hardware.Ceil(l.Size[hardware.K], m.Filters*m.SetsK)
-	return 16*float64(l.Words(hardware.Weights)) + reads*float64(l.Words(hardware.Inputs))*min(16, rleBits(l.Density.In)) +
-		float64(l.Words(hardware.Outputs))*min(16, rleBits(l.Density.Out))
+// eyerissDRAMBits counts coded traffic by operand.
+func eyerissDRAMBits(l *hardware.Layer, m dataflow.RowStationary) [hardware.NumOperands]float64 {
+	z := &l.Size
+	strips := hardware.Ceil(z[hardware.P], m.Strip)
+	rows := float64(z[hardware.P]*l.Stride[0]) + strips*float64((z[hardware.R]-1)*l.Dilation[0]+1-l.Stride[0])
+	inputs := hardware.Ceil(z[hardware.K], eyerissKept(l, m)) * float64(z[hardware.G]*z[hardware.N]*z[hardware.C]) * rows * float64(l.PaddedWidth())
+	weights := float64(l.Words(hardware.Weights)) * hardware.Ceil(z[hardware.N], m.Images) * strips
+	return [hardware.NumOperands]float64{16 * weights, inputs * min(16, rleBits(l.Density.In)),
+		float64(l.Words(hardware.Outputs)) * min(16, rleBits(l.Density.Out))}
+}
+
+// eyerissKept is the number of filters whose partial sums stay in the buffer.
+func eyerissKept(l *hardware.Layer, m dataflow.RowStationary) int {
+	pass := m.Filters * m.SetsK
+	kept := pass
+	for kept < l.Size[hardware.K] && eyerissWords(l, m, kept+pass) <= eyerissBuffer/2 {
+		kept += pass
+	}
+	return kept
 }
 
 // rleBits is the bits that Eyeriss' run-length code takes for an element: three
@@ -137,8 +176,7 @@ func eyerissMapping(l *hardware.Layer) (dataflow.RowStationary, error) {
 	}
 	best, least := dataflow.RowStationary{}, 0.0
 	consider := func(m dataflow.RowStationary) {
-		r := m.Run(l)
-		if t, _ := eyerissTime(float64(l.MACs()), r.Active, r.BufferWords()); least == 0 || t < least {
+		if t := eyerissCost(l, m).Cycles; least == 0 || t < least {
 			best, least = m, t
 		}
 	}
@@ -178,8 +216,12 @@ func eyerissCandidates(l *hardware.Layer, m dataflow.RowStationary, f func(dataf
 
 // eyerissFits reports whether a pass fits the buffer.
 func eyerissFits(l *hardware.Layer, m dataflow.RowStationary) bool {
+	return eyerissWords(l, m, m.Filters*m.SetsK) <= eyerissBuffer/2
+}
+
+// eyerissWords are the partial sums of so many filters and the inputs of a
+// pass.
+func eyerissWords(l *hardware.Layer, m dataflow.RowStationary, filters int) int {
 	z := &l.Size
-	psums := m.Images * m.Filters * m.SetsK * m.Strip * z[hardware.Q]
-	inputs := m.Images * m.Channels * m.SetsC * ((m.Strip-1)*l.Stride[0] + z[hardware.R]) * l.PaddedWidth()
-	return 2*(psums+inputs) <= eyerissBuffer
+	return m.Images * (filters*m.Strip*z[hardware.Q] + m.Channels*m.SetsC*((m.Strip-1)*l.Stride[0]+z[hardware.R])*l.PaddedWidth())
 }

@@ -111,8 +111,8 @@ func (d eyeriss2Design) cost(l *hardware.Layer) (hardware.Cost, error) {
 	c := hardware.Cost{ComputeCycles: d.compute(l), Effectual: l.EffectualMACs()}
 	c.Active = m.tasks / (ceil64(m.tasks, float64(d.pes)) * float64(d.pes))
 	weights, inputs, psums := d.network(l)
-	mesh := hardware.LevelCost{Name: "mesh", Cycles: max(weights, inputs, psums)}
-	dram := hardware.LevelCost{Name: "DRAM"}
+	mesh := hardware.LevelCost{Name: "mesh", Bits: hardware.WordBits(eyeriss2Symbol), Cycles: max(weights, inputs, psums)}
+	dram := hardware.LevelCost{Name: "DRAM", Bits: hardware.WordBits(eyeriss2Symbol)}
 	for o, density := range []float64{l.Density.W, l.Density.In, l.Density.Out} {
 		n := eyeriss2Symbols(l, hardware.Operand(o), density)
 		if hardware.Operand(o) == hardware.Outputs {

@@ -103,7 +103,7 @@ func runISAAC(w *hardware.Workload) (*hardware.Report, error) {
 			hardware.Inputs:  {Reads: float64(products(p.layer)) * float64(p.layer.Size[hardware.G]*filterSize(p.layer)), Writes: float64(p.layer.Words(hardware.Inputs))},
 			hardware.Outputs: {Writes: float64(p.layer.Words(hardware.Outputs))},
 		}
-		c.Levels = []hardware.LevelCost{{Name: "tile buffers", Traffic: words, Energy: [hardware.NumOperands]float64{hardware.Inputs: e}}}
+		c.Levels = []hardware.LevelCost{{Name: "tile buffers", Bits: hardware.WordBits(16), Traffic: words, Energy: [hardware.NumOperands]float64{hardware.Inputs: e}}}
 		c.NetworkEnergy = n * pj * (isaacRouter + isaacTileMath + isaacLink/isaacTiles) / isaacIMAs
 	})
 	return r, nil

@@ -102,7 +102,7 @@ func runNeurocube(m hardware.Machine, w *hardware.Workload) (*hardware.Report, e
 		default:
 			c.Bound = "mesh"
 		}
-		c.Levels = []hardware.LevelCost{{Name: "vaults", Cycles: vault}}
+		c.Levels = []hardware.LevelCost{{Name: "vaults", Cycles: vault, Bits: hardware.WordBits(8 * ncWord)}}
 		v, out := &c.Levels[0], float64(l.Words(hardware.Outputs))
 		v.Traffic = [hardware.NumOperands]hardware.Traffic{{Reads: weights}, {Reads: macs}, {Writes: out}}
 		for o, words := range []float64{weights, macs, out} {

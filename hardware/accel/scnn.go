@@ -211,8 +211,11 @@ func (d scnnDesign) cost(l *hardware.Layer) (hardware.Cost, error) {
 	outputs := float64(l.Words(hardware.Outputs))
 	const symbol = scnnWord + scnnRun
 	acc, ram := sramPJ(scnnBank, scnnPsum), sramPJ(scnnRAM, symbol)
-	var dram, inRAM, outRAM, fifo, banks hardware.LevelCost
-	dram.Name, inRAM.Name, outRAM.Name, fifo.Name, banks.Name = "DRAM", "input RAM", "output RAM", "weight FIFO", "accumulators"
+	level := func(name string) hardware.LevelCost {
+		return hardware.LevelCost{Name: name, Bits: hardware.WordBits(symbol)}
+	}
+	dram, inRAM, outRAM, fifo, banks := level("DRAM"), level("input RAM"), level("output RAM"), level("weight FIFO"), level("accumulators")
+	banks.Bits = hardware.WordBits(scnnPsum)
 	fifo.Traffic[hardware.Weights] = hardware.Traffic{Reads: products / float64(d.i), Writes: w}
 	fifo.Energy[hardware.Weights] = products / float64(d.i) * sramPJ(scnnFIFO, symbol)
 	inRAM.Traffic[hardware.Inputs].Reads = in * groups

@@ -18,7 +18,7 @@ func equalArea(flow string) (*hardware.Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return loopnest.Run(a, hardware.AlexNet(16), loopnest.Options{Objective: hardware.Energy, Tilings: 1500})
+	return loopnest.Run(a, hardware.AlexNet(16), loopnest.Options{Objective: hardware.Energy})
 }
 
 var equalAreas = map[string]func() (*hardware.Report, error){}
@@ -45,14 +45,17 @@ over rows and columns, and by what its registers hold:
   ws: columns K, rows C·R·S, weights      is: columns N·P·Q, rows C·R·S, inputs
   os: columns N·P·Q, rows K·P·Q, sums     rs: columns N·K·P·Q, rows K·C·R·S, all
 
-For each layer the mapping of least energy is searched.`,
+For each layer the mapping of least energy is searched; operands may pass by the
+buffer. A word that moves between two memories takes the energy of the access to
+the outer one alone: that is how the energies are defined, and the published
+registers are 4 accesses a MAC and no more.`,
 		Figures: stationaryFigures(),
 		Run: func(w *hardware.Workload, o hardware.RunOptions) (*hardware.Report, error) {
 			a, err := loopnest.Load("equal-area-rs")
 			if err != nil {
 				return nil, err
 			}
-			return loopnest.Run(a, w, loopnest.Options{Objective: o.Objective, Seed: o.Seed, Tilings: 500})
+			return loopnest.Run(a, w, loopnest.Options{Objective: o.Objective, Seed: o.Seed})
 		},
 	})
 }
@@ -106,12 +109,13 @@ func stationaryFigures() (list []hardware.Figure) {
 				}}
 		}
 		list = append(list, figure("arithmetic", row.alu, func(c *hardware.Cost) float64 { return c.MACEnergy }))
-		registers := figure("registers", row.rf, func(c *hardware.Cost) float64 { return c.Levels[2].EnergyPJ() })
-		registers.Relation, registers.Note = hardware.Shown, "ours counts filling and emptying registers beside the 4 accesses of a MAC; a refill that saves others' energy may be worth it"
-		list = append(list, registers)
-		dram := figure("DRAM", row.dram, func(c *hardware.Cost) float64 { return c.Levels[0].EnergyPJ() })
-		dram.Relation = hardware.Shown
-		dram.Note = "the search minimises the sum of all levels; the published schedule divides it differently"
+		list = append(list, figure("registers", row.rf, func(c *hardware.Cost) float64 { return c.Level("registers").EnergyPJ() }))
+		dram := figure("DRAM", row.dram, func(c *hardware.Cost) float64 { return c.Level("DRAM").EnergyPJ() })
+		dram.Tolerance = 0.2
+		if row.layer == "conv1" {
+			dram.Relation = hardware.Shown
+			dram.Note = "published are 12.3 M words, the outputs once and the inputs three times; ours splits planes into rows between DRAM and buffer and reads all once; where planes may not be split, ours is 2.99"
+		}
 		list = append(list, dram)
 	}
 	return list

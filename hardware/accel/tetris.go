@@ -142,9 +142,9 @@ func (e tetrisEngine) split(l *hardware.Layer, d hardware.Dim) hardware.Cost {
 	c.MACEnergy = macs * (tetrisMAC + 4*e.rf)
 	c.NetworkEnergy = macs*tetrisArray*2/taps + remote*tetrisHops*tetrisHop
 	c.Levels = []hardware.LevelCost{
-		{Name: "DRAM", Cycles: memory, Traffic: [hardware.NumOperands]hardware.Traffic{{Reads: readW * used}, {Reads: readI * used}, {Writes: outputs * used}},
+		{Name: "DRAM", Cycles: memory, Bits: hardware.WordBits(16), Traffic: [hardware.NumOperands]hardware.Traffic{{Reads: readW * used}, {Reads: readI * used}, {Writes: outputs * used}},
 			Energy: [hardware.NumOperands]float64{readW * used * e.dram, readI * used * e.dram, outputs * used * e.dram}},
-		{Name: "buffer", Traffic: [hardware.NumOperands]hardware.Traffic{{}, {Reads: words / 2}, {Reads: words / 4, Writes: words / 4}},
+		{Name: "buffer", Bits: hardware.WordBits(16), Traffic: [hardware.NumOperands]hardware.Traffic{{}, {Reads: words / 2}, {Reads: words / 4, Writes: words / 4}},
 			Energy: [hardware.NumOperands]float64{0, words / 2 * e.buf, words / 2 * e.buf}},
 	}
 	c.DRAMBytes = 2 * c.Levels[0].Words()

@@ -109,7 +109,7 @@ func ttdLayer(l *hardware.Layer) (hardware.Cost, error) {
 		return c, err
 	}
 	words := groups * svd.words
-	c.Levels = []hardware.LevelCost{{Name: "DRAM", Cycles: memory,
+	c.Levels = []hardware.LevelCost{{Name: "DRAM", Cycles: memory, Bits: hardware.WordBits(8 * ttdWord),
 		Traffic: [hardware.NumOperands]hardware.Traffic{hardware.Weights: {Reads: words}},
 		Energy:  [hardware.NumOperands]float64{hardware.Weights: hardware.DRAMEnergy(8 * ttdWord * words)}}}
 	return c, nil

@@ -21,55 +21,81 @@ const (
 
 // ReadTopology reads a SCALE-Sim topology: a head line, then for each layer a
 // name, the height and width of the input with its padding, those of the
-// filter, channels, filters and the stride, separated by commas.
+// filter, channels, filters and the stride, separated by commas. If the head
+// line names M, N and K, the layers are products of an M×K and a K×N matrix.
 func ReadTopology(r io.Reader, name string) (*hardware.Workload, error) {
 	c := csv.NewReader(io.LimitReader(r, maxTopology))
 	c.FieldsPerRecord, c.TrimLeadingSpace = -1, true
 	w := &hardware.Workload{Name: name, Batch: 1}
+	read := topologyLayer
 	for first := true; ; first = false {
 		row, err := c.Read()
 		if errors.Is(err, io.EOF) {
 			break
 		}
+		if bad := (*csv.ParseError)(nil); errors.As(err, &bad) {
+			return nil, fmt.Errorf("%s:%d: %w", name, bad.Line, bad.Err)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if first && len(row) >= 4 && strings.TrimSpace(row[1]) == "M" && strings.TrimSpace(row[2]) == "N" && strings.TrimSpace(row[3]) == "K" {
+			read = topologyProduct
 		}
 		if first || strings.TrimSpace(strings.Join(row, "")) == "" {
 			continue
 		}
 		line, _ := c.FieldPos(0)
-		l, err := topologyLayer(row)
+		l, err := read(row)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w", name, line, err)
 		}
 		w.Layers = append(w.Layers, l)
 	}
 	if len(w.Layers) == 0 {
-		return nil, fmt.Errorf("%s: there are no layers after the head line", name)
+		return nil, fmt.Errorf("%s:1: there are no layers after the head line", name)
 	}
 	return w, nil
 }
 
 func topologyLayer(row []string) (*hardware.Layer, error) {
-	const columns = 8
-	if len(row) < columns {
-		return nil, fmt.Errorf("%d columns; want name, input height, input width, filter height, filter width, channels, filters, stride", len(row))
+	n, err := numbers(row, "input height", "input width", "filter height", "filter width", "channels", "filters", "stride")
+	if err != nil {
+		return nil, err
 	}
-	var n [columns]int
-	for i := 1; i < columns; i++ {
-		v, err := strconv.Atoi(strings.TrimSpace(row[i]))
-		if err != nil || v < 1 || v > maxExtent {
-			return nil, fmt.Errorf("column %d: %q is no number from 1 to %d", i+1, row[i], maxExtent)
-		}
-		n[i] = v
-	}
-	height, width, r, s, channels, filters, stride := n[1], n[2], n[3], n[4], n[5], n[6], n[7]
+	height, width, r, s, channels, filters, stride := n[0], n[1], n[2], n[3], n[4], n[5], n[6]
 	if r > height || s > width {
 		return nil, fmt.Errorf("a filter of %d×%d is larger than the input of %d×%d", r, s, height, width)
 	}
 	l := hardware.Conv(strings.TrimSpace(row[0]), 1, 1, filters, channels, height, r, stride, 0)
 	l.Size[hardware.Q], l.Size[hardware.S], l.Width = (width-s)/stride+1, s, width
 	return l, l.Check()
+}
+
+// topologyProduct is a product of matrices, the rows of the first one as images.
+func topologyProduct(row []string) (*hardware.Layer, error) {
+	n, err := numbers(row, "M", "N", "K")
+	if err != nil {
+		return nil, err
+	}
+	l := hardware.FC(strings.TrimSpace(row[0]), n[0], n[1], n[2])
+	return l, l.Check()
+}
+
+// numbers reads the columns behind a layer's name.
+func numbers(row []string, columns ...string) ([]int, error) {
+	if len(row) <= len(columns) {
+		return nil, fmt.Errorf("%d columns; want name, %s", len(row), strings.Join(columns, ", "))
+	}
+	n := make([]int, len(columns))
+	for i := range columns {
+		v, err := strconv.Atoi(strings.TrimSpace(row[i+1]))
+		if err != nil || v < 1 || v > maxExtent {
+			return nil, fmt.Errorf("column %d: %q is no number from 1 to %d", i+2, row[i+1], maxExtent)
+		}
+		n[i] = v
+	}
+	return n, nil
 }
 
 // ReadConfig reads the array, the dataflow and the bandwidth from a SCALE-Sim
@@ -90,7 +116,7 @@ func ReadConfig(r io.Reader, name string) (Systolic, error) {
 		return s, fmt.Errorf("%s: %w", name, err)
 	}
 	if s.Rows == 0 || s.Cols == 0 {
-		return s, fmt.Errorf("%s: ArrayHeight or ArrayWidth is missing", name)
+		return s, fmt.Errorf("%s:1: ArrayHeight or ArrayWidth is missing", name)
 	}
 	return s, nil
 }

@@ -46,9 +46,28 @@ func TestScaleSim(t *testing.T) {
 	}
 }
 
+// TestScaleSimProducts reads products of matrices: the folds are those of 5.1.
+func TestScaleSimProducts(t *testing.T) {
+	w, err := ReadTopology(strings.NewReader("Layer, M, N, K,\nfc, 64, 40, 100,\n"), "gemm.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Systolic{Rows: 32, Cols: 32, Flow: OutputStationary, Convention: true}
+	r, err := s.Report("a", 1000, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 2*2*(32+32+100-2) - 1.0; r.MACs != 64*40*100 || r.Cycles != want {
+		t.Errorf("%d MACs in %v cycles, want %v", r.MACs, r.Cycles, want)
+	}
+}
+
 func TestScaleSimErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
-		{"", "no layers"},
+		{"", "a.csv:1: there are no layers"},
+		{"head\n\"c,1,2\n", "a.csv:2: extraneous"},
+		{"Layer, M, N, K,\nfc, 1, 2\n", "a.csv:2: 3 columns; want name, M, N, K"},
+		{"Layer, M, N, K,\nfc, 1, 2, none\n", "a.csv:2: column 4"},
 		{"head\n", "no layers"},
 		{"head\nc,1,2\n", "a.csv:2: 3 columns"},
 		{"head\nc,8,8,3,3,x,4,1\n", "column 6"},
@@ -60,7 +79,7 @@ func TestScaleSimErrors(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ text, want string }{
-		{"", "is missing"},
+		{"", "a.cfg:1: ArrayHeight or ArrayWidth is missing"},
 		{"ArrayHeight: 0", "a.cfg:1: arrayheight"},
 		{"ArrayHeight: 4\nDataflow: xs", "a.cfg:2: no dataflow"},
 	} {

@@ -30,10 +30,11 @@ type Systolic struct {
 	Words float64
 }
 
-// Product is a layer as a matrix product, one group of one image.
+// Product is a layer as a matrix product, one group; the pixels of all images
+// go through together.
 type Product struct {
 	Pixels, Filters, Window int64
-	Times                   int64 // groups times images
+	Times                   int64 // groups
 }
 
 // product gives the sizes of a layer.
@@ -44,8 +45,8 @@ func (s Systolic) product(l *hardware.Layer) Product {
 		p = conventional(l.Height+2*l.Pad[0], z[hardware.R], l.Stride[0])
 		q = conventional(l.Width+2*l.Pad[1], z[hardware.S], l.Stride[1])
 	}
-	return Product{Pixels: int64(p) * int64(q), Filters: int64(z[hardware.K]),
-		Window: int64(z[hardware.C]) * int64(z[hardware.R]) * int64(z[hardware.S]), Times: int64(z[hardware.G]) * int64(z[hardware.N])}
+	return Product{Pixels: int64(z[hardware.N]) * int64(p) * int64(q), Filters: int64(z[hardware.K]),
+		Window: int64(z[hardware.C]) * int64(z[hardware.R]) * int64(z[hardware.S]), Times: int64(z[hardware.G])}
 }
 
 func conventional(size, kernel, stride int) int {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/goccy/go-yaml"
+
 	"github.com/drawknife/drawknife/hardware"
 )
 
@@ -26,13 +28,21 @@ type Arch struct {
 	// Levels are the memories, outermost first. The first one is DRAM: it
 	// holds everything.
 	Levels []Level `yaml:"levels"`
+	// OuterOnly says that a word that moves between two memories takes the
+	// energy of the access to the outer one alone, as tables of normalized
+	// energies are often meant (Eyeriss, ISCA 2016). Otherwise it takes both.
+	OuterOnly bool `yaml:"outer_only,omitempty"`
 	// Overheads are times beside the steady state.
 	Overheads Overheads `yaml:"overheads,omitempty"`
-	// Vector is the number of operations per cycle for layers without MACs; 0
-	// means that they are limited by DRAM alone.
+	// Vector is the number of operations per cycle for layers without MACs,
+	// which read and write the outermost level; 0 means that they are limited
+	// by its bandwidth alone.
 	Vector float64 `yaml:"vector_ops_per_cycle,omitempty"`
 
-	file string // that it was read from, none for one of the library
+	// file is where it was read from, a name for one of the library; places
+	// are those of the levels, which a base may have given.
+	file   string
+	places []string
 }
 
 // Array is the processing elements.
@@ -45,8 +55,10 @@ type Array struct {
 	Bits Precision `yaml:"bits"`
 	// MACPJ is the energy of one multiply-accumulate; left out, it is
 	// estimated from the bits.
-	MACPJ   *float64 `yaml:"mac_pj,omitempty"`
-	AreaUM2 float64  `yaml:"area_um2,omitempty"` // of one element without memories
+	MACPJ *float64 `yaml:"mac_pj,omitempty"`
+	// AreaUM2 is that of one element without memories; left out, it is
+	// estimated from the bits.
+	AreaUM2 float64 `yaml:"area_um2,omitempty"`
 }
 
 // Axis is one direction of the array.
@@ -88,8 +100,10 @@ type Level struct {
 	// capacity.
 	ReadPJ  *float64 `yaml:"read_pj,omitempty"`
 	WritePJ *float64 `yaml:"write_pj,omitempty"`
-	LeakMW  float64  `yaml:"leak_mw,omitempty"`  // of one instance
-	AreaUM2 float64  `yaml:"area_um2,omitempty"` // of one instance
+	LeakMW  float64  `yaml:"leak_mw,omitempty"` // of one instance
+	// AreaUM2 is that of one instance; left out, it is estimated from the
+	// capacity.
+	AreaUM2 float64 `yaml:"area_um2,omitempty"`
 	// DoubleBuffered says that half of the capacity receives the next tiles
 	// while the other half is used.
 	DoubleBuffered bool `yaml:"double_buffered,omitempty"`
@@ -149,6 +163,9 @@ const (
 	maxSide   = 1 << 16
 	maxBypass = 6 // of operands that may pass by, of all levels together
 )
+
+// MarshalJSON writes the description under the names of the YAML form.
+func (a *Arch) MarshalJSON() ([]byte, error) { return yaml.MarshalWithOptions(a, yaml.JSON()) }
 
 // Lanes is the number of processing elements.
 func (a *Arch) Lanes() int64 {

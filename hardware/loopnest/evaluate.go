@@ -353,12 +353,11 @@ func (e *Evaluator) evaluate(t *tiling, r *Result) {
 	for l := range levels {
 		s := &e.m.stores[l]
 		for o := range r.Access[l] {
-			a := &r.Access[l][o]
-			r.Energy += (a.Reads+a.Drains)*s.read[o] + (a.Fills+a.Updates)*s.write[o]
+			r.Energy += s.energy(hardware.Operand(o), &r.Access[l][o])
 		}
 	}
 	e.latency(t, r)
-	r.Energy += r.Wire + e.leakage(r.Cycles)
+	r.Energy += r.Wire + e.m.leakage(r.Cycles)
 }
 
 // partialSums books what goes up and what comes down again. It returns the
@@ -472,16 +471,4 @@ func (e *Evaluator) fill(t *tiling) float64 {
 		}
 	}
 	return n
-}
-
-// leakage in pJ: mW times ns.
-func (e *Evaluator) leakage(cycles float64) float64 {
-	total, instances := 0.0, 1.0
-	for l := range e.m.stores {
-		total += e.m.arch.Levels[l].LeakMW * instances
-		for _, axis := range e.m.stores[l].axes {
-			instances *= float64(e.m.arch.Array.Axes[axis].Size)
-		}
-	}
-	return total * cycles / e.m.arch.ClockMHz * 1e3
 }

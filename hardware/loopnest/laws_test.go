@@ -20,6 +20,7 @@ func TestLaws(t *testing.T) {
 			a.Levels[j].ReadWords, a.Levels[j].WriteWords = 1+3*rng.Float64(), 1+3*rng.Float64()
 			a.Levels[j].Network.WordPJ = rng.Float64()
 		}
+		a.OuterOnly = i%5 == 0
 		e, err := NewEvaluator(a, l)
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +71,7 @@ func laws(t *testing.T, e *Evaluator, l *hardware.Layer, r *Result, fail func(st
 			if !s.held[o] && x != (Access{}) {
 				fail("%v: level %d does not hold them, but moves %+v", o, level, x)
 			}
-			energy += (x.Reads+x.Drains)*s.read[o] + (x.Fills+x.Updates)*s.write[o]
+			energy += x.Reads*s.read[o] + x.Drains*s.drain[o] + x.Fills*s.fill[o] + x.Updates*s.write[o]
 		}
 	}
 	if math.Abs(energy-r.Energy) > 1e-9*energy {

@@ -18,6 +18,8 @@ type store struct {
 	shared    float64                       // capacity in bits that operands share
 	read      [hardware.NumOperands]float64 // pJ a word
 	write     [hardware.NumOperands]float64
+	fill      [hardware.NumOperands]float64 // from and to the level above
+	drain     [hardware.NumOperands]float64
 	readBW    float64 // words per cycle and instance, +Inf without limit
 	writeBW   float64
 	single    bool
@@ -30,6 +32,11 @@ type store struct {
 	axes      []int
 }
 
+// energy of an operand's accesses in pJ.
+func (s *store) energy(o hardware.Operand, a *Access) float64 {
+	return a.Reads*s.read[o] + a.Updates*s.write[o] + a.Fills*s.fill[o] + a.Drains*s.drain[o]
+}
+
 // machine is a compiled Arch.
 type machine struct {
 	arch      *Arch
@@ -38,7 +45,9 @@ type machine struct {
 	space     []uint8                     // by axis: loops that may spread along it
 	owner     []int                       // by axis: the level that fans out
 	mac       float64                     // pJ
-	estimated []string                    // energies that are not in the description
+	leak      float64                     // mW
+	areaMM2   float64
+	estimated []string // energies and areas that are not in the description
 
 	// optional are the operands that may pass by a level that could hold them;
 	// variants are the machine with each subset of them passing by. The first
@@ -82,6 +91,7 @@ func compile(a *Arch) (*machine, error) {
 			m.owner[axis] = i
 		}
 	}
+	m.instances(nm)
 	m.hold()
 	m.variants = []*machine{m}
 	for mask := 1; mask < 1<<len(m.optional); mask++ {
@@ -89,6 +99,43 @@ func compile(a *Arch) (*machine, error) {
 	}
 	return m, nil
 }
+
+// instances adds up leakage and area of all instances. Areas that are not given
+// are estimated.
+func (m *machine) instances(nm float64) {
+	var estimated []string
+	area := func(name string, given, estimate, instances float64) {
+		if given == 0 && estimate > 0 {
+			given = estimate
+			estimated = append(estimated, name)
+		}
+		m.areaMM2 += given * instances / 1e6
+	}
+	n, b := 1.0, m.arch.Array.Bits
+	for i := range m.arch.Levels {
+		l, estimate := &m.arch.Levels[i], 0.0
+		if l.Bytes > 0 {
+			estimate = hardware.SRAMArea(float64(l.Bytes), nm)
+		}
+		for o := range hardware.Operand(hardware.NumOperands) {
+			if p, ok := l.Parts[o.Letter()]; ok {
+				estimate += hardware.SRAMArea(float64(p.Words)*m.stores[i].bits[o]/8, nm)
+			}
+		}
+		area(l.Name, l.AreaUM2, estimate, n)
+		m.leak += l.LeakMW * n
+		for _, axis := range m.stores[i].axes {
+			n *= float64(m.arch.Array.Axes[axis].Size)
+		}
+	}
+	area("arithmetic", m.arch.Array.AreaUM2, hardware.MACArea(b.W, b.A, b.Psum)*hardware.AreaScale(nm), float64(m.arch.Lanes()))
+	if estimated != nil {
+		m.estimated = append(m.estimated, "area of "+strings.Join(estimated, ", ")+", without networks and control")
+	}
+}
+
+// leakage in pJ: mW times ns.
+func (m *machine) leakage(cycles float64) float64 { return m.leak * cycles / m.arch.ClockMHz * 1e3 }
 
 // hold lists the levels that hold each operand.
 func (m *machine) hold() {
@@ -185,6 +232,9 @@ func (m *machine) store(index int, nm float64) store {
 			continue
 		}
 		s.read[o], s.write[o] = m.energies(l.Name, o, capacity, s.bits[o], nm, read, write)
+		if !m.arch.OuterOnly {
+			s.drain[o], s.fill[o] = s.read[o], s.write[o]
+		}
 	}
 	return s
 }

@@ -72,12 +72,7 @@ func load(name string, stack []string) (*Arch, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := parse(name, b, stack)
-	if err != nil {
-		return nil, err
-	}
-	a.file = name
-	return a, nil
+	return parse(name, b, stack)
 }
 
 // Parse reads a description, in our own form or in Timeloop's. Keys of ours
@@ -109,6 +104,13 @@ func parse(file string, b []byte, stack []string) (*Arch, error) {
 	if err != nil {
 		return nil, located(file, tree, err)
 	}
+	a.file = file
+	if own := (struct{ Levels []any }{}); yaml.NodeToValue(tree.Docs[0].Body, &own) == nil && own.Levels != nil {
+		a.places = nil
+		for i := range own.Levels {
+			a.places = append(a.places, fmt.Sprintf("%s:%d", file, lineOf(tree, fmt.Sprintf("levels[%d].name", i))))
+		}
+	}
 	return a, nil
 }
 
@@ -122,11 +124,27 @@ func parseTimeloop(file string, b []byte) (*Arch, error) {
 	if err != nil {
 		return nil, located(file, tree, err)
 	}
-	a.Name = strings.TrimSuffix(path.Base(filepath.ToSlash(file)), ".yaml")
+	a.file, a.Name = file, strings.TrimSuffix(path.Base(filepath.ToSlash(file)), ".yaml")
+	for i, line := range a.places {
+		a.places[i] = file + ":" + line
+	}
 	if err := a.Check(); err != nil {
-		return nil, fmt.Errorf("%s: as read from Timeloop: %w", file, err)
+		return nil, fmt.Errorf("%s: as read from Timeloop: %w", a.placeOf(err), err)
 	}
 	return a, nil
+}
+
+// placeOf is the file and line of the level that an error is about, else of the
+// description's beginning.
+func (a *Arch) placeOf(err error) string {
+	var field *fieldError
+	level := 0
+	if errors.As(err, &field) {
+		if n, _ := fmt.Sscanf(field.path, "levels[%d]", &level); n == 1 && level < len(a.places) {
+			return a.places[level]
+		}
+	}
+	return a.file + ":1"
 }
 
 // tooDeep returns the first line whose nesting is out of bounds, else 0.
@@ -182,7 +200,7 @@ func parseTree(b []byte) (tree *ast.File, err error) {
 		return nil, err
 	}
 	if len(tree.Docs) != 1 || tree.Docs[0].Body == nil {
-		return tree, errors.New("want one YAML document")
+		return tree, &lineError{1, "want one YAML document"}
 	}
 	return tree, noAliases(tree.Docs[0].Body)
 }

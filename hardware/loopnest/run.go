@@ -1,6 +1,7 @@
 package loopnest
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/drawknife/drawknife/hardware"
@@ -23,8 +24,7 @@ func Run(a *Arch, w *hardware.Workload, o Options) (*hardware.Report, error) {
 	known := map[shape]*Found{}
 	var mappings int64
 	recalled := 0
-	area := a.AreaMM2()
-	r, err := hardware.RunLayers(hardware.Machine{Name: a.Name, ClockMHz: a.ClockMHz, PeakMACs: float64(a.Lanes()), AreaMM2: area}, w,
+	r, err := hardware.RunLayers(hardware.Machine{Name: a.Name, ClockMHz: a.ClockMHz, PeakMACs: float64(a.Lanes()), AreaMM2: m.areaMM2, Move: m.move}, w,
 		func(l *hardware.Layer) (hardware.Cost, error) {
 			key := shape{l.Size, l.Stride, l.Dilation}
 			f := known[key]
@@ -41,6 +41,9 @@ func Run(a *Arch, w *hardware.Workload, o Options) (*hardware.Report, error) {
 			}
 			return m.cost(f, l), nil
 		})
+	if bad := (*misfit)(nil); errors.As(err, &bad) {
+		return nil, bad // it begins with the file and the line
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -54,42 +57,55 @@ func Run(a *Arch, w *hardware.Workload, o Options) (*hardware.Report, error) {
 	return r, nil
 }
 
-// AreaMM2 adds up what the description gives.
-func (a *Arch) AreaMM2() float64 {
-	total, instances := float64(a.Lanes())*a.Array.AreaUM2, 1.0
-	for i := range a.Levels {
-		total += instances * a.Levels[i].AreaUM2
-		for _, name := range a.Levels[i].FanOut {
-			instances *= float64(a.Array.Axes[a.axis(name)].Size)
-		}
+// move is a layer without MACs: it reads and writes the outermost memory, and
+// each of its operations takes the energy of a multiply-accumulate, the most
+// that it could.
+func (m *machine) move(l *hardware.Layer) hardware.Cost {
+	s := &m.stores[0]
+	in, out, ops := float64(l.InWords), float64(l.OutWords), float64(l.Ops)
+	level := m.level(0)
+	level.Traffic[hardware.Inputs].Reads, level.Traffic[hardware.Outputs].Writes = in, out
+	level.Energy[hardware.Inputs], level.Energy[hardware.Outputs] = in*s.read[hardware.Inputs], out*s.write[hardware.Outputs]
+	level.Cycles = max(in/s.readBW, out/s.writeBW)
+	c := hardware.Cost{MACEnergy: ops * m.mac, Levels: []hardware.LevelCost{level}, Bound: s.name,
+		DRAMBytes: (in*s.bits[hardware.Inputs] + out*s.bits[hardware.Outputs]) / 8}
+	if m.arch.Vector > 0 {
+		c.ComputeCycles = ops / m.arch.Vector
 	}
-	return total / 1e6
+	if c.Cycles = level.Cycles; c.ComputeCycles > level.Cycles {
+		c.Cycles, c.Bound = c.ComputeCycles, "compute"
+	}
+	c.Cycles += m.arch.Overheads.LayerCycles
+	c.StaticEnergy = m.leakage(c.Cycles)
+	return c
+}
+
+// level begins the cost of a level.
+func (m *machine) level(i int) hardware.LevelCost {
+	return hardware.LevelCost{Name: m.stores[i].name, Bits: m.stores[i].bits}
 }
 
 // cost puts a result into the form of a report.
 func (m *machine) cost(f *Found, l *hardware.Layer) hardware.Cost {
 	r := &f.Result
 	c := hardware.Cost{Cycles: r.Cycles, ComputeCycles: r.Compute, Active: r.Active / float64(m.arch.Lanes()),
-		MACEnergy: float64(l.MACs()) * m.mac, NetworkEnergy: r.Wire, Mapping: f.Mapping.Nest(m.arch)}
+		MACEnergy: float64(l.MACs()) * m.mac, NetworkEnergy: r.Wire, StaticEnergy: m.leakage(r.Cycles), Mapping: f.Mapping.Nest(m.arch)}
 	if r.Bound >= 0 {
 		c.Bound = m.stores[r.Bound].name
 	}
-	total := c.MACEnergy + c.NetworkEnergy
 	for i := range m.stores {
-		s := &m.stores[i]
-		level := hardware.LevelCost{Name: s.name, Cycles: r.PortCycles[i]}
+		s, level := &m.stores[i], m.level(i)
+		level.Cycles = r.PortCycles[i]
 		for o := range hardware.Operand(hardware.NumOperands) {
 			a := &r.Access[i][o]
 			out, in := a.Reads+a.Drains, a.Fills+a.Updates
 			level.Traffic[o] = hardware.Traffic{Reads: out, Writes: in}
-			level.Energy[o] = out*s.read[o] + in*s.write[o]
+			level.Energy[o] = s.energy(o, a)
 			if i == 0 {
 				c.DRAMBytes += (out + in) * s.bits[o] / 8
 			}
 		}
-		total += level.EnergyPJ()
 		c.Levels = append(c.Levels, level)
 	}
-	c.StaticEnergy = max(0, r.Energy-total)
 	return c
 }

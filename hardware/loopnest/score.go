@@ -149,7 +149,7 @@ func (s *scorer) charge(t *tiling, o hardware.Operand, parent, child int, v *tal
 		v.out[parent] += reads
 		if child < len(e.m.stores) {
 			low := &e.m.stores[child]
-			v.energy += f.received*low.read[o] + down*low.write[o]
+			v.energy += f.received*low.drain[o] + down*low.fill[o]
 			v.out[child] += f.received
 			v.in[child] += down
 			v.serial[child] += down/low.writeBW + f.received/low.readBW
@@ -159,7 +159,7 @@ func (s *scorer) charge(t *tiling, o hardware.Operand, parent, child int, v *tal
 		v.out[parent] += f.sent
 		if child < len(e.m.stores) {
 			low := &e.m.stores[child]
-			v.energy += f.received * low.write[o]
+			v.energy += f.received * low.fill[o]
 			v.in[child] += f.received
 			v.serial[child] += f.received / low.writeBW
 		}
@@ -198,7 +198,7 @@ func (s *scorer) value(v *tally) score {
 		cycles = max(cycles, max(v.out[l]/st.readBW, v.in[l]/st.writeBW)/s.instances[l])
 	}
 	cycles += serial + s.fill
-	energy := v.energy + s.e.leakage(cycles)
+	energy := v.energy + s.e.m.leakage(cycles)
 	return objectiveOf(s.objective, cycles, energy)
 }
 

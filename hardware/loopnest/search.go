@@ -97,13 +97,50 @@ func search(m *machine, l *hardware.Layer, o Options) (*Found, error) {
 		}
 	}
 	if best == nil || !best.found {
-		return nil, fmt.Errorf("%s: no mapping fits: even the smallest tiles exceed a level, or the loops allowed at its levels cannot cover the layer", cmp.Or(m.arch.file, m.arch.Name))
+		return nil, s.misfit()
 	}
 	f, err := best.result(mappings, exhaustive)
 	if err == nil && file != "" {
 		_ = f.keep(m.arch, file) // what cannot be kept is searched again
 	}
 	return f, err
+}
+
+// misfit is the error of a layer that no mapping fits on the machine. It begins
+// with the file and the line of the level where it fails.
+type misfit struct{ place, layer, reason string }
+
+func (e *misfit) Error() string {
+	return fmt.Sprintf("%s: layer %q does not fit: %s", e.place, e.layer, e.reason)
+}
+
+// misfit finds out why nothing fits from the smallest tiles, with all passing
+// by that may.
+func (s *searcher) misfit() error {
+	variant := len(s.m.variants) - 1
+	c, small := s.chain(0), candidate{variant: variant}
+	c.tile(&small)
+	full := c.evaluator[variant]
+	level, reason := full.overflow(&c.t), ""
+	if level >= 0 {
+		reason = fmt.Sprintf("the smallest tiles are too large for level %q: %s", s.m.stores[level].name, full.describe(&c.t, level))
+	} else {
+		var d hardware.Dim
+		if level, d = c.short(); level < 0 {
+			_, d = c.outside()
+			level = 0
+		}
+		if bound := s.m.stores[level].bounds[d]; bound > 0 {
+			reason = fmt.Sprintf("the bound of loop %v at level %q, %d, is not what the inner levels leave of it", d, s.m.stores[level].name, bound)
+		} else {
+			reason = fmt.Sprintf("loop %v may not run at level %q, and no mapping was found that has room for all %d iterations inside", d, s.m.stores[0].name, s.full[d])
+		}
+	}
+	place := cmp.Or(s.m.arch.file, s.m.arch.Name)
+	if level < len(s.m.arch.places) {
+		place = s.m.arch.places[level]
+	}
+	return &misfit{place, s.layer.Name, reason}
 }
 
 // slot is a place where a loop can run: in time at a level, or along an axis.
@@ -233,34 +270,46 @@ func (c *chain) tile(x *candidate) bool {
 	}
 	c.t.trips[0] = e.full
 	c.t.set(&e.full, levels)
-	for i := range s.slots {
-		for d, n := range s.slots[i].fixed {
-			if n > 1 && c.t.trips[s.slots[i].level][d] != n {
-				return false // less is left of the loop
+	level, _ := c.short()
+	return level < 0 && e.overflow(&c.t) < 0
+}
+
+// short finds a level and a loop whose bound is given there, but of which less
+// is left; the level is -1 if there is none.
+func (c *chain) short() (level int, d hardware.Dim) {
+	for i := range c.s.slots {
+		sl := &c.s.slots[i]
+		for d, n := range sl.fixed {
+			if n > 1 && c.t.trips[sl.level][d] != n {
+				return sl.level, hardware.Dim(d)
 			}
 		}
 	}
-	return e.overflow(&c.t) < 0
+	return -1, 0
 }
 
-// outside reports whether what is left over may run at the outermost level.
-func (c *chain) outside() bool {
+// outside reports whether what is left over may run at the outermost level, or
+// else a loop that may not.
+func (c *chain) outside() (ok bool, loop hardware.Dim) {
 	allowed := c.s.m.stores[0].time
 	for _, d := range c.s.loops {
 		n := c.t.trips[0][d]
 		if n > 1 && allowed&(1<<d) == 0 {
-			return false
+			return false, d
 		}
 		if fixed := c.s.m.stores[0].bounds[d]; fixed > 0 && n != min(fixed, c.s.full[d]) {
-			return false
+			return false, d
 		}
 	}
-	return true
+	return true, 0
 }
 
 // try scores a candidate and keeps it if it is the best so far.
 func (c *chain) try(x *candidate) (score, bool) {
-	if !c.tile(x) || !c.outside() {
+	if !c.tile(x) {
+		return score{}, false
+	}
+	if ok, _ := c.outside(); !ok {
 		return score{}, false
 	}
 	c.scorer.e = c.evaluator[x.variant]

@@ -2,6 +2,8 @@ package loopnest
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/drawknife/drawknife/hardware"
 )
@@ -25,11 +27,15 @@ func ParseProblem(file string, b []byte) (*hardware.Layer, error) {
 		return nil, fmt.Errorf("%s:%d: nested more than %d deep", file, line, maxNesting)
 	}
 	var p problem
-	if tree, err := decode(b, &p); err != nil {
+	tree, err := decode(b, &p)
+	if err != nil {
 		return nil, located(file, tree, err)
 	}
+	fail := func(key, format string, args ...any) (*hardware.Layer, error) {
+		return nil, located(file, tree, at("problem.instance"+key, format, args...))
+	}
 	if len(p.Problem.Instance) == 0 {
-		return nil, fmt.Errorf("%s: there is no problem.instance; want a Timeloop problem", file)
+		return fail("", "is missing; want a Timeloop problem")
 	}
 	l := hardware.Conv(file, 1, 1, 1, 1, 1, 1, 1, 0)
 	places := map[string]*int{"M": &l.Size[hardware.K], "Wstride": &l.Stride[0], "Hstride": &l.Stride[1],
@@ -37,24 +43,25 @@ func ParseProblem(file string, b []byte) (*hardware.Layer, error) {
 	for d := range hardware.Dim(numDims) {
 		places[d.String()] = &l.Size[d]
 	}
-	for key, value := range p.Problem.Instance {
+	for _, key := range slices.Sorted(maps.Keys(p.Problem.Instance)) {
+		value := p.Problem.Instance[key]
 		to, ok := places[key]
 		if !ok {
 			if _, number := value.(uint64); !number {
 				continue // densities and the like
 			}
-			return nil, fmt.Errorf("%s: problem.instance.%s is not part of a convolution (N, K, C, P, Q, R, S, G, strides, dilations)", file, key)
+			return fail("."+key, "is not part of a convolution (N, K, C, P, Q, R, S, G, strides, dilations)")
 		}
 		n, ok := value.(uint64)
 		if !ok || n < 1 || n > 1<<30 {
-			return nil, fmt.Errorf("%s: problem.instance.%s is %v; want a number from 1 to 2^30", file, key, value)
+			return fail("."+key, "%v; want a number from 1 to 2^30", value)
 		}
 		*to = int(n)
 	}
 	l.Height = (l.Size[hardware.P]-1)*l.Stride[0] + (l.Size[hardware.R]-1)*l.Dilation[0] + 1
 	l.Width = (l.Size[hardware.Q]-1)*l.Stride[1] + (l.Size[hardware.S]-1)*l.Dilation[1] + 1
 	if err := l.Check(); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return fail("", "%w", err)
 	}
 	return l, nil
 }

@@ -313,6 +313,7 @@ func (r *timeloopReader) level(t, a tree, name, class string, s scope) error {
 	if len(r.arch.Levels) == maxLevels {
 		return t.errorf("memory %q is the ninth; there may be at most %d", name, maxLevels)
 	}
+	r.arch.places = append(r.arch.places, strconv.Itoa(t.line()))
 	l := Level{Name: name}
 	var v [8]float64
 	for i, names := range [...][]string{{"depth", "memory_depth"}, {"width", "memory_width"}, {"word-bits", "datawidth"}, {"entries"}, {"sizeKB"},

@@ -27,12 +27,12 @@ func TestProblem(t *testing.T) {
 		t.Errorf("%s, stride %v, height %d; want %s, %v, %d", l.Shape(), l.Stride, l.Height, want.Shape(), want.Stride, want.PaddedHeight())
 	}
 	for _, c := range []struct{ text, want string }{
-		{"a: 1", "no problem.instance"},
-		{"problem: {instance: {C: 0}}", "instance.C is 0"},
-		{"problem: {instance: {C: x}}", "instance.C is x"},
-		{"problem: {instance: {X: 3}}", "instance.X is not part"},
+		{"a: 1", "p.yaml:1: problem.instance: is missing"},
+		{"problem: {instance: {C: 0}}", "p.yaml:1: problem.instance.C: 0; want"},
+		{"problem: {instance: {C: x}}", "p.yaml:1: problem.instance.C: x; want"},
+		{"problem:\n  instance:\n    X: 3", "p.yaml:3: problem.instance.X: is not part"},
 		{"problem: {instance: {C: &a 3}}", "anchors"},
-		{"problem: [", "p.yaml"},
+		{"problem: [", "p.yaml:1: "},
 	} {
 		if _, err := ParseProblem("p.yaml", []byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %q", c.text, err, c.want)

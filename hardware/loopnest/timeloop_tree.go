@@ -23,12 +23,16 @@ func newTree(n ast.Node) tree {
 	return tree{node: n}
 }
 
-func (t tree) errorf(format string, args ...any) error {
-	line := 1
-	if t.node != nil && t.node.GetToken() != nil {
-		line = t.node.GetToken().Position.Line
+// line is where the node begins, 1 if there is none.
+func (t tree) line() int {
+	if t.node == nil || t.node.GetToken() == nil {
+		return 1
 	}
-	return &lineError{line, fmt.Sprintf(format, args...)}
+	return t.node.GetToken().Position.Line
+}
+
+func (t tree) errorf(format string, args ...any) error {
+	return &lineError{t.line(), fmt.Sprintf(format, args...)}
 }
 
 // pair is an entry of a mapping.

@@ -23,9 +23,11 @@ func (c *chain) walk(tilings int) {
 		return
 	}
 	x = c.start()
+	c.cover(&x)
 	v, ok := c.try(&x)
 	if !ok {
 		x = candidate{}
+		c.cover(&x)
 		v, ok = c.try(&x)
 	}
 	for i := range tilings {
@@ -35,6 +37,7 @@ func (c *chain) walk(tilings int) {
 		}
 		y := x
 		c.move(&y)
+		c.cover(&y)
 		if y == x {
 			continue
 		}
@@ -86,6 +89,28 @@ func (c *chain) start() (x candidate) {
 		}
 	}
 	return x
+}
+
+// cover gives loops that may not run at the outermost level all of their
+// iterations elsewhere, so that a walk does not depend on hitting upon it.
+func (c *chain) cover(x *candidate) {
+	for _, d := range c.s.loops {
+		if c.s.m.stores[0].time&(1<<d) != 0 {
+			continue
+		}
+		covered := int64(1)
+		for i := range c.s.slots {
+			if n := c.s.slots[i].fixed[d]; n > 0 {
+				covered *= n
+			} else {
+				covered *= x.at(i, d)
+			}
+		}
+		i := c.rng.IntN(len(c.s.slots))
+		if covered < c.s.full[d] && c.s.slots[i].axis < 0 && c.allowed(i, d) {
+			x.bound[i][d] = ceil(c.s.full[d], covered/x.at(i, d))
+		}
+	}
 }
 
 // loop picks one of the loops allowed.

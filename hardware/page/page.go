@@ -91,33 +91,16 @@ func HTML(w io.Writer, reports []*hardware.Report) error {
 
 func describe(r *hardware.Report, index int, most float64) machine {
 	m := machine{Report: r, ID: fmt.Sprintf("m%d", index), Roofline: newRoofline(r)}
-	var sum hardware.Cost
+	sum := hardware.Cost{Levels: r.Levels, MACEnergy: r.MACEnergy, NetworkEnergy: r.NetworkEnergy, StaticEnergy: r.StaticEnergy}
 	largest := 0.0
 	for i := range r.Layers {
-		c := &r.Layers[i]
-		largest = max(largest, c.Energy)
-		add(&sum, c)
+		largest = max(largest, r.Layers[i].Energy)
 	}
 	for i := range r.Layers {
 		m.Rows = append(m.Rows, row{r.Layers[i], stack(&r.Layers[i], largest)})
 	}
 	m.Total, m.Legend = stack(&sum, most), stack(&sum, most)
 	return m
-}
-
-// add sums energies by level.
-func add(sum, c *hardware.Cost) {
-	sum.MACEnergy += c.MACEnergy
-	sum.NetworkEnergy += c.NetworkEnergy
-	sum.StaticEnergy += c.StaticEnergy
-	for i := range c.Levels {
-		if i == len(sum.Levels) {
-			sum.Levels = append(sum.Levels, hardware.LevelCost{Name: c.Levels[i].Name})
-		}
-		for o := range hardware.NumOperands {
-			sum.Levels[i].Energy[o] += c.Levels[i].Energy[o]
-		}
-	}
 }
 
 // stack divides a bar of 200 units, which stand for the energy all.
