@@ -21,7 +21,7 @@ const (
 	// bandWeights is how many times that value outweighs the weights of both
 	// steps, which every band reads again.
 	bandWeights = 4
-	// bandStages is how many convolutions a chain has at most. More divide the cache
+	// bandStages is how many kernels a chain has at most. More divide the cache
 	// into lower bands.
 	bandStages = 3
 )
@@ -35,21 +35,29 @@ func bandBytes() int {
 	return 384 << 10
 }
 
+// bandKernel computes some rows of an image; see conv.Conv.
+type bandKernel interface {
+	Shape() conv.Shape
+	Scratch(workers int) int
+	InputRows(lo, hi int) (first, last int)
+	RunBand(dst, src, add, scratch []float32, lo, hi, from int)
+}
+
 // rowwise is how a step computes some rows of its output.
 type rowwise struct {
 	src, dst, add *buf
 	weights       int                 // bytes
-	conv          func() *conv.Conv   // nil where the kernel needs all rows
-	unary         func(dst []float32) // in place, instead of a convolution
+	kernel        func() bandKernel   // nil where all rows are computed at once
+	unary         func(dst []float32) // in place, instead of a kernel
 }
 
-// stage is a convolution of a chain, and the unary operators after it.
+// stage is a kernel of a chain, and the unary operators after it.
 type stage struct {
 	shape   conv.Shape
-	conv    *conv.Conv
+	kernel  bandKernel
 	add     *buf
 	unaries []func(dst []float32)
-	part    int // of the chain: the convolution; its unary operators follow
+	part    int // of the chain: the kernel; its unary operators follow
 	row     int // floats of a row of the output
 	keeps   int // rows of the output in the worker's memory; 0 for the last stage, whose output is the chain's
 	at      int // where in the worker's memory
@@ -118,12 +126,9 @@ func (s *step) roots() map[*buf]bool {
 
 // chainLength is the number of steps from the first on that are worth joining.
 func chainLength(steps []step, link func(a, b *step) bool) int {
-	// group is the number of steps of a convolution and the unary operators after it.
+	// group is the number of steps of a kernel and the unary operators after it.
 	group := func(steps []step) int {
-		if len(steps) == 0 || steps[0].rows == nil || steps[0].rows.conv == nil {
-			return 0
-		}
-		if k := steps[0].rows.conv(); k == nil || !k.Bands() {
+		if len(steps) == 0 || steps[0].rows == nil || steps[0].rows.kernel == nil || steps[0].rows.kernel() == nil {
 			return 0
 		}
 		n := 1
@@ -188,10 +193,10 @@ func (c *compiler) chain(steps []step) step {
 			g.unaries = append(g.unaries, s.rows.unary)
 			continue
 		}
-		k := s.rows.conv()
+		k := s.rows.kernel()
 		shape := k.Shape()
 		ch.images = shape.N
-		ch.stages = append(ch.stages, stage{conv: k, shape: shape, add: s.rows.add, part: i, row: shape.Q * shape.DstStride})
+		ch.stages = append(ch.stages, stage{kernel: k, shape: shape, add: s.rows.add, part: i, row: shape.Q * shape.DstStride})
 		if s.rows.add != nil {
 			st.in = append(st.in, s.rows.add)
 		}
@@ -214,7 +219,7 @@ func (ch *chain) layOut() {
 	last := len(ch.stages) - 1
 	scratch := 0
 	for i := range ch.stages {
-		scratch = max(scratch, ch.stages[i].conv.Scratch(1))
+		scratch = max(scratch, ch.stages[i].kernel.Scratch(1))
 	}
 	// Heights that three divides fill the tiles of the kernels well.
 	for _, ch.height = range []int{48, 24, 12, 9, 6, 3, 2, 1} {
@@ -254,12 +259,12 @@ func (ch *chain) walk(segment int, visit func(stage, lo, hi, keep int)) {
 	end := (segment + 1) * rows / ch.segments
 	next[last] = segment * rows / ch.segments
 	for i := last; i > 0; i-- {
-		next[i-1], _ = ch.stages[i].conv.InputRows(next[i], next[i]+1)
+		next[i-1], _ = ch.stages[i].kernel.InputRows(next[i], next[i]+1)
 	}
 	for next[last] < end {
 		want[last] = min(next[last]+ch.height, end)
 		for i := last; i > 0; i-- {
-			_, want[i-1] = ch.stages[i].conv.InputRows(want[i]-1, want[i])
+			_, want[i-1] = ch.stages[i].kernel.InputRows(want[i]-1, want[i])
 		}
 		for i := range ch.stages {
 			if want[i] <= next[i] {
@@ -267,7 +272,7 @@ func (ch *chain) walk(segment int, visit func(stage, lo, hi, keep int)) {
 			}
 			keep := next[i]
 			if i < last {
-				first, _ := ch.stages[i+1].conv.InputRows(next[i+1], next[i+1]+1)
+				first, _ := ch.stages[i+1].kernel.InputRows(next[i+1], next[i+1]+1)
 				keep = min(keep, first)
 			}
 			visit(i, next[i], want[i], keep)
@@ -310,7 +315,7 @@ func (ch *chain) work(x *frame, worker, lo, hi int) {
 			if s.add != nil {
 				add = f32(x, s.add)[(image*s.shape.P+lo)*s.shape.Q*s.shape.AddStride:]
 			}
-			s.conv.RunBand(dst, src, add, mem, lo, hi, from)
+			s.kernel.RunBand(dst, src, add, mem, lo, hi, from)
 			start = x.clock.lap(s.part, start)
 			for j, f := range s.unaries {
 				f(dst[:(hi-lo)*s.row])

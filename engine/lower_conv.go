@@ -216,9 +216,11 @@ func lowerConv(c *compiler, n *graph.Node) error {
 		return nil
 	}
 	if wbuf == nil && bbuf == nil {
-		st.rows = &rowwise{src: src, dst: dst, add: add, weights: wt.NBytes(), conv: func() *conv.Conv {
-			k, _ := k.(*conv.Conv)
-			return k
+		st.rows = &rowwise{src: src, dst: dst, add: add, weights: wt.NBytes(), kernel: func() bandKernel {
+			if k, ok := k.(*conv.Conv); ok && k.Bands() {
+				return k
+			}
+			return nil
 		}}
 	}
 	scratch = c.emitBuilt(n, st, 4, func() kernel { k = newConv(s, p, wt != nil); return k })

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/conv"
 	"github.com/drawknife/drawknife/internal/kernel/vec"
 	"github.com/drawknife/drawknife/tensor"
 )
@@ -66,21 +67,49 @@ func lowerBatchNorm(c *compiler, n *graph.Node) error {
 	t := c.fuse(n, false)
 	src := c.pixels(n.Inputs[0])
 	dst := c.defPixels(t.out)
-	ch := shape[1]
 	if dst.bytes == 0 {
 		return nil
 	}
-	c.emit(step{kernel: "scale-shift", in: []*buf{src}, out: []*buf{dst}, run: c.loop(dst.len()/ch, max(1, grain/ch), func(x *frame, lo, hi int) {
-		if ds, ss := dst.step(), src.step(); ds != ch || ss != ch {
-			d, s := f32(x, dst), f32(x, src)
-			for r := lo; r < hi; r++ {
-				vec.ScaleShiftClamp(d[r*ds:][:ch], s[r*ss:][:ch], scale, shift, t.min, t.max)
-			}
-			return
-		}
-		vec.ScaleShiftClamp(f32(x, dst)[lo*ch:hi*ch], f32(x, src)[lo*ch:hi*ch], scale, shift, t.min, t.max)
-	})})
+	k := &scaleShift{scale: scale, shift: shift, min: t.min, max: t.max, ss: src.step(), ds: dst.step(),
+		shape: conv.Shape{N: shape[0], H: 1, W: 1, P: 1, Q: 1, C: shape[1], K: shape[1], SrcStride: src.step(), DstStride: dst.step()}}
+	st := step{kernel: "scale-shift", in: []*buf{src}, out: []*buf{dst}}
+	st.run = c.loop(dst.len()/shape[1], max(1, grain/shape[1]), func(x *frame, lo, hi int) {
+		k.pixels(f32(x, dst)[lo*k.ds:], f32(x, src)[lo*k.ss:], hi-lo)
+	})
+	if len(shape) == 4 {
+		k.shape.H, k.shape.P, k.shape.W, k.shape.Q = shape[2], shape[2], shape[3], shape[3]
+		st.rows = &rowwise{src: src, dst: dst, kernel: func() bandKernel { return k }}
+	}
+	c.emit(st)
 	return nil
+}
+
+// scaleShift is y = clamp(x·scale + shift) by channel.
+type scaleShift struct {
+	shape        conv.Shape
+	scale, shift []float32
+	min, max     float32
+	ss, ds       int // floats from one pixel to the next
+}
+
+func (k *scaleShift) pixels(dst, src []float32, n int) {
+	ch := len(k.scale)
+	if k.ss == ch && k.ds == ch {
+		vec.ScaleShiftClamp(dst[:n*ch], src[:n*ch], k.scale, k.shift, k.min, k.max)
+		return
+	}
+	for r := range n {
+		vec.ScaleShiftClamp(dst[r*k.ds:][:ch], src[r*k.ss:][:ch], k.scale, k.shift, k.min, k.max)
+	}
+}
+
+func (k *scaleShift) Shape() conv.Shape { return k.shape }
+func (k *scaleShift) Scratch(int) int   { return 0 }
+
+func (k *scaleShift) InputRows(lo, hi int) (first, last int) { return lo, hi }
+
+func (k *scaleShift) RunBand(dst, src, _, _ []float32, lo, hi, from int) {
+	k.pixels(dst, src[(lo-from)*k.shape.W*k.ss:], (hi-lo)*k.shape.W)
 }
 
 func lowerLRN(c *compiler, n *graph.Node) error {

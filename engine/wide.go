@@ -43,13 +43,9 @@ func within(w *buf, name string, shape []int, first int) *buf {
 
 // home finds the Concat along the channels that v should be computed into, and
 // v's first channel there. Of several it is the last, which other ones may be
-// parts of. A concatenation that a normalization reads stays dense: streaming
-// it with gaps costs more than the copy.
+// parts of.
 func (c *compiler) home(v *graph.Value) (n *graph.Node, first int) {
 	if v.Type != tensor.Float32 || len(v.Shape) < 3 || len(v.Shape) > 5 || !v.Shape.Known() || c.observed(v) {
-		return nil, 0
-	}
-	if v.Producer() != nil && v.Producer().Is("Concat") && slices.ContainsFunc(v.Uses(), func(u graph.Use) bool { return u.Node.Is("BatchNormalization") }) {
 		return nil, 0
 	}
 	for _, u := range v.Uses() {
@@ -87,7 +83,7 @@ func (c *compiler) wideOf(n *graph.Node) *buf {
 	if h, first := c.home(out); h != nil {
 		w = within(c.wideOf(h), out.Name, shape, first)
 	} else {
-		w = c.temp(out.Name, out.Type, shape, channelsLast)
+		w = c.roomy(out, shape)
 	}
 	c.wides[n] = w
 	return w
@@ -106,10 +102,7 @@ func (c *compiler) pixels(v *graph.Value) *buf {
 func (c *compiler) defPixels(v *graph.Value) *buf {
 	h, first := c.home(v)
 	if h == nil && c.aliases(v) {
-		shape := v.Shape.Ints()
-		roomy := slices.Clone(shape)
-		roomy[1] += alignment / 4
-		b := within(c.temp(v.Name, v.Type, roomy, channelsLast), v.Name, shape, 0)
+		b := c.roomy(v, v.Shape.Ints())
 		c.place(v, b)
 		return b
 	}
@@ -126,15 +119,29 @@ func (c *compiler) defPixels(v *graph.Value) *buf {
 // evict each other from the few ways of the first cache; and whether all that
 // reads v can follow a pitch.
 func (c *compiler) aliases(v *graph.Value) bool {
-	const span = 512 // bytes
 	if v.Type != tensor.Float32 || len(v.Shape) != 4 || !v.Shape.Known() || v.IsOutput() || c.observed(v) {
 		return false
 	}
 	s := v.Shape.Ints()
-	if s[1] == 0 || 4*s[1]%span != 0 || s[2]*s[3] < 8 {
+	if !atSpan(s[1]) || s[2]*s[3] < 8 {
 		return false
 	}
 	return !slices.ContainsFunc(v.Uses(), func(u graph.Use) bool { return !u.Node.Is("Conv") || u.Index != 0 })
+}
+
+// atSpan reports whether pixels of so many channels lie a large power of two apart.
+func atSpan(channels int) bool {
+	const span = 512 // bytes
+	return channels > 0 && 4*channels%span == 0
+}
+
+// roomy declares memory for v with its pixels no large power of two apart.
+func (c *compiler) roomy(v *graph.Value, shape []int) *buf {
+	wider := slices.Clone(shape)
+	if atSpan(shape[1]) {
+		wider[1] += alignment / 4
+	}
+	return within(c.temp(v.Name, v.Type, wider, channelsLast), v.Name, shape, 0)
 }
 
 // place makes b, which may have a pitch, v's buffer.
