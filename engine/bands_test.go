@@ -32,6 +32,19 @@ func TestBandsChangeNoBit(t *testing.T) {
 	}
 }
 
+// TestBandsOfSparseLayers does the same with layers whose zeros are left out.
+func TestBandsOfSparseLayers(t *testing.T) {
+	g, err := zoo.Build("mobilenetv1?size=128", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewrite.Apply(g, rewrite.Scope{}, rewrite.DropNoOp, rewrite.FoldBatchNorm)
+	thin(g, 0.9)
+	for _, batch := range []int{1, 2} {
+		sameInBands(t, "sparse", g, batch)
+	}
+}
+
 // TestBandsOfOddShapes joins layers of windows, strides and paddings of all kinds.
 func TestBandsOfOddShapes(t *testing.T) {
 	for _, v := range []struct{ size, c, window, stride, pad int }{

@@ -5,6 +5,7 @@ import (
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/kernel/conv"
+	"github.com/drawknife/drawknife/internal/kernel/sparse"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -217,14 +218,27 @@ func lowerConv(c *compiler, n *graph.Node) error {
 	}
 	if wbuf == nil && bbuf == nil {
 		st.rows = &rowwise{src: src, dst: dst, add: add, weights: wt.NBytes(), kernel: func() bandKernel {
-			if k, ok := k.(*conv.Conv); ok && k.Bands() {
-				return k
+			if b, ok := k.(banded); ok && b.Bands() {
+				return b
 			}
 			return nil
 		}}
 	}
-	scratch = c.emitBuilt(n, st, 4, func() kernel { k = newConv(s, p, wt != nil); return k })
+	rows := st.rows
+	scratch = c.emitBuilt(n, st, 4, func() kernel {
+		k = newConv(s, p, wt != nil)
+		if z, ok := k.(*sparse.Conv); ok && rows != nil {
+			rows.weights = z.Weights()
+		}
+		return k
+	})
 	return nil
+}
+
+// banded is a kernel that may compute some rows of an image.
+type banded interface {
+	bandKernel
+	Bands() bool
 }
 
 // compact drops nils.

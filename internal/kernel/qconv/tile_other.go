@@ -17,10 +17,8 @@ func measureSteps(w []int8, loads []load, states []uint8, src []int16, orders in
 	measurePortable(w, loads, states, src, orders)
 }
 
-func dwName(*dwKernel) string { return "" }
+func dwName(dwKernel) string { return "" }
 
 var dwKernels []dwKernel
 
-type dwFunc func(*tileArgs)
-
-func (f dwFunc) run(*tileArgs) {}
+func (k dwKernel) run(*tileArgs) {}

@@ -50,6 +50,7 @@ type laneArgs struct {
 // lanesConv computes a convolution by lanes.
 type lanesConv struct {
 	strip
+	whole conv.Shape // the shape before the strip made one row of it
 	laneStream
 	k        *kernels
 	min, max float32
@@ -70,7 +71,7 @@ type laneStream struct {
 }
 
 func newLanes(k *kernels, s conv.Shape, p conv.Params) *lanesConv {
-	c := &lanesConv{k: k, min: p.Min, max: p.Max}
+	c := &lanesConv{k: k, whole: s, min: p.Min, max: p.Max}
 	c.tile = tilePixels(&s)
 	c.strip = newStrip(s, c.tile)
 	c.pack(p)
@@ -198,19 +199,52 @@ func laneSteps(g *strip, w []float32) float64 {
 func (c *lanesConv) perWorker() int { return lines(c.floats()) }
 
 func (c *lanesConv) exec(p *parallel.Pool, dst, src, add, scratch []float32) {
+	st := c.begin(p.Workers(), dst, src, add, scratch)
+	p.For(c.blocks*c.parts, 1, st.body)
+	c.end(st)
+}
+
+// begin returns the state of a run.
+func (c *lanesConv) begin(workers int, dst, src, add, scratch []float32) *laneState {
 	st := c.states.Get()
 	if st == nil {
 		st = &laneState{c: c}
 		st.body = st.work
 	}
-	if n := p.Workers(); len(st.args) < n {
-		st.args = make([]laneArgs, n)
+	if len(st.args) < workers {
+		st.args = make([]laneArgs, workers)
 	}
 	st.dst, st.src, st.add, st.scratch = dst, src, add, scratch
-	p.For(c.blocks*c.parts, 1, st.body)
+	return st
+}
+
+// end keeps the state for the next run.
+func (c *lanesConv) end(st *laneState) {
 	st.dst, st.src, st.add, st.scratch = nil, nil, nil, nil
 	clear(st.args)
 	c.states.Put(st)
+}
+
+func (c *lanesConv) bands() bool { return true }
+
+func (c *lanesConv) band(dst, src, add, scratch []float32, lo, hi, from int) {
+	st := c.begin(1, dst, src, add, scratch)
+	a := st.worker(0)
+	if s := &c.whole; oneToOne(s) {
+		st.src = src[(lo-from)*s.W*s.SrcStride:]
+		for at, n := 0, (hi-lo)*s.Q; at < n; at += c.wide {
+			b := cells{rows: 1, col: at, cells: min(c.wide, n-at), first: at}
+			st.block(a, &b, scratch, 0, 0, c.groups(), true)
+		}
+	} else {
+		for row := lo; row < hi; row += c.rows {
+			for col := 0; col < c.Q; col += c.wide {
+				b := cells{row: row, rows: min(c.rows, hi-row), col: col, cells: min(c.wide, c.Q-col), first: (row-lo)*c.Q + col}
+				st.block(a, &b, scratch, from, 0, c.groups(), true)
+			}
+		}
+	}
+	c.end(st)
 }
 
 // laneState is what one run needs besides the plan.
@@ -224,25 +258,37 @@ type laneState struct {
 // work computes the units lo to hi: each is a block of pixels by a share of the
 // output channels.
 func (st *laneState) work(id, lo, hi int) {
-	c, a := st.c, &st.args[id]
+	c, a := st.c, st.worker(id)
 	mine := st.scratch[id*c.perWorker():][:c.perWorker()]
-	*a = laneArgs{SrcStep: 4 * c.pitch * c.cellCols, DstStep: 4 * c.DstStride, AddStep: 4 * c.AddStride, Min: c.min, Max: c.max}
-	if c.min > negInf || c.max < posInf {
-		a.Clamp = 1
-	}
 	filled := -1
 	for u := lo; u < hi; u++ {
 		i, part := u/c.parts, u%c.parts
 		b := c.blockAt(i)
-		from := mine
-		if c.direct {
-			from = st.src[b.first*c.SrcStride:]
-		} else if i != filled {
-			c.fill(c.k, &b, mine, st.src)
-			filled = i
-		}
-		st.unit(a, &b, from, part*c.groups()/c.parts, (part+1)*c.groups()/c.parts)
+		st.block(a, &b, mine, 0, part*c.groups()/c.parts, (part+1)*c.groups()/c.parts, i != filled)
+		filled = i
 	}
+}
+
+// worker readies the arguments of a worker.
+func (st *laneState) worker(id int) *laneArgs {
+	c, a := st.c, &st.args[id]
+	*a = laneArgs{SrcStep: 4 * c.pitch * c.cellCols, DstStep: 4 * c.DstStride, AddStep: 4 * c.AddStride, Min: c.min, Max: c.max}
+	if c.min > negInf || c.max < posInf {
+		a.Clamp = 1
+	}
+	return a
+}
+
+// block computes the groups of output channels lo to hi of a block; room is for
+// its strip, which is to be filled first, or not. The input begins with row from.
+func (st *laneState) block(a *laneArgs, b *cells, room []float32, from, lo, hi int, fill bool) {
+	c := st.c
+	if c.direct {
+		room = st.src[b.first*c.SrcStride:]
+	} else if fill {
+		c.fill(c.k, b, room, st.src, from)
+	}
+	st.unit(a, b, room, lo, hi)
 }
 
 // unit computes the groups of output channels lo to hi of a block, some of them

@@ -38,19 +38,47 @@ func (c *panelConv) unitGroups() int { return ceilDiv(len(c.groups), c.units) }
 func (c *panelConv) pitchOut() int { return max(c.lanes*c.vecs, 1) }
 
 func (c *panelConv) exec(p *parallel.Pool, dst, src, add, scratch []float32) {
+	st := c.begin(p.Workers(), dst, src, add, scratch)
+	p.For(c.blocks*c.units, 1, st.body)
+	c.end(st)
+}
+
+// begin returns the state of a run.
+func (c *panelConv) begin(workers int, dst, src, add, scratch []float32) *state {
 	st := c.states.Get()
 	if st == nil {
 		st = &state{c: c}
 		st.body = st.work
 	}
-	if n := p.Workers(); len(st.workers) < n {
-		st.workers = make([]worker, n)
+	if len(st.workers) < workers {
+		st.workers = make([]worker, workers)
 	}
 	st.dst, st.src, st.add, st.scratch = dst, src, add, scratch
-	p.For(c.blocks*c.units, 1, st.body)
+	return st
+}
+
+// end keeps the state for the next run.
+func (c *panelConv) end(st *state) {
 	st.dst, st.src, st.add, st.scratch = nil, nil, nil, nil
 	clear(st.workers)
 	c.states.Put(st)
+}
+
+func (c *panelConv) bands() bool { return c.vecs > 0 && oneToOne(&c.Shape) }
+
+func (c *panelConv) band(dst, src, add, scratch []float32, lo, hi, from int) {
+	st := c.begin(1, dst, src[(lo-from)*c.W*c.SrcStride:], add, scratch)
+	w, n := st.worker(0), (hi-lo)*c.Q
+	all := ceilDiv(n, c.lanes)
+	blocks := ceilDiv(all, c.vecs)
+	for i := range blocks {
+		first, end := i*all/blocks, (i+1)*all/blocks
+		w.block, w.loaded = block{first: c.lanes * first, rows: 1, cols: min(c.lanes*end, n) - c.lanes*first, vecs: end - first}, 0
+		for part := range c.units {
+			st.part(w, part)
+		}
+	}
+	c.end(st)
 }
 
 // state is what one run needs besides the plan.
@@ -75,21 +103,32 @@ type worker struct {
 // work computes the units lo to hi: each is a block of pixels by a share of
 // the output channels.
 func (st *state) work(id, lo, hi int) {
-	c, w := st.c, &st.workers[id]
-	mine := st.scratch[id*c.perWorker():][:c.perWorker()]
-	size := lines(c.panel())
-	w.loader = loader{geometry: &c.geometry, k: c.k, zero: c.zero, args: &w.in, src: st.src, panel: mine[:size]}
-	w.strip, w.sums = stripArgs{Panel: mine[:size]}, mine[size:]
-	w.out = outArgs{Ld: c.pitchOut(), DstStride: c.DstStride, AddStride: c.AddStride, Min: c.min, Max: c.max}
+	c, w := st.c, st.worker(id)
 	block := -1
 	for u := lo; u < hi; u++ {
 		if i := u / c.units; i != block {
 			block, w.loaded = i, 0
 			w.block = c.blockAt(i)
 		}
-		part := u % c.units
-		st.unit(w, part*len(c.groups)/c.units, (part+1)*len(c.groups)/c.units)
+		st.part(w, u%c.units)
 	}
+}
+
+// part computes a share of the output channels of the worker's block.
+func (st *state) part(w *worker, i int) {
+	n := len(st.c.groups)
+	st.unit(w, i*n/st.c.units, (i+1)*n/st.c.units)
+}
+
+// worker readies a worker.
+func (st *state) worker(id int) *worker {
+	c, w := st.c, &st.workers[id]
+	mine := st.scratch[id*c.perWorker():][:c.perWorker()]
+	size := lines(c.panel())
+	w.loader = loader{geometry: &c.geometry, k: c.k, zero: c.zero, args: &w.in, src: st.src, panel: mine[:size]}
+	w.strip, w.sums = stripArgs{Panel: mine[:size]}, mine[size:]
+	w.out = outArgs{Ld: c.pitchOut(), DstStride: c.DstStride, AddStride: c.AddStride, Min: c.min, Max: c.max}
+	return w
 }
 
 // unit computes the groups of output channels lo to hi of the worker's block,

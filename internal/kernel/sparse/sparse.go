@@ -55,14 +55,17 @@ func normal(s conv.Shape) conv.Shape {
 // if each brings its own scratch.
 type Conv struct {
 	runner
-	shape conv.Shape
-	label string
+	shape   conv.Shape
+	nonzero int
+	label   string
 }
 
 // runner is a way to compute a convolution.
 type runner interface {
 	perWorker() int // floats of scratch memory
 	exec(p *parallel.Pool, dst, src, add, scratch []float32)
+	bands() bool
+	band(dst, src, add, scratch []float32, lo, hi, from int)
 }
 
 // New packs the weights and chooses the kernels. It panics if the weights do
@@ -88,7 +91,7 @@ func newWith(k *kernels, m method, s conv.Shape, p conv.Params) *Conv {
 		run = newPanel(k, m, z.nonzero, s, p)
 	}
 	return &Conv{
-		runner: run, shape: s,
+		runner: run, shape: s, nonzero: z.nonzero,
 		label: fmt.Sprintf("sparse %s %v %.3g%%", k.name, m, 100*float64(z.nonzero)/float64(max(len(p.Weights), 1))),
 	}
 }
@@ -109,19 +112,58 @@ func (c *Conv) Scratch(workers int) int { return workers*c.perWorker() + line }
 // first channel of the first pixel; add may be nil or dst itself.
 func (c *Conv) Run(p *parallel.Pool, dst, src, add, scratch []float32) {
 	s := &c.shape
-	check := func(what string, v []float32, pixels, stride, channels int) {
-		if need := (pixels-1)*stride + channels; len(v) < need { // the assembly does not look
-			panic(fmt.Sprintf("sparse: %s has %d floats, needs %d for shape %+v", what, len(v), need, *s))
-		}
-	}
-	check("src", src, s.N*s.H*s.W, s.SrcStride, s.C)
-	check("dst", dst, s.N*s.P*s.Q, s.DstStride, s.K)
+	check("src", src, s, s.N*s.H*s.W, s.SrcStride, s.C)
+	check("dst", dst, s, s.N*s.P*s.Q, s.DstStride, s.K)
 	if add != nil {
-		check("add", add, s.N*s.P*s.Q, s.AddStride, s.K)
+		check("add", add, s, s.N*s.P*s.Q, s.AddStride, s.K)
 	}
-	check("scratch", scratch, 1, 0, c.Scratch(p.Workers()))
+	check("scratch", scratch, s, 1, 0, c.Scratch(p.Workers()))
 	c.exec(p, dst, src, add, onLine(scratch))
 }
+
+// check panics unless v holds so many pixels: the assembly does not look.
+func check(what string, v []float32, s *conv.Shape, pixels, stride, channels int) {
+	if need := (pixels-1)*stride + channels; len(v) < need {
+		panic(fmt.Sprintf("sparse: %s has %d floats, needs %d for shape %+v", what, len(v), need, *s))
+	}
+}
+
+// Bands reports whether RunBand works for this convolution.
+func (c *Conv) Bands() bool { return c.bands() }
+
+// RunBand computes the rows lo to hi-1 of the output of one image, with the same
+// bits as Run, on the calling goroutine. The slices dst and add start at row lo
+// of the output, src at row from of the input; src ends no earlier than the last
+// row that is read. Scratch is that of one worker.
+func (c *Conv) RunBand(dst, src, add, scratch []float32, lo, hi, from int) {
+	s := &c.shape
+	first, last := c.InputRows(lo, hi)
+	if lo < 0 || hi <= lo || hi > s.P || from > first {
+		panic(fmt.Sprintf("sparse: rows %d to %d from %d for shape %+v", lo, hi, from, *s))
+	}
+	check("src", src, s, (last-from)*s.W, s.SrcStride, s.C)
+	check("dst", dst, s, (hi-lo)*s.Q, s.DstStride, s.K)
+	if add != nil {
+		check("add", add, s, (hi-lo)*s.Q, s.AddStride, s.K)
+	}
+	check("scratch", scratch, s, 1, 0, c.Scratch(1))
+	c.band(dst, src, add, onLine(scratch), lo, hi, from)
+}
+
+// Shape is the shape of the convolution, with the zeros that mean a default replaced.
+func (c *Conv) Shape() conv.Shape { return c.shape }
+
+// InputRows is the range of input rows that the output rows lo to hi-1 depend on; if
+// they see padding alone, some row.
+func (c *Conv) InputRows(lo, hi int) (first, last int) {
+	s := &c.shape
+	first = min(max(lo*s.StrideH-s.PadH, 0), s.H-1)
+	last = min((hi-1)*s.StrideH-s.PadH+reach(s.R, s.DilH), s.H)
+	return first, max(last, first+1)
+}
+
+// Weights is the number of bytes that the weights take.
+func (c *Conv) Weights() int { return 8 * c.nonzero }
 
 // onLine drops up to line-1 floats, so that s starts on a cache line.
 func onLine(s []float32) []float32 {

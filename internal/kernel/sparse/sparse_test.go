@@ -220,7 +220,42 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// TestRandom does the same over random shapes.
+// TestBands computes images in bands of rows, from sources that begin with the
+// first row that is needed, and expects the bits of a whole run.
+func TestBands(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 10))
+	for name, s := range cases {
+		s.N, s.DstStride, s.AddStride = 1, 0, 0
+		for _, k := range available() {
+			for _, m := range ways(k, s) {
+				p := newProblem(rng, s, 0.3, anywhere)
+				n := normal(s)
+				want := p.run(k, m, 1)
+				c := newWith(k, m, s, p.Params)
+				if !c.Bands() {
+					continue
+				}
+				got, scratch := make([]float32, len(want)), make([]float32, c.Scratch(1))
+				fill(scratch, float32(math.NaN()))
+				for lo := 0; lo < n.P; {
+					hi := min(n.P, lo+1+rng.IntN(3))
+					first, last := c.InputRows(lo, hi)
+					var add []float32
+					if p.add != nil {
+						add = p.add[lo*n.Q*n.K:]
+					}
+					c.RunBand(got[lo*n.Q*n.K:], p.src[first*n.W*n.SrcStride:last*n.W*n.SrcStride], add, scratch, lo, hi, first)
+					lo = hi
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("%s, %s, %v: other bits in bands", name, k.name, m)
+				}
+			}
+		}
+	}
+}
+
+// TestRandom does the same as TestCases over random shapes.
 func TestRandom(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for i := range 300 {

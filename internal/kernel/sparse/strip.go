@@ -109,8 +109,8 @@ func (g *strip) blockAt(i int) cells {
 	return b
 }
 
-// fill copies what block b needs.
-func (g *strip) fill(k *kernels, b *cells, to, src []float32) {
+// fill copies what block b needs; src begins with row first of the input.
+func (g *strip) fill(k *kernels, b *cells, to, src []float32, first int) {
 	lines := (b.rows-1)*g.rowLines + reach(g.R, g.DilH)
 	cols := (b.cells-1)*g.cellCols + reach(g.S, g.DilW)
 	x0 := b.col*g.StrideW - g.PadW
@@ -128,7 +128,7 @@ func (g *strip) fill(k *kernels, b *cells, to, src []float32) {
 		}
 		clear(to[at:][:lo*g.pitch])
 		clear(to[at+hi*g.pitch:][:(cols-hi)*g.pitch])
-		from := ((b.image*g.H+y)*g.W + x0 + lo*g.colStep) * g.SrcStride
+		from := ((b.image*g.H+y-first)*g.W + x0 + lo*g.colStep) * g.SrcStride
 		k.move(to[at+lo*g.pitch:], g.pitch, src[from:], g.SrcStride*g.colStep, hi-lo, g.C)
 	}
 }
