@@ -75,6 +75,28 @@ func TestDianNao(t *testing.T) {
 	}
 }
 
+// TestStaging computes traffic by hand.
+func TestStaging(t *testing.T) {
+	// 32 filters of 4 channels on 8×8 outputs. 64 sums are 16 filters at 2×2
+	// positions; the weights of 16 filters, 4·9·16·16 bits, stay or not.
+	l := hardware.Conv("c", 1, 1, 32, 4, 8, 3, 1, 1)
+	weights := 16 * float64(l.Words(hardware.Weights))
+	for _, c := range []struct {
+		b               stagingBuffers
+		weights, inputs float64
+	}{
+		{stagingBuffers{inputs: 1e9, sums: 1e9, weightBits: 1e9}, 1, 4 * 64},
+		{stagingBuffers{inputs: 1, sums: 64 * 32, weightBits: 1}, 1, 4 * 64},
+		{stagingBuffers{inputs: 1, sums: 64, weightBits: 9216}, 1, 2 * 4 * 16 * 4 * 4},
+		{stagingBuffers{inputs: 4 * 4 * 4, sums: 64, weightBits: 1}, 16, 4 * 16 * 4 * 4},
+	} {
+		got := c.b.traffic(l, weights)
+		if got[hardware.Weights] != c.weights*weights || got[hardware.Inputs] != 16*c.inputs || got[hardware.Outputs] != 16*32*64 {
+			t.Errorf("%+v: %v times the weights, %v inputs; want %v, %v", c.b, got[hardware.Weights]/weights, got[hardware.Inputs]/16, c.weights, c.inputs)
+		}
+	}
+}
+
 // TestCambriconS: dense layers take what the array allows, and zeros of either
 // kind save time.
 func TestCambriconS(t *testing.T) {

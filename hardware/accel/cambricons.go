@@ -24,6 +24,7 @@ func init() {
 		Params: []hardware.Param{
 			{Name: "technology", Value: "65 nm, 6.73 mm², 798.55 mW (1 GHz assumed)", Evidence: hardware.Secondary},
 			{Name: "array", Value: "16 PEs of 16 multipliers; one neuron selector, a synapse selector in each PE", Evidence: hardware.Secondary},
+			{Name: "buffers", Value: "2 KB of weights a PE; 8 KB of neurons in and out", Evidence: hardware.Vague},
 			{Name: "blocks of AlexNet", Value: "convolutions 16 outputs; fc6, fc7 32×32; fc8 16×16; kept by their mean", Evidence: hardware.Secondary},
 			{Name: "weights", Value: "8 bits (convolution) and 4 (fully connected) by local dictionaries, entropy coded", Evidence: hardware.Secondary},
 			{Name: "irregularity", Value: "20.13 times less than by pruning single weights; its measure is not at hand", Evidence: hardware.Secondary},
@@ -42,11 +43,12 @@ it is not published.
 
 Energy is time at full power, 798.55 mW at 1 GHz, listed as arithmetic. DRAM at
 20 pJ a bit comes on top: a bit a block for the index, kept weights of 8 bits
-(fully connected: 4), inputs and outputs of 16 bits once. Entropy coding is left
-out: it depends on the values.`,
+(fully connected: 4), inputs and outputs of 16 bits, as often as the buffers make
+it necessary (see cambricon-x; the same sizes). Entropy coding is left out: it
+depends on the values.`,
 		Figures: cambriconSFigures(),
 		Run: func(w *hardware.Workload, _ hardware.RunOptions) (*hardware.Report, error) {
-			return hardware.RunLayers(peak, w, cambriconSCost)
+			return hardware.RunLayers(peak, w, func(l *hardware.Layer) (hardware.Cost, error) { return cambriconSCost(l, cambriconSBits(l)), nil })
 		},
 	})
 }
@@ -58,9 +60,16 @@ func cambriconSFigures() []hardware.Figure {
 	return []hardware.Figure{
 		{Name: "speed-up over Cambricon-X", Published: 1.71, Unit: "×", Evidence: hardware.Secondary, Relation: hardware.Shown, Note: mix,
 			Ours: once(func() float64 { return meanGain(prunedByHan()[2:], cambriconXSeconds, cambriconSSeconds) })},
-		{Name: "energy gain over Cambricon-X", Published: 1.37, Unit: "×", Evidence: hardware.Secondary, Relation: hardware.Shown,
-			Note: mix + ". Both powers are given and are for full use; at 798.55 against 954 mW the published gain in speed alone would give 2.04",
-			Ours: once(func() float64 { return meanGain(prunedByHan()[2:], cambriconXEnergy, cambriconSEnergy) })},
+		{Name: "energy gain over Cambricon-X, the same 16-bit weights in both", Published: 1.37, Unit: "×", Evidence: hardware.Secondary, Fitted: true, Tolerance: 0.25,
+			Note: "that weights are not quantized in this comparison was chosen in view of the figure",
+			Ours: once(func() float64 {
+				return meanGain(prunedByHan()[2:], cambriconXEnergy, func(l *hardware.Layer) float64 { return cambriconSEnergy(l, 16) })
+			})},
+		{Name: "energy gain over Cambricon-X, weights quantized", Published: 1.37, Unit: "×", Evidence: hardware.Secondary, Relation: hardware.Shown,
+			Note: "weights of 8 and 4 bits against 16 with steps of 4: DRAM, four fifths of our energy, gains what the published figure cannot have counted",
+			Ours: once(func() float64 {
+				return meanGain(prunedByHan()[2:], cambriconXEnergy, func(l *hardware.Layer) float64 { return cambriconSEnergy(l, cambriconSBits(l)) })
+			})},
 		{Name: "AlexNet's index, weights pruned one by one", Published: 2.95, Unit: "MiB", Evidence: hardware.Secondary, Tolerance: 0.15, Note: index,
 			Ours: func() (float64, error) { return fineIndexBits() / 8 / (1 << 20), nil }},
 		{Name: "AlexNet's index, blocks", Published: 29.38, Unit: "KiB", Evidence: hardware.Secondary, Tolerance: 0.15,
@@ -160,16 +169,17 @@ func cambriconSSeconds(l *hardware.Layer) float64 {
 	return cambriconSCycles(l) / cambriconClock / 1e6
 }
 
-func cambriconSEnergy(l *hardware.Layer) float64 {
-	c, _ := cambriconSCost(l)
+func cambriconSEnergy(l *hardware.Layer, bits int) float64 {
+	c := cambriconSCost(l, bits)
 	c.AddEnergy()
 	return c.Energy
 }
 
-func cambriconSCost(l *hardware.Layer) (hardware.Cost, error) {
+// cambriconSCost is a layer with weights of so many bits.
+func cambriconSCost(l *hardware.Layer, bits int) hardware.Cost {
 	cycles := cambriconSCycles(l)
 	c := hardware.Cost{Cycles: cycles, Effectual: l.EffectualMACs(), MACEnergy: cycles * cambriconSPower}
-	f := sparsity.Format{Coding: sparsity.Bitmask, Data: cambriconSBits(l), Block: cambriconSGroup}
+	f := sparsity.Format{Coding: sparsity.Bitmask, Data: bits, Block: cambriconSGroup}
 	addDRAM(&c, l, f.Bits(int(l.Words(hardware.Weights)), l.Density.W))
-	return c, nil
+	return c
 }

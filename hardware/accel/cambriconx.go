@@ -16,10 +16,11 @@ const (
 
 	cambriconXPower = 954.0  // pJ a cycle: 954 mW at 1 GHz
 	cambriconXIndex = 0.3483 // share of the index units in it
-
-	dianNaoPower = 485.0 / 0.98 // pJ a cycle: 485 mW at 0.98 GHz
-	dianNaoClock = 980.0        // MHz
 )
+
+// cambriconBuffers are those of Cambricon-X and -S: 8 KB of inputs, 8 KB of
+// sums, 2 KB of weights in each PE.
+var cambriconBuffers = stagingBuffers{inputs: 4096, sums: 4096, weightBits: 8 * 2 << 10 * cambriconPEs}
 
 // cambriconXFormat is a weight with the step to it from the one before; the
 // step's 4 bits are assumed.
@@ -54,7 +55,16 @@ P·Q·R·S·⌈C/16⌉·⌈K/16⌉ cycles.
 Energy is time at full power, 954 mW, of which the index units take 34.83 %; the
 rest is listed as arithmetic, buffers and control included. DRAM at 20 pJ a bit
 comes on top: non-zero weights of 16 bits with steps of 4 (assumed), inputs and
-outputs once.`,
+outputs, as often as the buffers make it necessary. Sums of k filters at p×q
+positions stay in their buffer until they are complete; of all k, p and q those
+are taken that move least:
+
+  weights · ⌈P/p⌉·⌈Q/q⌉, or once if those of k filters fit their buffer
+  + inputs of all tiles · ⌈K/k⌉, or once if those of a tile fit theirs
+  + outputs                                        (one of the two "once" at a time)
+
+DianNao's DRAM is counted alike, with 2 KB of inputs, 2 KB of sums and 32 KB of
+weights.`,
 		Figures: cambriconXFigures(),
 		Run: func(w *hardware.Workload, _ hardware.RunOptions) (*hardware.Report, error) {
 			return hardware.RunLayers(peak, w, cambriconXCost)
@@ -65,7 +75,7 @@ outputs once.`,
 func cambriconXFigures() []hardware.Figure {
 	const (
 		four = "the paper's list of networks and densities is not at hand; ours are the four networks of Han et al., counted alike, with the densities printed there, a list chosen with the published figure in view"
-		two  = "ours is whole pruned AlexNet and VGG-16, where convolutions of density 0.2 to 0.5 take most of the time"
+		two  = "the published mean includes smaller networks that are pruned more; in these two the convolutions, of density 0.2 to 0.5, take most of the time, and no machine that skips weights alone gains more than 1/density"
 	)
 	return []hardware.Figure{
 		{Name: "peak", Published: 544, Unit: "GOP/s", Evidence: hardware.Read, Ours: func() (float64, error) {
@@ -80,8 +90,8 @@ func cambriconXFigures() []hardware.Figure {
 			Ours: once(func() float64 { return meanGain(prunedByHan(), dianNaoSeconds, cambriconXSeconds) })},
 		{Name: "speed-up over DianNao, ImageNet's networks alone", Published: 7.23, Unit: "×", Evidence: hardware.Read, Relation: hardware.Shown, Note: two,
 			Ours: once(func() float64 { return meanGain(prunedByHan()[2:], dianNaoSeconds, cambriconXSeconds) })},
-		{Name: "energy gain over DianNao", Published: 6.43, Unit: "×", Evidence: hardware.Read, Fitted: true, Relation: hardware.Shown,
-			Note: four + ". Both machines read every weight once here; with buffers of a few KB they read those of convolutions many times, so that DRAM and with it the compression would count for more",
+		{Name: "energy gain over DianNao", Published: 6.43, Unit: "×", Evidence: hardware.Read, Fitted: true, Tolerance: 0.25,
+			Note: four + "",
 			Ours: once(func() float64 { return meanGain(prunedByHan(), dianNaoEnergy, cambriconXEnergy) })},
 	}
 }
@@ -93,19 +103,6 @@ func meanGain(networks []*hardware.Workload, base, machine func(*hardware.Layer)
 		sum += math.Log(network(w, base) / network(w, machine))
 	}
 	return math.Exp(sum / float64(len(networks)))
-}
-
-func dianNaoCycles(l *hardware.Layer) float64 {
-	s := &l.Size
-	return float64(s[hardware.N]*s[hardware.G]*s[hardware.P]*s[hardware.Q]*s[hardware.R]*s[hardware.S]) *
-		hardware.Ceil(s[hardware.C], 16) * hardware.Ceil(s[hardware.K], 16)
-}
-
-func dianNaoSeconds(l *hardware.Layer) float64 { return dianNaoCycles(l) / dianNaoClock / 1e6 }
-
-func dianNaoEnergy(l *hardware.Layer) float64 {
-	words := l.Words(hardware.Weights) + l.Words(hardware.Inputs) + l.Words(hardware.Outputs)
-	return dianNaoCycles(l)*dianNaoPower + hardware.DRAMEnergy(16*float64(words))
 }
 
 func cambriconXSeconds(l *hardware.Layer) float64 {
@@ -164,19 +161,18 @@ func cambriconXCost(l *hardware.Layer) (hardware.Cost, error) {
 	return c, nil
 }
 
-// addDRAM adds the traffic that no machine avoids: the weights, compressed to
-// so many bits, and inputs and outputs of 16 bits once.
+// addDRAM adds the traffic with weights that are compressed to so many bits,
+// and inputs and outputs of 16 bits.
 func addDRAM(c *hardware.Cost, l *hardware.Layer, weightBits float64) {
-	dram := hardware.LevelCost{Name: "DRAM"}
-	bits := [hardware.NumOperands]float64{weightBits, 16 * float64(l.Words(hardware.Inputs)), 16 * float64(l.Words(hardware.Outputs))}
-	for o, b := range bits {
+	dram := hardware.LevelCost{Name: "DRAM", Bits: hardware.WordBits(16)}
+	for o, b := range cambriconBuffers.traffic(l, weightBits) {
 		dram.Energy[o] = hardware.DRAMEnergy(b)
+		if hardware.Operand(o) == hardware.Outputs {
+			dram.Traffic[o].Writes = b / 16
+		} else {
+			dram.Traffic[o].Reads = b / 16
+		}
 		c.DRAMBytes += b / 8
 	}
-	dram.Traffic[hardware.Weights].Reads = float64(l.Words(hardware.Weights)) * l.Density.W
-	dram.Traffic[hardware.Inputs].Reads = float64(l.Words(hardware.Inputs))
-	dram.Traffic[hardware.Outputs].Writes = float64(l.Words(hardware.Outputs))
-	dram.Bits = hardware.WordBits(16)
-	dram.Bits[hardware.Weights] = weightBits / max(dram.Traffic[hardware.Weights].Reads, 1)
 	c.Levels = append(c.Levels, dram)
 }
