@@ -15,6 +15,7 @@ func emitQvecWide(v qvec) {
 	v.binaryWide("add")
 	v.binaryWide("mul")
 	sumWide()
+	maxWide()
 }
 
 // firstLanes sets mask to the first n lanes, 0 < n < 64; it destroys RCX.
@@ -205,6 +206,66 @@ func sumWide() {
 		Label(label + "_below")
 		ADDQ(Imm(uint64(16*vectors)), n)
 	}
+	VZEROUPPER()
+	RET()
+}
+
+// maxWide takes the maximum of the taps of several pixels, which lie the same step
+// apart, 64 channels at a time.
+func maxWide() {
+	const name = "maxTapsAVX512"
+	TEXT(name, NOSPLIT, "func(dst, src *uint8, offs *int, taps, n, pixels, srcStep, dstStep int)")
+	Pragma("noescape")
+	Doc(name + " reduces n channels of at least one tap, for each of some pixels.")
+	dst, src := Load(Param("dst"), GP64()), Load(Param("src"), GP64())
+	offs, count := Load(Param("offs"), GP64()), Load(Param("taps"), GP64())
+	n, pixels := Load(Param("n"), GP64()), Load(Param("pixels"), GP64())
+	srcStep, dstStep := Load(Param("srcStep"), GP64()), Load(Param("dstStep"), GP64())
+	left, i, at, c := GP64(), GP64(), GP64(), GP64()
+	// The last vector holds 1 to 64 channels.
+	MOVQ(n, left)
+	DECQ(left)
+	ANDQ(Imm(63), left)
+	MOVQ(left, RCX)
+	MOVQ(U32(2), at)
+	SHLQ(CL, at)
+	DECQ(at)
+	KMOVQ(at, K1)
+	x := zmm(0)
+	from := Mem{Base: src, Index: at, Scale: 1}
+	reduce := func(label string, load, most func(), store func()) {
+		XORQ(i, i)
+		MOVQ(Mem{Base: offs}, at)
+		ADDQ(c, at)
+		load()
+		JMP(LabelRef(label + "_next"))
+		Label(label + "_tap")
+		MOVQ(Mem{Base: offs, Index: i, Scale: 8}, at)
+		ADDQ(c, at)
+		most()
+		Label(label + "_next")
+		INCQ(i)
+		CMPQ(i, count)
+		JLT(LabelRef(label + "_tap"))
+		store()
+	}
+	to := Mem{Base: dst, Index: c, Scale: 1}
+	Label(name + "_pixel")
+	XORQ(c, c)
+	MOVQ(n, left)
+	Label(name + "_channels")
+	CMPQ(left, Imm(64))
+	JLE(LabelRef(name + "_last"))
+	reduce(name+"_whole", func() { VMOVDQU64(from, x) }, func() { VPMAXUB(from, x, x) }, func() { VMOVDQU64(x, to) })
+	ADDQ(Imm(64), c)
+	SUBQ(Imm(64), left)
+	JMP(LabelRef(name + "_channels"))
+	Label(name + "_last")
+	reduce(name+"_part", func() { VMOVDQU8_Z(from, K1, x) }, func() { VPMAXUB(from, x, K1, x) }, func() { VMOVDQU8(x, K1, to) })
+	ADDQ(srcStep, src)
+	ADDQ(dstStep, dst)
+	DECQ(pixels)
+	JNE(LabelRef(name + "_pixel"))
 	VZEROUPPER()
 	RET()
 }

@@ -73,3 +73,8 @@ func mulAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte)
 //
 //go:noescape
 func sumTapsAVX512(dst *int32, src *uint8, offs *int, taps int, n int)
+
+// maxTapsAVX512 reduces n channels of at least one tap, for each of some pixels.
+//
+//go:noescape
+func maxTapsAVX512(dst *uint8, src *uint8, offs *int, taps int, n int, pixels int, srcStep int, dstStep int)

@@ -1202,3 +1202,73 @@ sumTapsAVX512_16_below:
 	ADDQ $0x10, SI
 	VZEROUPPER
 	RET
+
+// func maxTapsAVX512(dst *uint8, src *uint8, offs *int, taps int, n int, pixels int, srcStep int, dstStep int)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·maxTapsAVX512(SB), NOSPLIT, $0-64
+	MOVQ  dst+0(FP), AX
+	MOVQ  src+8(FP), DX
+	MOVQ  offs+16(FP), BX
+	MOVQ  taps+24(FP), SI
+	MOVQ  n+32(FP), DI
+	MOVQ  pixels+40(FP), R8
+	MOVQ  srcStep+48(FP), R9
+	MOVQ  dstStep+56(FP), R10
+	MOVQ  DI, CX
+	DECQ  CX
+	ANDQ  $0x3f, CX
+	MOVQ  $0x00000002, R11
+	SHLQ  CL, R11
+	DECQ  R11
+	KMOVQ R11, K1
+
+maxTapsAVX512_pixel:
+	XORQ R13, R13
+	MOVQ DI, CX
+
+maxTapsAVX512_channels:
+	CMPQ      CX, $0x40
+	JLE       maxTapsAVX512_last
+	XORQ      R12, R12
+	MOVQ      (BX), R11
+	ADDQ      R13, R11
+	VMOVDQU64 (DX)(R11*1), Z0
+	JMP       maxTapsAVX512_whole_next
+
+maxTapsAVX512_whole_tap:
+	MOVQ    (BX)(R12*8), R11
+	ADDQ    R13, R11
+	VPMAXUB (DX)(R11*1), Z0, Z0
+
+maxTapsAVX512_whole_next:
+	INCQ      R12
+	CMPQ      R12, SI
+	JLT       maxTapsAVX512_whole_tap
+	VMOVDQU64 Z0, (AX)(R13*1)
+	ADDQ      $0x40, R13
+	SUBQ      $0x40, CX
+	JMP       maxTapsAVX512_channels
+
+maxTapsAVX512_last:
+	XORQ       R12, R12
+	MOVQ       (BX), R11
+	ADDQ       R13, R11
+	VMOVDQU8.Z (DX)(R11*1), K1, Z0
+	JMP        maxTapsAVX512_part_next
+
+maxTapsAVX512_part_tap:
+	MOVQ    (BX)(R12*8), R11
+	ADDQ    R13, R11
+	VPMAXUB (DX)(R11*1), Z0, K1, Z0
+
+maxTapsAVX512_part_next:
+	INCQ     R12
+	CMPQ     R12, SI
+	JLT      maxTapsAVX512_part_tap
+	VMOVDQU8 Z0, K1, (AX)(R13*1)
+	ADDQ     R9, DX
+	ADDQ     R10, AX
+	DECQ     R8
+	JNE      maxTapsAVX512_pixel
+	VZEROUPPER
+	RET

@@ -71,6 +71,12 @@ func (s *PoolShape) window(offs []int, m int) []int {
 	return offs
 }
 
+// inner is the range of output columns whose windows lie within the width.
+func (s *PoolShape) inner() (first, last int) {
+	first = (s.PadW + s.StrideW - 1) / s.StrideW
+	return first, min((s.W-1-(s.S-1)*s.DilW+s.PadW)/s.StrideW+1, s.Q)
+}
+
 func (s PoolShape) norm() PoolShape {
 	if s.SrcStride == 0 {
 		s.SrcStride = s.C
@@ -109,19 +115,32 @@ func MaxPoolRows(shape PoolShape, dst, src []uint8, lo, hi int) {
 	s.check(src)
 	var few [fewTaps]int
 	offs := few[:0]
-	for m := lo * s.Q; m < hi*s.Q; m++ {
+	first, last := s.inner()
+	for m := lo * s.Q; m < hi*s.Q; {
+		// The columns whose windows lie within the width have the offsets of the first.
 		offs = s.window(offs[:0], m)
-		out := dst[m*s.DstStride : m*s.DstStride+s.C]
-		done := maxSIMD(out, src, offs)
-		if done == len(out) {
-			continue
+		pixels := 1
+		if m%s.Q == first {
+			pixels = max(last-first, 1)
 		}
-		clear(out[done:])
-		for _, at := range offs {
-			px := src[at : at+s.C]
-			for i := done; i < len(px); i++ {
-				out[i] = max(out[i], px[i])
+		step := s.StrideW * s.SrcStride
+		out := dst[m*s.DstStride : (m+pixels-1)*s.DstStride+s.C]
+		if done := maxSIMD(out, src, offs, s.C, pixels, step, s.DstStride); done < s.C {
+			for i := range pixels {
+				maxTaps(out[i*s.DstStride+done:][:s.C-done], src[i*step+done:], offs)
 			}
+		}
+		m += pixels
+	}
+}
+
+// maxTaps writes the greatest of the taps at offs, a channel for each of dst.
+func maxTaps(dst, src []uint8, offs []int) {
+	clear(dst)
+	for _, at := range offs {
+		px := src[at : at+len(dst)]
+		for i, v := range px {
+			dst[i] = max(dst[i], v)
 		}
 	}
 }
@@ -142,8 +161,14 @@ func AveragePoolRows(shape PoolShape, dst, src []uint8, a AverageParams, lo, hi 
 	var few [fewTaps]int
 	var buf [sumGroup]int32
 	offs := few[:0]
+	first, last := s.inner()
 	for m := lo * s.Q; m < hi*s.Q; m++ {
-		offs = s.window(offs[:0], m)
+		src := src
+		if q := m % s.Q; q > first && q < last { // the offsets of the first
+			src = src[(q-first)*s.StrideW*s.SrcStride:]
+		} else {
+			offs = s.window(offs[:0], m)
+		}
 		count := len(offs)
 		if a.IncludePad {
 			count = s.padded(&a, m)

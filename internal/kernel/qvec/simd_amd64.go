@@ -100,12 +100,20 @@ func lutSIMD(dst, src []uint8, table *[256]uint8) int {
 
 // maxSIMD and sumSIMD reduce over the pixels at offs, which the caller has
 // checked to lie within src.
-func maxSIMD(dst, src []uint8, offs []int) int {
-	n := len(dst) &^ 7
-	if !useSIMD || n == 0 || len(offs) == 0 {
+// maxSIMD reduces the first channels of pixels that lie srcStep and dstStep apart, and
+// returns their number.
+func maxSIMD(dst, src []uint8, offs []int, channels, pixels, srcStep, dstStep int) int {
+	n := channels &^ 7
+	switch {
+	case !useSIMD || n == 0 || len(offs) == 0 || pixels == 0:
 		return 0
+	case useWide:
+		maxTapsAVX512(&dst[0], &src[0], &offs[0], len(offs), channels, pixels, srcStep, dstStep)
+		return channels
 	}
-	maxTapsAVX2(&dst[0], &src[0], &offs[0], len(offs), n)
+	for i := range pixels {
+		maxTapsAVX2(&dst[i*dstStep], &src[i*srcStep], &offs[0], len(offs), n)
+	}
 	return n
 }
 

@@ -21,7 +21,7 @@ func minMaxSIMD(x []float32) (lo, hi float32, n int)                            
 func addSIMD(dst, a, b []uint8, p *AddParams) int                                       { return 0 }
 func mulSIMD(dst, a, b []uint8, p *MulParams) int                                       { return 0 }
 func lutSIMD(dst, src []uint8, table *[256]uint8) int                                   { return 0 }
-func maxSIMD(dst, src []uint8, offs []int) int                                          { return 0 }
+func maxSIMD(dst, src []uint8, offs []int, channels, pixels, srcStep, dstStep int) int  { return 0 }
 func sumSIMD(sums []int32, src []uint8, offs []int) int                                 { return 0 }
 func averageSIMD(dst []uint8, sums []int32, off int32, m float32, p *AverageParams) int { return 0 }
 
