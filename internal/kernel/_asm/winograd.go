@@ -17,8 +17,31 @@ func emitWinograd() {
 	DATA(0, F32(2))
 	eight := GLOBL("winogradEight", RODATA|NOPTR)
 	DATA(0, F32(8))
-	winogradInput(four, five, two)
-	winogradOutput(four, two, eight)
+	for _, w := range []winogradVectors{{"AVX2", 8, ymm}, {"AVX512", 16, zmm}} {
+		w.input(four, five, two)
+		w.output(four, two, eight)
+	}
+}
+
+// winogradVectors are the vectors that hold some channels.
+type winogradVectors struct {
+	name  string
+	lanes int
+	v     func(int) VecPhysical
+}
+
+// buffer leaves in R14 the start of the buffer in the arguments, which are in RAX, and
+// returns the places of its vectors.
+func (w winogradVectors) buffer() func(i, j int) Mem {
+	at := wgTmp
+	if w.lanes == 16 {
+		at = wgWide + 63
+	}
+	LEAQ(Mem{Base: RAX, Disp: at}, R14)
+	if w.lanes == 16 {
+		ANDQ(I32(-64), R14)
+	}
+	return func(i, j int) Mem { return Mem{Base: R14, Disp: 4 * w.lanes * (6*i + j)} }
 }
 
 // Byte offsets of the fields of conv.winogradArgs.
@@ -27,89 +50,91 @@ const (
 	wgBias, wgAdd, wgPlane, wgChans = 1488, 1512, 1536, 1544
 	wgRows, wgCols, wgLine, wgPixel = 1552, 1560, 1568, 1576
 	wgAddLine, wgAddPixel           = 1584, 1592
-	wgMin, wgMax                    = 1600, 1604
+	wgMin, wgMax, wgWide            = 1600, 1604, 1608
 )
 
-// winogradInput emits B'dB of 6 x 6 pixels, eight channels at a time: columns
-// first, by way of the buffer in the arguments, then rows.
-func winogradInput(four, five, two Mem) {
-	TEXT("winogradInputAVX2", NOSPLIT, "func(a *byte)") // the stub says *winogradArgs
+// input emits B'dB of 6 x 6 pixels, some channels at a time: columns first, by way
+// of the buffer in the arguments, then rows.
+func (w winogradVectors) input(four, five, two Mem) {
+	name, v := "winogradInput"+w.name, w.v
+	TEXT(name, NOSPLIT, "func(a *byte)") // the stub says *winogradArgs
 	Load(Param("a"), RAX)
 	arg := func(off int) Mem { return Mem{Base: RAX, Disp: off} }
-	tmp := func(i, j int) Mem { return arg(wgTmp + 32*(6*i+j)) }
-	VBROADCASTSS(four, Y13)
-	VBROADCASTSS(five, Y14)
-	VBROADCASTSS(two, Y15)
+	tmp := w.buffer()
+	VBROADCASTSS(four, w.v(13))
+	VBROADCASTSS(five, w.v(14))
+	VBROADCASTSS(two, w.v(15))
 	MOVQ(arg(wgDst), RDI)
 	MOVQ(arg(wgPlane), RDX)
 	SHLQ(Imm(2), RDX)
 	MOVQ(arg(wgChans), R9)
 	XORQ(RBX, RBX)
-	Label("winogradInputAVX2_block")
+	Label(name + "_block")
 	for j := range 6 {
 		for i := range 6 {
 			MOVQ(arg(wgPixels+8*(6*i+j)), RCX)
-			VMOVUPS(Mem{Base: RCX, Index: RBX, Scale: 1}, ymm(i))
+			VMOVUPS(Mem{Base: RCX, Index: RBX, Scale: 1}, v(i))
 		}
-		winogradInput1D()
+		w.input1D()
 		for i := range 6 {
-			VMOVUPS(ymm(6+i), tmp(i, j))
+			VMOVUPS(v(6+i), tmp(i, j))
 		}
 	}
 	MOVQ(RDI, R8)
 	for i := range 6 {
 		for j := range 6 {
-			VMOVUPS(tmp(i, j), ymm(j))
+			VMOVUPS(tmp(i, j), v(j))
 		}
-		winogradInput1D()
+		w.input1D()
 		for j := range 6 {
-			VMOVUPS(ymm(6+j), Mem{Base: R8})
+			VMOVUPS(v(6+j), Mem{Base: R8})
 			ADDQ(RDX, R8)
 		}
 	}
-	ADDQ(Imm(32), RBX)
-	ADDQ(Imm(32), RDI)
-	SUBQ(Imm(8), R9)
-	JG(LabelRef("winogradInputAVX2_block"))
+	ADDQ(U32(uint32(4*w.lanes)), RBX)
+	ADDQ(U32(uint32(4*w.lanes)), RDI)
+	SUBQ(Imm(uint64(w.lanes)), R9)
+	JG(LabelRef(name + "_block"))
 	VZEROUPPER()
 	RET()
 }
 
-// winogradInput1D computes the six sums of Y0-Y5 into Y6-Y11. Y13-Y15 hold 4,
+// input1D computes the six sums of registers 0-5 into 6-11. Registers 13-15 hold 4,
 // 5 and 2.
-func winogradInput1D() {
+func (w winogradVectors) input1D() {
+	v := w.v
 	// 4 d0 - 5 d2 + d4
-	VMOVAPS(Y4, Y6)
-	VFNMADD231PS(Y14, Y2, Y6)
-	VFMADD231PS(Y13, Y0, Y6)
+	VMOVAPS(v(4), v(6))
+	VFNMADD231PS(v(14), v(2), v(6))
+	VFMADD231PS(v(13), v(0), v(6))
 	// (d4 - 4 d2) +- (d3 - 4 d1)
-	VMOVAPS(Y4, Y12)
-	VFNMADD231PS(Y13, Y2, Y12)
-	VMOVAPS(Y3, Y0)
-	VFNMADD231PS(Y13, Y1, Y0)
-	VADDPS(Y0, Y12, Y7)
-	VSUBPS(Y0, Y12, Y8)
+	VMOVAPS(v(4), v(12))
+	VFNMADD231PS(v(13), v(2), v(12))
+	VMOVAPS(v(3), v(0))
+	VFNMADD231PS(v(13), v(1), v(0))
+	VADDPS(v(0), v(12), v(7))
+	VSUBPS(v(0), v(12), v(8))
 	// (d4 - d2) +- 2 (d3 - d1)
-	VSUBPS(Y2, Y4, Y12)
-	VSUBPS(Y1, Y3, Y0)
-	VMOVAPS(Y12, Y9)
-	VFMADD231PS(Y15, Y0, Y9)
-	VMOVAPS(Y12, Y10)
-	VFNMADD231PS(Y15, Y0, Y10)
+	VSUBPS(v(2), v(4), v(12))
+	VSUBPS(v(1), v(3), v(0))
+	VMOVAPS(v(12), v(9))
+	VFMADD231PS(v(15), v(0), v(9))
+	VMOVAPS(v(12), v(10))
+	VFNMADD231PS(v(15), v(0), v(10))
 	// 4 d1 - 5 d3 + d5
-	VMOVAPS(Y5, Y11)
-	VFNMADD231PS(Y14, Y3, Y11)
-	VFMADD231PS(Y13, Y1, Y11)
+	VMOVAPS(v(5), v(11))
+	VFNMADD231PS(v(14), v(3), v(11))
+	VFMADD231PS(v(13), v(1), v(11))
 }
 
-// winogradOutput emits A'mA, bias, residual and clamp for 4 x 4 pixels, of
-// which the first Rows x Cols exist, eight channels at a time.
-func winogradOutput(four, two, eight Mem) {
-	const name = "winogradOutputAVX2"
+// output emits A'mA, bias, residual and clamp for 4 x 4 pixels, of which the first
+// Rows x Cols exist, some channels at a time.
+func (w winogradVectors) output(four, two, eight Mem) {
+	name, v := "winogradOutput"+w.name, w.v
 	TEXT(name, NOSPLIT, "func(a *byte)") // the stub says *winogradArgs
 	Load(Param("a"), RAX)
 	arg := func(off int) Mem { return Mem{Base: RAX, Disp: off} }
-	tmp := func(i, j int) Mem { return arg(wgTmp + 32*(6*i+j)) }
+	tmp := w.buffer()
 	MOVQ(arg(wgSrc), RSI)
 	MOVQ(arg(wgPlane), RDX)
 	SHLQ(Imm(2), RDX)
@@ -130,15 +155,15 @@ func winogradOutput(four, two, eight Mem) {
 			ADDQ(RDX, R8)
 		}
 		for i := range 6 {
-			VMOVUPS(Mem{Base: R8}, ymm(i))
+			VMOVUPS(Mem{Base: R8}, v(i))
 			if i < 5 {
 				LEAQ(Mem{Base: R8, Index: RDX, Scale: 4}, R8)
 				LEAQ(Mem{Base: R8, Index: RDX, Scale: 2}, R8)
 			}
 		}
-		winogradOutput1D(four, two, eight)
+		w.output1D(four, two, eight)
 		for i := range 4 {
-			VMOVUPS(ymm(6+i), tmp(i, j))
+			VMOVUPS(v(6+i), tmp(i, j))
 		}
 	}
 	MOVQ(arg(wgDst), RDI)
@@ -152,26 +177,27 @@ func winogradOutput(four, two, eight Mem) {
 			ADDQ(R12, RCX)
 		}
 		for j := range 6 {
-			VMOVUPS(tmp(i, j), ymm(j))
+			VMOVUPS(tmp(i, j), v(j))
 		}
-		winogradOutput1D(four, two, eight)
-		winogradStore(name+"_"+string(rune('0'+i)), arg)
+		w.output1D(four, two, eight)
+		w.store(name+"_"+string(rune('0'+i)), arg)
 	}
 	Label(name + "_next")
-	ADDQ(Imm(32), RBX)
-	SUBQ(Imm(8), R9)
+	ADDQ(U32(uint32(4*w.lanes)), RBX)
+	SUBQ(Imm(uint64(w.lanes)), R9)
 	JG(LabelRef(name + "_block"))
 	VZEROUPPER()
 	RET()
 }
 
-// winogradStore finishes and stores the row of pixels in Y6-Y9. RDI points at
+// store finishes and stores the row of pixels in Y6-v(9). RDI points at
 // it, RCX plus RBX at that of the residual.
-func winogradStore(label string, arg func(int) Mem) {
+func (w winogradVectors) store(label string, arg func(int) Mem) {
+	v := w.v
 	MOVQ(arg(wgBias), R8)
-	VMOVUPS(Mem{Base: R8, Index: RBX, Scale: 1}, Y0)
+	VMOVUPS(Mem{Base: R8, Index: RBX, Scale: 1}, v(0))
 	for j := range 4 {
-		VADDPS(Y0, ymm(6+j), ymm(6+j))
+		VADDPS(v(0), v(6+j), v(6+j))
 	}
 	CMPQ(arg(wgAdd), Imm(0))
 	JEQ(LabelRef(label + "_clamp"))
@@ -182,14 +208,14 @@ func winogradStore(label string, arg func(int) Mem) {
 			JLE(LabelRef(label + "_clamp"))
 			ADDQ(R13, R8)
 		}
-		VADDPS(Mem{Base: R8}, ymm(6+j), ymm(6+j))
+		VADDPS(Mem{Base: R8}, v(6+j), v(6+j))
 	}
 	Label(label + "_clamp")
-	VBROADCASTSS(arg(wgMin), Y0)
-	VBROADCASTSS(arg(wgMax), Y1)
+	VBROADCASTSS(arg(wgMin), v(0))
+	VBROADCASTSS(arg(wgMax), v(1))
 	for j := range 4 {
-		VMAXPS(ymm(6+j), Y0, ymm(6+j)) // NaN stays: see (tile).store
-		VMINPS(ymm(6+j), Y1, ymm(6+j))
+		VMAXPS(v(6+j), v(0), v(6+j)) // NaN stays: see (tile).store
+		VMINPS(v(6+j), v(1), v(6+j))
 	}
 	MOVQ(RDI, R8)
 	for j := range 4 {
@@ -198,26 +224,27 @@ func winogradStore(label string, arg func(int) Mem) {
 			JLE(LabelRef(label + "_stored"))
 			ADDQ(R11, R8)
 		}
-		VMOVUPS(ymm(6+j), Mem{Base: R8})
+		VMOVUPS(v(6+j), Mem{Base: R8})
 	}
 	Label(label + "_stored")
 }
 
-// winogradOutput1D computes the four sums of Y0-Y5 into Y6-Y9.
-func winogradOutput1D(four, two, eight Mem) {
-	VADDPS(Y1, Y2, Y10) // s  = m1 + m2
-	VSUBPS(Y2, Y1, Y11) // d  = m1 - m2
-	VADDPS(Y3, Y4, Y12) // s' = m3 + m4
-	VSUBPS(Y4, Y3, Y13) // d' = m3 - m4
-	VADDPS(Y0, Y10, Y6)
-	VADDPS(Y12, Y6, Y6) // m0 + s + s'
-	VBROADCASTSS(two, Y14)
-	VMOVAPS(Y11, Y7)
-	VFMADD231PS(Y14, Y13, Y7) // d + 2 d'
-	VBROADCASTSS(four, Y14)
-	VMOVAPS(Y10, Y8)
-	VFMADD231PS(Y14, Y12, Y8) // s + 4 s'
-	VBROADCASTSS(eight, Y14)
-	VADDPS(Y5, Y11, Y9)
-	VFMADD231PS(Y14, Y13, Y9) // d + 8 d' + m5
+// output1D computes the four sums of Y0-v(5) into Y6-v(9).
+func (w winogradVectors) output1D(four, two, eight Mem) {
+	v := w.v
+	VADDPS(v(1), v(2), v(10)) // s  = m1 + m2
+	VSUBPS(v(2), v(1), v(11)) // d  = m1 - m2
+	VADDPS(v(3), v(4), v(12)) // s' = m3 + m4
+	VSUBPS(v(4), v(3), v(13)) // d' = m3 - m4
+	VADDPS(v(0), v(10), v(6))
+	VADDPS(v(12), v(6), v(6)) // m0 + s + s'
+	VBROADCASTSS(two, v(14))
+	VMOVAPS(v(11), v(7))
+	VFMADD231PS(v(14), v(13), v(7)) // d + 2 d'
+	VBROADCASTSS(four, v(14))
+	VMOVAPS(v(10), v(8))
+	VFMADD231PS(v(14), v(12), v(8)) // s + 4 s'
+	VBROADCASTSS(eight, v(14))
+	VADDPS(v(5), v(11), v(9))
+	VFMADD231PS(v(14), v(13), v(9)) // d + 8 d' + m5
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/drawknife/drawknife/internal/cpu"
 	"github.com/drawknife/drawknife/internal/kernel/reuse"
 	"github.com/drawknife/drawknife/internal/kernel/tile"
 	"github.com/drawknife/drawknife/internal/parallel"
@@ -21,6 +22,7 @@ import (
 type winograd struct {
 	Shape
 	set           *tile.Set
+	input, output func(*winogradArgs)
 	min, max      float32
 	across, down  int // squares of an image
 	block         int // squares of a pass
@@ -33,7 +35,7 @@ type winograd struct {
 // winogradArgs describes one call of a transform, of one square: the input
 // transform reads the 36 pixels at Pixels and writes Chans channels to 36
 // planes at Dst, the output transform reads the planes at Src and writes the
-// first Rows x Cols of 4x4 pixels at Dst. Chans is a multiple of eight.
+// first Rows x Cols of 4x4 pixels at Dst. Chans is a multiple of the channels at a time.
 //
 // The assembly knows this layout; TestWinogradArgsLayout guards it.
 type winogradArgs struct {
@@ -47,16 +49,21 @@ type winogradArgs struct {
 	Line, Pixel       int // floats from one line and pixel of Dst to the next
 	AddLine, AddPixel int
 	Min, Max          float32
+	Wide              [37 * 16]float32 // Tmp of vectors of sixteen, and room to align it
 }
 
-// The transforms; nil where there is no assembly for them.
-var winogradInput, winogradOutput func(*winogradArgs)
+// transforms are those of an input and an output square.
+type transforms struct{ input, output func(*winogradArgs) }
+
+// The transforms, eight and sixteen channels at a time; nil where there is no assembly
+// for them.
+var winograd8, winograd16 transforms
 
 // winogradFits tells if the transforms apply and are likely to pay: enough
 // channels to outweigh them, squares that fill the image well, and weights
 // (four times their size when transformed) that are used often enough.
 func winogradFits(set *tile.Set, s *Shape) bool {
-	if winogradInput == nil || set == tile.Portable || s.T*s.D*s.OD > 1 || s.PadD != 0 || s.R != 3 || s.S != 3 ||
+	if winograd8.input == nil || set == tile.Portable || s.T*s.D*s.OD > 1 || s.PadD != 0 || s.R != 3 || s.S != 3 ||
 		s.StrideH*s.StrideW*s.DilH*s.DilW*s.Groups > 1 {
 		return false
 	}
@@ -70,6 +77,15 @@ const winogradFloats = 1 << 19
 
 func newWinograd(set *tile.Set, s Shape, lo, hi float32) *winograd {
 	w := &winograd{Shape: s, set: set, min: lo, max: hi, across: (s.Q + 3) / 4, down: (s.P + 3) / 4}
+	w.input, w.output = winograd8.input, winograd8.output
+	if set.Level >= cpu.AVX512 && winograd16.input != nil {
+		if s.C%16 == 0 {
+			w.input = winograd16.input
+		}
+		if s.K%16 == 0 {
+			w.output = winograd16.output
+		}
+	}
 	k := 0
 	for _, kn := range set.Columns(s.K) {
 		w.cols = append(w.cols, column{kernel: kn, k: k, n: min(kn.Cols, s.K-k), w: k * s.C})
@@ -203,7 +219,7 @@ func (st *winogradState) transformInputs(worker, lo, hi int) {
 			}
 		}
 		a.Dst = st.v[i*w.C:]
-		winogradInput(a)
+		w.input(a)
 	}
 }
 
@@ -253,6 +269,6 @@ func (st *winogradState) transformOutputs(worker, lo, hi int) {
 			a.Add = st.add[out*w.AddStride:]
 		}
 		a.Rows, a.Cols = w.P-p, w.Q-q
-		winogradOutput(a)
+		w.output(a)
 	}
 }

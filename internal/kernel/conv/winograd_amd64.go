@@ -8,9 +8,18 @@ import "github.com/drawknife/drawknife/internal/cpu"
 
 func init() {
 	if cpu.Has(cpu.AVX2) {
-		winogradInput, winogradOutput = winogradInputAVX2, winogradOutputAVX2
+		winograd8 = transforms{winogradInputAVX2, winogradOutputAVX2}
+	}
+	if cpu.Has(cpu.AVX512) {
+		winograd16 = transforms{winogradInputAVX512, winogradOutputAVX512}
 	}
 }
+
+//go:noescape
+func winogradInputAVX512(a *winogradArgs)
+
+//go:noescape
+func winogradOutputAVX512(a *winogradArgs)
 
 //go:noescape
 func winogradInputAVX2(a *winogradArgs)

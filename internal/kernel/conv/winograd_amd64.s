@@ -20,6 +20,7 @@ GLOBL winogradEight<>(SB), RODATA|NOPTR, $4
 // Requires: AVX, FMA3
 TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-8
 	MOVQ         a+0(FP), AX
+	LEAQ         288(AX), R14
 	VBROADCASTSS winogradFour<>+0(SB), Y13
 	VBROADCASTSS winogradFive<>+0(SB), Y14
 	VBROADCASTSS winogradTwo<>+0(SB), Y15
@@ -60,12 +61,12 @@ winogradInputAVX2_block:
 	VMOVAPS      Y5, Y11
 	VFNMADD231PS Y14, Y3, Y11
 	VFMADD231PS  Y13, Y1, Y11
-	VMOVUPS      Y6, 288(AX)
-	VMOVUPS      Y7, 480(AX)
-	VMOVUPS      Y8, 672(AX)
-	VMOVUPS      Y9, 864(AX)
-	VMOVUPS      Y10, 1056(AX)
-	VMOVUPS      Y11, 1248(AX)
+	VMOVUPS      Y6, (R14)
+	VMOVUPS      Y7, 192(R14)
+	VMOVUPS      Y8, 384(R14)
+	VMOVUPS      Y9, 576(R14)
+	VMOVUPS      Y10, 768(R14)
+	VMOVUPS      Y11, 960(R14)
 	MOVQ         8(AX), CX
 	VMOVUPS      (CX)(BX*1), Y0
 	MOVQ         56(AX), CX
@@ -96,12 +97,12 @@ winogradInputAVX2_block:
 	VMOVAPS      Y5, Y11
 	VFNMADD231PS Y14, Y3, Y11
 	VFMADD231PS  Y13, Y1, Y11
-	VMOVUPS      Y6, 320(AX)
-	VMOVUPS      Y7, 512(AX)
-	VMOVUPS      Y8, 704(AX)
-	VMOVUPS      Y9, 896(AX)
-	VMOVUPS      Y10, 1088(AX)
-	VMOVUPS      Y11, 1280(AX)
+	VMOVUPS      Y6, 32(R14)
+	VMOVUPS      Y7, 224(R14)
+	VMOVUPS      Y8, 416(R14)
+	VMOVUPS      Y9, 608(R14)
+	VMOVUPS      Y10, 800(R14)
+	VMOVUPS      Y11, 992(R14)
 	MOVQ         16(AX), CX
 	VMOVUPS      (CX)(BX*1), Y0
 	MOVQ         64(AX), CX
@@ -132,12 +133,12 @@ winogradInputAVX2_block:
 	VMOVAPS      Y5, Y11
 	VFNMADD231PS Y14, Y3, Y11
 	VFMADD231PS  Y13, Y1, Y11
-	VMOVUPS      Y6, 352(AX)
-	VMOVUPS      Y7, 544(AX)
-	VMOVUPS      Y8, 736(AX)
-	VMOVUPS      Y9, 928(AX)
-	VMOVUPS      Y10, 1120(AX)
-	VMOVUPS      Y11, 1312(AX)
+	VMOVUPS      Y6, 64(R14)
+	VMOVUPS      Y7, 256(R14)
+	VMOVUPS      Y8, 448(R14)
+	VMOVUPS      Y9, 640(R14)
+	VMOVUPS      Y10, 832(R14)
+	VMOVUPS      Y11, 1024(R14)
 	MOVQ         24(AX), CX
 	VMOVUPS      (CX)(BX*1), Y0
 	MOVQ         72(AX), CX
@@ -168,12 +169,12 @@ winogradInputAVX2_block:
 	VMOVAPS      Y5, Y11
 	VFNMADD231PS Y14, Y3, Y11
 	VFMADD231PS  Y13, Y1, Y11
-	VMOVUPS      Y6, 384(AX)
-	VMOVUPS      Y7, 576(AX)
-	VMOVUPS      Y8, 768(AX)
-	VMOVUPS      Y9, 960(AX)
-	VMOVUPS      Y10, 1152(AX)
-	VMOVUPS      Y11, 1344(AX)
+	VMOVUPS      Y6, 96(R14)
+	VMOVUPS      Y7, 288(R14)
+	VMOVUPS      Y8, 480(R14)
+	VMOVUPS      Y9, 672(R14)
+	VMOVUPS      Y10, 864(R14)
+	VMOVUPS      Y11, 1056(R14)
 	MOVQ         32(AX), CX
 	VMOVUPS      (CX)(BX*1), Y0
 	MOVQ         80(AX), CX
@@ -204,12 +205,12 @@ winogradInputAVX2_block:
 	VMOVAPS      Y5, Y11
 	VFNMADD231PS Y14, Y3, Y11
 	VFMADD231PS  Y13, Y1, Y11
-	VMOVUPS      Y6, 416(AX)
-	VMOVUPS      Y7, 608(AX)
-	VMOVUPS      Y8, 800(AX)
-	VMOVUPS      Y9, 992(AX)
-	VMOVUPS      Y10, 1184(AX)
-	VMOVUPS      Y11, 1376(AX)
+	VMOVUPS      Y6, 128(R14)
+	VMOVUPS      Y7, 320(R14)
+	VMOVUPS      Y8, 512(R14)
+	VMOVUPS      Y9, 704(R14)
+	VMOVUPS      Y10, 896(R14)
+	VMOVUPS      Y11, 1088(R14)
 	MOVQ         40(AX), CX
 	VMOVUPS      (CX)(BX*1), Y0
 	MOVQ         88(AX), CX
@@ -240,19 +241,19 @@ winogradInputAVX2_block:
 	VMOVAPS      Y5, Y11
 	VFNMADD231PS Y14, Y3, Y11
 	VFMADD231PS  Y13, Y1, Y11
-	VMOVUPS      Y6, 448(AX)
-	VMOVUPS      Y7, 640(AX)
-	VMOVUPS      Y8, 832(AX)
-	VMOVUPS      Y9, 1024(AX)
-	VMOVUPS      Y10, 1216(AX)
-	VMOVUPS      Y11, 1408(AX)
+	VMOVUPS      Y6, 160(R14)
+	VMOVUPS      Y7, 352(R14)
+	VMOVUPS      Y8, 544(R14)
+	VMOVUPS      Y9, 736(R14)
+	VMOVUPS      Y10, 928(R14)
+	VMOVUPS      Y11, 1120(R14)
 	MOVQ         DI, R8
-	VMOVUPS      288(AX), Y0
-	VMOVUPS      320(AX), Y1
-	VMOVUPS      352(AX), Y2
-	VMOVUPS      384(AX), Y3
-	VMOVUPS      416(AX), Y4
-	VMOVUPS      448(AX), Y5
+	VMOVUPS      (R14), Y0
+	VMOVUPS      32(R14), Y1
+	VMOVUPS      64(R14), Y2
+	VMOVUPS      96(R14), Y3
+	VMOVUPS      128(R14), Y4
+	VMOVUPS      160(R14), Y5
 	VMOVAPS      Y4, Y6
 	VFNMADD231PS Y14, Y2, Y6
 	VFMADD231PS  Y13, Y0, Y6
@@ -283,12 +284,12 @@ winogradInputAVX2_block:
 	ADDQ         DX, R8
 	VMOVUPS      Y11, (R8)
 	ADDQ         DX, R8
-	VMOVUPS      480(AX), Y0
-	VMOVUPS      512(AX), Y1
-	VMOVUPS      544(AX), Y2
-	VMOVUPS      576(AX), Y3
-	VMOVUPS      608(AX), Y4
-	VMOVUPS      640(AX), Y5
+	VMOVUPS      192(R14), Y0
+	VMOVUPS      224(R14), Y1
+	VMOVUPS      256(R14), Y2
+	VMOVUPS      288(R14), Y3
+	VMOVUPS      320(R14), Y4
+	VMOVUPS      352(R14), Y5
 	VMOVAPS      Y4, Y6
 	VFNMADD231PS Y14, Y2, Y6
 	VFMADD231PS  Y13, Y0, Y6
@@ -319,12 +320,12 @@ winogradInputAVX2_block:
 	ADDQ         DX, R8
 	VMOVUPS      Y11, (R8)
 	ADDQ         DX, R8
-	VMOVUPS      672(AX), Y0
-	VMOVUPS      704(AX), Y1
-	VMOVUPS      736(AX), Y2
-	VMOVUPS      768(AX), Y3
-	VMOVUPS      800(AX), Y4
-	VMOVUPS      832(AX), Y5
+	VMOVUPS      384(R14), Y0
+	VMOVUPS      416(R14), Y1
+	VMOVUPS      448(R14), Y2
+	VMOVUPS      480(R14), Y3
+	VMOVUPS      512(R14), Y4
+	VMOVUPS      544(R14), Y5
 	VMOVAPS      Y4, Y6
 	VFNMADD231PS Y14, Y2, Y6
 	VFMADD231PS  Y13, Y0, Y6
@@ -355,12 +356,12 @@ winogradInputAVX2_block:
 	ADDQ         DX, R8
 	VMOVUPS      Y11, (R8)
 	ADDQ         DX, R8
-	VMOVUPS      864(AX), Y0
-	VMOVUPS      896(AX), Y1
-	VMOVUPS      928(AX), Y2
-	VMOVUPS      960(AX), Y3
-	VMOVUPS      992(AX), Y4
-	VMOVUPS      1024(AX), Y5
+	VMOVUPS      576(R14), Y0
+	VMOVUPS      608(R14), Y1
+	VMOVUPS      640(R14), Y2
+	VMOVUPS      672(R14), Y3
+	VMOVUPS      704(R14), Y4
+	VMOVUPS      736(R14), Y5
 	VMOVAPS      Y4, Y6
 	VFNMADD231PS Y14, Y2, Y6
 	VFMADD231PS  Y13, Y0, Y6
@@ -391,12 +392,12 @@ winogradInputAVX2_block:
 	ADDQ         DX, R8
 	VMOVUPS      Y11, (R8)
 	ADDQ         DX, R8
-	VMOVUPS      1056(AX), Y0
-	VMOVUPS      1088(AX), Y1
-	VMOVUPS      1120(AX), Y2
-	VMOVUPS      1152(AX), Y3
-	VMOVUPS      1184(AX), Y4
-	VMOVUPS      1216(AX), Y5
+	VMOVUPS      768(R14), Y0
+	VMOVUPS      800(R14), Y1
+	VMOVUPS      832(R14), Y2
+	VMOVUPS      864(R14), Y3
+	VMOVUPS      896(R14), Y4
+	VMOVUPS      928(R14), Y5
 	VMOVAPS      Y4, Y6
 	VFNMADD231PS Y14, Y2, Y6
 	VFMADD231PS  Y13, Y0, Y6
@@ -427,12 +428,12 @@ winogradInputAVX2_block:
 	ADDQ         DX, R8
 	VMOVUPS      Y11, (R8)
 	ADDQ         DX, R8
-	VMOVUPS      1248(AX), Y0
-	VMOVUPS      1280(AX), Y1
-	VMOVUPS      1312(AX), Y2
-	VMOVUPS      1344(AX), Y3
-	VMOVUPS      1376(AX), Y4
-	VMOVUPS      1408(AX), Y5
+	VMOVUPS      960(R14), Y0
+	VMOVUPS      992(R14), Y1
+	VMOVUPS      1024(R14), Y2
+	VMOVUPS      1056(R14), Y3
+	VMOVUPS      1088(R14), Y4
+	VMOVUPS      1120(R14), Y5
 	VMOVAPS      Y4, Y6
 	VFNMADD231PS Y14, Y2, Y6
 	VFMADD231PS  Y13, Y0, Y6
@@ -463,8 +464,8 @@ winogradInputAVX2_block:
 	ADDQ         DX, R8
 	VMOVUPS      Y11, (R8)
 	ADDQ         DX, R8
-	ADDQ         $0x20, BX
-	ADDQ         $0x20, DI
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, DI
 	SUBQ         $0x08, R9
 	JG           winogradInputAVX2_block
 	VZEROUPPER
@@ -474,6 +475,7 @@ winogradInputAVX2_block:
 // Requires: AVX, FMA3
 TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
+	LEAQ 288(AX), R14
 	MOVQ 1440(AX), SI
 	MOVQ 1536(AX), DX
 	SHLQ $0x02, DX
@@ -521,10 +523,10 @@ winogradOutputAVX2_block:
 	VBROADCASTSS winogradEight<>+0(SB), Y14
 	VADDPS       Y5, Y11, Y9
 	VFMADD231PS  Y14, Y13, Y9
-	VMOVUPS      Y6, 288(AX)
-	VMOVUPS      Y7, 480(AX)
-	VMOVUPS      Y8, 672(AX)
-	VMOVUPS      Y9, 864(AX)
+	VMOVUPS      Y6, (R14)
+	VMOVUPS      Y7, 192(R14)
+	VMOVUPS      Y8, 384(R14)
+	VMOVUPS      Y9, 576(R14)
 	LEAQ         (SI)(BX*1), R8
 	ADDQ         DX, R8
 	VMOVUPS      (R8), Y0
@@ -558,10 +560,10 @@ winogradOutputAVX2_block:
 	VBROADCASTSS winogradEight<>+0(SB), Y14
 	VADDPS       Y5, Y11, Y9
 	VFMADD231PS  Y14, Y13, Y9
-	VMOVUPS      Y6, 320(AX)
-	VMOVUPS      Y7, 512(AX)
-	VMOVUPS      Y8, 704(AX)
-	VMOVUPS      Y9, 896(AX)
+	VMOVUPS      Y6, 32(R14)
+	VMOVUPS      Y7, 224(R14)
+	VMOVUPS      Y8, 416(R14)
+	VMOVUPS      Y9, 608(R14)
 	LEAQ         (SI)(BX*1), R8
 	ADDQ         DX, R8
 	ADDQ         DX, R8
@@ -596,51 +598,11 @@ winogradOutputAVX2_block:
 	VBROADCASTSS winogradEight<>+0(SB), Y14
 	VADDPS       Y5, Y11, Y9
 	VFMADD231PS  Y14, Y13, Y9
-	VMOVUPS      Y6, 352(AX)
-	VMOVUPS      Y7, 544(AX)
-	VMOVUPS      Y8, 736(AX)
-	VMOVUPS      Y9, 928(AX)
+	VMOVUPS      Y6, 64(R14)
+	VMOVUPS      Y7, 256(R14)
+	VMOVUPS      Y8, 448(R14)
+	VMOVUPS      Y9, 640(R14)
 	LEAQ         (SI)(BX*1), R8
-	ADDQ         DX, R8
-	ADDQ         DX, R8
-	ADDQ         DX, R8
-	VMOVUPS      (R8), Y0
-	LEAQ         (R8)(DX*4), R8
-	LEAQ         (R8)(DX*2), R8
-	VMOVUPS      (R8), Y1
-	LEAQ         (R8)(DX*4), R8
-	LEAQ         (R8)(DX*2), R8
-	VMOVUPS      (R8), Y2
-	LEAQ         (R8)(DX*4), R8
-	LEAQ         (R8)(DX*2), R8
-	VMOVUPS      (R8), Y3
-	LEAQ         (R8)(DX*4), R8
-	LEAQ         (R8)(DX*2), R8
-	VMOVUPS      (R8), Y4
-	LEAQ         (R8)(DX*4), R8
-	LEAQ         (R8)(DX*2), R8
-	VMOVUPS      (R8), Y5
-	VADDPS       Y1, Y2, Y10
-	VSUBPS       Y2, Y1, Y11
-	VADDPS       Y3, Y4, Y12
-	VSUBPS       Y4, Y3, Y13
-	VADDPS       Y0, Y10, Y6
-	VADDPS       Y12, Y6, Y6
-	VBROADCASTSS winogradTwo<>+0(SB), Y14
-	VMOVAPS      Y11, Y7
-	VFMADD231PS  Y14, Y13, Y7
-	VBROADCASTSS winogradFour<>+0(SB), Y14
-	VMOVAPS      Y10, Y8
-	VFMADD231PS  Y14, Y12, Y8
-	VBROADCASTSS winogradEight<>+0(SB), Y14
-	VADDPS       Y5, Y11, Y9
-	VFMADD231PS  Y14, Y13, Y9
-	VMOVUPS      Y6, 384(AX)
-	VMOVUPS      Y7, 576(AX)
-	VMOVUPS      Y8, 768(AX)
-	VMOVUPS      Y9, 960(AX)
-	LEAQ         (SI)(BX*1), R8
-	ADDQ         DX, R8
 	ADDQ         DX, R8
 	ADDQ         DX, R8
 	ADDQ         DX, R8
@@ -675,12 +637,11 @@ winogradOutputAVX2_block:
 	VBROADCASTSS winogradEight<>+0(SB), Y14
 	VADDPS       Y5, Y11, Y9
 	VFMADD231PS  Y14, Y13, Y9
-	VMOVUPS      Y6, 416(AX)
-	VMOVUPS      Y7, 608(AX)
-	VMOVUPS      Y8, 800(AX)
-	VMOVUPS      Y9, 992(AX)
+	VMOVUPS      Y6, 96(R14)
+	VMOVUPS      Y7, 288(R14)
+	VMOVUPS      Y8, 480(R14)
+	VMOVUPS      Y9, 672(R14)
 	LEAQ         (SI)(BX*1), R8
-	ADDQ         DX, R8
 	ADDQ         DX, R8
 	ADDQ         DX, R8
 	ADDQ         DX, R8
@@ -716,19 +677,60 @@ winogradOutputAVX2_block:
 	VBROADCASTSS winogradEight<>+0(SB), Y14
 	VADDPS       Y5, Y11, Y9
 	VFMADD231PS  Y14, Y13, Y9
-	VMOVUPS      Y6, 448(AX)
-	VMOVUPS      Y7, 640(AX)
-	VMOVUPS      Y8, 832(AX)
-	VMOVUPS      Y9, 1024(AX)
+	VMOVUPS      Y6, 128(R14)
+	VMOVUPS      Y7, 320(R14)
+	VMOVUPS      Y8, 512(R14)
+	VMOVUPS      Y9, 704(R14)
+	LEAQ         (SI)(BX*1), R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	VMOVUPS      (R8), Y0
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Y1
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Y2
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Y3
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Y4
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Y5
+	VADDPS       Y1, Y2, Y10
+	VSUBPS       Y2, Y1, Y11
+	VADDPS       Y3, Y4, Y12
+	VSUBPS       Y4, Y3, Y13
+	VADDPS       Y0, Y10, Y6
+	VADDPS       Y12, Y6, Y6
+	VBROADCASTSS winogradTwo<>+0(SB), Y14
+	VMOVAPS      Y11, Y7
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS winogradFour<>+0(SB), Y14
+	VMOVAPS      Y10, Y8
+	VFMADD231PS  Y14, Y12, Y8
+	VBROADCASTSS winogradEight<>+0(SB), Y14
+	VADDPS       Y5, Y11, Y9
+	VFMADD231PS  Y14, Y13, Y9
+	VMOVUPS      Y6, 160(R14)
+	VMOVUPS      Y7, 352(R14)
+	VMOVUPS      Y8, 544(R14)
+	VMOVUPS      Y9, 736(R14)
 	MOVQ         1464(AX), DI
 	ADDQ         BX, DI
 	MOVQ         1512(AX), CX
-	VMOVUPS      288(AX), Y0
-	VMOVUPS      320(AX), Y1
-	VMOVUPS      352(AX), Y2
-	VMOVUPS      384(AX), Y3
-	VMOVUPS      416(AX), Y4
-	VMOVUPS      448(AX), Y5
+	VMOVUPS      (R14), Y0
+	VMOVUPS      32(R14), Y1
+	VMOVUPS      64(R14), Y2
+	VMOVUPS      96(R14), Y3
+	VMOVUPS      128(R14), Y4
+	VMOVUPS      160(R14), Y5
 	VADDPS       Y1, Y2, Y10
 	VSUBPS       Y2, Y1, Y11
 	VADDPS       Y3, Y4, Y12
@@ -798,12 +800,12 @@ winogradOutputAVX2_0_stored:
 	JLE          winogradOutputAVX2_next
 	ADDQ         R10, DI
 	ADDQ         R12, CX
-	VMOVUPS      480(AX), Y0
-	VMOVUPS      512(AX), Y1
-	VMOVUPS      544(AX), Y2
-	VMOVUPS      576(AX), Y3
-	VMOVUPS      608(AX), Y4
-	VMOVUPS      640(AX), Y5
+	VMOVUPS      192(R14), Y0
+	VMOVUPS      224(R14), Y1
+	VMOVUPS      256(R14), Y2
+	VMOVUPS      288(R14), Y3
+	VMOVUPS      320(R14), Y4
+	VMOVUPS      352(R14), Y5
 	VADDPS       Y1, Y2, Y10
 	VSUBPS       Y2, Y1, Y11
 	VADDPS       Y3, Y4, Y12
@@ -873,12 +875,12 @@ winogradOutputAVX2_1_stored:
 	JLE          winogradOutputAVX2_next
 	ADDQ         R10, DI
 	ADDQ         R12, CX
-	VMOVUPS      672(AX), Y0
-	VMOVUPS      704(AX), Y1
-	VMOVUPS      736(AX), Y2
-	VMOVUPS      768(AX), Y3
-	VMOVUPS      800(AX), Y4
-	VMOVUPS      832(AX), Y5
+	VMOVUPS      384(R14), Y0
+	VMOVUPS      416(R14), Y1
+	VMOVUPS      448(R14), Y2
+	VMOVUPS      480(R14), Y3
+	VMOVUPS      512(R14), Y4
+	VMOVUPS      544(R14), Y5
 	VADDPS       Y1, Y2, Y10
 	VSUBPS       Y2, Y1, Y11
 	VADDPS       Y3, Y4, Y12
@@ -948,12 +950,12 @@ winogradOutputAVX2_2_stored:
 	JLE          winogradOutputAVX2_next
 	ADDQ         R10, DI
 	ADDQ         R12, CX
-	VMOVUPS      864(AX), Y0
-	VMOVUPS      896(AX), Y1
-	VMOVUPS      928(AX), Y2
-	VMOVUPS      960(AX), Y3
-	VMOVUPS      992(AX), Y4
-	VMOVUPS      1024(AX), Y5
+	VMOVUPS      576(R14), Y0
+	VMOVUPS      608(R14), Y1
+	VMOVUPS      640(R14), Y2
+	VMOVUPS      672(R14), Y3
+	VMOVUPS      704(R14), Y4
+	VMOVUPS      736(R14), Y5
 	VADDPS       Y1, Y2, Y10
 	VSUBPS       Y2, Y1, Y11
 	VADDPS       Y3, Y4, Y12
@@ -1020,8 +1022,1022 @@ winogradOutputAVX2_3_clamp:
 
 winogradOutputAVX2_3_stored:
 winogradOutputAVX2_next:
-	ADDQ $0x20, BX
+	ADDQ $0x00000020, BX
 	SUBQ $0x08, R9
 	JG   winogradOutputAVX2_block
+	VZEROUPPER
+	RET
+
+// func winogradInputAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-8
+	MOVQ         a+0(FP), AX
+	LEAQ         1671(AX), R14
+	ANDQ         $-64, R14
+	VBROADCASTSS winogradFour<>+0(SB), Z13
+	VBROADCASTSS winogradFive<>+0(SB), Z14
+	VBROADCASTSS winogradTwo<>+0(SB), Z15
+	MOVQ         1464(AX), DI
+	MOVQ         1536(AX), DX
+	SHLQ         $0x02, DX
+	MOVQ         1544(AX), R9
+	XORQ         BX, BX
+
+winogradInputAVX512_block:
+	MOVQ         (AX), CX
+	VMOVUPS      (CX)(BX*1), Z0
+	MOVQ         48(AX), CX
+	VMOVUPS      (CX)(BX*1), Z1
+	MOVQ         96(AX), CX
+	VMOVUPS      (CX)(BX*1), Z2
+	MOVQ         144(AX), CX
+	VMOVUPS      (CX)(BX*1), Z3
+	MOVQ         192(AX), CX
+	VMOVUPS      (CX)(BX*1), Z4
+	MOVQ         240(AX), CX
+	VMOVUPS      (CX)(BX*1), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, (R14)
+	VMOVUPS      Z7, 384(R14)
+	VMOVUPS      Z8, 768(R14)
+	VMOVUPS      Z9, 1152(R14)
+	VMOVUPS      Z10, 1536(R14)
+	VMOVUPS      Z11, 1920(R14)
+	MOVQ         8(AX), CX
+	VMOVUPS      (CX)(BX*1), Z0
+	MOVQ         56(AX), CX
+	VMOVUPS      (CX)(BX*1), Z1
+	MOVQ         104(AX), CX
+	VMOVUPS      (CX)(BX*1), Z2
+	MOVQ         152(AX), CX
+	VMOVUPS      (CX)(BX*1), Z3
+	MOVQ         200(AX), CX
+	VMOVUPS      (CX)(BX*1), Z4
+	MOVQ         248(AX), CX
+	VMOVUPS      (CX)(BX*1), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, 64(R14)
+	VMOVUPS      Z7, 448(R14)
+	VMOVUPS      Z8, 832(R14)
+	VMOVUPS      Z9, 1216(R14)
+	VMOVUPS      Z10, 1600(R14)
+	VMOVUPS      Z11, 1984(R14)
+	MOVQ         16(AX), CX
+	VMOVUPS      (CX)(BX*1), Z0
+	MOVQ         64(AX), CX
+	VMOVUPS      (CX)(BX*1), Z1
+	MOVQ         112(AX), CX
+	VMOVUPS      (CX)(BX*1), Z2
+	MOVQ         160(AX), CX
+	VMOVUPS      (CX)(BX*1), Z3
+	MOVQ         208(AX), CX
+	VMOVUPS      (CX)(BX*1), Z4
+	MOVQ         256(AX), CX
+	VMOVUPS      (CX)(BX*1), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, 128(R14)
+	VMOVUPS      Z7, 512(R14)
+	VMOVUPS      Z8, 896(R14)
+	VMOVUPS      Z9, 1280(R14)
+	VMOVUPS      Z10, 1664(R14)
+	VMOVUPS      Z11, 2048(R14)
+	MOVQ         24(AX), CX
+	VMOVUPS      (CX)(BX*1), Z0
+	MOVQ         72(AX), CX
+	VMOVUPS      (CX)(BX*1), Z1
+	MOVQ         120(AX), CX
+	VMOVUPS      (CX)(BX*1), Z2
+	MOVQ         168(AX), CX
+	VMOVUPS      (CX)(BX*1), Z3
+	MOVQ         216(AX), CX
+	VMOVUPS      (CX)(BX*1), Z4
+	MOVQ         264(AX), CX
+	VMOVUPS      (CX)(BX*1), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, 192(R14)
+	VMOVUPS      Z7, 576(R14)
+	VMOVUPS      Z8, 960(R14)
+	VMOVUPS      Z9, 1344(R14)
+	VMOVUPS      Z10, 1728(R14)
+	VMOVUPS      Z11, 2112(R14)
+	MOVQ         32(AX), CX
+	VMOVUPS      (CX)(BX*1), Z0
+	MOVQ         80(AX), CX
+	VMOVUPS      (CX)(BX*1), Z1
+	MOVQ         128(AX), CX
+	VMOVUPS      (CX)(BX*1), Z2
+	MOVQ         176(AX), CX
+	VMOVUPS      (CX)(BX*1), Z3
+	MOVQ         224(AX), CX
+	VMOVUPS      (CX)(BX*1), Z4
+	MOVQ         272(AX), CX
+	VMOVUPS      (CX)(BX*1), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, 256(R14)
+	VMOVUPS      Z7, 640(R14)
+	VMOVUPS      Z8, 1024(R14)
+	VMOVUPS      Z9, 1408(R14)
+	VMOVUPS      Z10, 1792(R14)
+	VMOVUPS      Z11, 2176(R14)
+	MOVQ         40(AX), CX
+	VMOVUPS      (CX)(BX*1), Z0
+	MOVQ         88(AX), CX
+	VMOVUPS      (CX)(BX*1), Z1
+	MOVQ         136(AX), CX
+	VMOVUPS      (CX)(BX*1), Z2
+	MOVQ         184(AX), CX
+	VMOVUPS      (CX)(BX*1), Z3
+	MOVQ         232(AX), CX
+	VMOVUPS      (CX)(BX*1), Z4
+	MOVQ         280(AX), CX
+	VMOVUPS      (CX)(BX*1), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, 320(R14)
+	VMOVUPS      Z7, 704(R14)
+	VMOVUPS      Z8, 1088(R14)
+	VMOVUPS      Z9, 1472(R14)
+	VMOVUPS      Z10, 1856(R14)
+	VMOVUPS      Z11, 2240(R14)
+	MOVQ         DI, R8
+	VMOVUPS      (R14), Z0
+	VMOVUPS      64(R14), Z1
+	VMOVUPS      128(R14), Z2
+	VMOVUPS      192(R14), Z3
+	VMOVUPS      256(R14), Z4
+	VMOVUPS      320(R14), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z7, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z8, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z9, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z10, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z11, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      384(R14), Z0
+	VMOVUPS      448(R14), Z1
+	VMOVUPS      512(R14), Z2
+	VMOVUPS      576(R14), Z3
+	VMOVUPS      640(R14), Z4
+	VMOVUPS      704(R14), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z7, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z8, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z9, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z10, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z11, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      768(R14), Z0
+	VMOVUPS      832(R14), Z1
+	VMOVUPS      896(R14), Z2
+	VMOVUPS      960(R14), Z3
+	VMOVUPS      1024(R14), Z4
+	VMOVUPS      1088(R14), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z7, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z8, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z9, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z10, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z11, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      1152(R14), Z0
+	VMOVUPS      1216(R14), Z1
+	VMOVUPS      1280(R14), Z2
+	VMOVUPS      1344(R14), Z3
+	VMOVUPS      1408(R14), Z4
+	VMOVUPS      1472(R14), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z7, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z8, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z9, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z10, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z11, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      1536(R14), Z0
+	VMOVUPS      1600(R14), Z1
+	VMOVUPS      1664(R14), Z2
+	VMOVUPS      1728(R14), Z3
+	VMOVUPS      1792(R14), Z4
+	VMOVUPS      1856(R14), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z7, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z8, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z9, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z10, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z11, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      1920(R14), Z0
+	VMOVUPS      1984(R14), Z1
+	VMOVUPS      2048(R14), Z2
+	VMOVUPS      2112(R14), Z3
+	VMOVUPS      2176(R14), Z4
+	VMOVUPS      2240(R14), Z5
+	VMOVAPS      Z4, Z6
+	VFNMADD231PS Z14, Z2, Z6
+	VFMADD231PS  Z13, Z0, Z6
+	VMOVAPS      Z4, Z12
+	VFNMADD231PS Z13, Z2, Z12
+	VMOVAPS      Z3, Z0
+	VFNMADD231PS Z13, Z1, Z0
+	VADDPS       Z0, Z12, Z7
+	VSUBPS       Z0, Z12, Z8
+	VSUBPS       Z2, Z4, Z12
+	VSUBPS       Z1, Z3, Z0
+	VMOVAPS      Z12, Z9
+	VFMADD231PS  Z15, Z0, Z9
+	VMOVAPS      Z12, Z10
+	VFNMADD231PS Z15, Z0, Z10
+	VMOVAPS      Z5, Z11
+	VFNMADD231PS Z14, Z3, Z11
+	VFMADD231PS  Z13, Z1, Z11
+	VMOVUPS      Z6, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z7, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z8, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z9, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z10, (R8)
+	ADDQ         DX, R8
+	VMOVUPS      Z11, (R8)
+	ADDQ         DX, R8
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000040, DI
+	SUBQ         $0x10, R9
+	JG           winogradInputAVX512_block
+	VZEROUPPER
+	RET
+
+// func winogradOutputAVX512(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	LEAQ 1671(AX), R14
+	ANDQ $-64, R14
+	MOVQ 1440(AX), SI
+	MOVQ 1536(AX), DX
+	SHLQ $0x02, DX
+	MOVQ 1544(AX), R9
+	MOVQ 1568(AX), R10
+	SHLQ $0x02, R10
+	MOVQ 1576(AX), R11
+	SHLQ $0x02, R11
+	MOVQ 1584(AX), R12
+	SHLQ $0x02, R12
+	MOVQ 1592(AX), R13
+	SHLQ $0x02, R13
+	XORQ BX, BX
+
+winogradOutputAVX512_block:
+	LEAQ         (SI)(BX*1), R8
+	VMOVUPS      (R8), Z0
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z1
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z2
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z3
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z4
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z5
+	VADDPS       Z1, Z2, Z10
+	VSUBPS       Z2, Z1, Z11
+	VADDPS       Z3, Z4, Z12
+	VSUBPS       Z4, Z3, Z13
+	VADDPS       Z0, Z10, Z6
+	VADDPS       Z12, Z6, Z6
+	VBROADCASTSS winogradTwo<>+0(SB), Z14
+	VMOVAPS      Z11, Z7
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS winogradFour<>+0(SB), Z14
+	VMOVAPS      Z10, Z8
+	VFMADD231PS  Z14, Z12, Z8
+	VBROADCASTSS winogradEight<>+0(SB), Z14
+	VADDPS       Z5, Z11, Z9
+	VFMADD231PS  Z14, Z13, Z9
+	VMOVUPS      Z6, (R14)
+	VMOVUPS      Z7, 384(R14)
+	VMOVUPS      Z8, 768(R14)
+	VMOVUPS      Z9, 1152(R14)
+	LEAQ         (SI)(BX*1), R8
+	ADDQ         DX, R8
+	VMOVUPS      (R8), Z0
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z1
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z2
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z3
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z4
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z5
+	VADDPS       Z1, Z2, Z10
+	VSUBPS       Z2, Z1, Z11
+	VADDPS       Z3, Z4, Z12
+	VSUBPS       Z4, Z3, Z13
+	VADDPS       Z0, Z10, Z6
+	VADDPS       Z12, Z6, Z6
+	VBROADCASTSS winogradTwo<>+0(SB), Z14
+	VMOVAPS      Z11, Z7
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS winogradFour<>+0(SB), Z14
+	VMOVAPS      Z10, Z8
+	VFMADD231PS  Z14, Z12, Z8
+	VBROADCASTSS winogradEight<>+0(SB), Z14
+	VADDPS       Z5, Z11, Z9
+	VFMADD231PS  Z14, Z13, Z9
+	VMOVUPS      Z6, 64(R14)
+	VMOVUPS      Z7, 448(R14)
+	VMOVUPS      Z8, 832(R14)
+	VMOVUPS      Z9, 1216(R14)
+	LEAQ         (SI)(BX*1), R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	VMOVUPS      (R8), Z0
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z1
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z2
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z3
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z4
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z5
+	VADDPS       Z1, Z2, Z10
+	VSUBPS       Z2, Z1, Z11
+	VADDPS       Z3, Z4, Z12
+	VSUBPS       Z4, Z3, Z13
+	VADDPS       Z0, Z10, Z6
+	VADDPS       Z12, Z6, Z6
+	VBROADCASTSS winogradTwo<>+0(SB), Z14
+	VMOVAPS      Z11, Z7
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS winogradFour<>+0(SB), Z14
+	VMOVAPS      Z10, Z8
+	VFMADD231PS  Z14, Z12, Z8
+	VBROADCASTSS winogradEight<>+0(SB), Z14
+	VADDPS       Z5, Z11, Z9
+	VFMADD231PS  Z14, Z13, Z9
+	VMOVUPS      Z6, 128(R14)
+	VMOVUPS      Z7, 512(R14)
+	VMOVUPS      Z8, 896(R14)
+	VMOVUPS      Z9, 1280(R14)
+	LEAQ         (SI)(BX*1), R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	VMOVUPS      (R8), Z0
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z1
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z2
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z3
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z4
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z5
+	VADDPS       Z1, Z2, Z10
+	VSUBPS       Z2, Z1, Z11
+	VADDPS       Z3, Z4, Z12
+	VSUBPS       Z4, Z3, Z13
+	VADDPS       Z0, Z10, Z6
+	VADDPS       Z12, Z6, Z6
+	VBROADCASTSS winogradTwo<>+0(SB), Z14
+	VMOVAPS      Z11, Z7
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS winogradFour<>+0(SB), Z14
+	VMOVAPS      Z10, Z8
+	VFMADD231PS  Z14, Z12, Z8
+	VBROADCASTSS winogradEight<>+0(SB), Z14
+	VADDPS       Z5, Z11, Z9
+	VFMADD231PS  Z14, Z13, Z9
+	VMOVUPS      Z6, 192(R14)
+	VMOVUPS      Z7, 576(R14)
+	VMOVUPS      Z8, 960(R14)
+	VMOVUPS      Z9, 1344(R14)
+	LEAQ         (SI)(BX*1), R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	VMOVUPS      (R8), Z0
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z1
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z2
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z3
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z4
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z5
+	VADDPS       Z1, Z2, Z10
+	VSUBPS       Z2, Z1, Z11
+	VADDPS       Z3, Z4, Z12
+	VSUBPS       Z4, Z3, Z13
+	VADDPS       Z0, Z10, Z6
+	VADDPS       Z12, Z6, Z6
+	VBROADCASTSS winogradTwo<>+0(SB), Z14
+	VMOVAPS      Z11, Z7
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS winogradFour<>+0(SB), Z14
+	VMOVAPS      Z10, Z8
+	VFMADD231PS  Z14, Z12, Z8
+	VBROADCASTSS winogradEight<>+0(SB), Z14
+	VADDPS       Z5, Z11, Z9
+	VFMADD231PS  Z14, Z13, Z9
+	VMOVUPS      Z6, 256(R14)
+	VMOVUPS      Z7, 640(R14)
+	VMOVUPS      Z8, 1024(R14)
+	VMOVUPS      Z9, 1408(R14)
+	LEAQ         (SI)(BX*1), R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	ADDQ         DX, R8
+	VMOVUPS      (R8), Z0
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z1
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z2
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z3
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z4
+	LEAQ         (R8)(DX*4), R8
+	LEAQ         (R8)(DX*2), R8
+	VMOVUPS      (R8), Z5
+	VADDPS       Z1, Z2, Z10
+	VSUBPS       Z2, Z1, Z11
+	VADDPS       Z3, Z4, Z12
+	VSUBPS       Z4, Z3, Z13
+	VADDPS       Z0, Z10, Z6
+	VADDPS       Z12, Z6, Z6
+	VBROADCASTSS winogradTwo<>+0(SB), Z14
+	VMOVAPS      Z11, Z7
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS winogradFour<>+0(SB), Z14
+	VMOVAPS      Z10, Z8
+	VFMADD231PS  Z14, Z12, Z8
+	VBROADCASTSS winogradEight<>+0(SB), Z14
+	VADDPS       Z5, Z11, Z9
+	VFMADD231PS  Z14, Z13, Z9
+	VMOVUPS      Z6, 320(R14)
+	VMOVUPS      Z7, 704(R14)
+	VMOVUPS      Z8, 1088(R14)
+	VMOVUPS      Z9, 1472(R14)
+	MOVQ         1464(AX), DI
+	ADDQ         BX, DI
+	MOVQ         1512(AX), CX
+	VMOVUPS      (R14), Z0
+	VMOVUPS      64(R14), Z1
+	VMOVUPS      128(R14), Z2
+	VMOVUPS      192(R14), Z3
+	VMOVUPS      256(R14), Z4
+	VMOVUPS      320(R14), Z5
+	VADDPS       Z1, Z2, Z10
+	VSUBPS       Z2, Z1, Z11
+	VADDPS       Z3, Z4, Z12
+	VSUBPS       Z4, Z3, Z13
+	VADDPS       Z0, Z10, Z6
+	VADDPS       Z12, Z6, Z6
+	VBROADCASTSS winogradTwo<>+0(SB), Z14
+	VMOVAPS      Z11, Z7
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS winogradFour<>+0(SB), Z14
+	VMOVAPS      Z10, Z8
+	VFMADD231PS  Z14, Z12, Z8
+	VBROADCASTSS winogradEight<>+0(SB), Z14
+	VADDPS       Z5, Z11, Z9
+	VFMADD231PS  Z14, Z13, Z9
+	MOVQ         1488(AX), R8
+	VMOVUPS      (R8)(BX*1), Z0
+	VADDPS       Z0, Z6, Z6
+	VADDPS       Z0, Z7, Z7
+	VADDPS       Z0, Z8, Z8
+	VADDPS       Z0, Z9, Z9
+	CMPQ         1512(AX), $0x00
+	JEQ          winogradOutputAVX512_0_clamp
+	LEAQ         (CX)(BX*1), R8
+	VADDPS       (R8), Z6, Z6
+	CMPQ         1560(AX), $0x01
+	JLE          winogradOutputAVX512_0_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z7, Z7
+	CMPQ         1560(AX), $0x02
+	JLE          winogradOutputAVX512_0_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z8, Z8
+	CMPQ         1560(AX), $0x03
+	JLE          winogradOutputAVX512_0_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z9, Z9
+
+winogradOutputAVX512_0_clamp:
+	VBROADCASTSS 1600(AX), Z0
+	VBROADCASTSS 1604(AX), Z1
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMAXPS       Z9, Z0, Z9
+	VMINPS       Z9, Z1, Z9
+	MOVQ         DI, R8
+	VMOVUPS      Z6, (R8)
+	CMPQ         1560(AX), $0x01
+	JLE          winogradOutputAVX512_0_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z7, (R8)
+	CMPQ         1560(AX), $0x02
+	JLE          winogradOutputAVX512_0_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z8, (R8)
+	CMPQ         1560(AX), $0x03
+	JLE          winogradOutputAVX512_0_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z9, (R8)
+
+winogradOutputAVX512_0_stored:
+	CMPQ         1552(AX), $0x01
+	JLE          winogradOutputAVX512_next
+	ADDQ         R10, DI
+	ADDQ         R12, CX
+	VMOVUPS      384(R14), Z0
+	VMOVUPS      448(R14), Z1
+	VMOVUPS      512(R14), Z2
+	VMOVUPS      576(R14), Z3
+	VMOVUPS      640(R14), Z4
+	VMOVUPS      704(R14), Z5
+	VADDPS       Z1, Z2, Z10
+	VSUBPS       Z2, Z1, Z11
+	VADDPS       Z3, Z4, Z12
+	VSUBPS       Z4, Z3, Z13
+	VADDPS       Z0, Z10, Z6
+	VADDPS       Z12, Z6, Z6
+	VBROADCASTSS winogradTwo<>+0(SB), Z14
+	VMOVAPS      Z11, Z7
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS winogradFour<>+0(SB), Z14
+	VMOVAPS      Z10, Z8
+	VFMADD231PS  Z14, Z12, Z8
+	VBROADCASTSS winogradEight<>+0(SB), Z14
+	VADDPS       Z5, Z11, Z9
+	VFMADD231PS  Z14, Z13, Z9
+	MOVQ         1488(AX), R8
+	VMOVUPS      (R8)(BX*1), Z0
+	VADDPS       Z0, Z6, Z6
+	VADDPS       Z0, Z7, Z7
+	VADDPS       Z0, Z8, Z8
+	VADDPS       Z0, Z9, Z9
+	CMPQ         1512(AX), $0x00
+	JEQ          winogradOutputAVX512_1_clamp
+	LEAQ         (CX)(BX*1), R8
+	VADDPS       (R8), Z6, Z6
+	CMPQ         1560(AX), $0x01
+	JLE          winogradOutputAVX512_1_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z7, Z7
+	CMPQ         1560(AX), $0x02
+	JLE          winogradOutputAVX512_1_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z8, Z8
+	CMPQ         1560(AX), $0x03
+	JLE          winogradOutputAVX512_1_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z9, Z9
+
+winogradOutputAVX512_1_clamp:
+	VBROADCASTSS 1600(AX), Z0
+	VBROADCASTSS 1604(AX), Z1
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMAXPS       Z9, Z0, Z9
+	VMINPS       Z9, Z1, Z9
+	MOVQ         DI, R8
+	VMOVUPS      Z6, (R8)
+	CMPQ         1560(AX), $0x01
+	JLE          winogradOutputAVX512_1_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z7, (R8)
+	CMPQ         1560(AX), $0x02
+	JLE          winogradOutputAVX512_1_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z8, (R8)
+	CMPQ         1560(AX), $0x03
+	JLE          winogradOutputAVX512_1_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z9, (R8)
+
+winogradOutputAVX512_1_stored:
+	CMPQ         1552(AX), $0x02
+	JLE          winogradOutputAVX512_next
+	ADDQ         R10, DI
+	ADDQ         R12, CX
+	VMOVUPS      768(R14), Z0
+	VMOVUPS      832(R14), Z1
+	VMOVUPS      896(R14), Z2
+	VMOVUPS      960(R14), Z3
+	VMOVUPS      1024(R14), Z4
+	VMOVUPS      1088(R14), Z5
+	VADDPS       Z1, Z2, Z10
+	VSUBPS       Z2, Z1, Z11
+	VADDPS       Z3, Z4, Z12
+	VSUBPS       Z4, Z3, Z13
+	VADDPS       Z0, Z10, Z6
+	VADDPS       Z12, Z6, Z6
+	VBROADCASTSS winogradTwo<>+0(SB), Z14
+	VMOVAPS      Z11, Z7
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS winogradFour<>+0(SB), Z14
+	VMOVAPS      Z10, Z8
+	VFMADD231PS  Z14, Z12, Z8
+	VBROADCASTSS winogradEight<>+0(SB), Z14
+	VADDPS       Z5, Z11, Z9
+	VFMADD231PS  Z14, Z13, Z9
+	MOVQ         1488(AX), R8
+	VMOVUPS      (R8)(BX*1), Z0
+	VADDPS       Z0, Z6, Z6
+	VADDPS       Z0, Z7, Z7
+	VADDPS       Z0, Z8, Z8
+	VADDPS       Z0, Z9, Z9
+	CMPQ         1512(AX), $0x00
+	JEQ          winogradOutputAVX512_2_clamp
+	LEAQ         (CX)(BX*1), R8
+	VADDPS       (R8), Z6, Z6
+	CMPQ         1560(AX), $0x01
+	JLE          winogradOutputAVX512_2_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z7, Z7
+	CMPQ         1560(AX), $0x02
+	JLE          winogradOutputAVX512_2_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z8, Z8
+	CMPQ         1560(AX), $0x03
+	JLE          winogradOutputAVX512_2_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z9, Z9
+
+winogradOutputAVX512_2_clamp:
+	VBROADCASTSS 1600(AX), Z0
+	VBROADCASTSS 1604(AX), Z1
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMAXPS       Z9, Z0, Z9
+	VMINPS       Z9, Z1, Z9
+	MOVQ         DI, R8
+	VMOVUPS      Z6, (R8)
+	CMPQ         1560(AX), $0x01
+	JLE          winogradOutputAVX512_2_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z7, (R8)
+	CMPQ         1560(AX), $0x02
+	JLE          winogradOutputAVX512_2_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z8, (R8)
+	CMPQ         1560(AX), $0x03
+	JLE          winogradOutputAVX512_2_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z9, (R8)
+
+winogradOutputAVX512_2_stored:
+	CMPQ         1552(AX), $0x03
+	JLE          winogradOutputAVX512_next
+	ADDQ         R10, DI
+	ADDQ         R12, CX
+	VMOVUPS      1152(R14), Z0
+	VMOVUPS      1216(R14), Z1
+	VMOVUPS      1280(R14), Z2
+	VMOVUPS      1344(R14), Z3
+	VMOVUPS      1408(R14), Z4
+	VMOVUPS      1472(R14), Z5
+	VADDPS       Z1, Z2, Z10
+	VSUBPS       Z2, Z1, Z11
+	VADDPS       Z3, Z4, Z12
+	VSUBPS       Z4, Z3, Z13
+	VADDPS       Z0, Z10, Z6
+	VADDPS       Z12, Z6, Z6
+	VBROADCASTSS winogradTwo<>+0(SB), Z14
+	VMOVAPS      Z11, Z7
+	VFMADD231PS  Z14, Z13, Z7
+	VBROADCASTSS winogradFour<>+0(SB), Z14
+	VMOVAPS      Z10, Z8
+	VFMADD231PS  Z14, Z12, Z8
+	VBROADCASTSS winogradEight<>+0(SB), Z14
+	VADDPS       Z5, Z11, Z9
+	VFMADD231PS  Z14, Z13, Z9
+	MOVQ         1488(AX), R8
+	VMOVUPS      (R8)(BX*1), Z0
+	VADDPS       Z0, Z6, Z6
+	VADDPS       Z0, Z7, Z7
+	VADDPS       Z0, Z8, Z8
+	VADDPS       Z0, Z9, Z9
+	CMPQ         1512(AX), $0x00
+	JEQ          winogradOutputAVX512_3_clamp
+	LEAQ         (CX)(BX*1), R8
+	VADDPS       (R8), Z6, Z6
+	CMPQ         1560(AX), $0x01
+	JLE          winogradOutputAVX512_3_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z7, Z7
+	CMPQ         1560(AX), $0x02
+	JLE          winogradOutputAVX512_3_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z8, Z8
+	CMPQ         1560(AX), $0x03
+	JLE          winogradOutputAVX512_3_clamp
+	ADDQ         R13, R8
+	VADDPS       (R8), Z9, Z9
+
+winogradOutputAVX512_3_clamp:
+	VBROADCASTSS 1600(AX), Z0
+	VBROADCASTSS 1604(AX), Z1
+	VMAXPS       Z6, Z0, Z6
+	VMINPS       Z6, Z1, Z6
+	VMAXPS       Z7, Z0, Z7
+	VMINPS       Z7, Z1, Z7
+	VMAXPS       Z8, Z0, Z8
+	VMINPS       Z8, Z1, Z8
+	VMAXPS       Z9, Z0, Z9
+	VMINPS       Z9, Z1, Z9
+	MOVQ         DI, R8
+	VMOVUPS      Z6, (R8)
+	CMPQ         1560(AX), $0x01
+	JLE          winogradOutputAVX512_3_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z7, (R8)
+	CMPQ         1560(AX), $0x02
+	JLE          winogradOutputAVX512_3_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z8, (R8)
+	CMPQ         1560(AX), $0x03
+	JLE          winogradOutputAVX512_3_stored
+	ADDQ         R11, R8
+	VMOVUPS      Z9, (R8)
+
+winogradOutputAVX512_3_stored:
+winogradOutputAVX512_next:
+	ADDQ $0x00000040, BX
+	SUBQ $0x10, R9
+	JG   winogradOutputAVX512_block
 	VZEROUPPER
 	RET

@@ -8,7 +8,7 @@ import "github.com/drawknife/drawknife/internal/cpu"
 
 func init() {
 	if cpu.Has(cpu.NEON) {
-		winogradInput, winogradOutput = winogradInputNEON, winogradOutputNEON
+		winograd8 = transforms{winogradInputNEON, winogradOutputNEON}
 	}
 }
 

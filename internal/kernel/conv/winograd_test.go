@@ -13,7 +13,7 @@ import (
 )
 
 func TestWinograd(t *testing.T) {
-	if winogradInput == nil {
+	if winograd8.input == nil {
 		t.Skip("no transforms for this CPU")
 	}
 	for name, s := range map[string]Shape{
@@ -78,6 +78,7 @@ func TestWinogradArgsLayout(t *testing.T) {
 		"Line": {unsafe.Offsetof(a.Line), 1568}, "Pixel": {unsafe.Offsetof(a.Pixel), 1576},
 		"AddLine": {unsafe.Offsetof(a.AddLine), 1584}, "AddPixel": {unsafe.Offsetof(a.AddPixel), 1592},
 		"Min": {unsafe.Offsetof(a.Min), 1600}, "Max": {unsafe.Offsetof(a.Max), 1604},
+		"Wide": {unsafe.Offsetof(a.Wide), 1608},
 	} {
 		if unsafe.Sizeof(uintptr(0)) == 8 && f[0] != f[1] {
 			t.Errorf("%s at %d, the assembly says %d", name, f[0], f[1])
