@@ -190,7 +190,7 @@ func (w winogradVectors) output(four, two, eight Mem) {
 	RET()
 }
 
-// store finishes and stores the row of pixels in Y6-v(9). RDI points at
+// store finishes and stores the row of pixels in registers 6-9. RDI points at
 // it, RCX plus RBX at that of the residual.
 func (w winogradVectors) store(label string, arg func(int) Mem) {
 	v := w.v
@@ -229,7 +229,7 @@ func (w winogradVectors) store(label string, arg func(int) Mem) {
 	Label(label + "_stored")
 }
 
-// output1D computes the four sums of Y0-v(5) into Y6-v(9).
+// output1D computes the four sums of registers 0-5 into 6-9.
 func (w winogradVectors) output1D(four, two, eight Mem) {
 	v := w.v
 	VADDPS(v(1), v(2), v(10)) // s  = m1 + m2

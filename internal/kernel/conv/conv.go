@@ -103,6 +103,8 @@ func newWith(set *tile.Set, s Shape, p Params) *Conv {
 	} else if p.Winograd && winogradFits(set, &s) {
 		w := newWinograd(set, s, p.Min, p.Max)
 		c.impl, c.fixed = w, w.fixedScratch()
+	} else if b := newBlocked(set, s, p.Min, p.Max); b != nil {
+		c.impl = b
 	} else {
 		c.impl = newDense(set, s, p.Min, p.Max)
 	}
