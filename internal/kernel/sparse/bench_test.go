@@ -61,7 +61,7 @@ var contenders = []struct {
 	density float64
 	how     pattern
 }{
-	{"50 %", 0.5, anywhere}, {"80 %", 0.2, anywhere}, {"90 %", 0.1, anywhere}, {"95 %", 0.05, anywhere},
+	{"50 %", 0.5, anywhere}, {"75 %", 0.25, anywhere}, {"80 %", 0.2, anywhere}, {"90 %", 0.1, anywhere}, {"95 %", 0.05, anywhere},
 	{"2:4", 0.5, twoOfFour}, {"1:4", 0.25, oneOfFour}, {"4-blocks 80 %", 0.2, blocks4}, {"4-blocks 90 %", 0.1, blocks4},
 }
 

@@ -70,7 +70,8 @@ type rates struct {
 	store                   float64          // a vector of outputs, from the sums to the pixels
 	resume                  float64          // putting sums by and going on with them at the next depth
 	step                    [methods]float64 // a weight by a vector
-	astride                 float64          // how much longer that takes off vector boundaries, in planes
+	astride                 float64          // how much longer that takes by rows off vector boundaries, in planes
+	cached                  float64          // and by blocks where the first-level cache holds a panel
 	once                    [methods]float64 // reading a weight from memory
 	scalar                  float64          // a weight by one pixel
 	lane                    float64          // a step of lanes by a pixel
@@ -80,14 +81,14 @@ type rates struct {
 	winograd float64
 }
 
-var portableRates = rates{dense: 0.5, denseRow: 1, load: 8, store: 10, resume: 2, step: [methods]float64{5.5, 4.5}, astride: 1, scalar: 4, winograd: 2.4, lane: 100, move: 100, denseLanes: 1, denseNarrow: 1}
+var portableRates = rates{dense: 0.5, denseRow: 1, load: 8, store: 10, resume: 2, step: [methods]float64{5.5, 4.5}, astride: 1, cached: 1, scalar: 4, winograd: 2.4, lane: 100, move: 100, denseLanes: 1, denseNarrow: 1}
 
 var avx2Rates = rates{dense: 0.0235, denseRow: 0.11, load: 1.2, store: 1.3, resume: 1.1,
-	step: [methods]float64{0.22, 0.175}, astride: 1.35, once: [methods]float64{0.6, 0.33}, scalar: 0.43, winograd: 2.4, denseLanes: 1, denseNarrow: 1}
+	step: [methods]float64{0.22, 0.175}, astride: 1.35, cached: 1, once: [methods]float64{0.6, 0.33}, scalar: 0.43, winograd: 2.4, denseLanes: 1, denseNarrow: 1}
 
 // avx512Rates are those of the second machine of that page, of Intel's.
 var avx512Rates = rates{dense: 0.0122, denseRow: 0.14, load: 2.6, store: 3.5, resume: 1.9,
-	step: [methods]float64{0.28, 0.185}, astride: 1.25, once: [methods]float64{0.5, 0.4, 1.6}, scalar: 0.51, winograd: 2.6, call: 20, denseLanes: 16, denseStore: 1, denseNarrow: 1.3, lane: 0.435, move: 1.5}
+	step: [methods]float64{0.28, 0.175}, astride: 1.25, cached: 0.8, once: [methods]float64{0.5, 0.3, 1.6}, scalar: 0.51, winograd: 2.6, call: 20, denseLanes: 16, denseStore: 1, denseNarrow: 1.3, lane: 0.435, move: 1.5}
 
 // Worthwhile reports whether so many of the weights are zero that looking
 // closer may pay. It looks at a sample.
@@ -197,7 +198,12 @@ func (k *kernels) time(m method, s conv.Shape, z zeros) float64 {
 	step := float64(vecs) * r.step[m]
 	if g.planes {
 		loads, calls = g.blocks*g.C*g.plane/g.lanes, g.blocks*g.plane/g.lanes
-		step *= r.astride
+		if m == byRows {
+			step *= r.astride
+		}
+	}
+	if m == byBlocks && 4*g.panel() <= k.depthBytes*3/2 {
+		step *= r.cached
 	}
 	if !oneToOne(&s) {
 		calls *= 2 // each pixel has to be found
