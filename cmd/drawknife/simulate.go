@@ -20,12 +20,13 @@ import (
 
 type simulateCmd struct {
 	Model     string   `arg:"" optional:"" help:"Model file, zoo:NAME, a SCALE-Sim topology (.csv) or a Timeloop problem (.yaml)."`
-	Arch      []string `help:"Machine: a name of --list, an architecture file (.yaml), a SCALE-Sim configuration (.cfg), or host for this machine (see --calibrate). Several are compared." placeholder:"NAME"`
+	Arch      []string `help:"Machine: a name of --list, an architecture file (.yaml; ours or Timeloop's), a SCALE-Sim configuration (.cfg), or host for this machine (see --calibrate). Several are compared." placeholder:"NAME"`
 	Batch     int      `help:"Images at a time." default:"1"`
 	Objective string   `help:"What a mapping is chosen for: latency, energy or edp." default:"latency" placeholder:"NAME"`
 	Layer     []string `help:"Only these layers." placeholder:"NAME"`
 	CSV       string   `name:"csv" help:"Also write the layers as CSV, a line for each layer on each machine." placeholder:"FILE"`
 	HTML      string   `name:"html" help:"Also write a page: comparison, rooflines, energy by layer and level, loop nests." placeholder:"FILE"`
+	Unfused   bool     `help:"Keep normalization, activations and additions as layers of their own, which move data; otherwise they are done on the way out of the layer before."`
 	Mapping   bool     `help:"Also print the loop nest chosen for each layer, where the machine is an architecture file."`
 	List      bool     `help:"List the machines."`
 	Explain   string   `help:"Explain a machine: paper, parameters, formulas, published figures beside ours." placeholder:"NAME"`
@@ -145,7 +146,7 @@ func (c *simulateCmd) layers(a *app) (*hardware.Workload, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Model, err)
 	}
-	w, err := hardware.FromGraph(g, hardware.Options{Batch: c.Batch, Activations: densities})
+	w, err := hardware.FromGraph(g, hardware.Options{Batch: c.Batch, Unfused: c.Unfused, Activations: densities})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Model, err)
 	}

@@ -23,9 +23,10 @@ var timeloopFile = regexp.MustCompile(`(?m)^architecture\s*:`)
 // whose class is a multiplier gives the bits of its operands. Constraints on
 // bypass, factors and permutations, in the nodes or in a list of targets in
 // the same file, are kept; operands that they say nothing about may pass by.
-// Energies are estimated, as for any description without them.
+// Energies are those of an energy reference table (ERT) in the same file, else
+// they are estimated, as for any description without them.
 func readTimeloop(root ast.Node) (*Arch, error) {
-	r := &timeloopReader{scope: scope{x: 1, y: 1}, arch: &Arch{Doc: "read from a Timeloop architecture; energies are estimated"}}
+	r := &timeloopReader{scope: scope{x: 1, y: 1}, arch: &Arch{Doc: "read from a Timeloop architecture"}}
 	top := newTree(root)
 	list, err := top.pairs()
 	if err != nil {
@@ -37,13 +38,20 @@ func readTimeloop(root ast.Node) (*Arch, error) {
 			err = r.architecture(p.value)
 		case "architecture_constraints", "mapspace_constraints", "constraints":
 			r.later = append(r.later, p.value)
-		} // problems, component classes, energy tables and settings are not read
+		case "ERT", "energy_reference_table":
+			r.tables = append(r.tables, p.value)
+		} // problems, component classes and settings are not read
 		if err != nil {
 			return nil, err
 		}
 	}
 	for _, t := range r.later {
 		if err := r.targets(t); err != nil {
+			return nil, err
+		}
+	}
+	for _, t := range r.tables {
+		if err := r.energies(t); err != nil {
 			return nil, err
 		}
 	}
@@ -67,6 +75,10 @@ type timeloopReader struct {
 	free  []string
 	later []tree
 	words float64 // bits of a word, for what does not say
+
+	tables  []tree    // of energies
+	row     []float64 // by level: words of an access
+	macName string
 }
 
 func (r *timeloopReader) architecture(t tree) error {
@@ -277,6 +289,7 @@ func (r *timeloopReader) component(t tree, name string, s scope) error {
 	lower := strings.ToLower(class)
 	switch {
 	case strings.Contains(lower, "mac") || strings.Contains(lower, "compute") || strings.Contains(lower, "multiplier"):
+		r.macName = name
 		return r.multiplier(a, s)
 	case strings.Contains(lower, "network") || strings.Contains(lower, "wire") || strings.Contains(lower, "adder") || strings.Contains(lower, "dummy") || lower == "storage" && name == "dummy":
 		return nil
@@ -342,6 +355,11 @@ func (r *timeloopReader) level(t, a tree, name, class string, s scope) error {
 	l.ReadWords, l.WriteWords = v[5], v[6]
 	r.arch.Levels = append(r.arch.Levels, l)
 	r.at = append(r.at, s)
+	row := v[7] // block-size
+	if bits := max(word, r.words); row == 0 && bits > 0 {
+		row = width / bits
+	}
+	r.row = append(r.row, max(row, 1))
 	r.free = append(r.free, "WIO")
 	constraints, err := t.get("constraints")
 	if err != nil {

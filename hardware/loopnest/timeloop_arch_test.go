@@ -119,6 +119,59 @@ func TestTimeloopArchitectures(t *testing.T) {
 	}
 }
 
+// energyTable goes with eyeriss04.
+const energyTable = `
+ERT:
+  version: '0.4'
+  tables:
+    - name: system.DRAM[1..1]
+      actions: [{name: read, arguments: {}, energy: 512}, {name: write, arguments: {}, energy: 520}]
+    - name: system.shared_glb[1..1]
+      actions:
+        - {name: read, arguments: {data_delta: 0, address_delta: 0}, energy: 0}
+        - {name: read, arguments: {data_delta: 1, address_delta: 1}, energy: 48}
+        - {name: write, energy: 36}
+        - {name: update, energy: 40}
+        - {name: leak, energy: 1.5}
+    - name: system.PE.psum_spad[1..168]
+      actions: [{name: read, energy: 0.25}]
+    - name: system.PE.mac[1..168]
+      actions: [{name: mac_random, energy: 2.2}, {name: mac_gated, energy: 0.07}, {name: idle, energy: 3}]
+    - name: system.router
+      actions: [{name: transfer, energy: 9}]
+`
+
+// TestEnergyTable reads energies as Accelergy writes them: an access of the
+// buffer moves the four words of a row.
+func TestEnergyTable(t *testing.T) {
+	a, err := Parse("t.yaml", []byte(eyeriss04+energyTable))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := compile(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name      string
+		got, want float64
+	}{
+		{"MAC", m.mac, 2.2}, {"DRAM read", m.stores[0].read[hardware.Inputs], 128}, {"DRAM write", m.stores[0].write[hardware.Outputs], 130},
+		{"buffer read", m.stores[1].read[hardware.Inputs], 12}, {"buffer write", m.stores[1].write[hardware.Inputs], 10},
+		{"spad read", m.stores[4].read[hardware.Outputs], 0.25}, {"spad write", m.stores[4].write[hardware.Outputs], 1.1 * 0.25},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %v pJ, want %v", c.name, c.got, c.want)
+		}
+	}
+	for from, want := range map[string]string{"energy: 48": "energy: lots", "{name: write, energy: 36}": "{name: write}", "tables:": "tables: 3"} {
+		bad := strings.Replace(eyeriss04+energyTable, from, want, 1)
+		if _, err := Parse("t.yaml", []byte(bad)); err == nil || !strings.HasPrefix(err.Error(), "t.yaml:") {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
 // TestTimeloopFree checks that what no constraint speaks of may pass by.
 func TestTimeloopFree(t *testing.T) {
 	text, _, _ := strings.Cut(eyeriss03, "architecture_constraints")
@@ -164,6 +217,7 @@ func TestBadTimeloop(t *testing.T) {
 func FuzzTimeloop(f *testing.F) {
 	f.Add([]byte(eyeriss03))
 	f.Add([]byte(eyeriss04))
+	f.Add([]byte(eyeriss04 + energyTable))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := Parse("t.yaml", b)
 		if err == nil && (a.Lanes() < 1 || a.Check() != nil) {

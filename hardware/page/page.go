@@ -29,6 +29,12 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"mega":  func(v float64) string { return number(v / 1e6) },
 	"milli": func(pj float64) string { return number(pj / 1e9) },
 	"micro": func(pj float64) string { return number(pj / 1e6) },
+	"reads": func(t [hardware.NumOperands]hardware.Traffic) string {
+		return number(t[hardware.Weights].Reads + t[hardware.Inputs].Reads + t[hardware.Outputs].Reads)
+	},
+	"writes": func(t [hardware.NumOperands]hardware.Traffic) string {
+		return number(t[hardware.Weights].Writes + t[hardware.Inputs].Writes + t[hardware.Outputs].Writes)
+	},
 	"whole": func(v float64) string { return strconv.FormatFloat(v, 'f', 0, 64) },
 }).Parse(source))
 

@@ -34,7 +34,7 @@ func TestHTML(t *testing.T) {
 	}
 	page := b.String()
 	for _, want := range []string{"two &lt;layers&gt;", "a&amp;b", "loop nest of fc", "multiply and accumulate", "<polyline", "edge-8x8", "eyeriss-v1",
-		"<title>buffer: "} {
+		"<title>buffer: ", "<th>level</th>"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page lacks %q", want)
 		}
