@@ -133,6 +133,17 @@ func (t *tiled) packDots(p *panel, dense []int16, runs []int32, quads int) {
 	}
 	n := 0 // steps
 	for i := range len(runs) * quads {
+		if bits == 8 {
+			at := len(t.weights)
+			t.weights = slices.Grow(t.weights, per)[:at+per]
+			any, fit := narrowed(t.weights[at:], dense[i*per:])
+			if fit && any {
+				t.steps = append(t.steps, runs[i/quads]+int32(i%quads*4))
+				n++
+				continue
+			}
+			t.weights = t.weights[:at]
+		}
 		for rest := dense[i*per : (i+1)*per]; slices.ContainsFunc(rest, nonzero); n++ {
 			t.steps = append(t.steps, runs[i/quads]+int32(i%quads*4))
 			if n%together == 0 {
@@ -150,6 +161,18 @@ func (t *tiled) packDots(p *panel, dense []int16, runs []int32, quads int) {
 		t.steps = append(t.steps, 0) // by weights of zero
 	}
 	p.count = n / together
+}
+
+// narrowed copies weights to bytes, and reports whether there is any but zero and
+// whether all fit.
+func narrowed(to []byte, from []int16) (any, fit bool) {
+	var all, over int16
+	for k, v := range from[:len(to)] {
+		to[k] = byte(v)
+		all |= v
+		over |= v - int16(int8(v))
+	}
+	return all != 0, over == 0
 }
 
 func nonzero(v int16) bool { return v != 0 }
