@@ -50,7 +50,7 @@ func TestChooseAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, o := range []Options{{Threads: 1}, {Threads: 2, Keep: []string{g.Nodes[0].Outputs[0].Name}}} {
+	for _, o := range []Options{{Threads: 1}, {Threads: 2, NoTune: true}, {Threads: 2, Keep: []string{g.Nodes[0].Outputs[0].Name}}} {
 		p, err := Compile(g, o)
 		if err != nil {
 			t.Fatal(err)

@@ -31,6 +31,9 @@ type Options struct {
 	Batch int
 	// Threads is the number of workers; 0 means all CPUs.
 	Threads int
+	// NoTune leaves all that is chosen by timing at its default. Results are the
+	// same; the plan is, too, only with it.
+	NoTune bool
 	// Variables names initializers that may change between runs (training):
 	// they are read at every run, neither folded nor packed beforehand. A
 	// program with variables must not be run by two goroutines at once.
@@ -153,7 +156,7 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 	p.steps = c.steps
 	p.loops = c.loops
 	p.arena = plan(p.steps)
-	if len(o.Variables)+len(o.Keep) == 0 && !o.All {
+	if len(o.Variables)+len(o.Keep) == 0 && !o.All && !o.NoTune {
 		p.chooseAlone()
 	}
 	return p, nil

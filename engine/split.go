@@ -57,7 +57,7 @@ func inParts(g, lg *graph.Graph, o Options, m int) *Program {
 	count := n / m
 	pool := workers(o.Threads)
 	whole := &Program{pool: pool, variables: map[string]*tensor.Tensor{}}
-	inner := Options{Shapes: map[string][]int{}, Threads: o.Threads}
+	inner := Options{Shapes: map[string][]int{}, Threads: o.Threads, NoTune: o.NoTune}
 	for _, v := range lg.Inputs {
 		s := v.Shape.Ints()
 		if s[0] != n {

@@ -23,6 +23,7 @@ type benchCmd struct {
 	Warmup  int      `help:"Runs before the clock counts." default:"5" placeholder:"N"`
 	Runs    int      `help:"Timed runs; 0 chooses by time." default:"0" placeholder:"N"`
 	PerNode bool     `help:"Also time each kernel of the plan."`
+	NoTune  bool     `help:"Take the plan as it is, without timing which steps one worker does sooner than all."`
 	Memory  bool     `help:"Measure the most memory that each engine takes, each in a process of its own, not time."`
 	Alone   string   `help:"Only this engine, and only its memory." hidden:"" placeholder:"ENGINE"`
 	Ort     string   `help:"Path of ONNX Runtime's shared library: run it in turn with ours and print the ratio." placeholder:"PATH" env:"DRAWKNIFE_ORT"`
@@ -99,7 +100,7 @@ func (c *benchCmd) one(a *app, name string, g *graph.Graph, threads int) (*bench
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	p, err := engine.Compile(g, engine.Options{Shapes: shapes, Threads: threads})
+	p, err := engine.Compile(g, engine.Options{Shapes: shapes, Threads: threads, NoTune: c.NoTune})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
