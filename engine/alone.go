@@ -20,7 +20,8 @@ var one = parallel.New(1)
 const (
 	smallMACs    = 50e6                   // programs of more share every step
 	smallProgram = time.Millisecond       // and so do those that take longer on one worker
-	aloneRuns    = 4                      // of each choice, of which the shortest counts
+	aloneRuns    = 4                      // to time the steps, of which the shortest counts
+	aloneRounds  = 8                      // of all choices; the shortest run of each counts
 	aloneGain    = 0.98                   // of the time: less is noise
 	anyStep      = time.Duration(1 << 62) // leaves all steps to one worker
 )
@@ -71,28 +72,34 @@ func (p *Program) chooseAlone() {
 			return
 		}
 	}
-	alone(0)
-	best, below := p.shortest(x), time.Duration(0)
+	// The choices take turns, so that all see the same machine.
+	choices := []time.Duration{0}
 	for _, d := range aloneBelow {
-		if !alone(d) {
-			continue
-		}
-		if t := p.shortest(x); float64(t) < aloneGain*float64(best) {
-			best, below = t, d
+		if alone(d) {
+			choices = append(choices, d)
 		}
 	}
-	alone(below)
-}
-
-// shortest is the time of the shortest of some runs.
-func (p *Program) shortest(x *frame) time.Duration {
-	least := anyStep
-	for range aloneRuns {
-		start := time.Now()
-		if p.runSteps(x) != nil {
-			break
+	least := make([]time.Duration, len(choices))
+	for run := range aloneRounds {
+		for i, d := range choices {
+			alone(d)
+			for range 2 { // the first also moves what it reads between the caches
+				start := time.Now()
+				if p.runSteps(x) != nil {
+					alone(0)
+					return
+				}
+				if t := time.Since(start); run == 0 || t < least[i] {
+					least[i] = t
+				}
+			}
 		}
-		least = min(least, time.Since(start))
 	}
-	return least
+	best := 0
+	for i, t := range least {
+		if float64(t) < aloneGain*float64(least[best]) {
+			best = i
+		}
+	}
+	alone(choices[best])
 }

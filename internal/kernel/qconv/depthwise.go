@@ -17,8 +17,8 @@ import (
 type depthwise struct {
 	c       *Conv
 	g       *strip
-	several []dwKernel // for tiles of several pixels, larger ones first
-	single  dwKernel
+	several []*dwKernel // for tiles of several pixels, larger ones first
+	single  *dwKernel
 	weights []byte // [chunk]: pairs or quads of taps, bias, scale; see pack
 	lanes   int    // channels of a chunk
 	chunks  int
@@ -29,11 +29,14 @@ type depthwise struct {
 
 // dwKernel is a kernel of r x s taps for tiles of neighbouring pixels, stride
 // columns apart (0: any), and that many channels.
-type dwKernel struct{ r, s, stride, pixels, channels int }
+type dwKernel struct {
+	r, s, stride, pixels, channels int
+	f                              dwFunc
+}
 
 // quad reports whether the kernel multiplies the bytes of up to four lines at
 // once; the others multiply pairs of int16.
-func (k dwKernel) quad() bool { return k.channels >= 32 }
+func (k *dwKernel) quad() bool { return k.channels >= 32 }
 
 // laneOrders are the orders of a chunk's channels in the lanes of the kernels.
 var laneOrders = map[int][]int{
@@ -69,12 +72,14 @@ func newDepthwise(c *Conv, level cpu.Level) *depthwise {
 	// Weights less their zero points may exceed a byte.
 	quads := level >= cpu.VNNI && level < cpu.NEON &&
 		!slices.ContainsFunc(c.w, func(w int16) bool { return w != int16(int8(w)) })
-	for _, k := range dwKernels {
+	for i := range dwKernels {
+		k := &dwKernels[i]
 		if k.r == s.R && k.s == s.S && k.channels <= s.C && (!k.quad() || quads) {
 			d.lanes = max(d.lanes, k.channels)
 		}
 	}
-	for _, k := range dwKernels {
+	for i := range dwKernels {
+		k := &dwKernels[i]
 		switch {
 		case k.r != s.R || k.s != s.S || k.channels != d.lanes:
 		case k.stride == 0:
@@ -83,7 +88,7 @@ func newDepthwise(c *Conv, level cpu.Level) *depthwise {
 			d.several = append(d.several, k)
 		}
 	}
-	if d.single.pixels == 0 {
+	if d.single == nil {
 		return nil
 	}
 	d.g = newStrip(*s, s.C, 1, dwStripBytes)
@@ -178,10 +183,17 @@ func (d *depthwise) exec(pool *parallel.Pool, src []uint8, o output, scratch []b
 
 func (d *depthwise) tasks(j *job, worker, lo, hi int) {
 	mine := j.scratch[worker*d.g.bytes():][:d.g.bytes()]
+	a := &j.args[worker]
+	*a = d.args
+	a.aim(&j.o)
+	a.w = unsafe.Pointer(&d.weights[0])
+	a.chunks, a.lastStep = d.chunks, d.c.shape.C-d.lanes-d.lanes*(d.chunks-2)
+	a.pixel = d.g.pitch * d.c.shape.DilW
+	a.dstStride = d.c.shape.DstStride * a.elem
 	for task := lo; task < hi; task++ {
 		b := d.g.block(task)
 		d.g.fill(&b, copier{strip: mine, src: j.src, padding: d.padding})
-		d.compute(&b, &j.o, mine)
+		d.compute(a, &b, &j.o, mine)
 		if j.o.add != nil {
 			d.c.addBlock(&j.o, b.first, b.count, 0, d.c.shape.K)
 		}
@@ -189,48 +201,48 @@ func (d *depthwise) tasks(j *job, worker, lo, hi int) {
 }
 
 // compute runs the rows of a block.
-func (d *depthwise) compute(b *block, o *output, mine []byte) {
+func (d *depthwise) compute(a *tileArgs, b *block, o *output, mine []byte) {
 	s, g := &d.c.shape, d.g
-	a := d.args
-	a.aim(o)
-	a.w = unsafe.Pointer(&d.weights[0])
-	a.chunks, a.lastStep = d.chunks, s.C-d.lanes-d.lanes*(d.chunks-2)
-	a.pixel = g.pitch * s.DilW
-	a.dstStride = s.DstStride * a.elem
+	pitch := g.cols * g.pitch
 	for row := range b.planes * b.rows {
 		line := row/b.rows*g.lines + row%b.rows*g.rowLines
-		d.row(&a, o, mine[line*g.cols*g.pitch:], b.cells, (b.first+row*b.cells)*s.DstStride)
+		last := line + (s.R-1)*s.DilH
+		d.row(a, o, mine[line*pitch:(last+1)*pitch], b.cells, (b.first+row*b.cells)*s.DstStride)
 	}
 }
 
-// row computes one row of cells pixels from the strip at its first tap, to
-// element at of the output. The last tile overlaps the one before where the
-// row is no multiple of the smallest tile.
+// row computes one row of cells pixels from the lines of the strip that it needs, to
+// element at of the output. The last tile overlaps the one before where the row is no
+// multiple of the smallest tile.
 func (d *depthwise) row(a *tileArgs, o *output, from []byte, cells, at int) {
-	run := func(k dwKernel, cell, tiles int) {
-		d.tiles(k, a, o, from[cell*d.g.cellCols*d.g.pitch:], at+cell*d.c.shape.DstStride, tiles)
-	}
 	done := 0
 	for _, k := range d.several {
 		if n := (cells - done) / k.pixels; n > 0 {
-			run(k, done, n)
+			d.tiles(k, a, o, from, at, done, n)
 			done += n * k.pixels
 		}
 	}
 	switch last := len(d.several) - 1; {
 	case done == 0:
-		run(d.single, 0, cells)
+		d.tiles(d.single, a, o, from, at, 0, cells)
+	case cells-done == 1: // a tile would do most of it again
+		d.tiles(d.single, a, o, from, at, done, 1)
 	case done < cells:
-		run(d.several[last], cells-d.several[last].pixels, 1)
+		d.tiles(d.several[last], a, o, from, at, cells-d.several[last].pixels, 1)
 	}
 }
 
-func (d *depthwise) tiles(k dwKernel, a *tileArgs, o *output, from []byte, at, tiles int) {
+// tiles computes that many tiles from a cell of a row on.
+func (d *depthwise) tiles(k *dwKernel, a *tileArgs, o *output, from []byte, at, cell, tiles int) {
 	s, g := &d.c.shape, d.g
+	line := unsafe.Pointer(&from[cell*g.cellCols*g.pitch])
 	for r := range s.R {
-		a.lines[r] = unsafe.Pointer(&from[r*s.DilH*g.cols*g.pitch])
+		a.lines[r] = line
+		if r+1 < s.R {
+			line = unsafe.Add(line, s.DilH*g.cols*g.pitch)
+		}
 	}
-	a.dst = o.at(at)
+	a.dst = o.at(at + cell*s.DstStride)
 	a.tileStep, a.tiles = k.pixels*g.cellCols*g.pitch, tiles
-	k.run(a)
+	k.f.run(a)
 }

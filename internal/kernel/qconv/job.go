@@ -14,6 +14,8 @@ type job struct {
 	scratch []byte
 	parts   int // ranges of channels that each block is split into
 
+	args []tileArgs // a worker's, for kernels that are called by a table
+
 	by   tasker
 	body func(worker, lo, hi int)
 }
@@ -30,30 +32,37 @@ type jobs struct {
 }
 
 func (js *jobs) get() *job {
+	var j *job
 	js.mu.Lock()
-	defer js.mu.Unlock()
 	if n := len(js.free); n > 0 {
-		j := js.free[n-1]
+		j = js.free[n-1]
 		js.free = js.free[:n-1]
+	}
+	js.mu.Unlock()
+	if j != nil {
 		return j
 	}
-	j := new(job)
+	j = new(job)
 	j.body = func(worker, lo, hi int) { j.by.tasks(j, worker, lo, hi) }
 	return j
 }
 
 func (js *jobs) put(j *job) {
 	js.mu.Lock()
-	defer js.mu.Unlock()
 	js.free = append(js.free, j)
+	js.mu.Unlock()
 }
 
 func (js *jobs) run(p *parallel.Pool, by tasker, set job, tasks int) {
 	j := js.get()
-	set.by, set.body = by, j.body
+	set.by, set.body, set.args = by, j.body, j.args
+	if len(set.args) < p.Workers() {
+		set.args = make([]tileArgs, p.Workers())
+	}
 	*j = set
 	p.For(tasks, 1, j.body)
-	*j = job{body: j.body} // let go of the slices
+	clear(j.args)
+	*j = job{body: j.body, args: j.args} // let go of the slices
 	js.put(j)
 }
 

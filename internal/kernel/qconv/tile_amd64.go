@@ -153,92 +153,51 @@ func vnni16(a *byte, rows int) {
 }
 
 // dwName is what the depthwise kernels are called in profiles.
-func dwName(k dwKernel) string {
+func dwName(k *dwKernel) string {
 	if k.quad() {
 		return "vnni"
 	}
 	return "avx2"
 }
 
+// dwFunc is a depthwise kernel.
+type dwFunc func(args *byte)
+
+func (f dwFunc) run(args *tileArgs) { f((*byte)(unsafe.Pointer(args))) }
+
 // dwKernels lists the depthwise kernels, larger tiles first: tiles of several
 // pixels for their stride, and of one pixel for any.
 var dwKernels = []dwKernel{
-	{3, 3, 1, 8, 8}, {3, 3, 1, 4, 8}, {3, 3, 2, 4, 8}, {3, 3, 0, 1, 8},
-	{5, 5, 1, 4, 8}, {5, 5, 2, 4, 8}, {5, 5, 0, 1, 8},
-	{7, 7, 1, 2, 8}, {7, 7, 0, 1, 8},
-	{3, 3, 1, 4, 16}, {3, 3, 1, 2, 16}, {3, 3, 2, 4, 16}, {3, 3, 0, 1, 16},
-	{5, 5, 1, 4, 16}, {5, 5, 2, 4, 16}, {5, 5, 0, 1, 16},
-	{7, 7, 1, 2, 16}, {7, 7, 0, 1, 16},
-	{3, 3, 1, 4, 32}, {3, 3, 2, 4, 32}, {3, 3, 0, 1, 32},
-	{5, 5, 1, 4, 32}, {5, 5, 2, 4, 32}, {5, 5, 0, 1, 32},
-	{3, 3, 1, 4, 64}, {3, 3, 2, 4, 64}, {3, 3, 0, 1, 64},
-	{5, 5, 1, 4, 64}, {5, 5, 2, 4, 64}, {5, 5, 0, 1, 64},
-}
-
-func (k dwKernel) run(args *tileArgs) {
-	a := (*byte)(unsafe.Pointer(args))
-	switch k {
-	case dwKernel{3, 3, 1, 4, 64}:
-		dwtileVNNI3x3s1p4x64(a)
-	case dwKernel{3, 3, 2, 4, 64}:
-		dwtileVNNI3x3s2p4x64(a)
-	case dwKernel{3, 3, 0, 1, 64}:
-		dwtileVNNI3x3s1p1x64(a)
-	case dwKernel{5, 5, 1, 4, 64}:
-		dwtileVNNI5x5s1p4x64(a)
-	case dwKernel{5, 5, 2, 4, 64}:
-		dwtileVNNI5x5s2p4x64(a)
-	case dwKernel{5, 5, 0, 1, 64}:
-		dwtileVNNI5x5s1p1x64(a)
-	case dwKernel{3, 3, 1, 4, 32}:
-		dwtileVNNI3x3s1p4x32(a)
-	case dwKernel{3, 3, 2, 4, 32}:
-		dwtileVNNI3x3s2p4x32(a)
-	case dwKernel{3, 3, 0, 1, 32}:
-		dwtileVNNI3x3s1p1x32(a)
-	case dwKernel{5, 5, 1, 4, 32}:
-		dwtileVNNI5x5s1p4x32(a)
-	case dwKernel{5, 5, 2, 4, 32}:
-		dwtileVNNI5x5s2p4x32(a)
-	case dwKernel{5, 5, 0, 1, 32}:
-		dwtileVNNI5x5s1p1x32(a)
-	case dwKernel{3, 3, 1, 4, 16}:
-		dwtileAVX23x3s1p4x16(a)
-	case dwKernel{3, 3, 1, 2, 16}:
-		dwtileAVX23x3s1p2x16(a)
-	case dwKernel{3, 3, 2, 4, 16}:
-		dwtileAVX23x3s2p4x16(a)
-	case dwKernel{3, 3, 0, 1, 16}:
-		dwtileAVX23x3s1p1x16(a)
-	case dwKernel{5, 5, 1, 4, 16}:
-		dwtileAVX25x5s1p4x16(a)
-	case dwKernel{5, 5, 2, 4, 16}:
-		dwtileAVX25x5s2p4x16(a)
-	case dwKernel{5, 5, 0, 1, 16}:
-		dwtileAVX25x5s1p1x16(a)
-	case dwKernel{7, 7, 1, 2, 16}:
-		dwtileAVX27x7s1p2x16(a)
-	case dwKernel{7, 7, 0, 1, 16}:
-		dwtileAVX27x7s1p1x16(a)
-	case dwKernel{3, 3, 1, 8, 8}:
-		dwtileAVX23x3s1p8(a)
-	case dwKernel{3, 3, 1, 4, 8}:
-		dwtileAVX23x3s1p4(a)
-	case dwKernel{3, 3, 2, 4, 8}:
-		dwtileAVX23x3s2p4(a)
-	case dwKernel{3, 3, 0, 1, 8}:
-		dwtileAVX23x3s1p1(a)
-	case dwKernel{5, 5, 1, 4, 8}:
-		dwtileAVX25x5s1p4(a)
-	case dwKernel{5, 5, 2, 4, 8}:
-		dwtileAVX25x5s2p4(a)
-	case dwKernel{5, 5, 0, 1, 8}:
-		dwtileAVX25x5s1p1(a)
-	case dwKernel{7, 7, 1, 2, 8}:
-		dwtileAVX27x7s1p2(a)
-	case dwKernel{7, 7, 0, 1, 8}:
-		dwtileAVX27x7s1p1(a)
-	}
+	{3, 3, 1, 8, 8, dwtileAVX23x3s1p8},
+	{3, 3, 1, 4, 8, dwtileAVX23x3s1p4},
+	{3, 3, 2, 4, 8, dwtileAVX23x3s2p4},
+	{3, 3, 0, 1, 8, dwtileAVX23x3s1p1},
+	{5, 5, 1, 4, 8, dwtileAVX25x5s1p4},
+	{5, 5, 2, 4, 8, dwtileAVX25x5s2p4},
+	{5, 5, 0, 1, 8, dwtileAVX25x5s1p1},
+	{7, 7, 1, 2, 8, dwtileAVX27x7s1p2},
+	{7, 7, 0, 1, 8, dwtileAVX27x7s1p1},
+	{3, 3, 1, 4, 16, dwtileAVX23x3s1p4x16},
+	{3, 3, 1, 2, 16, dwtileAVX23x3s1p2x16},
+	{3, 3, 2, 4, 16, dwtileAVX23x3s2p4x16},
+	{3, 3, 0, 1, 16, dwtileAVX23x3s1p1x16},
+	{5, 5, 1, 4, 16, dwtileAVX25x5s1p4x16},
+	{5, 5, 2, 4, 16, dwtileAVX25x5s2p4x16},
+	{5, 5, 0, 1, 16, dwtileAVX25x5s1p1x16},
+	{7, 7, 1, 2, 16, dwtileAVX27x7s1p2x16},
+	{7, 7, 0, 1, 16, dwtileAVX27x7s1p1x16},
+	{3, 3, 1, 4, 32, dwtileVNNI3x3s1p4x32},
+	{3, 3, 2, 4, 32, dwtileVNNI3x3s2p4x32},
+	{3, 3, 0, 1, 32, dwtileVNNI3x3s1p1x32},
+	{5, 5, 1, 4, 32, dwtileVNNI5x5s1p4x32},
+	{5, 5, 2, 4, 32, dwtileVNNI5x5s2p4x32},
+	{5, 5, 0, 1, 32, dwtileVNNI5x5s1p1x32},
+	{3, 3, 1, 4, 64, dwtileVNNI3x3s1p4x64},
+	{3, 3, 2, 4, 64, dwtileVNNI3x3s2p4x64},
+	{3, 3, 0, 1, 64, dwtileVNNI3x3s1p1x64},
+	{5, 5, 1, 4, 64, dwtileVNNI5x5s1p4x64},
+	{5, 5, 2, 4, 64, dwtileVNNI5x5s2p4x64},
+	{5, 5, 0, 1, 64, dwtileVNNI5x5s1p1x64},
 }
 
 // few runs the kernels that are named for pixels, channels and bits.

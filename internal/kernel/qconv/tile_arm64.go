@@ -46,37 +46,25 @@ func measureSteps(w []int8, loads []load, states []uint8, src []int16, orders in
 }
 
 // dwName is what the depthwise kernels are called in profiles.
-func dwName(dwKernel) string { return "neon" }
+func dwName(*dwKernel) string { return "neon" }
+
+// dwFunc is a depthwise kernel.
+type dwFunc func(*tileArgs)
+
+func (f dwFunc) run(a *tileArgs) { f(a) }
 
 // dwKernels lists the depthwise kernels, larger tiles first: tiles of several
 // pixels for their stride, and of one pixel for any.
 var dwKernels = []dwKernel{
-	{3, 3, 1, 8, 8}, {3, 3, 1, 4, 8}, {3, 3, 2, 4, 8}, {3, 3, 0, 1, 8},
-	{5, 5, 1, 4, 8}, {5, 5, 2, 4, 8}, {5, 5, 0, 1, 8},
-	{7, 7, 1, 4, 8}, {7, 7, 0, 1, 8},
-}
-
-func (k dwKernel) run(a *tileArgs) {
-	switch k {
-	case dwKernel{3, 3, 1, 8, 8}:
-		dwtileNEON3x3s1p8(a)
-	case dwKernel{3, 3, 1, 4, 8}:
-		dwtileNEON3x3s1p4(a)
-	case dwKernel{3, 3, 2, 4, 8}:
-		dwtileNEON3x3s2p4(a)
-	case dwKernel{3, 3, 0, 1, 8}:
-		dwtileNEON3x3s1p1(a)
-	case dwKernel{5, 5, 1, 4, 8}:
-		dwtileNEON5x5s1p4(a)
-	case dwKernel{5, 5, 2, 4, 8}:
-		dwtileNEON5x5s2p4(a)
-	case dwKernel{5, 5, 0, 1, 8}:
-		dwtileNEON5x5s1p1(a)
-	case dwKernel{7, 7, 1, 4, 8}:
-		dwtileNEON7x7s1p4(a)
-	case dwKernel{7, 7, 0, 1, 8}:
-		dwtileNEON7x7s1p1(a)
-	}
+	{3, 3, 1, 8, 8, dwtileNEON3x3s1p8},
+	{3, 3, 1, 4, 8, dwtileNEON3x3s1p4},
+	{3, 3, 2, 4, 8, dwtileNEON3x3s2p4},
+	{3, 3, 0, 1, 8, dwtileNEON3x3s1p1},
+	{5, 5, 1, 4, 8, dwtileNEON5x5s1p4},
+	{5, 5, 2, 4, 8, dwtileNEON5x5s2p4},
+	{5, 5, 0, 1, 8, dwtileNEON5x5s1p1},
+	{7, 7, 1, 4, 8, dwtileNEON7x7s1p4},
+	{7, 7, 0, 1, 8, dwtileNEON7x7s1p1},
 }
 
 //go:noescape

@@ -17,8 +17,10 @@ func measureSteps(w []int8, loads []load, states []uint8, src []int16, orders in
 	measurePortable(w, loads, states, src, orders)
 }
 
-func dwName(dwKernel) string { return "" }
+func dwName(*dwKernel) string { return "" }
 
 var dwKernels []dwKernel
 
-func (k dwKernel) run(*tileArgs) {}
+type dwFunc func(*tileArgs)
+
+func (f dwFunc) run(*tileArgs) {}
