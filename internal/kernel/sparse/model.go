@@ -178,10 +178,19 @@ func (k *kernels) lanesTime(s conv.Shape, z zeros) float64 {
 // time estimates the time of method m; it is infinite if the method cannot
 // compute the shape.
 func (k *kernels) time(m method, s conv.Shape, z zeros) float64 {
-	r := k.rates
 	if m == byLanes {
 		return k.lanesTime(s, z)
 	}
+	t := k.panelTime(m, s, z)
+	if most, rest, ok := k.divide(s); ok {
+		t = min(t, k.dividedTime(m, most, rest, z))
+	}
+	return t
+}
+
+// panelTime estimates the time by panels.
+func (k *kernels) panelTime(m method, s conv.Shape, z zeros) float64 {
+	r := k.rates
 	products := float64(z.products[m])
 	g := newGeometry(s, k.lanes, k.vecs[m])
 	if g.vecs == 0 {

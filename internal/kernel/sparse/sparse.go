@@ -85,10 +85,13 @@ func newWith(k *kernels, m method, s conv.Shape, p conv.Params) *Conv {
 	}
 	z := census(s, p.Weights)
 	var run runner
-	if m == byLanes {
+	switch {
+	case m == byLanes:
 		run = newLanes(k, s, p)
-	} else {
-		run = newPanel(k, m, z.nonzero, s, p)
+	default:
+		if run = newDivided(k, m, z, s, p); run == nil {
+			run = newPanel(k, m, z.nonzero, s, p)
+		}
 	}
 	return &Conv{
 		runner: run, shape: s, nonzero: z.nonzero,

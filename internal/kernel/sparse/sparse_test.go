@@ -175,6 +175,8 @@ var cases = map[string]conv.Shape{
 	"1x1":           {N: 1, H: 5, W: 7, C: 10, K: 16, P: 5, Q: 7},
 	"1x1 batch":     {N: 3, H: 7, W: 7, C: 24, K: 40, P: 7, Q: 7},
 	"1x1 deep":      {N: 1, H: 6, W: 9, C: 600, K: 20, P: 6, Q: 9},
+	"1x1 and one":   {N: 1, H: 7, W: 7, C: 320, K: 68, P: 7, Q: 7},
+	"1x1 and two":   {N: 2, H: 5, W: 5, C: 96, K: 50, P: 5, Q: 5, SrcStride: 100, DstStride: 60, AddStride: 52},
 	"1x1 direct":    {N: 2, H: 5, W: 7, C: 64, K: 40, P: 5, Q: 7},
 	"1x1 in wider":  {N: 1, H: 9, W: 5, C: 50, K: 23, P: 9, Q: 5, SrcStride: 80, DstStride: 48, AddStride: 30},
 	"one pixel":     {N: 1, H: 1, W: 1, C: 40, K: 70, P: 1, Q: 1},
