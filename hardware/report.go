@@ -81,6 +81,8 @@ type Cost struct {
 	Cycles        float64 `json:"cycles"`
 	ComputeCycles float64 `json:"compute_cycles"`
 	MACs          int64   `json:"macs"`
+	// MACsInside leaves those out whose input is padding.
+	MACsInside int64 `json:"macs_inside"`
 	// Effectual is the number of MACs that were really done, where the
 	// machine skips zeros; else it equals MACs.
 	Effectual float64 `json:"effectual_macs"`

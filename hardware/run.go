@@ -59,6 +59,7 @@ func RunLayers(m Machine, w *Workload, cost func(l *Layer) (Cost, error)) (*Repo
 // Complete fills in what follows from the layer and the peak of the machine.
 func (c Cost) Complete(l *Layer, peak float64) Cost {
 	c.Layer, c.Op, c.Shape, c.MACs = l.Name, l.Op, l.Shape(), l.MACs()
+	c.MACsInside = l.MACsInside()
 	if c.Effectual == 0 {
 		c.Effectual = float64(c.MACs)
 	}

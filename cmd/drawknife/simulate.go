@@ -259,6 +259,12 @@ func (c *simulateCmd) explain(a *app) error {
 			return err
 		})
 	}
+	if c.Explain == hostName {
+		return a.emit(map[string]string{"name": hostName, "model": host.Explanation}, func(w io.Writer) error {
+			_, err := io.WriteString(w, host.Explanation)
+			return err
+		})
+	}
 	if m == nil {
 		return usagef("--explain %s: no such machine; see drawknife simulate --list", c.Explain)
 	}

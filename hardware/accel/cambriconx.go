@@ -153,6 +153,9 @@ func channelCounts(l *hardware.Layer) []int {
 func cambriconXCost(l *hardware.Layer) (hardware.Cost, error) {
 	cycles := cambriconXCycles(l)
 	weights := cambriconXFormat.Bits(int(l.Words(hardware.Weights)), l.Density.W)
+	if mask := filterMask(l); mask != nil {
+		weights = float64(cambriconXFormat.BitsOf(mask))
+	}
 	c := hardware.Cost{Cycles: cycles, Effectual: float64(l.MACs()) * l.Density.W,
 		MACEnergy:     cycles * cambriconXPower * (1 - cambriconXIndex),
 		NetworkEnergy: cycles * cambriconXPower * cambriconXIndex,

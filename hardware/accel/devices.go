@@ -197,11 +197,10 @@ func (d *Device) bandwidth() float64 {
 }
 
 func (d *Device) cost(l *hardware.Layer, peak, streamed float64) hardware.Cost {
-	c := hardware.Cost{Layer: l.Name, Op: l.Op, MACs: l.MACs(), Effectual: float64(l.MACs()), Bound: "DRAM"}
+	c := hardware.Cost{Bound: "DRAM"}
 	tops, width := d.peak(max(l.Bits.W, l.Bits.A))
 	share := moveShare
 	if l.HasMACs() {
-		c.Shape = l.Shape()
 		c.DRAMBytes = width * float64(l.Words(hardware.Weights)+l.Words(hardware.Inputs)+l.Words(hardware.Outputs))
 		z := &l.Size
 		use := denseShare
@@ -213,7 +212,7 @@ func (d *Device) cost(l *hardware.Layer, peak, streamed float64) hardware.Cost {
 		case z[hardware.R]*z[hardware.S] == 1:
 			use = pointwiseShare
 		}
-		c.ComputeCycles = 2 * float64(c.MACs) / (tops * 1e3 * use)
+		c.ComputeCycles = 2 * float64(l.MACs()) / (tops * 1e3 * use)
 		c.Active = 1
 	} else {
 		c.DRAMBytes = width * float64(l.InWords+l.OutWords)
@@ -227,8 +226,6 @@ func (d *Device) cost(l *hardware.Layer, peak, streamed float64) hardware.Cost {
 		c.Cycles, c.Bound = c.ComputeCycles, "compute"
 	}
 	c.Cycles += 1e3 * d.Launch
-	c.Utilization = float64(c.MACs) / (peak * c.Cycles)
 	c.StaticEnergy = d.Power * c.Cycles * 1e3
-	c.AddEnergy()
-	return c
+	return c.Complete(l, peak)
 }

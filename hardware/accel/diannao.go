@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/drawknife/drawknife/hardware"
+	"github.com/drawknife/drawknife/hardware/dataflow"
 )
 
 // DianNao, Chen et al., ASPLOS 2014: the dense machine that others compare
@@ -19,9 +20,7 @@ const (
 var dianNaoBuffers = stagingBuffers{inputs: 1024, sums: 1024, weightBits: 8 * 32 << 10}
 
 func dianNaoCycles(l *hardware.Layer) float64 {
-	s := &l.Size
-	return float64(s[hardware.N]*s[hardware.G]*s[hardware.P]*s[hardware.Q]*s[hardware.R]*s[hardware.S]) *
-		hardware.Ceil(s[hardware.C], dianNaoLanes) * hardware.Ceil(s[hardware.K], dianNaoLanes)
+	return dataflow.ChannelCycles(l, dianNaoLanes, dianNaoLanes)
 }
 
 func dianNaoSeconds(l *hardware.Layer) float64 { return dianNaoCycles(l) / dianNaoClock / 1e6 }

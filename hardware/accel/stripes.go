@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/drawknife/drawknife/hardware"
+	"github.com/drawknife/drawknife/hardware/dataflow"
 )
 
 // Stripes, Judd et al., MICRO 2016: DaDianNao with activations bit by bit.
@@ -47,7 +48,7 @@ to share: it runs as fast as DaDianNao whatever its bits. Weights have 16 bits a
 
 // dadiannaoCycles is the time of the parallel machine.
 func dadiannaoCycles(l *hardware.Layer) float64 {
-	return float64(l.Size[hardware.P]*l.Size[hardware.Q]) * stripesPass(l)
+	return dataflow.ChannelCycles(l, stripesInputs, stripesFilters)
 }
 
 // stripesPass is the number of steps for one set of windows, of all images and

@@ -17,6 +17,7 @@ const (
 	maxTopology = 1 << 20
 	maxConfig   = 1 << 16
 	maxExtent   = 1 << 20
+	maxProduct  = 1 << 30 // of a side of a matrix
 )
 
 // ReadTopology reads a SCALE-Sim topology: a head line, then for each layer a
@@ -59,7 +60,7 @@ func ReadTopology(r io.Reader, name string) (*hardware.Workload, error) {
 }
 
 func topologyLayer(row []string) (*hardware.Layer, error) {
-	n, err := numbers(row, "input height", "input width", "filter height", "filter width", "channels", "filters", "stride")
+	n, err := numbers(row, maxExtent, "input height", "input width", "filter height", "filter width", "channels", "filters", "stride")
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +75,7 @@ func topologyLayer(row []string) (*hardware.Layer, error) {
 
 // topologyProduct is a product of matrices, the rows of the first one as images.
 func topologyProduct(row []string) (*hardware.Layer, error) {
-	n, err := numbers(row, "M", "N", "K")
+	n, err := numbers(row, maxProduct, "M", "N", "K")
 	if err != nil {
 		return nil, err
 	}
@@ -83,15 +84,15 @@ func topologyProduct(row []string) (*hardware.Layer, error) {
 }
 
 // numbers reads the columns behind a layer's name.
-func numbers(row []string, columns ...string) ([]int, error) {
+func numbers(row []string, most int, columns ...string) ([]int, error) {
 	if len(row) <= len(columns) {
 		return nil, fmt.Errorf("%d columns; want name, %s", len(row), strings.Join(columns, ", "))
 	}
 	n := make([]int, len(columns))
 	for i := range columns {
 		v, err := strconv.Atoi(strings.TrimSpace(row[i+1]))
-		if err != nil || v < 1 || v > maxExtent {
-			return nil, fmt.Errorf("column %d: %q is no number from 1 to %d", i+2, row[i+1], maxExtent)
+		if err != nil || v < 1 || v > most {
+			return nil, fmt.Errorf("column %d: %q is no number from 1 to %d", i+2, row[i+1], most)
 		}
 		n[i] = v
 	}

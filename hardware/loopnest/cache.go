@@ -15,7 +15,7 @@ import (
 
 // generation is part of every key: it changes whenever searches or evaluation
 // do, so that nothing older is believed.
-const generation = 2
+const generation = 3
 
 // cached is a search's outcome on disk. The mapping alone is kept, and
 // evaluated again.

@@ -1,9 +1,11 @@
 package loopnest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/drawknife/drawknife/hardware"
 )
@@ -18,7 +20,9 @@ type problem struct {
 // ParseProblem reads a Timeloop problem of the shape of a convolution: its
 // instance gives the loops N, K (or M), C, P, Q, R, S and G, and Wstride,
 // Hstride, Wdilation and Hdilation, of which Timeloop has W go with P and R.
-// What is missing is 1. Other shapes are an error.
+// What is missing is 1. The input's W and H and its padding, which later
+// versions give beside the loops, are taken as they are. Other shapes are an
+// error.
 func ParseProblem(file string, b []byte) (*hardware.Layer, error) {
 	if len(b) > maxFile {
 		return nil, fmt.Errorf("%s: a problem has at most %d bytes", file, maxFile)
@@ -38,8 +42,10 @@ func ParseProblem(file string, b []byte) (*hardware.Layer, error) {
 		return fail("", "is missing; want a Timeloop problem")
 	}
 	l := hardware.Conv(file, 1, 1, 1, 1, 1, 1, 1, 0)
+	l.Height, l.Width = 0, 0
 	places := map[string]*int{"M": &l.Size[hardware.K], "Wstride": &l.Stride[0], "Hstride": &l.Stride[1],
-		"Wdilation": &l.Dilation[0], "Hdilation": &l.Dilation[1]}
+		"Wdilation": &l.Dilation[0], "Hdilation": &l.Dilation[1],
+		"W": &l.Height, "H": &l.Width, "Wpad": &l.Pad[0], "Hpad": &l.Pad[1]}
 	for d := range hardware.Dim(numDims) {
 		places[d.String()] = &l.Size[d]
 	}
@@ -52,14 +58,17 @@ func ParseProblem(file string, b []byte) (*hardware.Layer, error) {
 			}
 			return fail("."+key, "is not part of a convolution (N, K, C, P, Q, R, S, G, strides, dilations)")
 		}
+		least := uint64(1)
+		if strings.HasSuffix(key, "pad") {
+			least = 0
+		}
 		n, ok := value.(uint64)
-		if !ok || n < 1 || n > 1<<30 {
-			return fail("."+key, "%v; want a number from 1 to 2^30", value)
+		if !ok || n < least || n > 1<<30 {
+			return fail("."+key, "%v; want a number from %d to 2^30", value, least)
 		}
 		*to = int(n)
 	}
-	l.Height = (l.Size[hardware.P]-1)*l.Stride[0] + (l.Size[hardware.R]-1)*l.Dilation[0] + 1
-	l.Width = (l.Size[hardware.Q]-1)*l.Stride[1] + (l.Size[hardware.S]-1)*l.Dilation[1] + 1
+	l.Height, l.Width = cmp.Or(l.Height, l.PaddedHeight()), cmp.Or(l.Width, l.PaddedWidth())
 	if err := l.Check(); err != nil {
 		return fail("", "%w", err)
 	}

@@ -22,7 +22,8 @@ var timeloopFile = regexp.MustCompile(`(?m)^architecture\s*:`)
 // file, the numbers of their instances the axes of the array; the component
 // whose class is a multiplier gives the bits of its operands. Constraints on
 // bypass, factors and permutations, in the nodes or in a list of targets in
-// the same file, are kept; operands that they say nothing about may pass by.
+// the same file, are kept, of those on loops in space the factors of 1, which
+// keep loops off an axis; operands that they say nothing about may pass by.
 // Energies are those of an energy reference table (ERT) in the same file, else
 // they are estimated, as for any description without them.
 func readTimeloop(root ast.Node) (*Arch, error) {
@@ -65,6 +66,9 @@ type scope struct {
 	technology float64
 }
 
+// barred are loops that may not be spread along the two directions.
+type barred [2]uint8
+
 // timeloopReader collects levels.
 type timeloopReader struct {
 	scope scope
@@ -73,6 +77,8 @@ type timeloopReader struct {
 	mac   scope
 	seen  bool // a multiplier
 	free  []string
+	off   []barred // by level: loops kept off the axes below
+	next  barred   // off the axes above the next level, by nodes in between
 	later []tree
 	words float64 // bits of a word, for what does not say
 
@@ -170,7 +176,7 @@ func (r *timeloopReader) instances(t tree, s *scope) (name string, err error) {
 	}
 	if v, err := attributes.get("technology"); err != nil {
 		return "", err
-	} else if v.node != nil {
+	} else if v.node != nil && !v.is("-1") && !v.is("SET ME") { // these stand for unknown
 		if s.technology, err = v.number("technology", "nm"); err != nil {
 			return "", err
 		}
@@ -216,6 +222,8 @@ func (r *timeloopReader) nodes(t tree) error {
 				return err
 			}
 			continue
+		case "!Nothing":
+			continue
 		default:
 			return node.errorf("want a node tagged !Container or !Component, not %q", short(node.tag))
 		}
@@ -240,6 +248,7 @@ func (r *timeloopReader) spatial(t tree) error {
 	if err != nil {
 		return err
 	}
+	var directions []int // in which there are several
 	for i, name := range []string{"meshX", "meshY"} {
 		to := []*int64{&r.scope.x, &r.scope.y}[i]
 		v, err := s.get(name)
@@ -259,8 +268,43 @@ func (r *timeloopReader) spatial(t tree) error {
 		if *to *= int64(n); *to > 1<<32 {
 			return v.errorf("%d instances are more than can be modelled", *to)
 		}
+		if n > 1 {
+			directions = append(directions, i)
+		}
+	}
+	constraints, err := t.get("constraints")
+	if err != nil {
+		return err
+	}
+	if constraints, err = constraints.get("spatial"); err != nil {
+		return err
+	}
+	mask, err := constraints.offAxis()
+	if err != nil {
+		return err
+	}
+	for _, i := range directions {
+		r.next[i] |= mask
 	}
 	return nil
+}
+
+// offAxis is the set of loops that have a factor of 1.
+func (t tree) offAxis() (mask uint8, err error) {
+	v, err := t.get("factors")
+	if err != nil || v.node == nil {
+		return 0, err
+	}
+	text, err := v.joined()
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range factor.FindAllStringSubmatch(strings.ReplaceAll(text, "M", "K"), -1) {
+		if d, err := hardware.ParseDim(m[1]); err == nil && m[2] != "<=" && m[3] == "1" {
+			mask |= 1 << d
+		}
+	}
+	return mask, nil
 }
 
 // component makes a level of a memory and takes the bits of a multiplier.
@@ -361,11 +405,22 @@ func (r *timeloopReader) level(t, a tree, name, class string, s scope) error {
 	}
 	r.row = append(r.row, max(row, 1))
 	r.free = append(r.free, "WIO")
+	r.above()
+	r.off = append(r.off, barred{})
 	constraints, err := t.get("constraints")
 	if err != nil {
 		return err
 	}
 	return r.constrain(len(r.arch.Levels)-1, constraints)
+}
+
+// above gives the last level what nodes below it have barred.
+func (r *timeloopReader) above() {
+	if n := len(r.off); n > 0 {
+		r.off[n-1][0] |= r.next[0]
+		r.off[n-1][1] |= r.next[1]
+	}
+	r.next = barred{}
 }
 
 // constrain reads the constraints of a node of version 0.4.
@@ -429,8 +484,15 @@ func (r *timeloopReader) one(level int, kind string, t tree) error {
 		}
 	case "temporal":
 		return r.temporal(level, t)
+	case "spatial":
+		mask, err := t.offAxis()
+		if err != nil {
+			return err
+		}
+		r.off[level][0] |= mask
+		r.off[level][1] |= mask
 	}
-	return nil // spatial constraints and those on utilization are left to the search
+	return nil // constraints on utilization and the like are left to the search
 }
 
 func (r *timeloopReader) kept(level int, key string, t tree) error {
@@ -528,6 +590,19 @@ func (t tree) joined() (string, error) {
 	return strings.Join(words, " "), nil
 }
 
+// loopsBut names all loops but some, or none if that leaves all.
+func loopsBut(mask uint8) (names string) {
+	if mask == 0 {
+		return ""
+	}
+	for d := range hardware.Dim(numDims) {
+		if mask&(1<<d) == 0 {
+			names += d.String()
+		}
+	}
+	return names
+}
+
 // finish makes axes of the numbers of instances and gives the choices of what
 // passes by to the innermost levels first.
 func (r *timeloopReader) finish(top tree) (*Arch, error) {
@@ -546,9 +621,10 @@ func (r *timeloopReader) finish(top tree) (*Arch, error) {
 		a.Array.Bits = Precision{b, b, b}
 	}
 	a.ClockMHz = 1000
+	r.above()
 	at := append(slices.Clone(r.at), r.mac)
 	for i := range a.Levels {
-		for _, d := range []struct {
+		for side, d := range []struct {
 			name     string
 			from, to int64
 		}{{"X", at[i].x, at[i+1].x}, {"Y", at[i].y, at[i+1].y}} {
@@ -558,7 +634,7 @@ func (r *timeloopReader) finish(top tree) (*Arch, error) {
 			if d.to == d.from {
 				continue
 			}
-			axis := Axis{Name: fmt.Sprintf("%s%d", d.name, i), Size: int(min(d.to/d.from, math.MaxInt32))}
+			axis := Axis{Name: fmt.Sprintf("%s%d", d.name, i), Size: int(min(d.to/d.from, math.MaxInt32)), Loops: loopsBut(r.off[i][side])}
 			a.Array.Axes = append(a.Array.Axes, axis)
 			a.Levels[i].FanOut = append(a.Levels[i].FanOut, axis.Name)
 		}

@@ -184,6 +184,40 @@ func TestTimeloopFree(t *testing.T) {
 	}
 }
 
+// TestTimeloopSpatial checks that loops with a factor of 1 in space are kept
+// off the axis, and that a search finds its way where all must pass by.
+func TestTimeloopSpatial(t *testing.T) {
+	text := strings.Replace(eyeriss04, "spatial: {meshY: 12}\n", "spatial: {meshY: 12}\n      constraints: {spatial: {factors: [N=1, P=1, M=1]}}\n", 1)
+	text = strings.Replace(text, "    - !Component\n      name: mac", "    - !Nothing {constraints: {dataspace: {keep: [Inputs]}}}\n    - !Component\n      name: mac", 1)
+	a, err := Parse("e.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := a.Array.Axes; x[0].Loops != "" || x[1].Loops != "GCQRS" {
+		t.Errorf("%+v", x)
+	}
+	sub, _, _ := strings.Cut(eyeriss03, "architecture_constraints")
+	if a, err = Parse("e.yaml", []byte(sub+"architecture_constraints:\n  targets:\n    - {target: shared_glb, type: spatial, factors: R=1 S=1}\n")); err != nil {
+		t.Fatal(err)
+	}
+	if x := a.Array.Axes; x[0].Loops != "GNKCPQ" || x[1].Loops != "GNKCPQ" {
+		t.Errorf("%+v", x)
+	}
+	registers := strings.NewReplacer("memory_depth: 12,", "memory_depth: 1,", "memory_depth: 224,", "memory_depth: 1,", "memory_depth: 24,", "memory_depth: 1,").Replace(sub) + `
+architecture_constraints:
+  targets:
+    - {target: ifmap_spad, type: bypass, keep: [Inputs]}
+    - {target: weights_spad, type: bypass, keep: [Weights]}
+    - {target: psum_spad, type: bypass, keep: [Outputs]}
+`
+	if a, err = Parse("e.yaml", []byte(registers)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Search(a, hardware.Conv("c", 1, 1, 16, 8, 8, 3, 1, 1), Options{Tilings: 50, Exhaustive: -1}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestBadTimeloop(t *testing.T) {
 	edit := func(text, from, to string) string {
 		if !strings.Contains(text, from) {

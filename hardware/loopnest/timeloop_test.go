@@ -26,6 +26,12 @@ func TestProblem(t *testing.T) {
 	if l.Size != want.Size || l.Stride != want.Stride || l.Height != want.PaddedHeight() {
 		t.Errorf("%s, stride %v, height %d; want %s, %v, %d", l.Shape(), l.Stride, l.Height, want.Shape(), want.Stride, want.PaddedHeight())
 	}
+	if l, err = ParseProblem("p.yaml", []byte("problem: {instance: {P: 112, Q: 112, R: 3, S: 3, Wstride: 2, Hstride: 2, H: 224, W: 224, Hpad: 1, Wpad: 0}}")); err != nil {
+		t.Fatal(err)
+	}
+	if l.Height != 224 || l.Width != 224 || l.Pad != [2]int{0, 1} {
+		t.Errorf("%d×%d, padding %v", l.Height, l.Width, l.Pad)
+	}
 	for _, c := range []struct{ text, want string }{
 		{"a: 1", "p.yaml:1: problem.instance: is missing"},
 		{"problem: {instance: {C: 0}}", "p.yaml:1: problem.instance.C: 0; want"},

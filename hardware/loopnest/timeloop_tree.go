@@ -97,6 +97,12 @@ func (t tree) text() (string, error) {
 	return "", t.errorf("want one word or number here")
 }
 
+// is reports a scalar of that text.
+func (t tree) is(text string) bool {
+	s, err := t.text()
+	return err == nil && s == text
+}
+
 // number reads a positive number, behind which a unit may stand that says
 // nothing new, such as 45nm.
 func (t tree) number(what, unit string) (float64, error) {

@@ -25,10 +25,12 @@ func (c *chain) walk(tilings int) {
 	x = c.start()
 	c.cover(&x)
 	v, ok := c.try(&x)
-	if !ok {
-		x = candidate{}
-		c.cover(&x)
-		v, ok = c.try(&x)
+	for _, variant := range [...]int{0, len(c.evaluator) - 1} { // nothing passes by, or all that may
+		if !ok {
+			x = candidate{variant: variant}
+			c.cover(&x)
+			v, ok = c.try(&x)
+		}
 	}
 	for i := range tilings {
 		// The last quarter refines the best found so far.

@@ -226,16 +226,6 @@ func slowestNormal(groups []Workers) float64 {
 // ExpectMax is the expected maximum of b independent counts.
 func (d Dist) ExpectMax(b int) float64 { return Slowest(Workers{d, 1, b}) }
 
-// ApproxMax is the common estimate of the expected maximum of b counts from
-// their mean and variance, μ + σ·√(2·ln b). It is an upper bound for normal
-// distributions and tight only for large b.
-func ApproxMax(mean, variance float64, b int) float64 {
-	if b < 2 {
-		return mean
-	}
-	return mean + math.Sqrt(variance*2*math.Log(float64(b)))
-}
-
 // NormalMax is the expected maximum of b independent standard normal numbers:
 // the slowest of b workers takes μ + σ·NormalMax(b) where its work is a sum of
 // many small parts.

@@ -196,19 +196,6 @@ func TestSlowestNormal(t *testing.T) {
 	}
 }
 
-func TestApproxMax(t *testing.T) {
-	d := Binomial(0.4).Tile(1000)
-	for _, b := range []int{1, 2, 12, 192} {
-		exact, approx := d.ExpectMax(b), ApproxMax(d.Mean(), d.Variance(), b)
-		if approx < exact-1e-9 || approx > 1.06*exact {
-			t.Errorf("%d workers: %v, approximately %v", b, exact, approx)
-		}
-	}
-	if d.ExpectMax(1) != ApproxMax(d.Mean(), d.Variance(), 1) && math.Abs(d.ExpectMax(1)-d.Mean()) > 1e-9 {
-		t.Error("one worker takes its mean")
-	}
-}
-
 func TestCeilAndTimes(t *testing.T) {
 	d := Dist{3, []float64{0.1, 0.2, 0.3, 0.4}} // 3 4 5 6
 	c := d.Ceil(4)
