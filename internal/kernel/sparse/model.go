@@ -68,6 +68,7 @@ type rates struct {
 	load                    float64          // transposing a vector of inputs
 	call                    float64          // beginning to load, or store, a number of vectors
 	store                   float64          // a vector of outputs, from the sums to the pixels
+	spill                   float64          // for each byte of inputs and outputs that the second-level cache does not hold
 	resume                  float64          // putting sums by and going on with them at the next depth
 	step                    [methods]float64 // a weight by a vector
 	astride                 float64          // how much longer that takes by rows off vector boundaries, in planes
@@ -87,7 +88,7 @@ var avx2Rates = rates{dense: 0.0235, denseRow: 0.11, load: 1.2, store: 1.3, resu
 	step: [methods]float64{0.22, 0.175}, astride: 1.35, cached: 1, once: [methods]float64{0.6, 0.33}, scalar: 0.43, winograd: 2.4, denseLanes: 1, denseNarrow: 1}
 
 // avx512Rates are those of the second machine of that page, of Intel's.
-var avx512Rates = rates{dense: 0.0122, denseRow: 0.14, load: 2.6, store: 3.5, resume: 1.9,
+var avx512Rates = rates{dense: 0.0122, denseRow: 0.14, load: 2.6, store: 2.8, spill: 0.025, resume: 1.9,
 	step: [methods]float64{0.28, 0.175}, astride: 1.25, cached: 0.8, once: [methods]float64{0.5, 0.3, 1.6}, scalar: 0.51, winograd: 2.6, call: 20, denseLanes: 16, denseStore: 1, denseNarrow: 1.3, lane: 0.435, move: 1.5}
 
 // Worthwhile reports whether so many of the weights are zero that looking
@@ -220,5 +221,7 @@ func (k *kernels) panelTime(m method, s conv.Shape, z zeros) float64 {
 	calls += g.blocks * g.tileRows * ceilDiv(s.K, groupOutput)
 	rows, _ := g.panelRows()
 	resumes := ceilDiv(rows, g.split(k, z.nonzero, m == byBlocks)) - 1
-	return float64(loads)*r.load + float64(calls)*r.call + float64(vecs*s.K)*(r.store+float64(resumes)*r.resume) + products*(step+r.once[m])
+	const held = 1600 << 10 // bytes of inputs and outputs
+	spilled := float64(max(0, 4*s.N*(s.H*s.W*s.C+s.P*s.Q*s.K)-held))
+	return spilled*r.spill + float64(loads)*r.load + float64(calls)*r.call + float64(vecs*s.K)*(r.store+float64(resumes)*r.resume) + products*(step+r.once[m])
 }
