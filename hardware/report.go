@@ -133,6 +133,9 @@ type Report struct {
 	ClockMHz float64 `json:"clock_mhz"`
 	// PeakMACs is the number of multiply-accumulates per cycle at best.
 	PeakMACs float64 `json:"peak_macs_per_cycle"`
+	// PeakDRAM is the bytes of DRAM per cycle at best; 0 is unlimited or
+	// unknown.
+	PeakDRAM float64 `json:"peak_dram_bytes_per_cycle,omitempty"`
 	AreaMM2  float64 `json:"area_mm2,omitempty"`
 	Layers   []Cost  `json:"layers"`
 

@@ -13,6 +13,9 @@ type Machine struct {
 	// PeakMACs is the number of multiply-accumulates per cycle at best.
 	PeakMACs float64
 	AreaMM2  float64
+	// DRAMBytes is what DRAM moves per cycle at best, in and out together; 0 is
+	// unlimited or unknown.
+	DRAMBytes float64
 	// Move gives the cost of a layer without MACs; nil leaves these to the
 	// host, which a note says.
 	Move func(l *Layer) Cost
@@ -24,7 +27,7 @@ type Machine struct {
 // MACs, utilization, the sum of energies, and where cost leaves them zero the
 // compute cycles, the effectual MACs and the bound.
 func RunLayers(m Machine, w *Workload, cost func(l *Layer) (Cost, error)) (*Report, error) {
-	r := &Report{Machine: m.Name, Network: w.Name, Batch: w.Batch, ClockMHz: m.ClockMHz, PeakMACs: m.PeakMACs, AreaMM2: m.AreaMM2}
+	r := &Report{Machine: m.Name, Network: w.Name, Batch: w.Batch, ClockMHz: m.ClockMHz, PeakMACs: m.PeakMACs, AreaMM2: m.AreaMM2, PeakDRAM: m.DRAMBytes}
 	var host []string
 	multiplies := false
 	for _, l := range w.Layers {

@@ -74,6 +74,9 @@ func TestRuns(t *testing.T) {
 				for j := range c.Levels {
 					sum += c.Levels[j].EnergyPJ()
 				}
+				if r.PeakDRAM > 0 && c.DRAMBytes > r.PeakDRAM*c.Cycles*(1+1e-9) {
+					t.Errorf("%s: %s: %v bytes of DRAM in %v cycles, at most %v a cycle", a.Name, c.Layer, c.DRAMBytes, c.Cycles, r.PeakDRAM)
+				}
 				if math.Abs(sum-c.Energy) > 1e-9*sum {
 					t.Errorf("%s: %s: the energies add up to %v, not %v", a.Name, c.Layer, sum, c.Energy)
 				}

@@ -9,7 +9,7 @@ const (
 	bladeUnit   = bfUnitUM2 * bladeArea // µm² of a unit, at 45 nm
 )
 
-var bitBlade = bitFusionMachine{energy: bladeEnergy, Machine: hardware.Machine{Name: "bitblade", ClockMHz: bfClock,
+var bitBlade = bitFusionMachine{energy: bladeEnergy, Machine: hardware.Machine{Name: "bitblade", ClockMHz: bfClock, DRAMBytes: bfWidth / 8,
 	PeakMACs: bfRows * bfColumns * 16, AreaMM2: bfRows * bfColumns * bladeUnit / 1e6}}
 
 func init() {

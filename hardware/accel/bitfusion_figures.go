@@ -8,7 +8,7 @@ import (
 	"github.com/drawknife/drawknife/hardware"
 )
 
-var bitFusion = bitFusionMachine{energy: 1, Machine: hardware.Machine{Name: "bitfusion", ClockMHz: bfClock,
+var bitFusion = bitFusionMachine{energy: 1, Machine: hardware.Machine{Name: "bitfusion", ClockMHz: bfClock, DRAMBytes: bfWidth / 8,
 	PeakMACs: bfRows * bfColumns * 16, AreaMM2: bfRows * bfColumns * bfUnitUM2 / 1e6}}
 
 func init() {

@@ -151,7 +151,7 @@ func (d *Device) peak(bits int) (tops, bytes float64) {
 // run reports in nanoseconds: the clock is 1 GHz. Layers without MACs are
 // included.
 func (d *Device) run(w *hardware.Workload) (*hardware.Report, error) {
-	r := &hardware.Report{Machine: d.Name, Network: w.Name, Batch: w.Batch, ClockMHz: 1000, PeakMACs: max(d.FP32, d.FP16, d.Int8, d.Int4, d.Binary) * 1e3 / 2}
+	r := &hardware.Report{Machine: d.Name, Network: w.Name, Batch: w.Batch, ClockMHz: 1000, PeakMACs: max(d.FP32, d.FP16, d.Int8, d.Int4, d.Binary) * 1e3 / 2, PeakDRAM: d.DRAM}
 	streamed := d.streamed(w)
 	for _, l := range w.Layers {
 		if err := l.Check(); err != nil {

@@ -68,7 +68,7 @@ Energy (table eyeriss65): 2 pJ a MAC, 4 spad accesses of 1 pJ, 15 pJ a buffer
 word, 4 pJ a hop, 460 pJ a DRAM word; the clock is not modelled.`,
 		Figures: eyerissFigures(),
 		Run: func(w *hardware.Workload, _ hardware.RunOptions) (*hardware.Report, error) {
-			m := hardware.Machine{Name: "eyeriss", ClockMHz: eyerissClock, PeakMACs: eyerissRows * eyerissCols, AreaMM2: 12.25}
+			m := hardware.Machine{Name: "eyeriss", ClockMHz: eyerissClock, PeakMACs: eyerissRows * eyerissCols, AreaMM2: 12.25, DRAMBytes: eyerissLink * eyerissBits / 8}
 			return hardware.RunLayers(m, w, func(l *hardware.Layer) (hardware.Cost, error) {
 				s, err := eyerissMapping(l)
 				if err != nil {

@@ -22,7 +22,7 @@ const (
 )
 
 func init() {
-	m := hardware.Machine{Name: "neurocube", ClockMHz: ncClock, PeakMACs: ncVaults}
+	m := hardware.Machine{Name: "neurocube", ClockMHz: ncClock, PeakMACs: ncVaults, DRAMBytes: ncVaults * ncVaultBW / (ncClock * 1e6)}
 	gops := func(clock float64) func() (float64, error) {
 		return func() (float64, error) {
 			m := m
@@ -49,7 +49,7 @@ clock), so the peak is 16 a cycle. Weights are pushed once to each element and
 stay for the outputs of a row; every MAC needs an input word from the vault:
 
   compute   MACs / (16 · 0.8275)             (efficiency fitted to 132 GOP/s)
-  vaults    2 B · (MACs + weights·N·P) / 16 / (10 GB/s)
+  vaults    2 B · (MACs + weights·N·P + outputs) / 16 / (10 GB/s)
   mesh      remote words / (2 · 4 links across the middle · 1 word a cycle)
   cycles    the largest of these
 
@@ -91,7 +91,8 @@ func runNeurocube(m hardware.Machine, w *hardware.Workload) (*hardware.Report, e
 		macs := float64(l.MACs())
 		weights := float64(l.Words(hardware.Weights)) * float64(s[hardware.N]*s[hardware.P])
 		c := hardware.Cost{ComputeCycles: macs / (ncVaults * ncEfficiency), Bound: "compute"}
-		vault := ncWord * (macs + weights) / ncVaults / ncVaultBW * m.ClockMHz * 1e6
+		out := float64(l.Words(hardware.Outputs))
+		vault := ncWord * (macs + weights + out) / ncVaults / ncVaultBW * m.ClockMHz * 1e6
 		remote := ncRemote(l)
 		mesh := remote / (2 * ncMesh * ncLinkWord)
 		c.Cycles = max(c.ComputeCycles, vault, mesh)
@@ -103,7 +104,7 @@ func runNeurocube(m hardware.Machine, w *hardware.Workload) (*hardware.Report, e
 			c.Bound = "mesh"
 		}
 		c.Levels = []hardware.LevelCost{{Name: "vaults", Cycles: vault, Bits: hardware.WordBits(8 * ncWord)}}
-		v, out := &c.Levels[0], float64(l.Words(hardware.Outputs))
+		v := &c.Levels[0]
 		v.Traffic = [hardware.NumOperands]hardware.Traffic{{Reads: weights}, {Reads: macs}, {Writes: out}}
 		for o, words := range []float64{weights, macs, out} {
 			v.Energy[o] = words * ncWord * (ncDRAM + ncLogic)

@@ -8,7 +8,7 @@ import (
 )
 
 func init() {
-	peak := hardware.Machine{Name: "scnn", ClockMHz: scnnClock, PeakMACs: 1024, AreaMM2: 7.9}
+	peak := hardware.Machine{Name: "scnn", ClockMHz: scnnClock, PeakMACs: 1024, AreaMM2: 7.9, DRAMBytes: scnnDRAM}
 	hardware.Register(hardware.Accelerator{
 		Name: "scnn", Title: "SCNN", Kind: hardware.Sparse,
 		Paper: "Parashar et al., SCNN: An Accelerator for Compressed-sparse Convolutional Neural Networks, ISCA", Year: 2017,

@@ -89,7 +89,7 @@ or rows split) or the inputs (channels split) from elsewhere.`,
 }
 
 func (e tetrisEngine) run(w *hardware.Workload, goal hardware.Objective) (*hardware.Report, error) {
-	m := hardware.Machine{Name: e.name, ClockMHz: tetrisClock, PeakMACs: float64(e.engines * e.dim * e.dim)}
+	m := hardware.Machine{Name: e.name, ClockMHz: tetrisClock, PeakMACs: float64(e.engines * e.dim * e.dim), DRAMBytes: 2 * e.dramWords * float64(e.engines)}
 	return hardware.RunLayers(m, w, func(l *hardware.Layer) (hardware.Cost, error) {
 		var best hardware.Cost
 		for _, d := range []hardware.Dim{hardware.N, hardware.G, hardware.K, hardware.P} {

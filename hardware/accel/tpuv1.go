@@ -63,7 +63,7 @@ Energy is 40 W times the time. The roofline of an application with I MACs per
 byte of weights is min(92, 2·I·0.034) TOPS.`,
 		Figures: tpuFigures(),
 		Run: func(w *hardware.Workload, _ hardware.RunOptions) (*hardware.Report, error) {
-			return hardware.RunLayers(hardware.Machine{Name: "tpu-v1", ClockMHz: tpuClock, PeakMACs: tpuTile, AreaMM2: 331}, w, tpuCost)
+			return hardware.RunLayers(hardware.Machine{Name: "tpu-v1", ClockMHz: tpuClock, PeakMACs: tpuTile, AreaMM2: 331, DRAMBytes: tpuMemory * 1e3 / tpuClock}, w, tpuCost)
 		},
 	})
 }

@@ -60,7 +60,7 @@ func ttdCost(t ttMatrix, svd func(m, n, rank float64) svdCost) (c svdCost) {
 }
 
 func init() {
-	m := hardware.Machine{Name: "ttd-engine", ClockMHz: ttdClock, PeakMACs: ttdMACs}
+	m := hardware.Machine{Name: "ttd-engine", ClockMHz: ttdClock, PeakMACs: ttdMACs, DRAMBytes: ttdBytes / (ttdClock * 1e6)}
 	hardware.Register(hardware.Accelerator{
 		Name: "ttd-engine", Title: "TTD Engine", Kind: hardware.LowRank,
 		Paper: "Qu et al., Hardware-Enabled Efficient Data Processing With Tensor-Train Decomposition, TCAD 41(2)", Year: 2022,

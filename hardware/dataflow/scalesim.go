@@ -100,14 +100,19 @@ func numbers(row []string, most int, columns ...string) ([]int, error) {
 }
 
 // ReadConfig reads the array, the dataflow and the bandwidth from a SCALE-Sim
-// configuration. Other settings are passed over.
+// configuration. The bandwidth does not limit where the interface's is to be
+// calculated (CALC). Other settings are passed over.
 func ReadConfig(r io.Reader, name string) (Systolic, error) {
 	s := Systolic{Flow: OutputStationary, Convention: true}
+	calculated := false
 	in := bufio.NewScanner(io.LimitReader(r, maxConfig))
 	for line := 1; in.Scan(); line++ {
 		key, value, ok := strings.Cut(in.Text(), "=")
 		if !ok {
 			key, value, _ = strings.Cut(in.Text(), ":")
+		}
+		if strings.EqualFold(strings.TrimSpace(key), "InterfaceBandwidth") {
+			calculated = strings.EqualFold(strings.TrimSpace(value), "CALC")
 		}
 		if err := s.set(strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value)); err != nil {
 			return s, fmt.Errorf("%s:%d: %w", name, line, err)
@@ -115,6 +120,9 @@ func ReadConfig(r io.Reader, name string) (Systolic, error) {
 	}
 	if err := in.Err(); err != nil {
 		return s, fmt.Errorf("%s: %w", name, err)
+	}
+	if calculated {
+		s.Words = 0
 	}
 	if s.Rows == 0 || s.Cols == 0 {
 		return s, fmt.Errorf("%s:1: ArrayHeight or ArrayWidth is missing", name)

@@ -46,6 +46,16 @@ func TestScaleSim(t *testing.T) {
 	}
 }
 
+// TestScaleSimBandwidth: the bandwidth counts only where it is the user's.
+func TestScaleSimBandwidth(t *testing.T) {
+	for mode, want := range map[string]float64{"CALC": 0, "USER": 10} {
+		s, err := ReadConfig(strings.NewReader("ArrayHeight: 4\nArrayWidth: 4\nBandwidth : 10\nDataflow : ws\nInterfaceBandwidth: "+mode), "a.cfg")
+		if err != nil || s.Words != want {
+			t.Errorf("%s: %v words a cycle, %v", mode, s.Words, err)
+		}
+	}
+}
+
 // TestScaleSimProducts reads products of matrices: the folds are those of 5.1.
 func TestScaleSimProducts(t *testing.T) {
 	w, err := ReadTopology(strings.NewReader("Layer, M, N, K,\nfc, 64, 40, 100,\n"), "gemm.csv")

@@ -3,6 +3,7 @@ package loopnest
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/drawknife/drawknife/hardware"
 )
@@ -24,7 +25,7 @@ func Run(a *Arch, w *hardware.Workload, o Options) (*hardware.Report, error) {
 	known := map[shape]*Found{}
 	var mappings int64
 	recalled := 0
-	r, err := hardware.RunLayers(hardware.Machine{Name: a.Name, ClockMHz: a.ClockMHz, PeakMACs: float64(a.Lanes()), AreaMM2: m.areaMM2, Move: m.move}, w,
+	r, err := hardware.RunLayers(hardware.Machine{Name: a.Name, ClockMHz: a.ClockMHz, PeakMACs: float64(a.Lanes()), AreaMM2: m.areaMM2, DRAMBytes: m.dramBytes(), Move: m.move}, w,
 		func(l *hardware.Layer) (hardware.Cost, error) {
 			key := shape{l.Size, l.Stride, l.Dilation}
 			f := known[key]
@@ -78,6 +79,17 @@ func (m *machine) move(l *hardware.Layer) hardware.Cost {
 	c.Cycles += m.arch.Overheads.LayerCycles
 	c.StaticEnergy = m.leakage(c.Cycles)
 	return c
+}
+
+// dramBytes is what the outermost level's ports move per cycle, 0 without
+// limit.
+func (m *machine) dramBytes() float64 {
+	s := &m.stores[0]
+	n := s.readBW*max(s.bits[hardware.Weights], s.bits[hardware.Inputs])/8 + s.writeBW*s.bits[hardware.Outputs]/8
+	if math.IsInf(n, 1) {
+		return 0
+	}
+	return n
 }
 
 // level begins the cost of a level.

@@ -12,6 +12,7 @@ import (
 type roofline struct {
 	MinX, MaxX, MaxY float64
 	Roof             string
+	Known            bool // the bandwidth
 	Points           []point
 }
 
@@ -44,6 +45,9 @@ func newRoofline(r *hardware.Report) *roofline {
 	}
 	if len(p.Points) == 0 || !(r.PeakMACs > 0) {
 		return nil
+	}
+	if p.Known = r.PeakDRAM > 0; p.Known {
+		bandwidth = r.PeakDRAM
 	}
 	ridge := r.PeakMACs / bandwidth
 	p.MinX, p.MaxX = min(p.MinX, ridge)/2, max(p.MaxX, ridge)*2
