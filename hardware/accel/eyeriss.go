@@ -12,7 +12,6 @@ import (
 const (
 	eyerissClock  = 200.0 // MHz
 	eyerissRows   = 12
-	eyerissCols   = 14
 	eyerissInput  = 12  // words of an element's input spad
 	eyerissWeight = 224 // of its weight spad
 	eyerissPsum   = 24  // of its psum spad
@@ -20,12 +19,24 @@ const (
 	eyerissBits   = 16.0
 	eyerissPort   = 8.0 // psum words to and from the buffer a cycle
 	eyerissFilter = 4.0 // weights a cycle
-	eyerissLink   = 1.2 // words of DRAM a cycle: 64 bits at 60 MHz
 	// eyerissSlack is the rule of thumb for everything that does not overlap.
 	eyerissSlack = 1.1
 	// Energies of the table "eyeriss65" in pJ.
 	eyerissMAC, eyerissSpad, eyerissHop, eyerissGLB, eyerissDRAM = 2.0, 1.0, 4.0, 15.0, 460.0
+	// eyerissIdle is the power in W of clock, control and all else that is not
+	// an access; fitted to the published mean.
+	eyerissIdle = 0.158
 )
+
+// eyerissChip is the chip, or one with other numbers of columns and words of
+// DRAM a cycle.
+type eyerissChip struct {
+	cols int
+	link float64
+}
+
+// eyeriss has 64 bits of DRAM at 60 MHz.
+var eyeriss = eyerissChip{cols: 14, link: 1.2}
 
 func init() {
 	hardware.Register(hardware.Accelerator{
@@ -36,7 +47,7 @@ func init() {
 			{Name: "technology", Value: "65 nm LP, 12.25 mm², 200 MHz", Evidence: hardware.Read},
 			{Name: "array", Value: "12×14 elements, 16 bits; spads of 12 inputs, 224 weights, 24 partial sums", Evidence: hardware.Read},
 			{Name: "buffer", Value: "100 kB for inputs and partial sums, 8 kB for weights to come", Evidence: hardware.Read},
-			{Name: "ports", Value: "4 words a cycle to and 4 from the buffer for partial sums, 4 weights", Evidence: hardware.Read},
+			{Name: "ports", Value: "4 words a cycle to and 4 from the buffer for partial sums; 4 weights; 1 input", Evidence: hardware.Read},
 			{Name: "DRAM", Value: "64 bits at 60 MHz", Evidence: hardware.Read},
 		},
 		Formulas: `
@@ -48,7 +59,8 @@ rows; F is the number of output columns, U the stride, M all filters:
   compute = passes · n·p·q·S·F cycles;   active elements = R·e·r·t
   psums   = 2·⌈C/(q·r)⌉·N·M·E·F words    inputs = passes·n·q·r·((e−1)·U+R)·width
   time    = max(1.1 · MACs / active, 1.1 · (psums + inputs) / 8 words a cycle,
-                weights of all passes / 4, DRAM words / 1.2)
+                weights of all passes / 4, inputs of all passes / 1,
+                DRAM words / 1.2)
 
 The factor 1.1 stands for what does not overlap; it is fitted to the published
 times. AlexNet runs with the published parameters; other layers with those that
@@ -65,16 +77,14 @@ written once:
 
 Inputs and outputs of density d take d·(64/3)/(1−(1−d)^32) bits, or 16 if fewer.
 Energy (table eyeriss65): 2 pJ a MAC, 4 spad accesses of 1 pJ, 15 pJ a buffer
-word, 4 pJ a hop, 460 pJ a DRAM word; the clock is not modelled.`,
+word, 4 pJ a hop, 460 pJ a DRAM word. A zero input gates the MAC and the read of
+its weight. Clock and control take 158 mW at all times, fitted to the published
+mean power.`,
 		Figures: eyerissFigures(),
 		Run: func(w *hardware.Workload, _ hardware.RunOptions) (*hardware.Report, error) {
-			m := hardware.Machine{Name: "eyeriss", ClockMHz: eyerissClock, PeakMACs: eyerissRows * eyerissCols, AreaMM2: 12.25, DRAMBytes: eyerissLink * eyerissBits / 8}
+			m := hardware.Machine{Name: "eyeriss", ClockMHz: eyerissClock, PeakMACs: float64(eyerissRows * eyeriss.cols), AreaMM2: 12.25, DRAMBytes: eyeriss.link * eyerissBits / 8}
 			return hardware.RunLayers(m, w, func(l *hardware.Layer) (hardware.Cost, error) {
-				s, err := eyerissMapping(l)
-				if err != nil {
-					return hardware.Cost{}, err
-				}
-				return eyerissCost(l, s), nil
+				return eyeriss.best(l)
 			})
 		},
 	})
@@ -87,12 +97,21 @@ func eyerissTime(macs float64, active int, bufferWords float64) (cycles float64,
 	return eyerissSlack * max(compute, transfer), transfer > compute
 }
 
-func eyerissCost(l *hardware.Layer, m dataflow.RowStationary) hardware.Cost {
+// best is the cost of a layer with the best mapping.
+func (x eyerissChip) best(l *hardware.Layer) (hardware.Cost, error) {
+	m, err := x.mapping(l)
+	if err != nil {
+		return hardware.Cost{}, err
+	}
+	return x.cost(l, m), nil
+}
+
+func (x eyerissChip) cost(l *hardware.Layer, m dataflow.RowStationary) hardware.Cost {
 	r := m.Run(l)
 	macs := float64(l.MACs())
 	cycles, port := eyerissTime(macs, r.Active, r.BufferWords())
-	c := hardware.Cost{Cycles: cycles, ComputeCycles: macs / float64(r.Active), Active: float64(r.Active) / (eyerissRows * eyerissCols),
-		MACEnergy: macs * eyerissMAC}
+	c := hardware.Cost{Cycles: cycles, ComputeCycles: macs / float64(r.Active), Active: float64(r.Active) / float64(eyerissRows*x.cols),
+		MACEnergy: macs * l.Density.In * eyerissMAC}
 	if port {
 		c.Bound = "buffer"
 	}
@@ -109,22 +128,23 @@ func eyerissCost(l *hardware.Layer, m dataflow.RowStationary) hardware.Cost {
 		}
 		c.DRAMBytes += bits / 8
 	}
-	dram.Cycles = dram.Words() / eyerissLink
+	dram.Cycles = dram.Words() / x.link
 	for _, limit := range []struct {
 		name   string
 		cycles float64
-	}{{"filter bus", r.Weights / eyerissFilter}, {dram.Name, dram.Cycles}} {
+	}{{"filter bus", r.Weights / eyerissFilter}, {"input bus", r.Inputs}, {dram.Name, dram.Cycles}} {
 		if limit.cycles > c.Cycles {
 			c.Cycles, c.Bound = limit.cycles, limit.name
 		}
 	}
-	spad.Traffic = [hardware.NumOperands]hardware.Traffic{{Reads: macs, Writes: r.Weights}, {Reads: macs, Writes: r.Inputs}, {Reads: macs, Writes: macs}}
+	spad.Traffic = [hardware.NumOperands]hardware.Traffic{{Reads: macs * l.Density.In, Writes: r.Weights}, {Reads: macs, Writes: r.Inputs}, {Reads: macs, Writes: macs}}
 	buffer.Traffic[hardware.Inputs].Reads = r.Inputs
 	buffer.Traffic[hardware.Outputs] = hardware.Traffic{Reads: r.Sums / 2, Writes: r.Sums / 2}
 	for o := range hardware.NumOperands {
 		spad.Energy[o] = (spad.Traffic[o].Reads + spad.Traffic[o].Writes) * eyerissSpad
 		buffer.Energy[o] = (buffer.Traffic[o].Reads + buffer.Traffic[o].Writes) * eyerissGLB
 	}
+	c.StaticEnergy = eyerissIdle * c.Cycles / eyerissClock * 1e6
 	c.NetworkEnergy = (r.BufferWords() + r.Weights) * eyerissHop
 	c.Levels = []hardware.LevelCost{dram, buffer, spad}
 	return c
@@ -164,37 +184,38 @@ func rleBits(d float64) float64 {
 	return d * (64.0 / 3) / (1 - none)
 }
 
-// eyerissMapping gives a layer's parameters: those published, or the fastest.
-func eyerissMapping(l *hardware.Layer) (dataflow.RowStationary, error) {
+// mapping gives a layer's parameters: those published for the chip, or the
+// fastest.
+func (x eyerissChip) mapping(l *hardware.Layer) (dataflow.RowStationary, error) {
 	z := &l.Size
 	if z[hardware.R] > eyerissRows || z[hardware.S] > eyerissInput {
 		return dataflow.RowStationary{}, fmt.Errorf("a filter of %d×%d does not fit the array of %d rows with %d inputs an element",
 			z[hardware.R], z[hardware.S], eyerissRows, eyerissInput)
 	}
-	if m, ok := eyerissPublished(l); ok {
+	if m, ok := eyerissPublished(l); ok && x.cols == eyeriss.cols {
 		return m, nil
 	}
 	best, least := dataflow.RowStationary{}, 0.0
 	consider := func(m dataflow.RowStationary) {
-		if t := eyerissCost(l, m).Cycles; least == 0 || t < least {
+		if t := x.cost(l, m).Cycles; least == 0 || t < least {
 			best, least = m, t
 		}
 	}
 	one := dataflow.RowStationary{Images: 1, Strip: 1, Filters: 1, Channels: 1, SetsC: 1, SetsK: 1}
 	consider(one) // always possible, however wide the layer
-	eyerissCandidates(l, one, consider)
+	x.candidates(l, one, consider)
 	return best, nil
 }
 
-// eyerissCandidates calls f with mappings that fit the chip.
-func eyerissCandidates(l *hardware.Layer, m dataflow.RowStationary, f func(dataflow.RowStationary)) {
+// candidates calls f with mappings that fit the chip.
+func (x eyerissChip) candidates(l *hardware.Layer, m dataflow.RowStationary, f func(dataflow.RowStationary)) {
 	z := &l.Size
 	high := eyerissRows / z[hardware.R]
-	for strips := hardware.Ceil(z[hardware.P], high*eyerissCols); strips <= float64(z[hardware.P]); strips++ {
+	for strips := hardware.Ceil(z[hardware.P], high*x.cols); strips <= float64(z[hardware.P]); strips++ {
 		m.Strip = int(hardware.Ceil(z[hardware.P], int(strips)))
-		sets := high * (eyerissCols / m.Strip)
-		if m.Strip > eyerissCols {
-			sets = high / ((m.Strip + eyerissCols - 1) / eyerissCols)
+		sets := high * (x.cols / m.Strip)
+		if m.Strip > x.cols {
+			sets = high / ((m.Strip + x.cols - 1) / x.cols)
 		}
 		for m.SetsC = 1; m.SetsC <= min(sets, z[hardware.C]); m.SetsC++ {
 			m.SetsK = min(sets/m.SetsC, z[hardware.K])

@@ -1,6 +1,8 @@
 package accel
 
 import (
+	"math"
+
 	"github.com/drawknife/drawknife/hardware"
 	"github.com/drawknife/drawknife/hardware/sparsity"
 )
@@ -144,8 +146,6 @@ func (d eyeriss2Design) run(w *hardware.Workload) (*hardware.Report, error) {
 	return hardware.RunLayers(hardware.Machine{Name: "eyeriss-v2", ClockMHz: eyeriss2Clock, PeakMACs: float64(d.pes * eyeriss2SIMD)}, w, d.cost)
 }
 
-// eyeriss1Cycles is v1 with as many PEs, for comparison: one MAC each, one bus
-// of 4 weights and one of 1 input a cycle.
-func eyeriss1Cycles(l *hardware.Layer) float64 {
-	return max(float64(l.MACs())/eyeriss2PEs, float64(l.Words(hardware.Weights))/4, float64(l.Words(hardware.Inputs)))
-}
+// eyeriss1 is v1 with as many PEs, 12×16, and DRAM without limit, for
+// comparison.
+var eyeriss1 = eyerissChip{cols: eyeriss2PEs / eyerissRows, link: math.Inf(1)}
