@@ -35,6 +35,8 @@ const (
 	cStartLeft  = 152 // uintptr, the next tile's places of first sums
 	cDstLeft    = 160 // uintptr, the next tile's output
 	cAddLeft    = 168 // uintptr, its addend
+	cRowStep    = 176 // bytes of the strip from one row of taps to the next
+	cRowWeights = 184 // bytes of weights of a row of taps
 )
 
 const (
@@ -43,13 +45,14 @@ const (
 )
 
 func emitBcount() {
-	for _, triple := range []bool{true, false} {
+	for _, words := range []int{9, 3, 1} {
 		for rows := cRows; rows >= 1; rows-- {
-			bcount{rows, triple}.emit()
+			bcount{rows, words}.emit()
 		}
 	}
 	packSigns512()
 	xorPlanes()
+	xorRows()
 	for _, size := range []int{1, 2, 4} {
 		narrowSigns(size)
 	}
@@ -68,15 +71,18 @@ func emitBcount() {
 //	a^b^c    = P3 ^ W3
 //	majority = (P1^W1) & (P2^W2) ^ P0 ^ W0    with P1 = x^y, P2 = x^z, P3 = x^y^z
 //
-// That takes eight instructions, where three words take nine.
+// That takes eight instructions, where three words take nine. A step of three
+// triples, those of three rows of taps, takes one of 24 less: of their a^b^c, all
+// of which together are an exclusive or made beforehand too, two suffice for
+// the majority.
 type bcount struct {
-	rows   int
-	triple bool
+	rows  int
+	words int // that a step multiplies: 1, 3 or 9
 }
 
 func (t bcount) name() string {
-	if t.triple {
-		return fmt.Sprintf("bcount3x%d", t.rows)
+	if t.words > 1 {
+		return fmt.Sprintf("bcount%dx%d", t.words, t.rows)
 	}
 	return fmt.Sprintf("bcountx%d", t.rows)
 }
@@ -114,7 +120,7 @@ func (t bcount) emit() {
 	for i := range rows {
 		MOVLQSX(Mem{Base: steps, Disp: 4 * i}, off)
 		VMOVDQU32(Mem{Base: w, Index: off, Scale: 1}, zmm(i))
-		if t.triple {
+		if t.words > 1 {
 			VPXORD(zmm(cTwos+i), zmm(cTwos+i), zmm(cTwos+i))
 		}
 	}
@@ -131,19 +137,36 @@ func (t bcount) emit() {
 	MOVQ(arg(cCount), k)
 	TESTQ(k, k)
 	JE(LabelRef(label("sums")))
+	var at []Register // of three rows of taps
+	rowWeights := GP64()
+	if t.words == 9 {
+		MOVQ(arg(cRowStep), rowWeights)
+		MOVLQSX(Mem{Base: steps}, off)
+		at = []Register{off, GP64(), steps} // words follow each other
+		LEAQ(Mem{Base: off, Index: rowWeights, Scale: 1}, at[1])
+		LEAQ(Mem{Base: off, Index: rowWeights, Scale: 2}, at[2])
+		MOVQ(arg(cRowWeights), rowWeights)
+	}
 	Label(label("step"))
-	MOVLQSX(Mem{Base: steps}, off)
-	if t.triple {
+	if t.words != 9 {
+		MOVLQSX(Mem{Base: steps}, off)
+	}
+	switch t.words {
+	case 9:
+		t.nineStep(rows, at, w, rowWeights)
+	case 3:
 		t.tripleStep(rows, off, w)
-	} else {
+	default:
 		t.plainStep(rows, steps, off, w)
 	}
-	ADDQ(Imm(8), steps)
+	if t.words != 9 {
+		ADDQ(Imm(8), steps)
+	}
 	DECQ(k)
 	JNE(LabelRef(label("step")))
 
 	Label(label("sums"))
-	if t.triple {
+	if t.words > 1 {
 		for i := range rows {
 			VPADDD(zmm(cTwos+i), zmm(cTwos+i), zmm(cTwos+i))
 		}
@@ -199,6 +222,54 @@ func (t bcount) tripleStep(rows []GPVirtual, off, w Register) {
 		VPOPCNTD(x, x)
 		VPSUBD(y, zmm(i), zmm(i))
 		VPSUBD(x, zmm(cTwos+i), zmm(cTwos+i))
+	}
+	ADDQ(U32(256), w)
+}
+
+// nineStep subtracts the differences of nine words of each pixel, three of each
+// row of taps, and moves on to the next words.
+func (t bcount) nineStep(rows []GPVirtual, at []Register, w, rowWeights Register) {
+	weights := func(row, n int) Mem {
+		m := Mem{Base: w, Disp: 64 * n}
+		if row > 0 {
+			m.Index, m.Scale = rowWeights, uint8(row)
+		}
+		return m
+	}
+	single, all := func(row, n int) VecPhysical { return zmm(cW0 + 3*row + n) }, zmm(cW0+11)
+	parity := func(row int) VecPhysical { return zmm(cW0 + 9 + row) }
+	for row := range 3 {
+		for n := range 3 {
+			VMOVDQU32(weights(row, n), single(row, n))
+		}
+	}
+	VMOVDQU32(weights(0, 3), parity(0))
+	VMOVDQU32(weights(1, 3), parity(1))
+	VMOVDQA32(parity(0), all)
+	VPTERNLOGD(U8(0x96), weights(2, 3), parity(1), all)
+	p, q, s, x := zmm(28), zmm(29), zmm(30), zmm(31)
+	for i, row := range rows {
+		word := func(line, n int) Mem {
+			return Mem{Base: row, Index: at[line], Scale: 1, Disp: cPlane * n}
+		}
+		VPXORD_BCST(word(0, 3), parity(0), p)
+		VPXORD_BCST(word(1, 3), parity(1), q)
+		VPXORD_BCST(word(0, 4), all, s)
+		VPTERNLOGD(U8(0xd4), s, q, p) // the majority of p, q and p^q^s
+		VPOPCNTD(s, s)
+		VPSUBD(s, zmm(i), zmm(i))
+		VPOPCNTD(p, p)
+		VPSUBD(p, zmm(cTwos+i), zmm(cTwos+i))
+		for line := range 3 {
+			VPXORD_BCST(word(line, 1), single(line, 1), x)
+			VPTERNLOGD_BCST(U8(0x60), word(line, 2), single(line, 2), x) // x & (P2 ^ W2)
+			VPTERNLOGD_BCST(U8(0x96), word(line, 0), single(line, 0), x) // x ^ P0 ^ W0
+			VPOPCNTD(x, x)
+			VPSUBD(x, zmm(cTwos+i), zmm(cTwos+i))
+		}
+	}
+	for _, line := range at {
+		ADDQ(Imm(4), line)
 	}
 	ADDQ(U32(256), w)
 }
@@ -275,6 +346,25 @@ func xorPlanes() {
 	for i := 1; i <= 3; i++ {
 		VMOVDQU32(zmm(i), Mem{Base: p, Disp: cPlane * i})
 	}
+	ADDQ(Imm(64), p)
+	DECQ(n)
+	JNE(LabelRef(name + "_line"))
+	VZEROUPPER()
+	RET()
+}
+
+// xorRows emits the exclusive ors of three rows that nines read.
+func xorRows() {
+	const name = "xorRows"
+	TEXT(name, NOSPLIT, "func(plane *byte, lines, step int)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s writes, %d bytes after one of so many lines of 64 bytes, each byte exclusive or those step and 2*step bytes later.", name, cPlane))
+	p, n, step := Load(Param("plane"), GP64()), Load(Param("lines"), GP64()), Load(Param("step"), GP64())
+	Label(name + "_line")
+	VMOVDQU32(Mem{Base: p}, zmm(0))
+	VMOVDQU32(Mem{Base: p, Index: step, Scale: 1}, zmm(1))
+	VPTERNLOGD(U8(0x96), Mem{Base: p, Index: step, Scale: 2}, zmm(1), zmm(0))
+	VMOVDQU32(zmm(0), Mem{Base: p, Disp: cPlane})
 	ADDQ(Imm(64), p)
 	DECQ(n)
 	JNE(LabelRef(name + "_line"))

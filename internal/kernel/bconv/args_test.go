@@ -36,6 +36,7 @@ func TestCountArgs(t *testing.T) {
 		"Mode": unsafe.Offsetof(a.mode), "Lanes": unsafe.Offsetof(a.lanes), "Lo": unsafe.Offsetof(a.lo), "Hi": unsafe.Offsetof(a.hi),
 		"OffsLeft": unsafe.Offsetof(a.offsLeft), "StartLeft": unsafe.Offsetof(a.startLeft),
 		"DstLeft": unsafe.Offsetof(a.dstLeft), "AddLeft": unsafe.Offsetof(a.addLeft),
+		"RowStep": unsafe.Offsetof(a.rowStep), "RowWeights": unsafe.Offsetof(a.rowWeights),
 		"Rows": countRows, "Plane": planeBytes,
 	}
 	compareLayout(t, fields, "../_asm/bcount.go", "c")

@@ -4,6 +4,46 @@
 
 package bconv
 
+// bcount9x8 computes tiles of 8 pixels by 16 channels; a is a *countArgs.
+//
+//go:noescape
+func bcount9x8(a *byte)
+
+// bcount9x7 computes tiles of 7 pixels by 16 channels; a is a *countArgs.
+//
+//go:noescape
+func bcount9x7(a *byte)
+
+// bcount9x6 computes tiles of 6 pixels by 16 channels; a is a *countArgs.
+//
+//go:noescape
+func bcount9x6(a *byte)
+
+// bcount9x5 computes tiles of 5 pixels by 16 channels; a is a *countArgs.
+//
+//go:noescape
+func bcount9x5(a *byte)
+
+// bcount9x4 computes tiles of 4 pixels by 16 channels; a is a *countArgs.
+//
+//go:noescape
+func bcount9x4(a *byte)
+
+// bcount9x3 computes tiles of 3 pixels by 16 channels; a is a *countArgs.
+//
+//go:noescape
+func bcount9x3(a *byte)
+
+// bcount9x2 computes tiles of 2 pixels by 16 channels; a is a *countArgs.
+//
+//go:noescape
+func bcount9x2(a *byte)
+
+// bcount9x1 computes tiles of 1 pixels by 16 channels; a is a *countArgs.
+//
+//go:noescape
+func bcount9x1(a *byte)
+
 // bcount3x8 computes tiles of 8 pixels by 16 channels; a is a *countArgs.
 //
 //go:noescape
@@ -93,6 +133,11 @@ func packSignsAVX512(dst *uint64, src *float32, above *float32, pixels int, octe
 //
 //go:noescape
 func xorPlanes(plane *byte, lines int, step int)
+
+// xorRows writes, 8320 bytes after one of so many lines of 64 bytes, each byte exclusive or those step and 2*step bytes later.
+//
+//go:noescape
+func xorRows(plane *byte, lines int, step int)
 
 // narrowSigns1 writes the first 1 bytes of each of 8*eights words.
 //

@@ -16,6 +16,7 @@ type counted struct {
 	c       *Conv
 	g       *strip
 	triple  bool       // steps take three taps at once
+	nine    bool       // and those of three rows where all of them count
 	offs    []int32    // of the pixels of a block, in the strip
 	steps   []countJob // of a group of channels, from its first
 	skips   bool       // rows of taps outside are left out
@@ -72,6 +73,10 @@ type countArgs struct {
 	lo, hi     float32
 
 	offsLeft, startLeft, dstLeft, addLeft uintptr // of the assembly
+
+	// For steps of three rows of taps, the bytes of the strip and of the weights
+	// from one row to the next.
+	rowStep, rowWeights int
 }
 
 // suitsCounts reports whether the path covers the convolution: whole octets of
@@ -105,6 +110,8 @@ func newCounted(c *Conv) *counted {
 	if !t.triple {
 		t.g = newStrip(*s, f, 3*planeBytes)
 	}
+	// The exclusive ors of rows are worth making where many output channels read them.
+	t.nine = t.triple && s.T == 1 && s.R == 3 && s.C/s.Groups >= 64 && s.K/s.Groups >= 64
 	t.offs = t.g.pixelOffsets()
 	t.plan()
 	kg := s.K / s.Groups
@@ -121,7 +128,7 @@ func newCounted(c *Conv) *counted {
 	t.args.lo, t.args.hi = c.p.Min, c.p.Max
 	t.spread = spread{worker: t, strip: t.g, units: len(t.panels), room: (t.g.bytes() + 63) &^ 63}
 	if t.triple {
-		t.room = 4 * planeBytes
+		t.room = 5 * planeBytes
 	}
 	return t
 }
@@ -354,7 +361,13 @@ func (t *counted) prepare(mine []byte) {
 	if t.triple {
 		xorPlanes(&mine[0], (t.g.bytes()+63)/64, t.g.form.bytes*t.c.shape.DilW)
 	}
+	if t.nine {
+		xorRows(&mine[3*planeBytes], (t.g.bytes()-2*t.rowStep()+63)/64, t.rowStep())
+	}
 }
+
+// rowStep is the bytes of the strip from one row of taps to the next.
+func (t *counted) rowStep() int { return int(t.g.tapOffset(t.c.shape.S) - t.g.tapOffset(0)) }
 
 // compute runs panels over a block.
 func (t *counted) compute(b block, o *output, mine []byte, from, to int) {
@@ -364,6 +377,9 @@ func (t *counted) compute(b block, o *output, mine []byte, from, to int) {
 	a.mode, a.dstStride, a.addStride = modeFloats, 4*s.DstStride, 4*s.AddStride
 	if o.signs != nil {
 		a.mode, a.dstStride = modeSigns, 8*words
+	}
+	if t.nine {
+		a.rowStep, a.rowWeights = t.rowStep(), len(t.steps)/s.R*t.wordsOfStep()*countLanes*4
 	}
 	for i := from; i < to; i++ {
 		p := &t.panels[i]
@@ -382,7 +398,12 @@ func (t *counted) compute(b block, o *output, mine []byte, from, to int) {
 				}
 			}
 			t.aim(&a, i, lo, hi)
-			t.pixels(&a, &b, o, p, row*t.g.s.Q, next*t.g.s.Q)
+			words := t.wordsAtOnce()
+			if t.nine && hi-lo == s.R {
+				words = 9
+				a.count /= s.R
+			}
+			t.pixels(&a, &b, o, p, words, row*t.g.s.Q, next*t.g.s.Q)
 			row = next
 		}
 		if end := p.k0/countLanes + 1; a.mode == modeSigns && p.k0+p.n == s.K && end < 4*words {
@@ -428,9 +449,17 @@ func (t *counted) aim(a *countArgs, i, lo, hi int) {
 	a.w = unsafe.Pointer(&t.weights[(i*len(t.steps)+lo*perRow)*t.wordsOfStep()*countLanes])
 }
 
+// wordsAtOnce is the number of words that a step multiplies.
+func (t *counted) wordsAtOnce() int {
+	if t.triple {
+		return 3
+	}
+	return 1
+}
+
 // pixels computes pixels lo to hi-1 of a block, in tiles of nearly the same
-// size.
-func (t *counted) pixels(a *countArgs, b *block, o *output, p *countPanel, lo, hi int) {
+// size, by steps of so many words.
+func (t *counted) pixels(a *countArgs, b *block, o *output, p *countPanel, words, lo, hi int) {
 	s := &t.c.shape
 	n := (hi - lo + countRows - 1) / countRows
 	rows := (hi - lo + n - 1) / n
@@ -449,7 +478,7 @@ func (t *counted) pixels(a *countArgs, b *block, o *output, p *countPanel, lo, h
 				a.add = unsafe.Pointer(&o.add[(b.first+lo)*s.AddStride+p.k0])
 			}
 		}
-		runCounts(a, part.rows, t.triple)
+		runCounts(a, part.rows, words)
 		lo += part.tiles * part.rows
 	}
 }

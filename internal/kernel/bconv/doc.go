@@ -29,8 +29,8 @@
 // the exclusive or of their differences and, worth two, that of the majority,
 // both made from exclusive ors of neighbouring signs and of neighbouring
 // weights that are taken once. That is eight instructions for 1536 products
-// instead of nine; and as they all compete for two ports of the processor, it is
-// what limits the speed. Taps outside the input count as negative, and the first
+// instead of nine, and 23 instead of 24 for those of three rows of taps; and as
+// they all compete for two ports of the processor, it is what limits the speed. Taps outside the input count as negative, and the first
 // value of a sum makes up for it; whole rows of them are left out.
 //
 // The AVX2 path counts matches by table instead: the signs of four channels of

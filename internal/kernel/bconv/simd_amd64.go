@@ -16,14 +16,38 @@ import (
 // level.
 func hasCounts(l cpu.Level) bool { return l >= cpu.VNNI }
 
-// runCounts computes a.tiles tiles of so many pixels.
-func runCounts(args *countArgs, rows int, triple bool) {
+// runCounts computes a.tiles tiles of so many pixels, by steps of so many words.
+func runCounts(args *countArgs, rows, words int) {
 	a := (*byte)(unsafe.Pointer(args))
-	if triple {
+	switch words {
+	case 9:
+		counts9(a, rows)
+	case 3:
 		counts3(a, rows)
-		return
+	default:
+		counts(a, rows)
 	}
-	counts(a, rows)
+}
+
+func counts9(a *byte, rows int) {
+	switch rows {
+	case 1:
+		bcount9x1(a)
+	case 2:
+		bcount9x2(a)
+	case 3:
+		bcount9x3(a)
+	case 4:
+		bcount9x4(a)
+	case 5:
+		bcount9x5(a)
+	case 6:
+		bcount9x6(a)
+	case 7:
+		bcount9x7(a)
+	default:
+		bcount9x8(a)
+	}
 }
 
 func counts3(a *byte, rows int) {

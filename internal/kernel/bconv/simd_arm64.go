@@ -14,9 +14,11 @@ func hasTiles(cpu.Level) bool { return false }
 // level: at none.
 func hasCounts(cpu.Level) bool { return false }
 
-func runCounts(*countArgs, int, bool) {}
+func runCounts(*countArgs, int, int) {}
 
 func xorPlanes(*byte, int, int) {}
+
+func xorRows(*byte, int, int) {}
 
 func narrow([]byte, []uint64, int, int) int { return 0 }
 
