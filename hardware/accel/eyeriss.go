@@ -203,7 +203,9 @@ func (x eyerissChip) mapping(l *hardware.Layer) (dataflow.RowStationary, error) 
 	}
 	one := dataflow.RowStationary{Images: 1, Strip: 1, Filters: 1, Channels: 1, SetsC: 1, SetsK: 1}
 	consider(one) // always possible, however wide the layer
-	x.candidates(l, one, consider)
+	for one.Images = 1; one.Images <= z[hardware.N]; one.Images *= 2 {
+		x.candidates(l, one, consider)
+	}
 	return best, nil
 }
 
