@@ -30,7 +30,7 @@ type simulateCmd struct {
 	Mapping   bool     `help:"Also print the loop nest chosen for each layer, where the machine is an architecture file."`
 	List      bool     `help:"List the machines."`
 	Explain   string   `help:"Explain a machine: paper, parameters, formulas, published figures beside ours." placeholder:"NAME"`
-	Figures   bool     `help:"Print every machine's published figures beside ours, and how well latencies were predicted, as Markdown."`
+	Figures   bool     `help:"Print every machine's published figures beside ours, how fast mappings are found and how well latencies were predicted, as Markdown."`
 	Devices   bool     `help:"Print the table of real devices: peaks by precision, memory, power."`
 	NoCache   bool     `help:"Search every mapping anew. Otherwise those that were found before, for the same layer, machine and settings, are looked up in the user's cache folder."`
 	activationFlags
@@ -287,7 +287,7 @@ func (c *simulateCmd) figures(a *app) error {
 		if err := hardware.WriteMarkdown(w, rows); err != nil {
 			return err
 		}
-		_, err := io.WriteString(w, host.Measured)
+		_, err := io.WriteString(w, loopnest.Measured+host.Measured)
 		return err
 	})
 }

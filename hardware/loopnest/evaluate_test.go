@@ -255,3 +255,50 @@ func FuzzMapping(f *testing.F) {
 		}
 	})
 }
+
+// TestTimeloopReference evaluates the mapping that Timeloop reports for a layer
+// of stride 2 on its public model of Eyeriss, and expects the accesses that it
+// reports. They differ in one place: two tiles side by side share a column of
+// inputs, which Timeloop reads twice (157,296 words).
+func TestTimeloopReference(t *testing.T) {
+	a, err := Parse("e.yaml", []byte(strings.Replace(conv3Arch, "{W: {words: 224}, I: {words: 12}, O: {words: 24}}", "{W: {words: 384}, I: {words: 24}, O: {words: 16}}", 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ParseMapping(a, "DRAM: P8 Q2 K4 | GLB: P14 Q4 / X:Q14 Y:C3 Y:S3 | spad: R3 K8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := NewEvaluator(a, hardware.Conv("c", 1, 1, 32, 3, 224, 3, 2, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := e.Evaluate(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const pe = 126
+	dram, glb, spad := r.Access[0], r.Access[1], r.Access[2]
+	for _, c := range []struct {
+		name      string
+		got, want float64
+	}{
+		{"active elements", r.Active, pe},
+		{"cycles", r.Compute, 86_016},
+		{"weight spad reads", spad[hardware.Weights].Reads, pe * 86_016},
+		{"weight spad fills", spad[hardware.Weights].Fills, pe * 1536},
+		{"input spad reads", spad[hardware.Inputs].Reads, pe * 86_016},
+		{"input spad fills", spad[hardware.Inputs].Fills, pe * 10_752},
+		{"psum spad reads", spad[hardware.Outputs].Reads, pe * 57_344},
+		{"psum spad updates", spad[hardware.Outputs].Updates, pe * 86_016},
+		{"GLB input reads", glb[hardware.Inputs].Reads, 1_354_752},
+		{"GLB psum updates", glb[hardware.Outputs].Updates, 401_408},
+		{"DRAM weight reads", dram[hardware.Weights].Reads, 13_824},
+		{"DRAM input reads", dram[hardware.Inputs].Reads, 157_296 - 8*29*3},
+		{"DRAM output writes", dram[hardware.Outputs].Updates, 401_408},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %.0f, want %.0f", c.name, c.got, c.want)
+		}
+	}
+}
