@@ -72,6 +72,23 @@ func TestPrecision(t *testing.T) {
 	}
 }
 
+// TestRounding: rounding to integers and back is no layer of its own.
+func TestRounding(t *testing.T) {
+	g := graph.New("rounding")
+	x := g.AddInput("x", tensor.Float32, graph.Dims(1, 4, 8, 8))
+	scale, zero := g.AddConst("scale", tensor.Scalar(float32(0.5))), g.AddConst("zero", tensor.Scalar(uint8(0)))
+	g.AddOutput(g.Add("MaxPool", "pool", graph.Attrs{"kernel_shape": []int64{2, 2}}, g.Add("DequantizeLinear", "dq", nil, g.Add("QuantizeLinear", "q", nil, x, scale, zero), scale, zero)))
+	if err := g.InferShapes(); err != nil {
+		t.Fatal(err)
+	}
+	for unfused, want := range map[bool]int{false: 1, true: 3} {
+		w, err := hardware.FromGraph(g, hardware.Options{Unfused: unfused})
+		if err != nil || len(w.Layers) != want {
+			t.Errorf("unfused %v: %v, %v; want %d layers", unfused, w.Names(), err, want)
+		}
+	}
+}
+
 // only is the one layer of g that multiplies.
 func only(t *testing.T, name string, g *graph.Graph) *hardware.Layer {
 	t.Helper()

@@ -21,7 +21,8 @@ type Options struct {
 
 // FromGraph reads a workload out of a graph whose shapes have been inferred.
 // Weights carry their real bits and sparsity. Operators that move no data
-// (Reshape and the like) and those that only prepare constants are left out.
+// (Reshape and the like), those that only prepare constants and, unless Unfused
+// is set, rounding to integers and back (QuantizeLinear) are left out.
 func FromGraph(g *graph.Graph, o Options) (*Workload, error) {
 	if o.Batch == 0 {
 		o.Batch = 1
@@ -32,7 +33,7 @@ func FromGraph(g *graph.Graph, o Options) (*Workload, error) {
 	x := &extractor{options: o, done: map[*graph.Node]bool{}}
 	w := &Workload{Name: g.Name, Batch: o.Batch, Fused: !o.Unfused}
 	for _, n := range g.Nodes {
-		if x.done[n] || movesNothing(n) {
+		if x.done[n] || movesNothing(n) || !o.Unfused && n.Is("QuantizeLinear", "DequantizeLinear") {
 			continue
 		}
 		l, err := x.layer(n)
