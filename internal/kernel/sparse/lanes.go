@@ -92,6 +92,10 @@ func (c *lanesConv) groups() int { return ceilDiv(c.K, laneGroup) }
 func (c *lanesConv) pack(p conv.Params) {
 	c.bias = onLine(make([]float32, laneGroup*c.groups()+line))[:laneGroup*c.groups()]
 	copy(c.bias, p.Bias)
+	// About as much memory as the estimate says: layers may be large.
+	room := int(laneSteps(&c.strip, p.Weights)*1.05) + 64
+	c.at, c.index = make([]int32, 0, room), make([]uint8, 0, room*laneGroup)
+	c.weights = onLine(make([]float32, room*laneGroup+line))[:0]
 	var rows laneRows
 	for g := range c.groups() {
 		rows.gather(&c.strip, p.Weights, g)
@@ -105,9 +109,9 @@ func (c *lanesConv) pack(p conv.Params) {
 		c.counts = append(c.counts, int32(steps))
 	}
 	c.first = append(c.first, len(c.at))
-	aligned := onLine(make([]float32, len(c.weights)+line))[:len(c.weights)]
-	copy(aligned, c.weights)
-	c.weights = aligned
+	if len(c.at) > room { // moved, to anywhere
+		c.weights = append(onLine(make([]float32, len(c.weights)+line))[:0], c.weights...)
+	}
 }
 
 // laneRows is the weights of the output channels of a group, with their places
