@@ -74,13 +74,19 @@ func (d scnnDesign) cycles(l *hardware.Layer) float64 {
 	return float64(l.Size[hardware.G]*l.Size[hardware.N]) * perImage * (1 + scnnConflict)
 }
 
-// group is the time of the slowest PE for k output channels: over the input
-// channels and the phases of the stride, vectors of inputs times vectors of
-// weights. PEs differ in their inputs and share the weights.
+// group is the time of the slowest PE for k output channels. PEs differ in
+// their inputs and share the weights.
 func (d scnnDesign) group(l *hardware.Layer, t scnnTile, k int) float64 {
+	mean, variance := d.work(l, t, k)
+	return mean + math.Sqrt(variance)*sparsity.NormalMax(t.pes)
+}
+
+// work is the mean and the variance of a PE's time for k output channels: over
+// the input channels and the phases of the stride, vectors of inputs times
+// vectors of weights.
+func (d scnnDesign) work(l *hardware.Layer, t scnnTile, k int) (mean, variance float64) {
 	weights := sparsity.UniformOf(int(l.Words(hardware.Weights)), dense(d.denseW, l.Density.W))
 	inputs := sparsity.UniformOf(int(l.Words(hardware.Inputs)), dense(d.denseIn, l.Density.In))
-	mean, variance := 0.0, 0.0
 	rows, _ := scnnPhases(l, 0)
 	cols, _ := scnnPhases(l, 1)
 	for _, y := range rows {
@@ -93,7 +99,16 @@ func (d scnnDesign) group(l *hardware.Layer, t scnnTile, k int) float64 {
 		}
 	}
 	c := float64(l.Size[hardware.C])
-	return c*mean + math.Sqrt(c*variance)*sparsity.NormalMax(t.pes)
+	return c * mean, c * variance
+}
+
+// busy adds up the time that PEs work on a convolution, without waiting for
+// each other.
+func (d scnnDesign) busy(l *hardware.Layer) float64 {
+	t := d.tile(l)
+	full, _ := d.work(l, t, t.k)
+	last, _ := d.work(l, t, l.Size[hardware.K]-(t.groups-1)*t.k)
+	return float64(l.Size[hardware.G]*l.Size[hardware.N]*t.pes) * (float64(t.groups-1)*full + last) * (1 + scnnConflict)
 }
 
 // counted is the time of all groups of channels where the weights are known.

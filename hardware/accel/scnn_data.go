@@ -92,10 +92,10 @@ func scnnDesignFigures() []hardware.Figure {
 				w := scnnGoogLeNet()
 				return network(w, scnnCoarse.cycles) / network(w, scnnFine.cycles)
 			})},
-		{Name: "GoogLeNet, use of the multipliers, 64 PEs of 16", Published: 0.59, Unit: "", Evidence: hardware.Secondary, Relation: hardware.Shown,
-			Note: coarse + "; ours counts idle PEs as well (49 of 64 have a tile)", Ours: once(func() float64 { return scnnUse(scnnFine, scnnGoogLeNet()) })},
-		{Name: "GoogLeNet, use of the multipliers, 4 PEs of 256", Published: 0.35, Unit: "", Evidence: hardware.Secondary, Relation: hardware.Shown,
-			Note: coarse, Ours: once(func() float64 { return scnnUse(scnnCoarse, scnnGoogLeNet()) })},
+		{Name: "GoogLeNet, use of the multipliers, 64 PEs of 16", Published: 0.59, Unit: "", Evidence: hardware.Secondary, Tolerance: 0.25,
+			Note: "while a PE works; the paper has waiting apart (recalled)", Ours: once(func() float64 { return scnnBusyUse(scnn, scnnGoogLeNet()) })},
+		{Name: "GoogLeNet, use of the multipliers, 4 PEs of 256", Published: 0.35, Unit: "", Evidence: hardware.Secondary, Tolerance: 0.25,
+			Note: "the same; the groups of large PEs are not known, ours are of 8 output channels", Ours: once(func() float64 { return scnnBusyUse(scnnCoarse, scnnGoogLeNet()) })},
 		{Name: "layers that exceed the chip's memory", Published: 9, Unit: "of 72", Evidence: hardware.Secondary, Note: scnnUnknown,
 			Ours: once(func() float64 { return float64(len(scnnSpills())) })},
 		{Name: "their energy penalty, least", Published: 0.05, Unit: "", Evidence: hardware.Secondary, Relation: hardware.Shown,

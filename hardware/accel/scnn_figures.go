@@ -179,6 +179,11 @@ var (
 	scnnFine   = scnnDesign{grid: 8, f: 4, i: 4, entries: 1024, maxK: 8}
 )
 
+// scnnBusyUse is the use of the multipliers while their PE works.
+func scnnBusyUse(d scnnDesign, w *hardware.Workload) float64 {
+	return network(w, (*hardware.Layer).EffectualMACs) / network(w, d.busy) / float64(d.f*d.i)
+}
+
 func scnnUse(d scnnDesign, w *hardware.Workload) float64 {
 	return network(w, (*hardware.Layer).EffectualMACs) / network(w, d.cycles) / 1024
 }
