@@ -99,6 +99,8 @@ func writeTotals(b *strings.Builder, rows []Comparison) {
 func (f *Figure) asserted() string {
 	room := "exactly"
 	switch {
+	case f.Within > 0 && f.Tolerance > 0:
+		room = fmt.Sprintf("±%g or ±%.4g %%", f.Within, 100*f.Tolerance)
 	case f.Within > 0:
 		room = fmt.Sprintf("±%g", f.Within)
 	case f.Tolerance > 0:

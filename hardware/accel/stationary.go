@@ -75,22 +75,30 @@ func convEnergy(flow string) (float64, error) {
 	return total, nil
 }
 
+// overRS is the energy of a dataflow over that of row stationary.
+func overRS(flow string) (float64, error) {
+	other, err := convEnergy(flow)
+	if err != nil {
+		return 0, err
+	}
+	rs, err := convEnergy("rs")
+	return other / rs, err
+}
+
 func stationaryFigures() (list []hardware.Figure) {
 	for _, flow := range []string{"ws", "is", "os"} {
 		list = append(list, hardware.Figure{Name: fmt.Sprintf("energy of AlexNet's convolutions, %s over rs, above 1", flow), Published: 1, Evidence: hardware.Recalled,
-			Relation: hardware.AtLeast, Note: "the paper has 1.4 to 2.5 (without is); a search for every dataflow and the larger buffer of the others bring them closer",
-			Ours: func() (float64, error) {
-				other, err := convEnergy(flow)
-				if err != nil {
-					return 0, err
-				}
-				rs, err := convEnergy("rs")
-				if err != nil {
-					return 0, err
-				}
-				return other / rs, nil
-			}})
+			Relation: hardware.AtLeast, Note: "the paper has 1.4 to 2.5 (without is)", Ours: func() (float64, error) { return overRS(flow) }})
 	}
+	list = append(list, hardware.Figure{Name: "energy of AlexNet's convolutions, ws or os over rs, least", Published: 1.4, Unit: "×", Evidence: hardware.Recalled, Tolerance: 0.25,
+		Ours: func() (float64, error) {
+			ws, err := overRS("ws")
+			if err != nil {
+				return 0, err
+			}
+			os, err := overRS("os")
+			return min(ws, os), err
+		}})
 	for _, row := range []struct {
 		layer         string
 		alu, dram, rf float64 // 10^9 MACs' worth
