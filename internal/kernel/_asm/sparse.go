@@ -27,7 +27,8 @@ func emitSparse() {
 	emitPanelIn512()
 	emitPanelOut512()
 	for n := 1; n <= lanePixels; n++ {
-		lanes(n).emit()
+		lanes{n, 1}.emit()
+		lanes{n, 2}.emit()
 	}
 }
 

@@ -28,10 +28,13 @@ const lanePixels = 14
 
 // lanes emits the product of a tile of pixels by sparse output channels in the
 // lanes of vectors, described by sparse.laneArgs.
-type lanes int
+type lanes struct {
+	pixels int
+	lines  int // of 16 inputs, that a window has: 1 or 2
+}
 
-func (n lanes) emit() {
-	name := fmt.Sprintf("lanesAVX512x%d", n)
+func (t lanes) emit() {
+	n, name := t.pixels, fmt.Sprintf("lanes%dAVX512x%d", 16*t.lines, t.pixels)
 	label := func(l string) string { return name + "_" + l }
 	TEXT(name, NOSPLIT, "func(a *byte)") // the stub says *laneArgs
 	a, src, at, index, weights, steps, p := RAX, RSI, RDI, R12, R13, R15, RBX
@@ -51,7 +54,7 @@ func (n lanes) emit() {
 	}
 	MOVQ(arg(slSrc), src)
 	MOVQ(arg(slSrcStep), odd[1])
-	for i := 3; i < int(n); i += 2 {
+	for i := 3; i < n; i += 2 {
 		LEAQ(Mem{Base: odd[i-2], Index: odd[1], Scale: 2}, odd[i])
 	}
 	for _, m := range [][2]int{{slDst, slTileDst}, {slAdd, slTileAdd}} {
@@ -74,7 +77,7 @@ func (n lanes) emit() {
 	MOVQ(arg(slBiasAt), p)
 	ADDQ(Imm(64), arg(slBiasAt))
 	VMOVUPS(Mem{Base: p}, Z0)
-	for i := 1; i < int(n); i++ {
+	for i := 1; i < n; i++ {
 		VMOVAPS(Z0, zmm(i))
 	}
 	MOVQ(arg(slCountAt), p)
@@ -87,11 +90,15 @@ func (n lanes) emit() {
 	VPMOVZXBD(Mem{Base: index}, choice)
 	VMOVUPS(Mem{Base: weights}, w)
 	ADDQ(src, p)
-	for i := range int(n) {
+	for i := range n {
 		x, second := spare(i), pixel(i)
 		second.Disp = 64
-		VMOVUPS(pixel(i), x)
-		VPERMT2PS(second, choice, x)
+		if t.lines == 1 {
+			VPERMPS(pixel(i), choice, x)
+		} else {
+			VMOVUPS(pixel(i), x)
+			VPERMT2PS(second, choice, x)
+		}
 		VFMADD231PS(x, w, zmm(i))
 	}
 	ADDQ(Imm(4), at)
@@ -100,7 +107,7 @@ func (n lanes) emit() {
 	DECQ(steps)
 	JNE(LabelRef(label("step")))
 	Label(label("stepped"))
-	n.finish(label, arg, p, steps)
+	t.finish(label, arg, p, steps)
 	ADDQ(Imm(64), arg(slDstAt))
 	DECQ(arg(slGroupsLeft))
 	JNE(LabelRef(label("group")))
@@ -124,13 +131,13 @@ func (n lanes) emit() {
 }
 
 // finish adds what is to be added, limits the sums and writes them.
-func (n lanes) finish(label func(string) string, arg func(int) Mem, p, step GPPhysical) {
+func (t lanes) finish(label func(string) string, arg func(int) Mem, p, step GPPhysical) {
 	MOVL(U32(0xffff), p.As32())
 	CMPQ(arg(slGroupsLeft), Imm(1))
 	JNE(LabelRef(label("whole")))
 	CMPQ(arg(slTwice), Imm(0))
 	JEQ(LabelRef(label("once")))
-	for i := range int(n) {
+	for i := range t.pixels {
 		x := zmm(16 + i)
 		VEXTRACTF64X4(Imm(1), zmm(i), x.AsY())
 		VADDPS(x, zmm(i), zmm(i))
@@ -145,7 +152,7 @@ func (n lanes) finish(label func(string) string, arg func(int) Mem, p, step GPPh
 	JEQ(LabelRef(label("added")))
 	ADDQ(Imm(64), arg(slAddAt))
 	MOVQ(arg(slAddStep), step)
-	for i := range int(n) {
+	for i := range t.pixels {
 		VADDPS(Mem{Base: p}, zmm(i), K1, zmm(i))
 		ADDQ(step, p)
 	}
@@ -154,7 +161,7 @@ func (n lanes) finish(label func(string) string, arg func(int) Mem, p, step GPPh
 	JEQ(LabelRef(label("clamped")))
 	VBROADCASTSS(arg(slMin), Z14)
 	VBROADCASTSS(arg(slMax), Z15)
-	for i := range int(n) {
+	for i := range t.pixels {
 		// The sum is the operand that a comparison with NaN returns.
 		VMAXPS(zmm(i), Z14, zmm(i))
 		VMINPS(zmm(i), Z15, zmm(i))
@@ -162,7 +169,7 @@ func (n lanes) finish(label func(string) string, arg func(int) Mem, p, step GPPh
 	Label(label("clamped"))
 	MOVQ(arg(slDstAt), p)
 	MOVQ(arg(slDstStep), step)
-	for i := range int(n) {
+	for i := range t.pixels {
 		VMOVUPS(zmm(i), K1, Mem{Base: p})
 		ADDQ(step, p)
 	}

@@ -20,7 +20,7 @@ func (k *kernels) divide(s conv.Shape) (most, rest conv.Shape, ok bool) {
 	const few, many = 3, 128 // pixels
 	all := s.N * s.P * s.Q
 	left := all % k.lanes
-	if !oneToOne(&s) || k.lanesRun[1] == nil || left == 0 || left > few || all < k.lanes || all > many {
+	if !oneToOne(&s) || k.lanesRun[0][1] == nil || left == 0 || left > few || all < k.lanes || all > many {
 		return s, s, false
 	}
 	s.N, s.H, s.P = 1, 1, 1

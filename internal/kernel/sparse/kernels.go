@@ -80,13 +80,13 @@ type kernels struct {
 	// Of a panel, what stays in the first-level cache, and the non-zeros of an
 	// output channel that are worth a depth.
 	depthBytes, depthSteps int
-	together, steps        int                             // output channels that rows computes at once, and their steps
-	scalar                 func(*stripArgs)                // scalarRows output channels of one pixel
-	rows                   [maxVecs + 1]func(*stripArgs)   // output channels one by one, by so many vectors of pixels
-	block                  [maxBlock + 1]func(*stripArgs)  // blockRows output channels that share their inputs
-	lanesRun               [lanePixels + 1]func(*laneArgs) // tiles of so many pixels; nil if there are none
-	rates                  *rates                          // of the cost model
-	copyIn                 copier[inArgs]                  // of lanes pixels
+	together, steps        int                                               // output channels that rows computes at once, and their steps
+	scalar                 func(*stripArgs)                                  // scalarRows output channels of one pixel
+	rows                   [maxVecs + 1]func(*stripArgs)                     // output channels one by one, by so many vectors of pixels
+	block                  [maxBlock + 1]func(*stripArgs)                    // blockRows output channels that share their inputs
+	lanesRun               [len(laneWindows)][lanePixels + 1]func(*laneArgs) // for each window, tiles of so many pixels; nil if there are none
+	rates                  *rates                                            // of the cost model
+	copyIn                 copier[inArgs]                                    // of lanes pixels
 	// The quickest first, which leaves channels over to the next.
 	copyOut []copier[outArgs]
 }
@@ -145,7 +145,9 @@ func init() {
 		portable.rows[v] = func(a *stripArgs) { portableRows(a, 1, portable.lanes*v) }
 	}
 	for n := 1; n <= lanePixels; n++ {
-		portable.lanesRun[n] = func(a *laneArgs) { portableLanes(a, n) }
+		for w := range laneWindows {
+			portable.lanesRun[w][n] = func(a *laneArgs) { portableLanes(a, n) }
+		}
 	}
 	for v := 1; v <= portable.vecs[byBlocks]; v++ {
 		portable.block[v] = func(a *stripArgs) { portableBlock(a, portable.lanes*v) }

@@ -19,8 +19,10 @@ func init() {
 			rowsAVX512x4x5, rowsAVX512x4x6, nil, nil},
 		block: [...]func(*stripArgs){nil, blockAVX512x4x1, blockAVX512x4x2, blockAVX512x4x3,
 			blockAVX512x4x4, blockAVX512x4x5, blockAVX512x4x6},
-		lanesRun: [...]func(*laneArgs){nil, lanesAVX512x1, lanesAVX512x2, lanesAVX512x3, lanesAVX512x4, lanesAVX512x5, lanesAVX512x6, lanesAVX512x7,
-			lanesAVX512x8, lanesAVX512x9, lanesAVX512x10, lanesAVX512x11, lanesAVX512x12, lanesAVX512x13, lanesAVX512x14},
+		lanesRun: [...][lanePixels + 1]func(*laneArgs){
+			{nil, lanes16AVX512x1, lanes16AVX512x2, lanes16AVX512x3, lanes16AVX512x4, lanes16AVX512x5, lanes16AVX512x6, lanes16AVX512x7, lanes16AVX512x8, lanes16AVX512x9, lanes16AVX512x10, lanes16AVX512x11, lanes16AVX512x12, lanes16AVX512x13, lanes16AVX512x14},
+			{nil, lanes32AVX512x1, lanes32AVX512x2, lanes32AVX512x3, lanes32AVX512x4, lanes32AVX512x5, lanes32AVX512x6, lanes32AVX512x7, lanes32AVX512x8, lanes32AVX512x9, lanes32AVX512x10, lanes32AVX512x11, lanes32AVX512x12, lanes32AVX512x13, lanes32AVX512x14},
+		},
 		copyIn: copier[inArgs]{4, panelInAVX512}, copyOut: []copier[outArgs]{{16, panelOutAVX512}, {8, panelOutAVX2}},
 	})
 }
@@ -110,43 +112,85 @@ func panelInAVX512(a *inArgs)
 func panelOutAVX512(a *outArgs)
 
 //go:noescape
-func lanesAVX512x1(a *laneArgs)
+func lanes16AVX512x1(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x2(a *laneArgs)
+func lanes16AVX512x2(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x3(a *laneArgs)
+func lanes16AVX512x3(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x4(a *laneArgs)
+func lanes16AVX512x4(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x5(a *laneArgs)
+func lanes16AVX512x5(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x6(a *laneArgs)
+func lanes16AVX512x6(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x7(a *laneArgs)
+func lanes16AVX512x7(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x8(a *laneArgs)
+func lanes16AVX512x8(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x9(a *laneArgs)
+func lanes16AVX512x9(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x10(a *laneArgs)
+func lanes16AVX512x10(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x11(a *laneArgs)
+func lanes16AVX512x11(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x12(a *laneArgs)
+func lanes16AVX512x12(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x13(a *laneArgs)
+func lanes16AVX512x13(a *laneArgs)
 
 //go:noescape
-func lanesAVX512x14(a *laneArgs)
+func lanes16AVX512x14(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x1(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x2(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x3(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x4(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x5(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x6(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x7(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x8(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x9(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x10(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x11(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x12(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x13(a *laneArgs)
+
+//go:noescape
+func lanes32AVX512x14(a *laneArgs)

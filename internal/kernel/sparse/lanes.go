@@ -18,10 +18,13 @@ import (
 
 const (
 	laneGroup  = 16 // output channels of a group: lanes of a vector of sums
-	laneWindow = 32 // inputs to choose from
 	laneUnit   = 16 // what the place of a window is a multiple of
 	lanePixels = 14 // most pixels of a tile
 )
+
+// laneWindows are the numbers of inputs that there may be to choose from. Of
+// more, fewer lanes wait; a step with fewer is quicker.
+var laneWindows = [...]int{16, 32}
 
 // laneArgs describes one call of a kernel: tiles of pixels, by groups of output
 // channels. The assembly knows the layout; TestArgsLayout guards it.
@@ -50,7 +53,8 @@ type laneArgs struct {
 // lanesConv computes a convolution by lanes.
 type lanesConv struct {
 	strip
-	whole conv.Shape // the shape before the strip made one row of it
+	window int        // which of laneWindows
+	whole  conv.Shape // the shape before the strip made one row of it
 	laneStream
 	k        *kernels
 	min, max float32
@@ -74,6 +78,7 @@ func newLanes(k *kernels, s conv.Shape, p conv.Params) *lanesConv {
 	c := &lanesConv{k: k, whole: s, min: p.Min, max: p.Max}
 	c.tile = tilePixels(&s)
 	c.strip = newStrip(s, c.tile)
+	_, c.window = laneCost(k.rates, &c.strip, p.Weights)
 	c.pack(p)
 	c.parts = min(max(1, wantedUnits/c.blocks), c.groups())
 	return c
@@ -93,14 +98,14 @@ func (c *lanesConv) pack(p conv.Params) {
 	c.bias = onLine(make([]float32, laneGroup*c.groups()+line))[:laneGroup*c.groups()]
 	copy(c.bias, p.Bias)
 	// About as much memory as the estimate says: layers may be large.
-	room := int(laneSteps(&c.strip, p.Weights)*1.05) + 64
+	room := int(laneSteps(&c.strip, laneWindows[c.window], p.Weights)*1.05) + 64
 	c.at, c.index = make([]int32, 0, room), make([]uint8, 0, room*laneGroup)
 	c.weights = onLine(make([]float32, room*laneGroup+line))[:0]
 	var rows laneRows
 	for g := range c.groups() {
 		rows.gather(&c.strip, p.Weights, g)
 		c.first = append(c.first, len(c.at))
-		steps := rows.schedule(c.limit(), func(at int, lane, index int, w float32) {
+		steps := rows.schedule(laneWindows[c.window], c.limit(laneWindows[c.window]), func(at int, lane, index int, w float32) {
 			if lane == 0 {
 				c.at = append(c.at, int32(4*at))
 			}
@@ -160,7 +165,7 @@ func (g *strip) row(to []weight, w []float32, k int) []weight {
 // step in order: the place of the window, the input in it and the weight. A lane
 // that has none multiplies the input that another lane needs by zero. Windows
 // are no further than limit.
-func (r *laneRows) schedule(limit int, emit func(at, lane, index int, w float32)) int {
+func (r *laneRows) schedule(window, limit int, emit func(at, lane, index int, w float32)) int {
 	r.left = r.list
 	for steps := 0; ; steps++ {
 		foremost := math.MaxInt
@@ -175,7 +180,7 @@ func (r *laneRows) schedule(limit int, emit func(at, lane, index int, w float32)
 		at := max(0, min(foremost/laneUnit*laneUnit, limit))
 		for lane := range laneGroup {
 			w, l := weight{at: foremost}, r.left[lane%r.lanes]
-			if len(l) > 0 && l[0].at < at+laneWindow {
+			if len(l) > 0 && l[0].at < at+window {
 				w, r.left[lane%r.lanes] = l[0], l[1:]
 			}
 			if emit != nil {
@@ -186,7 +191,7 @@ func (r *laneRows) schedule(limit int, emit func(at, lane, index int, w float32)
 }
 
 // laneSteps is the number of steps of all groups, estimated from some.
-func laneSteps(g *strip, w []float32) float64 {
+func laneSteps(g *strip, window int, w []float32) float64 {
 	const sample = 6
 	groups := ceilDiv(g.K, laneGroup)
 	n := min(groups, sample)
@@ -194,9 +199,20 @@ func laneSteps(g *strip, w []float32) float64 {
 	steps := 0
 	for i := range n {
 		rows.gather(g, w, i*groups/n)
-		steps += rows.schedule(g.limit(), nil)
+		steps += rows.schedule(window, g.limit(window), nil)
 	}
 	return float64(steps) * float64(groups) / float64(n)
+}
+
+// laneCost is the least time of all steps for a pixel, and with which window.
+func laneCost(r *rates, g *strip, w []float32) (least float64, window int) {
+	least = math.Inf(1)
+	for i, n := range laneWindows {
+		if t := laneSteps(g, n, w) * r.lanes[i]; t < least {
+			least, window = t, i
+		}
+	}
+	return least, window
 }
 
 // perWorker is room for a strip.
@@ -337,7 +353,7 @@ func (st *laneState) row(a *laneArgs, first, n int, from []float32, k int) {
 		if st.add != nil {
 			a.Add = unsafe.Pointer(&st.add[(first+at)*c.AddStride+k])
 		}
-		c.k.lanesRun[size](a)
+		c.k.lanesRun[c.window][size](a)
 		at += large * size
 		large = tiles - large
 	}

@@ -26,11 +26,11 @@ func (m method) String() string {
 type zeros struct {
 	nonzero  int
 	products [methods]int
-	steps    float64 // by lanes, of a tile
+	lanes    float64 // by lanes, the time of all steps for a pixel
 }
 
 // census counts the weights.
-func census(s conv.Shape, w []float32) zeros {
+func census(r *rates, s conv.Shape, w []float32) zeros {
 	var z zeros
 	depth := s.C * s.R * s.S
 	used := make([]int, depth) // of a block's output channels, by weight
@@ -50,7 +50,7 @@ func census(s conv.Shape, w []float32) zeros {
 	}
 	z.products[byRows] = z.nonzero
 	g := newStrip(s, tilePixels(&s))
-	z.steps = laneSteps(&g, w)
+	z.lanes, _ = laneCost(r, &g, w)
 	return z
 }
 
@@ -65,31 +65,31 @@ type rates struct {
 	// one, and how much longer it takes with one vector of them.
 	denseLanes              int
 	denseStore, denseNarrow float64
-	load                    float64          // transposing a vector of inputs
-	call                    float64          // beginning to load, or store, a number of vectors
-	store                   float64          // a vector of outputs, from the sums to the pixels
-	spill                   float64          // for each byte of inputs and outputs that the second-level cache does not hold
-	resume                  float64          // putting sums by and going on with them at the next depth
-	step                    [methods]float64 // a weight by a vector
-	astride                 float64          // how much longer that takes by rows off vector boundaries, in planes
-	cached                  float64          // and by blocks where the first-level cache holds a panel
-	once                    [methods]float64 // reading a weight from memory
-	scalar                  float64          // a weight by one pixel
-	lane                    float64          // a step of lanes by a pixel
-	move                    float64          // copying a vector of inputs to a strip
+	load                    float64                   // transposing a vector of inputs
+	call                    float64                   // beginning to load, or store, a number of vectors
+	store                   float64                   // a vector of outputs, from the sums to the pixels
+	spill                   float64                   // for each byte of inputs and outputs that the second-level cache does not hold
+	resume                  float64                   // putting sums by and going on with them at the next depth
+	step                    [methods]float64          // a weight by a vector
+	astride                 float64                   // how much longer that takes by rows off vector boundaries, in planes
+	cached                  float64                   // and by blocks where the first-level cache holds a panel
+	once                    [methods]float64          // reading a weight from memory
+	scalar                  float64                   // a weight by one pixel
+	lanes                   [len(laneWindows)]float64 // a step of lanes by a pixel, for each window
+	move                    float64                   // copying a vector of inputs to a strip
 	// By how much Winograd's algorithm outruns the direct dense convolution where
 	// package conv chooses it and squares of 4x4 fill the image.
 	winograd float64
 }
 
-var portableRates = rates{dense: 0.5, denseRow: 1, load: 8, store: 10, resume: 2, step: [methods]float64{5.5, 4.5}, astride: 1, cached: 1, scalar: 4, winograd: 2.4, lane: 100, move: 100, denseLanes: 1, denseNarrow: 1}
+var portableRates = rates{dense: 0.5, denseRow: 1, load: 8, store: 10, resume: 2, step: [methods]float64{5.5, 4.5}, astride: 1, cached: 1, scalar: 4, winograd: 2.4, lanes: [len(laneWindows)]float64{100, 100}, move: 100, denseLanes: 1, denseNarrow: 1}
 
 var avx2Rates = rates{dense: 0.0235, denseRow: 0.11, load: 1.2, store: 1.3, resume: 1.1,
 	step: [methods]float64{0.22, 0.175}, astride: 1.35, cached: 1, once: [methods]float64{0.6, 0.33}, scalar: 0.43, winograd: 2.4, denseLanes: 1, denseNarrow: 1}
 
 // avx512Rates are those of the second machine of that page, of Intel's.
 var avx512Rates = rates{dense: 0.0122, denseRow: 0.14, load: 2.6, store: 2.8, spill: 0.045, resume: 1.9,
-	step: [methods]float64{0.28, 0.175}, astride: 1.25, cached: 0.8, once: [methods]float64{0.5, 0.3, 1.6}, scalar: 0.51, winograd: 2.6, call: 20, denseLanes: 16, denseStore: 1, denseNarrow: 1.3, lane: 0.435, move: 1.5}
+	step: [methods]float64{0.28, 0.175}, astride: 1.25, cached: 0.8, once: [methods]float64{0.5, 0.3, 1.6}, scalar: 0.51, winograd: 2.6, call: 20, denseLanes: 16, denseStore: 1, denseNarrow: 1.3, lanes: [len(laneWindows)]float64{0.385, 0.435}, move: 1.5}
 
 // Worthwhile reports whether so many of the weights are zero that looking
 // closer may pay. It looks at a sample.
@@ -116,7 +116,7 @@ func Gain(s conv.Shape, p conv.Params) float64 {
 	if k.level == cpu.Portable && cpu.Best() != cpu.Portable {
 		return 0 // the dense kernels have instructions that these do not
 	}
-	_, t := k.choose(s, census(s, p.Weights))
+	_, t := k.choose(s, census(k.rates, s, p.Weights))
 	return k.rates.denseTime(s, p.Winograd) / t
 }
 
@@ -162,18 +162,19 @@ func (k *kernels) lanesTime(s conv.Shape, z zeros) float64 {
 		outside = 1.2 // how much longer it takes otherwise
 	)
 	r := k.rates
-	if k.lanesRun[1] == nil {
+	if k.lanesRun[0][1] == nil {
 		return math.Inf(1)
 	}
 	size := tilePixels(&s)
 	g := newStrip(s, size)
 	pixels, groups := g.N*g.P*g.Q, ceilDiv(g.K, laneGroup)
 	size = ceilDiv(pixels, ceilDiv(pixels, size))
-	step := r.lane
+	last := len(laneWindows) - 1
+	t := float64(pixels) * (z.lanes*(1+tile/float64(size)) + store*float64(groups)*r.lanes[last])
 	if s.C > widest {
-		step *= outside
+		t *= outside
 	}
-	return float64(pixels)*(z.steps*(1+tile/float64(size))+store*float64(groups))*step + z.steps*r.once[byLanes] + float64(g.blocks*g.floats()/laneGroup)*r.move
+	return t + z.lanes/r.lanes[last]*r.once[byLanes] + float64(g.blocks*g.floats()/laneGroup)*r.move
 }
 
 // time estimates the time of method m; it is infinite if the method cannot

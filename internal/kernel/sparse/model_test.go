@@ -28,7 +28,7 @@ func testModel(t *testing.T, k *kernels) {
 	gain := func(density float64, how pattern) (float64, method) {
 		w := random(rng, s.K*s.C)
 		prune(rng, w, s, density, how)
-		m, least := k.choose(s, census(s, w))
+		m, least := k.choose(s, census(k.rates, s, w))
 		return k.rates.denseTime(s, false) / least, m
 	}
 	last := 0.0
@@ -70,7 +70,7 @@ func TestModelKnowsLanes(t *testing.T) {
 		s := normal(c.Shape)
 		w := random(rng, s.K*s.C*s.R*s.S)
 		prune(rng, w, s, c.density, c.how)
-		if m, _ := k.choose(s, census(s, w)); m != c.want {
+		if m, _ := k.choose(s, census(k.rates, s, w)); m != c.want {
 			t.Errorf("%+v, density %g: %v, want %v", s, c.density, m, c.want)
 		}
 	}
@@ -117,7 +117,7 @@ func TestModelIsFinite(t *testing.T) {
 		w := random(rng, s.K*s.C*s.R*s.S)
 		prune(rng, w, s, 0.3, anywhere)
 		for _, k := range []*kernels{&portable, modelled["avx2"], modelled["avx512"]} {
-			if _, least := k.choose(s, census(s, w)); !(least > 0) || math.IsInf(least, 1) {
+			if _, least := k.choose(s, census(k.rates, s, w)); !(least > 0) || math.IsInf(least, 1) {
 				t.Fatalf("%+v: %g ns", s, least)
 			}
 		}

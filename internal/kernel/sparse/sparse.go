@@ -73,7 +73,7 @@ type runner interface {
 func New(s conv.Shape, p conv.Params) *Conv {
 	s = normal(s)
 	k := best()
-	z := census(s, p.Weights)
+	z := census(k.rates, s, p.Weights)
 	m, _ := k.choose(s, z)
 	return newWith(k, m, s, p)
 }
@@ -83,7 +83,7 @@ func newWith(k *kernels, m method, s conv.Shape, p conv.Params) *Conv {
 	if !Supports(s) || len(p.Weights) != s.K*s.C*s.R*s.S || p.Bias != nil && len(p.Bias) != s.K {
 		panic(fmt.Sprintf("sparse: %d weights and %d biases for shape %+v", len(p.Weights), len(p.Bias), s))
 	}
-	z := census(s, p.Weights)
+	z := census(k.rates, s, p.Weights)
 	var run runner
 	switch {
 	case m == byLanes:

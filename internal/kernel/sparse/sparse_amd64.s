@@ -3661,9 +3661,9 @@ panelOutAVX512_ret:
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x1(a *byte)
+// func lanes16AVX512x1(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x1(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x1(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -3672,7 +3672,7 @@ TEXT ·lanesAVX512x1(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x1_tile:
+lanes16AVX512x1_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -3687,7 +3687,7 @@ lanesAVX512x1_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x1_group:
+lanes16AVX512x1_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -3695,9 +3695,111 @@ lanesAVX512x1_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x1_stepped
+	JEQ     lanes16AVX512x1_stepped
 
-lanesAVX512x1_step:
+lanes16AVX512x1_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x1_step
+
+lanes16AVX512x1_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x1_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x1_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+
+lanes16AVX512x1_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x1_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x1_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+
+lanes16AVX512x1_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x1_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+
+lanes16AVX512x1_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x1_group
+	IMUL3Q  $0x01, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x01, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x1_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x1_next:
+	IMUL3Q $0x01, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x1_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x1(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x1(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x1_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x1_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x1_stepped
+
+lanes32AVX512x1_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -3709,64 +3811,64 @@ lanesAVX512x1_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x1_step
+	JNE         lanes32AVX512x1_step
 
-lanesAVX512x1_stepped:
+lanes32AVX512x1_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x1_whole
+	JNE           lanes32AVX512x1_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x1_once
+	JEQ           lanes32AVX512x1_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 
-lanesAVX512x1_once:
+lanes32AVX512x1_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x1_whole:
+lanes32AVX512x1_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x1_added
+	JEQ    lanes32AVX512x1_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
 	ADDQ   R15, BX
 
-lanesAVX512x1_added:
+lanes32AVX512x1_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x1_clamped
+	JEQ          lanes32AVX512x1_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
 	VMINPS       Z0, Z15, Z0
 
-lanesAVX512x1_clamped:
+lanes32AVX512x1_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x1_group
+	JNE     lanes32AVX512x1_group
 	IMUL3Q  $0x01, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x01, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x1_next
+	JEQ     lanes32AVX512x1_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x1_next:
+lanes32AVX512x1_next:
 	IMUL3Q $0x01, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x1_tile
+	JNE    lanes32AVX512x1_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x2(a *byte)
+// func lanes16AVX512x2(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x2(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -3775,7 +3877,7 @@ TEXT ·lanesAVX512x2(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x2_tile:
+lanes16AVX512x2_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -3790,7 +3892,7 @@ lanesAVX512x2_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x2_group:
+lanes16AVX512x2_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -3799,9 +3901,122 @@ lanesAVX512x2_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x2_stepped
+	JEQ     lanes16AVX512x2_stepped
 
-lanesAVX512x2_step:
+lanes16AVX512x2_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x2_step
+
+lanes16AVX512x2_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x2_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x2_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+
+lanes16AVX512x2_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x2_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x2_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+
+lanes16AVX512x2_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x2_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+
+lanes16AVX512x2_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x2_group
+	IMUL3Q  $0x02, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x02, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x2_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x2_next:
+	IMUL3Q $0x02, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x2_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x2(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x2(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x2_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x2_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x2_stepped
+
+lanes32AVX512x2_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -3816,27 +4031,27 @@ lanesAVX512x2_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x2_step
+	JNE         lanes32AVX512x2_step
 
-lanesAVX512x2_stepped:
+lanes32AVX512x2_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x2_whole
+	JNE           lanes32AVX512x2_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x2_once
+	JEQ           lanes32AVX512x2_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
 	VADDPS        Z17, Z1, Z1
 
-lanesAVX512x2_once:
+lanes32AVX512x2_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x2_whole:
+lanes32AVX512x2_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x2_added
+	JEQ    lanes32AVX512x2_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -3844,9 +4059,9 @@ lanesAVX512x2_whole:
 	VADDPS (BX), Z1, K1, Z1
 	ADDQ   R15, BX
 
-lanesAVX512x2_added:
+lanes32AVX512x2_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x2_clamped
+	JEQ          lanes32AVX512x2_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -3854,7 +4069,7 @@ lanesAVX512x2_added:
 	VMAXPS       Z1, Z14, Z1
 	VMINPS       Z1, Z15, Z1
 
-lanesAVX512x2_clamped:
+lanes32AVX512x2_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -3863,25 +4078,25 @@ lanesAVX512x2_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x2_group
+	JNE     lanes32AVX512x2_group
 	IMUL3Q  $0x02, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x02, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x2_next
+	JEQ     lanes32AVX512x2_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x2_next:
+lanes32AVX512x2_next:
 	IMUL3Q $0x02, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x2_tile
+	JNE    lanes32AVX512x2_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x3(a *byte)
+// func lanes16AVX512x3(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x3(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x3(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -3890,7 +4105,7 @@ TEXT ·lanesAVX512x3(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x3_tile:
+lanes16AVX512x3_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -3905,7 +4120,7 @@ lanesAVX512x3_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x3_group:
+lanes16AVX512x3_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -3915,9 +4130,133 @@ lanesAVX512x3_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x3_stepped
+	JEQ     lanes16AVX512x3_stepped
 
-lanesAVX512x3_step:
+lanes16AVX512x3_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x3_step
+
+lanes16AVX512x3_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x3_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x3_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+
+lanes16AVX512x3_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x3_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x3_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+
+lanes16AVX512x3_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x3_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+
+lanes16AVX512x3_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x3_group
+	IMUL3Q  $0x03, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x03, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x3_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x3_next:
+	IMUL3Q $0x03, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x3_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x3(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x3(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x3_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x3_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x3_stepped
+
+lanes32AVX512x3_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -3935,14 +4274,14 @@ lanesAVX512x3_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x3_step
+	JNE         lanes32AVX512x3_step
 
-lanesAVX512x3_stepped:
+lanes32AVX512x3_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x3_whole
+	JNE           lanes32AVX512x3_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x3_once
+	JEQ           lanes32AVX512x3_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -3950,14 +4289,14 @@ lanesAVX512x3_stepped:
 	VEXTRACTF64X4 $0x01, Z2, Y18
 	VADDPS        Z18, Z2, Z2
 
-lanesAVX512x3_once:
+lanes32AVX512x3_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x3_whole:
+lanes32AVX512x3_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x3_added
+	JEQ    lanes32AVX512x3_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -3967,9 +4306,9 @@ lanesAVX512x3_whole:
 	VADDPS (BX), Z2, K1, Z2
 	ADDQ   R15, BX
 
-lanesAVX512x3_added:
+lanes32AVX512x3_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x3_clamped
+	JEQ          lanes32AVX512x3_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -3979,7 +4318,7 @@ lanesAVX512x3_added:
 	VMAXPS       Z2, Z14, Z2
 	VMINPS       Z2, Z15, Z2
 
-lanesAVX512x3_clamped:
+lanes32AVX512x3_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -3990,25 +4329,25 @@ lanesAVX512x3_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x3_group
+	JNE     lanes32AVX512x3_group
 	IMUL3Q  $0x03, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x03, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x3_next
+	JEQ     lanes32AVX512x3_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x3_next:
+lanes32AVX512x3_next:
 	IMUL3Q $0x03, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x3_tile
+	JNE    lanes32AVX512x3_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x4(a *byte)
+// func lanes16AVX512x4(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x4(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x4(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -4018,7 +4357,7 @@ TEXT ·lanesAVX512x4(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x4_tile:
+lanes16AVX512x4_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -4033,7 +4372,7 @@ lanesAVX512x4_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x4_group:
+lanes16AVX512x4_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -4044,9 +4383,145 @@ lanesAVX512x4_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x4_stepped
+	JEQ     lanes16AVX512x4_stepped
 
-lanesAVX512x4_step:
+lanes16AVX512x4_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x4_step
+
+lanes16AVX512x4_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x4_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x4_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+
+lanes16AVX512x4_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x4_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x4_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+
+lanes16AVX512x4_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x4_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+
+lanes16AVX512x4_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x4_group
+	IMUL3Q  $0x04, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x04, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x4_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x4_next:
+	IMUL3Q $0x04, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x4_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x4(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x4(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x4_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x4_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x4_stepped
+
+lanes32AVX512x4_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -4067,14 +4542,14 @@ lanesAVX512x4_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x4_step
+	JNE         lanes32AVX512x4_step
 
-lanesAVX512x4_stepped:
+lanes32AVX512x4_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x4_whole
+	JNE           lanes32AVX512x4_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x4_once
+	JEQ           lanes32AVX512x4_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -4084,14 +4559,14 @@ lanesAVX512x4_stepped:
 	VEXTRACTF64X4 $0x01, Z3, Y19
 	VADDPS        Z19, Z3, Z3
 
-lanesAVX512x4_once:
+lanes32AVX512x4_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x4_whole:
+lanes32AVX512x4_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x4_added
+	JEQ    lanes32AVX512x4_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -4103,9 +4578,9 @@ lanesAVX512x4_whole:
 	VADDPS (BX), Z3, K1, Z3
 	ADDQ   R15, BX
 
-lanesAVX512x4_added:
+lanes32AVX512x4_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x4_clamped
+	JEQ          lanes32AVX512x4_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -4117,7 +4592,7 @@ lanesAVX512x4_added:
 	VMAXPS       Z3, Z14, Z3
 	VMINPS       Z3, Z15, Z3
 
-lanesAVX512x4_clamped:
+lanes32AVX512x4_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -4130,25 +4605,25 @@ lanesAVX512x4_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x4_group
+	JNE     lanes32AVX512x4_group
 	IMUL3Q  $0x04, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x04, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x4_next
+	JEQ     lanes32AVX512x4_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x4_next:
+lanes32AVX512x4_next:
 	IMUL3Q $0x04, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x4_tile
+	JNE    lanes32AVX512x4_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x5(a *byte)
+// func lanes16AVX512x5(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x5(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x5(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -4158,7 +4633,7 @@ TEXT ·lanesAVX512x5(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x5_tile:
+lanes16AVX512x5_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -4173,7 +4648,7 @@ lanesAVX512x5_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x5_group:
+lanes16AVX512x5_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -4185,9 +4660,156 @@ lanesAVX512x5_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x5_stepped
+	JEQ     lanes16AVX512x5_stepped
 
-lanesAVX512x5_step:
+lanes16AVX512x5_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	VPERMPS     (BX)(CX*4), Z14, Z20
+	VFMADD231PS Z20, Z15, Z4
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x5_step
+
+lanes16AVX512x5_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x5_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x5_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Z20, Z4, Z4
+
+lanes16AVX512x5_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x5_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x5_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+	VADDPS (BX), Z4, K1, Z4
+	ADDQ   R15, BX
+
+lanes16AVX512x5_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x5_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z15, Z4
+
+lanes16AVX512x5_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x5_group
+	IMUL3Q  $0x05, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x05, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x5_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x5_next:
+	IMUL3Q $0x05, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x5_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x5(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x5(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x5_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x5_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x5_stepped
+
+lanes32AVX512x5_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -4211,14 +4833,14 @@ lanesAVX512x5_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x5_step
+	JNE         lanes32AVX512x5_step
 
-lanesAVX512x5_stepped:
+lanes32AVX512x5_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x5_whole
+	JNE           lanes32AVX512x5_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x5_once
+	JEQ           lanes32AVX512x5_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -4230,14 +4852,14 @@ lanesAVX512x5_stepped:
 	VEXTRACTF64X4 $0x01, Z4, Y20
 	VADDPS        Z20, Z4, Z4
 
-lanesAVX512x5_once:
+lanes32AVX512x5_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x5_whole:
+lanes32AVX512x5_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x5_added
+	JEQ    lanes32AVX512x5_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -4251,9 +4873,9 @@ lanesAVX512x5_whole:
 	VADDPS (BX), Z4, K1, Z4
 	ADDQ   R15, BX
 
-lanesAVX512x5_added:
+lanes32AVX512x5_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x5_clamped
+	JEQ          lanes32AVX512x5_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -4267,7 +4889,7 @@ lanesAVX512x5_added:
 	VMAXPS       Z4, Z14, Z4
 	VMINPS       Z4, Z15, Z4
 
-lanesAVX512x5_clamped:
+lanes32AVX512x5_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -4282,25 +4904,25 @@ lanesAVX512x5_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x5_group
+	JNE     lanes32AVX512x5_group
 	IMUL3Q  $0x05, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x05, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x5_next
+	JEQ     lanes32AVX512x5_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x5_next:
+lanes32AVX512x5_next:
 	IMUL3Q $0x05, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x5_tile
+	JNE    lanes32AVX512x5_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x6(a *byte)
+// func lanes16AVX512x6(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x6(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x6(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -4311,7 +4933,7 @@ TEXT ·lanesAVX512x6(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x6_tile:
+lanes16AVX512x6_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -4326,7 +4948,7 @@ lanesAVX512x6_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x6_group:
+lanes16AVX512x6_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -4339,9 +4961,168 @@ lanesAVX512x6_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x6_stepped
+	JEQ     lanes16AVX512x6_stepped
 
-lanesAVX512x6_step:
+lanes16AVX512x6_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	VPERMPS     (BX)(CX*4), Z14, Z20
+	VFMADD231PS Z20, Z15, Z4
+	VPERMPS     (BX)(R8*1), Z14, Z21
+	VFMADD231PS Z21, Z15, Z5
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x6_step
+
+lanes16AVX512x6_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x6_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x6_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Z20, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z5, Y21
+	VADDPS        Z21, Z5, Z5
+
+lanes16AVX512x6_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x6_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x6_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+	VADDPS (BX), Z4, K1, Z4
+	ADDQ   R15, BX
+	VADDPS (BX), Z5, K1, Z5
+	ADDQ   R15, BX
+
+lanes16AVX512x6_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x6_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z15, Z4
+	VMAXPS       Z5, Z14, Z5
+	VMINPS       Z5, Z15, Z5
+
+lanes16AVX512x6_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x6_group
+	IMUL3Q  $0x06, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x06, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x6_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x6_next:
+	IMUL3Q $0x06, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x6_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x6(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x6(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (DX)(CX*2), R8
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x6_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x6_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x6_stepped
+
+lanes32AVX512x6_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -4368,14 +5149,14 @@ lanesAVX512x6_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x6_step
+	JNE         lanes32AVX512x6_step
 
-lanesAVX512x6_stepped:
+lanes32AVX512x6_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x6_whole
+	JNE           lanes32AVX512x6_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x6_once
+	JEQ           lanes32AVX512x6_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -4389,14 +5170,14 @@ lanesAVX512x6_stepped:
 	VEXTRACTF64X4 $0x01, Z5, Y21
 	VADDPS        Z21, Z5, Z5
 
-lanesAVX512x6_once:
+lanes32AVX512x6_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x6_whole:
+lanes32AVX512x6_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x6_added
+	JEQ    lanes32AVX512x6_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -4412,9 +5193,9 @@ lanesAVX512x6_whole:
 	VADDPS (BX), Z5, K1, Z5
 	ADDQ   R15, BX
 
-lanesAVX512x6_added:
+lanes32AVX512x6_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x6_clamped
+	JEQ          lanes32AVX512x6_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -4430,7 +5211,7 @@ lanesAVX512x6_added:
 	VMAXPS       Z5, Z14, Z5
 	VMINPS       Z5, Z15, Z5
 
-lanesAVX512x6_clamped:
+lanes32AVX512x6_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -4447,25 +5228,25 @@ lanesAVX512x6_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x6_group
+	JNE     lanes32AVX512x6_group
 	IMUL3Q  $0x06, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x06, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x6_next
+	JEQ     lanes32AVX512x6_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x6_next:
+lanes32AVX512x6_next:
 	IMUL3Q $0x06, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x6_tile
+	JNE    lanes32AVX512x6_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x7(a *byte)
+// func lanes16AVX512x7(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x7(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x7(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -4476,7 +5257,7 @@ TEXT ·lanesAVX512x7(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x7_tile:
+lanes16AVX512x7_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -4491,7 +5272,7 @@ lanesAVX512x7_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x7_group:
+lanes16AVX512x7_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -4505,9 +5286,179 @@ lanesAVX512x7_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x7_stepped
+	JEQ     lanes16AVX512x7_stepped
 
-lanesAVX512x7_step:
+lanes16AVX512x7_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	VPERMPS     (BX)(CX*4), Z14, Z20
+	VFMADD231PS Z20, Z15, Z4
+	VPERMPS     (BX)(R8*1), Z14, Z21
+	VFMADD231PS Z21, Z15, Z5
+	VPERMPS     (BX)(DX*2), Z14, Z22
+	VFMADD231PS Z22, Z15, Z6
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x7_step
+
+lanes16AVX512x7_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x7_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x7_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Z20, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z5, Y21
+	VADDPS        Z21, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z6, Y22
+	VADDPS        Z22, Z6, Z6
+
+lanes16AVX512x7_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x7_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x7_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+	VADDPS (BX), Z4, K1, Z4
+	ADDQ   R15, BX
+	VADDPS (BX), Z5, K1, Z5
+	ADDQ   R15, BX
+	VADDPS (BX), Z6, K1, Z6
+	ADDQ   R15, BX
+
+lanes16AVX512x7_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x7_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z15, Z4
+	VMAXPS       Z5, Z14, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z6, Z14, Z6
+	VMINPS       Z6, Z15, Z6
+
+lanes16AVX512x7_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x7_group
+	IMUL3Q  $0x07, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x07, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x7_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x7_next:
+	IMUL3Q $0x07, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x7_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x7(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x7(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (DX)(CX*2), R8
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x7_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x7_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x7_stepped
+
+lanes32AVX512x7_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -4537,14 +5488,14 @@ lanesAVX512x7_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x7_step
+	JNE         lanes32AVX512x7_step
 
-lanesAVX512x7_stepped:
+lanes32AVX512x7_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x7_whole
+	JNE           lanes32AVX512x7_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x7_once
+	JEQ           lanes32AVX512x7_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -4560,14 +5511,14 @@ lanesAVX512x7_stepped:
 	VEXTRACTF64X4 $0x01, Z6, Y22
 	VADDPS        Z22, Z6, Z6
 
-lanesAVX512x7_once:
+lanes32AVX512x7_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x7_whole:
+lanes32AVX512x7_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x7_added
+	JEQ    lanes32AVX512x7_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -4585,9 +5536,9 @@ lanesAVX512x7_whole:
 	VADDPS (BX), Z6, K1, Z6
 	ADDQ   R15, BX
 
-lanesAVX512x7_added:
+lanes32AVX512x7_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x7_clamped
+	JEQ          lanes32AVX512x7_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -4605,7 +5556,7 @@ lanesAVX512x7_added:
 	VMAXPS       Z6, Z14, Z6
 	VMINPS       Z6, Z15, Z6
 
-lanesAVX512x7_clamped:
+lanes32AVX512x7_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -4624,25 +5575,25 @@ lanesAVX512x7_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x7_group
+	JNE     lanes32AVX512x7_group
 	IMUL3Q  $0x07, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x07, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x7_next
+	JEQ     lanes32AVX512x7_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x7_next:
+lanes32AVX512x7_next:
 	IMUL3Q $0x07, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x7_tile
+	JNE    lanes32AVX512x7_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x8(a *byte)
+// func lanes16AVX512x8(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x8(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x8(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -4654,7 +5605,7 @@ TEXT ·lanesAVX512x8(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x8_tile:
+lanes16AVX512x8_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -4669,7 +5620,7 @@ lanesAVX512x8_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x8_group:
+lanes16AVX512x8_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -4684,9 +5635,191 @@ lanesAVX512x8_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x8_stepped
+	JEQ     lanes16AVX512x8_stepped
 
-lanesAVX512x8_step:
+lanes16AVX512x8_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	VPERMPS     (BX)(CX*4), Z14, Z20
+	VFMADD231PS Z20, Z15, Z4
+	VPERMPS     (BX)(R8*1), Z14, Z21
+	VFMADD231PS Z21, Z15, Z5
+	VPERMPS     (BX)(DX*2), Z14, Z22
+	VFMADD231PS Z22, Z15, Z6
+	VPERMPS     (BX)(R9*1), Z14, Z23
+	VFMADD231PS Z23, Z15, Z7
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x8_step
+
+lanes16AVX512x8_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x8_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x8_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Z20, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z5, Y21
+	VADDPS        Z21, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z6, Y22
+	VADDPS        Z22, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z7, Y23
+	VADDPS        Z23, Z7, Z7
+
+lanes16AVX512x8_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x8_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x8_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+	VADDPS (BX), Z4, K1, Z4
+	ADDQ   R15, BX
+	VADDPS (BX), Z5, K1, Z5
+	ADDQ   R15, BX
+	VADDPS (BX), Z6, K1, Z6
+	ADDQ   R15, BX
+	VADDPS (BX), Z7, K1, Z7
+	ADDQ   R15, BX
+
+lanes16AVX512x8_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x8_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z15, Z4
+	VMAXPS       Z5, Z14, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z6, Z14, Z6
+	VMINPS       Z6, Z15, Z6
+	VMAXPS       Z7, Z14, Z7
+	VMINPS       Z7, Z15, Z7
+
+lanes16AVX512x8_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x8_group
+	IMUL3Q  $0x08, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x08, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x8_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x8_next:
+	IMUL3Q $0x08, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x8_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x8(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x8(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (DX)(CX*2), R8
+	LEAQ (R8)(CX*2), R9
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x8_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x8_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x8_stepped
+
+lanes32AVX512x8_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -4719,14 +5852,14 @@ lanesAVX512x8_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x8_step
+	JNE         lanes32AVX512x8_step
 
-lanesAVX512x8_stepped:
+lanes32AVX512x8_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x8_whole
+	JNE           lanes32AVX512x8_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x8_once
+	JEQ           lanes32AVX512x8_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -4744,14 +5877,14 @@ lanesAVX512x8_stepped:
 	VEXTRACTF64X4 $0x01, Z7, Y23
 	VADDPS        Z23, Z7, Z7
 
-lanesAVX512x8_once:
+lanes32AVX512x8_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x8_whole:
+lanes32AVX512x8_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x8_added
+	JEQ    lanes32AVX512x8_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -4771,9 +5904,9 @@ lanesAVX512x8_whole:
 	VADDPS (BX), Z7, K1, Z7
 	ADDQ   R15, BX
 
-lanesAVX512x8_added:
+lanes32AVX512x8_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x8_clamped
+	JEQ          lanes32AVX512x8_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -4793,7 +5926,7 @@ lanesAVX512x8_added:
 	VMAXPS       Z7, Z14, Z7
 	VMINPS       Z7, Z15, Z7
 
-lanesAVX512x8_clamped:
+lanes32AVX512x8_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -4814,25 +5947,25 @@ lanesAVX512x8_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x8_group
+	JNE     lanes32AVX512x8_group
 	IMUL3Q  $0x08, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x08, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x8_next
+	JEQ     lanes32AVX512x8_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x8_next:
+lanes32AVX512x8_next:
 	IMUL3Q $0x08, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x8_tile
+	JNE    lanes32AVX512x8_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x9(a *byte)
+// func lanes16AVX512x9(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x9(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x9(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -4844,7 +5977,7 @@ TEXT ·lanesAVX512x9(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x9_tile:
+lanes16AVX512x9_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -4859,7 +5992,7 @@ lanesAVX512x9_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x9_group:
+lanes16AVX512x9_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -4875,9 +6008,202 @@ lanesAVX512x9_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x9_stepped
+	JEQ     lanes16AVX512x9_stepped
 
-lanesAVX512x9_step:
+lanes16AVX512x9_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	VPERMPS     (BX)(CX*4), Z14, Z20
+	VFMADD231PS Z20, Z15, Z4
+	VPERMPS     (BX)(R8*1), Z14, Z21
+	VFMADD231PS Z21, Z15, Z5
+	VPERMPS     (BX)(DX*2), Z14, Z22
+	VFMADD231PS Z22, Z15, Z6
+	VPERMPS     (BX)(R9*1), Z14, Z23
+	VFMADD231PS Z23, Z15, Z7
+	VPERMPS     (BX)(CX*8), Z14, Z24
+	VFMADD231PS Z24, Z15, Z8
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x9_step
+
+lanes16AVX512x9_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x9_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x9_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Z20, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z5, Y21
+	VADDPS        Z21, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z6, Y22
+	VADDPS        Z22, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z7, Y23
+	VADDPS        Z23, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z8, Y24
+	VADDPS        Z24, Z8, Z8
+
+lanes16AVX512x9_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x9_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x9_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+	VADDPS (BX), Z4, K1, Z4
+	ADDQ   R15, BX
+	VADDPS (BX), Z5, K1, Z5
+	ADDQ   R15, BX
+	VADDPS (BX), Z6, K1, Z6
+	ADDQ   R15, BX
+	VADDPS (BX), Z7, K1, Z7
+	ADDQ   R15, BX
+	VADDPS (BX), Z8, K1, Z8
+	ADDQ   R15, BX
+
+lanes16AVX512x9_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x9_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z15, Z4
+	VMAXPS       Z5, Z14, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z6, Z14, Z6
+	VMINPS       Z6, Z15, Z6
+	VMAXPS       Z7, Z14, Z7
+	VMINPS       Z7, Z15, Z7
+	VMAXPS       Z8, Z14, Z8
+	VMINPS       Z8, Z15, Z8
+
+lanes16AVX512x9_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x9_group
+	IMUL3Q  $0x09, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x09, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x9_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x9_next:
+	IMUL3Q $0x09, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x9_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x9(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x9(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (DX)(CX*2), R8
+	LEAQ (R8)(CX*2), R9
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x9_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x9_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x9_stepped
+
+lanes32AVX512x9_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -4913,14 +6239,14 @@ lanesAVX512x9_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x9_step
+	JNE         lanes32AVX512x9_step
 
-lanesAVX512x9_stepped:
+lanes32AVX512x9_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x9_whole
+	JNE           lanes32AVX512x9_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x9_once
+	JEQ           lanes32AVX512x9_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -4940,14 +6266,14 @@ lanesAVX512x9_stepped:
 	VEXTRACTF64X4 $0x01, Z8, Y24
 	VADDPS        Z24, Z8, Z8
 
-lanesAVX512x9_once:
+lanes32AVX512x9_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x9_whole:
+lanes32AVX512x9_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x9_added
+	JEQ    lanes32AVX512x9_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -4969,9 +6295,9 @@ lanesAVX512x9_whole:
 	VADDPS (BX), Z8, K1, Z8
 	ADDQ   R15, BX
 
-lanesAVX512x9_added:
+lanes32AVX512x9_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x9_clamped
+	JEQ          lanes32AVX512x9_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -4993,7 +6319,7 @@ lanesAVX512x9_added:
 	VMAXPS       Z8, Z14, Z8
 	VMINPS       Z8, Z15, Z8
 
-lanesAVX512x9_clamped:
+lanes32AVX512x9_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -5016,25 +6342,25 @@ lanesAVX512x9_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x9_group
+	JNE     lanes32AVX512x9_group
 	IMUL3Q  $0x09, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x09, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x9_next
+	JEQ     lanes32AVX512x9_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x9_next:
+lanes32AVX512x9_next:
 	IMUL3Q $0x09, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x9_tile
+	JNE    lanes32AVX512x9_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x10(a *byte)
+// func lanes16AVX512x10(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x10(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x10(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -5047,7 +6373,7 @@ TEXT ·lanesAVX512x10(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x10_tile:
+lanes16AVX512x10_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -5062,7 +6388,7 @@ lanesAVX512x10_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x10_group:
+lanes16AVX512x10_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -5079,9 +6405,214 @@ lanesAVX512x10_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x10_stepped
+	JEQ     lanes16AVX512x10_stepped
 
-lanesAVX512x10_step:
+lanes16AVX512x10_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	VPERMPS     (BX)(CX*4), Z14, Z20
+	VFMADD231PS Z20, Z15, Z4
+	VPERMPS     (BX)(R8*1), Z14, Z21
+	VFMADD231PS Z21, Z15, Z5
+	VPERMPS     (BX)(DX*2), Z14, Z22
+	VFMADD231PS Z22, Z15, Z6
+	VPERMPS     (BX)(R9*1), Z14, Z23
+	VFMADD231PS Z23, Z15, Z7
+	VPERMPS     (BX)(CX*8), Z14, Z24
+	VFMADD231PS Z24, Z15, Z8
+	VPERMPS     (BX)(R10*1), Z14, Z25
+	VFMADD231PS Z25, Z15, Z9
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x10_step
+
+lanes16AVX512x10_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x10_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x10_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Z20, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z5, Y21
+	VADDPS        Z21, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z6, Y22
+	VADDPS        Z22, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z7, Y23
+	VADDPS        Z23, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z8, Y24
+	VADDPS        Z24, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z9, Y25
+	VADDPS        Z25, Z9, Z9
+
+lanes16AVX512x10_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x10_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x10_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+	VADDPS (BX), Z4, K1, Z4
+	ADDQ   R15, BX
+	VADDPS (BX), Z5, K1, Z5
+	ADDQ   R15, BX
+	VADDPS (BX), Z6, K1, Z6
+	ADDQ   R15, BX
+	VADDPS (BX), Z7, K1, Z7
+	ADDQ   R15, BX
+	VADDPS (BX), Z8, K1, Z8
+	ADDQ   R15, BX
+	VADDPS (BX), Z9, K1, Z9
+	ADDQ   R15, BX
+
+lanes16AVX512x10_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x10_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z15, Z4
+	VMAXPS       Z5, Z14, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z6, Z14, Z6
+	VMINPS       Z6, Z15, Z6
+	VMAXPS       Z7, Z14, Z7
+	VMINPS       Z7, Z15, Z7
+	VMAXPS       Z8, Z14, Z8
+	VMINPS       Z8, Z15, Z8
+	VMAXPS       Z9, Z14, Z9
+	VMINPS       Z9, Z15, Z9
+
+lanes16AVX512x10_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z9, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x10_group
+	IMUL3Q  $0x0a, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x0a, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x10_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x10_next:
+	IMUL3Q $0x0a, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x10_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x10(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x10(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (DX)(CX*2), R8
+	LEAQ (R8)(CX*2), R9
+	LEAQ (R9)(CX*2), R10
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x10_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x10_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x10_stepped
+
+lanes32AVX512x10_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -5120,14 +6651,14 @@ lanesAVX512x10_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x10_step
+	JNE         lanes32AVX512x10_step
 
-lanesAVX512x10_stepped:
+lanes32AVX512x10_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x10_whole
+	JNE           lanes32AVX512x10_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x10_once
+	JEQ           lanes32AVX512x10_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -5149,14 +6680,14 @@ lanesAVX512x10_stepped:
 	VEXTRACTF64X4 $0x01, Z9, Y25
 	VADDPS        Z25, Z9, Z9
 
-lanesAVX512x10_once:
+lanes32AVX512x10_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x10_whole:
+lanes32AVX512x10_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x10_added
+	JEQ    lanes32AVX512x10_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -5180,9 +6711,9 @@ lanesAVX512x10_whole:
 	VADDPS (BX), Z9, K1, Z9
 	ADDQ   R15, BX
 
-lanesAVX512x10_added:
+lanes32AVX512x10_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x10_clamped
+	JEQ          lanes32AVX512x10_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -5206,7 +6737,7 @@ lanesAVX512x10_added:
 	VMAXPS       Z9, Z14, Z9
 	VMINPS       Z9, Z15, Z9
 
-lanesAVX512x10_clamped:
+lanes32AVX512x10_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -5231,25 +6762,25 @@ lanesAVX512x10_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x10_group
+	JNE     lanes32AVX512x10_group
 	IMUL3Q  $0x0a, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x0a, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x10_next
+	JEQ     lanes32AVX512x10_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x10_next:
+lanes32AVX512x10_next:
 	IMUL3Q $0x0a, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x10_tile
+	JNE    lanes32AVX512x10_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x11(a *byte)
+// func lanes16AVX512x11(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x11(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x11(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -5262,7 +6793,7 @@ TEXT ·lanesAVX512x11(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x11_tile:
+lanes16AVX512x11_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -5277,7 +6808,7 @@ lanesAVX512x11_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x11_group:
+lanes16AVX512x11_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -5295,9 +6826,225 @@ lanesAVX512x11_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x11_stepped
+	JEQ     lanes16AVX512x11_stepped
 
-lanesAVX512x11_step:
+lanes16AVX512x11_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	VPERMPS     (BX)(CX*4), Z14, Z20
+	VFMADD231PS Z20, Z15, Z4
+	VPERMPS     (BX)(R8*1), Z14, Z21
+	VFMADD231PS Z21, Z15, Z5
+	VPERMPS     (BX)(DX*2), Z14, Z22
+	VFMADD231PS Z22, Z15, Z6
+	VPERMPS     (BX)(R9*1), Z14, Z23
+	VFMADD231PS Z23, Z15, Z7
+	VPERMPS     (BX)(CX*8), Z14, Z24
+	VFMADD231PS Z24, Z15, Z8
+	VPERMPS     (BX)(R10*1), Z14, Z25
+	VFMADD231PS Z25, Z15, Z9
+	VPERMPS     (BX)(R8*2), Z14, Z26
+	VFMADD231PS Z26, Z15, Z10
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x11_step
+
+lanes16AVX512x11_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x11_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x11_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Z20, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z5, Y21
+	VADDPS        Z21, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z6, Y22
+	VADDPS        Z22, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z7, Y23
+	VADDPS        Z23, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z8, Y24
+	VADDPS        Z24, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z9, Y25
+	VADDPS        Z25, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z10, Y26
+	VADDPS        Z26, Z10, Z10
+
+lanes16AVX512x11_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x11_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x11_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+	VADDPS (BX), Z4, K1, Z4
+	ADDQ   R15, BX
+	VADDPS (BX), Z5, K1, Z5
+	ADDQ   R15, BX
+	VADDPS (BX), Z6, K1, Z6
+	ADDQ   R15, BX
+	VADDPS (BX), Z7, K1, Z7
+	ADDQ   R15, BX
+	VADDPS (BX), Z8, K1, Z8
+	ADDQ   R15, BX
+	VADDPS (BX), Z9, K1, Z9
+	ADDQ   R15, BX
+	VADDPS (BX), Z10, K1, Z10
+	ADDQ   R15, BX
+
+lanes16AVX512x11_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x11_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z15, Z4
+	VMAXPS       Z5, Z14, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z6, Z14, Z6
+	VMINPS       Z6, Z15, Z6
+	VMAXPS       Z7, Z14, Z7
+	VMINPS       Z7, Z15, Z7
+	VMAXPS       Z8, Z14, Z8
+	VMINPS       Z8, Z15, Z8
+	VMAXPS       Z9, Z14, Z9
+	VMINPS       Z9, Z15, Z9
+	VMAXPS       Z10, Z14, Z10
+	VMINPS       Z10, Z15, Z10
+
+lanes16AVX512x11_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z9, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z10, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x11_group
+	IMUL3Q  $0x0b, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x0b, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x11_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x11_next:
+	IMUL3Q $0x0b, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x11_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x11(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x11(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (DX)(CX*2), R8
+	LEAQ (R8)(CX*2), R9
+	LEAQ (R9)(CX*2), R10
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x11_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x11_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x11_stepped
+
+lanes32AVX512x11_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -5339,14 +7086,14 @@ lanesAVX512x11_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x11_step
+	JNE         lanes32AVX512x11_step
 
-lanesAVX512x11_stepped:
+lanes32AVX512x11_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x11_whole
+	JNE           lanes32AVX512x11_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x11_once
+	JEQ           lanes32AVX512x11_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -5370,14 +7117,14 @@ lanesAVX512x11_stepped:
 	VEXTRACTF64X4 $0x01, Z10, Y26
 	VADDPS        Z26, Z10, Z10
 
-lanesAVX512x11_once:
+lanes32AVX512x11_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x11_whole:
+lanes32AVX512x11_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x11_added
+	JEQ    lanes32AVX512x11_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -5403,9 +7150,9 @@ lanesAVX512x11_whole:
 	VADDPS (BX), Z10, K1, Z10
 	ADDQ   R15, BX
 
-lanesAVX512x11_added:
+lanes32AVX512x11_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x11_clamped
+	JEQ          lanes32AVX512x11_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -5431,7 +7178,7 @@ lanesAVX512x11_added:
 	VMAXPS       Z10, Z14, Z10
 	VMINPS       Z10, Z15, Z10
 
-lanesAVX512x11_clamped:
+lanes32AVX512x11_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -5458,25 +7205,25 @@ lanesAVX512x11_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x11_group
+	JNE     lanes32AVX512x11_group
 	IMUL3Q  $0x0b, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x0b, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x11_next
+	JEQ     lanes32AVX512x11_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x11_next:
+lanes32AVX512x11_next:
 	IMUL3Q $0x0b, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x11_tile
+	JNE    lanes32AVX512x11_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x12(a *byte)
+// func lanes16AVX512x12(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x12(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x12(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -5490,7 +7237,7 @@ TEXT ·lanesAVX512x12(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x12_tile:
+lanes16AVX512x12_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -5505,7 +7252,7 @@ lanesAVX512x12_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x12_group:
+lanes16AVX512x12_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -5524,9 +7271,237 @@ lanesAVX512x12_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x12_stepped
+	JEQ     lanes16AVX512x12_stepped
 
-lanesAVX512x12_step:
+lanes16AVX512x12_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	VPERMPS     (BX)(CX*4), Z14, Z20
+	VFMADD231PS Z20, Z15, Z4
+	VPERMPS     (BX)(R8*1), Z14, Z21
+	VFMADD231PS Z21, Z15, Z5
+	VPERMPS     (BX)(DX*2), Z14, Z22
+	VFMADD231PS Z22, Z15, Z6
+	VPERMPS     (BX)(R9*1), Z14, Z23
+	VFMADD231PS Z23, Z15, Z7
+	VPERMPS     (BX)(CX*8), Z14, Z24
+	VFMADD231PS Z24, Z15, Z8
+	VPERMPS     (BX)(R10*1), Z14, Z25
+	VFMADD231PS Z25, Z15, Z9
+	VPERMPS     (BX)(R8*2), Z14, Z26
+	VFMADD231PS Z26, Z15, Z10
+	VPERMPS     (BX)(R11*1), Z14, Z27
+	VFMADD231PS Z27, Z15, Z11
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x12_step
+
+lanes16AVX512x12_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x12_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x12_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Z20, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z5, Y21
+	VADDPS        Z21, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z6, Y22
+	VADDPS        Z22, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z7, Y23
+	VADDPS        Z23, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z8, Y24
+	VADDPS        Z24, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z9, Y25
+	VADDPS        Z25, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z10, Y26
+	VADDPS        Z26, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z11, Y27
+	VADDPS        Z27, Z11, Z11
+
+lanes16AVX512x12_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x12_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x12_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+	VADDPS (BX), Z4, K1, Z4
+	ADDQ   R15, BX
+	VADDPS (BX), Z5, K1, Z5
+	ADDQ   R15, BX
+	VADDPS (BX), Z6, K1, Z6
+	ADDQ   R15, BX
+	VADDPS (BX), Z7, K1, Z7
+	ADDQ   R15, BX
+	VADDPS (BX), Z8, K1, Z8
+	ADDQ   R15, BX
+	VADDPS (BX), Z9, K1, Z9
+	ADDQ   R15, BX
+	VADDPS (BX), Z10, K1, Z10
+	ADDQ   R15, BX
+	VADDPS (BX), Z11, K1, Z11
+	ADDQ   R15, BX
+
+lanes16AVX512x12_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x12_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z15, Z4
+	VMAXPS       Z5, Z14, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z6, Z14, Z6
+	VMINPS       Z6, Z15, Z6
+	VMAXPS       Z7, Z14, Z7
+	VMINPS       Z7, Z15, Z7
+	VMAXPS       Z8, Z14, Z8
+	VMINPS       Z8, Z15, Z8
+	VMAXPS       Z9, Z14, Z9
+	VMINPS       Z9, Z15, Z9
+	VMAXPS       Z10, Z14, Z10
+	VMINPS       Z10, Z15, Z10
+	VMAXPS       Z11, Z14, Z11
+	VMINPS       Z11, Z15, Z11
+
+lanes16AVX512x12_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z9, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z10, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z11, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x12_group
+	IMUL3Q  $0x0c, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x0c, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x12_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x12_next:
+	IMUL3Q $0x0c, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x12_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x12(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x12(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (DX)(CX*2), R8
+	LEAQ (R8)(CX*2), R9
+	LEAQ (R9)(CX*2), R10
+	LEAQ (R10)(CX*2), R11
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x12_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x12_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x12_stepped
+
+lanes32AVX512x12_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -5571,14 +7546,14 @@ lanesAVX512x12_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x12_step
+	JNE         lanes32AVX512x12_step
 
-lanesAVX512x12_stepped:
+lanes32AVX512x12_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x12_whole
+	JNE           lanes32AVX512x12_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x12_once
+	JEQ           lanes32AVX512x12_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -5604,14 +7579,14 @@ lanesAVX512x12_stepped:
 	VEXTRACTF64X4 $0x01, Z11, Y27
 	VADDPS        Z27, Z11, Z11
 
-lanesAVX512x12_once:
+lanes32AVX512x12_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x12_whole:
+lanes32AVX512x12_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x12_added
+	JEQ    lanes32AVX512x12_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -5639,9 +7614,9 @@ lanesAVX512x12_whole:
 	VADDPS (BX), Z11, K1, Z11
 	ADDQ   R15, BX
 
-lanesAVX512x12_added:
+lanes32AVX512x12_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x12_clamped
+	JEQ          lanes32AVX512x12_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -5669,7 +7644,7 @@ lanesAVX512x12_added:
 	VMAXPS       Z11, Z14, Z11
 	VMINPS       Z11, Z15, Z11
 
-lanesAVX512x12_clamped:
+lanes32AVX512x12_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -5698,25 +7673,25 @@ lanesAVX512x12_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x12_group
+	JNE     lanes32AVX512x12_group
 	IMUL3Q  $0x0c, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x0c, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x12_next
+	JEQ     lanes32AVX512x12_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x12_next:
+lanes32AVX512x12_next:
 	IMUL3Q $0x0c, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x12_tile
+	JNE    lanes32AVX512x12_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x13(a *byte)
+// func lanes16AVX512x13(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x13(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x13(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -5730,7 +7705,7 @@ TEXT ·lanesAVX512x13(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x13_tile:
+lanes16AVX512x13_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -5745,7 +7720,7 @@ lanesAVX512x13_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x13_group:
+lanes16AVX512x13_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -5765,9 +7740,248 @@ lanesAVX512x13_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x13_stepped
+	JEQ     lanes16AVX512x13_stepped
 
-lanesAVX512x13_step:
+lanes16AVX512x13_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	VPERMPS     (BX)(CX*4), Z14, Z20
+	VFMADD231PS Z20, Z15, Z4
+	VPERMPS     (BX)(R8*1), Z14, Z21
+	VFMADD231PS Z21, Z15, Z5
+	VPERMPS     (BX)(DX*2), Z14, Z22
+	VFMADD231PS Z22, Z15, Z6
+	VPERMPS     (BX)(R9*1), Z14, Z23
+	VFMADD231PS Z23, Z15, Z7
+	VPERMPS     (BX)(CX*8), Z14, Z24
+	VFMADD231PS Z24, Z15, Z8
+	VPERMPS     (BX)(R10*1), Z14, Z25
+	VFMADD231PS Z25, Z15, Z9
+	VPERMPS     (BX)(R8*2), Z14, Z26
+	VFMADD231PS Z26, Z15, Z10
+	VPERMPS     (BX)(R11*1), Z14, Z27
+	VFMADD231PS Z27, Z15, Z11
+	VPERMPS     (BX)(DX*4), Z14, Z28
+	VFMADD231PS Z28, Z15, Z12
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x13_step
+
+lanes16AVX512x13_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x13_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x13_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Z20, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z5, Y21
+	VADDPS        Z21, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z6, Y22
+	VADDPS        Z22, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z7, Y23
+	VADDPS        Z23, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z8, Y24
+	VADDPS        Z24, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z9, Y25
+	VADDPS        Z25, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z10, Y26
+	VADDPS        Z26, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z11, Y27
+	VADDPS        Z27, Z11, Z11
+	VEXTRACTF64X4 $0x01, Z12, Y28
+	VADDPS        Z28, Z12, Z12
+
+lanes16AVX512x13_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x13_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x13_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+	VADDPS (BX), Z4, K1, Z4
+	ADDQ   R15, BX
+	VADDPS (BX), Z5, K1, Z5
+	ADDQ   R15, BX
+	VADDPS (BX), Z6, K1, Z6
+	ADDQ   R15, BX
+	VADDPS (BX), Z7, K1, Z7
+	ADDQ   R15, BX
+	VADDPS (BX), Z8, K1, Z8
+	ADDQ   R15, BX
+	VADDPS (BX), Z9, K1, Z9
+	ADDQ   R15, BX
+	VADDPS (BX), Z10, K1, Z10
+	ADDQ   R15, BX
+	VADDPS (BX), Z11, K1, Z11
+	ADDQ   R15, BX
+	VADDPS (BX), Z12, K1, Z12
+	ADDQ   R15, BX
+
+lanes16AVX512x13_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x13_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z15, Z4
+	VMAXPS       Z5, Z14, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z6, Z14, Z6
+	VMINPS       Z6, Z15, Z6
+	VMAXPS       Z7, Z14, Z7
+	VMINPS       Z7, Z15, Z7
+	VMAXPS       Z8, Z14, Z8
+	VMINPS       Z8, Z15, Z8
+	VMAXPS       Z9, Z14, Z9
+	VMINPS       Z9, Z15, Z9
+	VMAXPS       Z10, Z14, Z10
+	VMINPS       Z10, Z15, Z10
+	VMAXPS       Z11, Z14, Z11
+	VMINPS       Z11, Z15, Z11
+	VMAXPS       Z12, Z14, Z12
+	VMINPS       Z12, Z15, Z12
+
+lanes16AVX512x13_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z9, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z10, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z11, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z12, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x13_group
+	IMUL3Q  $0x0d, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x0d, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x13_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x13_next:
+	IMUL3Q $0x0d, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x13_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x13(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x13(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (DX)(CX*2), R8
+	LEAQ (R8)(CX*2), R9
+	LEAQ (R9)(CX*2), R10
+	LEAQ (R10)(CX*2), R11
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x13_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x13_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x13_stepped
+
+lanes32AVX512x13_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -5815,14 +8029,14 @@ lanesAVX512x13_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x13_step
+	JNE         lanes32AVX512x13_step
 
-lanesAVX512x13_stepped:
+lanes32AVX512x13_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x13_whole
+	JNE           lanes32AVX512x13_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x13_once
+	JEQ           lanes32AVX512x13_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -5850,14 +8064,14 @@ lanesAVX512x13_stepped:
 	VEXTRACTF64X4 $0x01, Z12, Y28
 	VADDPS        Z28, Z12, Z12
 
-lanesAVX512x13_once:
+lanes32AVX512x13_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x13_whole:
+lanes32AVX512x13_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x13_added
+	JEQ    lanes32AVX512x13_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -5887,9 +8101,9 @@ lanesAVX512x13_whole:
 	VADDPS (BX), Z12, K1, Z12
 	ADDQ   R15, BX
 
-lanesAVX512x13_added:
+lanes32AVX512x13_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x13_clamped
+	JEQ          lanes32AVX512x13_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -5919,7 +8133,7 @@ lanesAVX512x13_added:
 	VMAXPS       Z12, Z14, Z12
 	VMINPS       Z12, Z15, Z12
 
-lanesAVX512x13_clamped:
+lanes32AVX512x13_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -5950,25 +8164,25 @@ lanesAVX512x13_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x13_group
+	JNE     lanes32AVX512x13_group
 	IMUL3Q  $0x0d, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x0d, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x13_next
+	JEQ     lanes32AVX512x13_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x13_next:
+lanes32AVX512x13_next:
 	IMUL3Q $0x0d, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x13_tile
+	JNE    lanes32AVX512x13_tile
 	VZEROUPPER
 	RET
 
-// func lanesAVX512x14(a *byte)
+// func lanes16AVX512x14(a *byte)
 // Requires: AVX, AVX512F
-TEXT ·lanesAVX512x14(SB), NOSPLIT, $0-8
+TEXT ·lanes16AVX512x14(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ (AX), SI
 	MOVQ 24(AX), CX
@@ -5983,7 +8197,7 @@ TEXT ·lanesAVX512x14(SB), NOSPLIT, $0-8
 	MOVQ 16(AX), BX
 	MOVQ BX, 168(AX)
 
-lanesAVX512x14_tile:
+lanes16AVX512x14_tile:
 	MOVQ 72(AX), DI
 	MOVQ 80(AX), R12
 	MOVQ 88(AX), R13
@@ -5998,7 +8212,7 @@ lanesAVX512x14_tile:
 	MOVQ 56(AX), BX
 	MOVQ BX, 176(AX)
 
-lanesAVX512x14_group:
+lanes16AVX512x14_group:
 	MOVQ    128(AX), BX
 	ADDQ    $0x40, 128(AX)
 	VMOVUPS (BX), Z0
@@ -6019,9 +8233,260 @@ lanesAVX512x14_group:
 	ADDQ    $0x04, 136(AX)
 	MOVLQSX (BX), R15
 	TESTQ   R15, R15
-	JEQ     lanesAVX512x14_stepped
+	JEQ     lanes16AVX512x14_stepped
 
-lanesAVX512x14_step:
+lanes16AVX512x14_step:
+	MOVLQSX     (DI), BX
+	VPMOVZXBD   (R12), Z14
+	VMOVUPS     (R13), Z15
+	ADDQ        SI, BX
+	VPERMPS     (BX), Z14, Z16
+	VFMADD231PS Z16, Z15, Z0
+	VPERMPS     (BX)(CX*1), Z14, Z17
+	VFMADD231PS Z17, Z15, Z1
+	VPERMPS     (BX)(CX*2), Z14, Z18
+	VFMADD231PS Z18, Z15, Z2
+	VPERMPS     (BX)(DX*1), Z14, Z19
+	VFMADD231PS Z19, Z15, Z3
+	VPERMPS     (BX)(CX*4), Z14, Z20
+	VFMADD231PS Z20, Z15, Z4
+	VPERMPS     (BX)(R8*1), Z14, Z21
+	VFMADD231PS Z21, Z15, Z5
+	VPERMPS     (BX)(DX*2), Z14, Z22
+	VFMADD231PS Z22, Z15, Z6
+	VPERMPS     (BX)(R9*1), Z14, Z23
+	VFMADD231PS Z23, Z15, Z7
+	VPERMPS     (BX)(CX*8), Z14, Z24
+	VFMADD231PS Z24, Z15, Z8
+	VPERMPS     (BX)(R10*1), Z14, Z25
+	VFMADD231PS Z25, Z15, Z9
+	VPERMPS     (BX)(R8*2), Z14, Z26
+	VFMADD231PS Z26, Z15, Z10
+	VPERMPS     (BX)(R11*1), Z14, Z27
+	VFMADD231PS Z27, Z15, Z11
+	VPERMPS     (BX)(DX*4), Z14, Z28
+	VFMADD231PS Z28, Z15, Z12
+	VPERMPS     (BX)(R14*1), Z14, Z29
+	VFMADD231PS Z29, Z15, Z13
+	ADDQ        $0x04, DI
+	ADDQ        $0x10, R12
+	ADDQ        $0x40, R13
+	DECQ        R15
+	JNE         lanes16AVX512x14_step
+
+lanes16AVX512x14_stepped:
+	MOVL          $0x0000ffff, BX
+	CMPQ          176(AX), $0x01
+	JNE           lanes16AVX512x14_whole
+	CMPQ          184(AX), $0x00
+	JEQ           lanes16AVX512x14_once
+	VEXTRACTF64X4 $0x01, Z0, Y16
+	VADDPS        Z16, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z1, Y17
+	VADDPS        Z17, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z2, Y18
+	VADDPS        Z18, Z2, Z2
+	VEXTRACTF64X4 $0x01, Z3, Y19
+	VADDPS        Z19, Z3, Z3
+	VEXTRACTF64X4 $0x01, Z4, Y20
+	VADDPS        Z20, Z4, Z4
+	VEXTRACTF64X4 $0x01, Z5, Y21
+	VADDPS        Z21, Z5, Z5
+	VEXTRACTF64X4 $0x01, Z6, Y22
+	VADDPS        Z22, Z6, Z6
+	VEXTRACTF64X4 $0x01, Z7, Y23
+	VADDPS        Z23, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z8, Y24
+	VADDPS        Z24, Z8, Z8
+	VEXTRACTF64X4 $0x01, Z9, Y25
+	VADDPS        Z25, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z10, Y26
+	VADDPS        Z26, Z10, Z10
+	VEXTRACTF64X4 $0x01, Z11, Y27
+	VADDPS        Z27, Z11, Z11
+	VEXTRACTF64X4 $0x01, Z12, Y28
+	VADDPS        Z28, Z12, Z12
+	VEXTRACTF64X4 $0x01, Z13, Y29
+	VADDPS        Z29, Z13, Z13
+
+lanes16AVX512x14_once:
+	MOVQ 64(AX), BX
+
+lanes16AVX512x14_whole:
+	KMOVW  BX, K1
+	MOVQ   152(AX), BX
+	TESTQ  BX, BX
+	JEQ    lanes16AVX512x14_added
+	ADDQ   $0x40, 152(AX)
+	MOVQ   40(AX), R15
+	VADDPS (BX), Z0, K1, Z0
+	ADDQ   R15, BX
+	VADDPS (BX), Z1, K1, Z1
+	ADDQ   R15, BX
+	VADDPS (BX), Z2, K1, Z2
+	ADDQ   R15, BX
+	VADDPS (BX), Z3, K1, Z3
+	ADDQ   R15, BX
+	VADDPS (BX), Z4, K1, Z4
+	ADDQ   R15, BX
+	VADDPS (BX), Z5, K1, Z5
+	ADDQ   R15, BX
+	VADDPS (BX), Z6, K1, Z6
+	ADDQ   R15, BX
+	VADDPS (BX), Z7, K1, Z7
+	ADDQ   R15, BX
+	VADDPS (BX), Z8, K1, Z8
+	ADDQ   R15, BX
+	VADDPS (BX), Z9, K1, Z9
+	ADDQ   R15, BX
+	VADDPS (BX), Z10, K1, Z10
+	ADDQ   R15, BX
+	VADDPS (BX), Z11, K1, Z11
+	ADDQ   R15, BX
+	VADDPS (BX), Z12, K1, Z12
+	ADDQ   R15, BX
+	VADDPS (BX), Z13, K1, Z13
+	ADDQ   R15, BX
+
+lanes16AVX512x14_added:
+	CMPQ         112(AX), $0x00
+	JEQ          lanes16AVX512x14_clamped
+	VBROADCASTSS 120(AX), Z14
+	VBROADCASTSS 124(AX), Z15
+	VMAXPS       Z0, Z14, Z0
+	VMINPS       Z0, Z15, Z0
+	VMAXPS       Z1, Z14, Z1
+	VMINPS       Z1, Z15, Z1
+	VMAXPS       Z2, Z14, Z2
+	VMINPS       Z2, Z15, Z2
+	VMAXPS       Z3, Z14, Z3
+	VMINPS       Z3, Z15, Z3
+	VMAXPS       Z4, Z14, Z4
+	VMINPS       Z4, Z15, Z4
+	VMAXPS       Z5, Z14, Z5
+	VMINPS       Z5, Z15, Z5
+	VMAXPS       Z6, Z14, Z6
+	VMINPS       Z6, Z15, Z6
+	VMAXPS       Z7, Z14, Z7
+	VMINPS       Z7, Z15, Z7
+	VMAXPS       Z8, Z14, Z8
+	VMINPS       Z8, Z15, Z8
+	VMAXPS       Z9, Z14, Z9
+	VMINPS       Z9, Z15, Z9
+	VMAXPS       Z10, Z14, Z10
+	VMINPS       Z10, Z15, Z10
+	VMAXPS       Z11, Z14, Z11
+	VMINPS       Z11, Z15, Z11
+	VMAXPS       Z12, Z14, Z12
+	VMINPS       Z12, Z15, Z12
+	VMAXPS       Z13, Z14, Z13
+	VMINPS       Z13, Z15, Z13
+
+lanes16AVX512x14_clamped:
+	MOVQ    144(AX), BX
+	MOVQ    32(AX), R15
+	VMOVUPS Z0, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z1, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z2, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z3, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z4, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z5, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z6, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z7, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z8, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z9, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z10, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z11, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z12, K1, (BX)
+	ADDQ    R15, BX
+	VMOVUPS Z13, K1, (BX)
+	ADDQ    R15, BX
+	ADDQ    $0x40, 144(AX)
+	DECQ    176(AX)
+	JNE     lanes16AVX512x14_group
+	IMUL3Q  $0x0e, 32(AX), BX
+	ADDQ    BX, 160(AX)
+	IMUL3Q  $0x0e, 40(AX), BX
+	CMPQ    16(AX), $0x00
+	JEQ     lanes16AVX512x14_next
+	ADDQ    BX, 168(AX)
+
+lanes16AVX512x14_next:
+	IMUL3Q $0x0e, CX, BX
+	ADDQ   BX, SI
+	DECQ   48(AX)
+	JNE    lanes16AVX512x14_tile
+	VZEROUPPER
+	RET
+
+// func lanes32AVX512x14(a *byte)
+// Requires: AVX, AVX512F
+TEXT ·lanes32AVX512x14(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ (AX), SI
+	MOVQ 24(AX), CX
+	LEAQ (CX)(CX*2), DX
+	LEAQ (DX)(CX*2), R8
+	LEAQ (R8)(CX*2), R9
+	LEAQ (R9)(CX*2), R10
+	LEAQ (R10)(CX*2), R11
+	LEAQ (R11)(CX*2), R14
+	MOVQ 8(AX), BX
+	MOVQ BX, 160(AX)
+	MOVQ 16(AX), BX
+	MOVQ BX, 168(AX)
+
+lanes32AVX512x14_tile:
+	MOVQ 72(AX), DI
+	MOVQ 80(AX), R12
+	MOVQ 88(AX), R13
+	MOVQ 96(AX), BX
+	MOVQ BX, 128(AX)
+	MOVQ 104(AX), BX
+	MOVQ BX, 136(AX)
+	MOVQ 160(AX), BX
+	MOVQ BX, 144(AX)
+	MOVQ 168(AX), BX
+	MOVQ BX, 152(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 176(AX)
+
+lanes32AVX512x14_group:
+	MOVQ    128(AX), BX
+	ADDQ    $0x40, 128(AX)
+	VMOVUPS (BX), Z0
+	VMOVAPS Z0, Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z0, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z0, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z0, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z0, Z13
+	MOVQ    136(AX), BX
+	ADDQ    $0x04, 136(AX)
+	MOVLQSX (BX), R15
+	TESTQ   R15, R15
+	JEQ     lanes32AVX512x14_stepped
+
+lanes32AVX512x14_step:
 	MOVLQSX     (DI), BX
 	VPMOVZXBD   (R12), Z14
 	VMOVUPS     (R13), Z15
@@ -6072,14 +8537,14 @@ lanesAVX512x14_step:
 	ADDQ        $0x10, R12
 	ADDQ        $0x40, R13
 	DECQ        R15
-	JNE         lanesAVX512x14_step
+	JNE         lanes32AVX512x14_step
 
-lanesAVX512x14_stepped:
+lanes32AVX512x14_stepped:
 	MOVL          $0x0000ffff, BX
 	CMPQ          176(AX), $0x01
-	JNE           lanesAVX512x14_whole
+	JNE           lanes32AVX512x14_whole
 	CMPQ          184(AX), $0x00
-	JEQ           lanesAVX512x14_once
+	JEQ           lanes32AVX512x14_once
 	VEXTRACTF64X4 $0x01, Z0, Y16
 	VADDPS        Z16, Z0, Z0
 	VEXTRACTF64X4 $0x01, Z1, Y17
@@ -6109,14 +8574,14 @@ lanesAVX512x14_stepped:
 	VEXTRACTF64X4 $0x01, Z13, Y29
 	VADDPS        Z29, Z13, Z13
 
-lanesAVX512x14_once:
+lanes32AVX512x14_once:
 	MOVQ 64(AX), BX
 
-lanesAVX512x14_whole:
+lanes32AVX512x14_whole:
 	KMOVW  BX, K1
 	MOVQ   152(AX), BX
 	TESTQ  BX, BX
-	JEQ    lanesAVX512x14_added
+	JEQ    lanes32AVX512x14_added
 	ADDQ   $0x40, 152(AX)
 	MOVQ   40(AX), R15
 	VADDPS (BX), Z0, K1, Z0
@@ -6148,9 +8613,9 @@ lanesAVX512x14_whole:
 	VADDPS (BX), Z13, K1, Z13
 	ADDQ   R15, BX
 
-lanesAVX512x14_added:
+lanes32AVX512x14_added:
 	CMPQ         112(AX), $0x00
-	JEQ          lanesAVX512x14_clamped
+	JEQ          lanes32AVX512x14_clamped
 	VBROADCASTSS 120(AX), Z14
 	VBROADCASTSS 124(AX), Z15
 	VMAXPS       Z0, Z14, Z0
@@ -6182,7 +8647,7 @@ lanesAVX512x14_added:
 	VMAXPS       Z13, Z14, Z13
 	VMINPS       Z13, Z15, Z13
 
-lanesAVX512x14_clamped:
+lanes32AVX512x14_clamped:
 	MOVQ    144(AX), BX
 	MOVQ    32(AX), R15
 	VMOVUPS Z0, K1, (BX)
@@ -6215,18 +8680,18 @@ lanesAVX512x14_clamped:
 	ADDQ    R15, BX
 	ADDQ    $0x40, 144(AX)
 	DECQ    176(AX)
-	JNE     lanesAVX512x14_group
+	JNE     lanes32AVX512x14_group
 	IMUL3Q  $0x0e, 32(AX), BX
 	ADDQ    BX, 160(AX)
 	IMUL3Q  $0x0e, 40(AX), BX
 	CMPQ    16(AX), $0x00
-	JEQ     lanesAVX512x14_next
+	JEQ     lanes32AVX512x14_next
 	ADDQ    BX, 168(AX)
 
-lanesAVX512x14_next:
+lanes32AVX512x14_next:
 	IMUL3Q $0x0e, CX, BX
 	ADDQ   BX, SI
 	DECQ   48(AX)
-	JNE    lanesAVX512x14_tile
+	JNE    lanes32AVX512x14_tile
 	VZEROUPPER
 	RET

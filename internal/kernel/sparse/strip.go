@@ -31,7 +31,7 @@ func newStrip(s conv.Shape, tile int) strip {
 	if oneToOne(&s) {
 		g.W, g.Q = s.N*s.H*s.W, s.N*s.P*s.Q
 		g.N, g.H, g.P = 1, 1, 1
-		if g.direct = s.C >= laneWindow && s.SrcStride%laneUnit == 0; g.direct {
+		if g.direct = s.C >= laneWindows[len(laneWindows)-1] && s.SrcStride%laneUnit == 0; g.direct {
 			g.pitch = s.SrcStride
 		}
 	}
@@ -81,16 +81,16 @@ func (g *strip) floats() int {
 	if g.direct {
 		return 0
 	}
-	return g.lines*g.cols*g.pitch + laneWindow
+	return g.lines*g.cols*g.pitch + laneWindows[len(laneWindows)-1]
 }
 
 // tap is the place of kernel element r, s in the strip of a pixel.
 func (g *strip) tap(r, s int) int { return (r*g.DilH*g.cols + s*g.DilW) * g.pitch }
 
 // limit is the last place of a window.
-func (g *strip) limit() int {
+func (g *strip) limit(window int) int {
 	if g.direct {
-		return g.C - laneWindow
+		return g.C - window
 	}
 	return g.tap(g.R-1, g.S-1) + g.pitch
 }
