@@ -156,10 +156,12 @@ func (r *rates) denseTime(s conv.Shape, winograd bool) float64 {
 // more for each tile.
 func (k *kernels) lanesTime(s conv.Shape, z zeros) float64 {
 	const (
-		tile    = 1.2 // a step of a tile, besides its pixels
-		store   = 2.5 // a vector of sums
-		widest  = 768 // inputs of a pixel of which a tile stays in the first-level cache
-		outside = 1.2 // how much longer it takes otherwise
+		tile    = 1.2     // a step of a tile, besides its pixels
+		store   = 2.5     // a vector of sums
+		widest  = 768     // inputs of a pixel of which a tile stays in the first-level cache
+		outside = 1.2     // how much longer it takes with up to twice as many, and so on
+		held    = 1 << 20 // bytes of inputs that the second-level cache holds
+		beyond  = 1.1
 	)
 	r := k.rates
 	if k.lanesRun[0][1] == nil {
@@ -171,8 +173,11 @@ func (k *kernels) lanesTime(s conv.Shape, z zeros) float64 {
 	size = ceilDiv(pixels, ceilDiv(pixels, size))
 	last := len(laneWindows) - 1
 	t := float64(pixels) * (z.lanes*(1+tile/float64(size)) + store*float64(groups)*r.lanes[last])
-	if s.C > widest {
+	for c := s.C; c > widest; c /= 2 {
 		t *= outside
+	}
+	if 4*g.N*g.H*g.W*s.C > held {
+		t *= beyond
 	}
 	return t + z.lanes/r.lanes[last]*r.once[byLanes] + float64(g.blocks*g.floats()/laneGroup)*r.move
 }
