@@ -26,12 +26,18 @@ func Random(seed uint64) *graph.Graph {
 	if s.deep {
 		size = s.pick(4, 7, 7, 8, 14, 14, 16, 28)
 	}
+	small := seed%8 == 3
+	if small {
+		size = s.pick(16, 24, 28, 32, 48)
+	}
 	s.c, s.h, s.w = s.pick(1, 3, 3), size, size
 	if s.rng.IntN(4) == 0 {
 		s.w = s.pick(10, size/2, size*3/4)
 	}
 	s.x = s.g.AddInput("input", tensor.Float32, graph.Dims(1, s.c, s.h, s.w))
 	switch {
+	case small:
+		s.conv(s.width(4, 16), s.pick(3, 5), 1, 1)
 	case size < 64:
 		s.conv(s.width(4, 64), s.pick(3, 3, 5, 7), s.pick(1, 1, 2), 1)
 	case s.rng.IntN(4) == 0:
@@ -40,6 +46,9 @@ func Random(seed uint64) *graph.Graph {
 		s.conv(s.width(12, 64), s.pick(3, 5), 2, 1)
 	}
 	s.activate()
+	if small {
+		s.narrow()
+	}
 	kinds := s.kinds()
 	kinds[seed%uint64(len(kinds))]() // so that every kind has its turn
 	for range 5 + s.rng.IntN(8) {
@@ -137,6 +146,17 @@ func (s *sampler) kinds() []func() {
 	}
 	return []func(){s.plain, s.plain, s.residual, s.stage, s.bottleneck, s.inverted, s.inverted, s.separable, s.fire, s.shuffled, s.split,
 		s.pools, s.dense, s.normalized, s.local}
+}
+
+// narrow is how the smallest networks begin: pooling and convolutions of fewer
+// channels than a vector has.
+func (s *sampler) narrow() {
+	for range 2 {
+		s.pool([]string{"MaxPool", "MaxPool", "AveragePool"}[s.rng.IntN(3)], 2, 2)
+		s.conv(s.width(4, 24), s.pick(3, 5), 1, 1)
+		s.activate()
+	}
+	s.pool("MaxPool", 2, 2)
 }
 
 // stride is 2 now and then, as long as there is something left to halve.
