@@ -105,11 +105,13 @@ func lutSIMD(dst, src []uint8, table *[256]uint8) int {
 func maxSIMD(dst, src []uint8, offs []int, channels, pixels, srcStep, dstStep int) int {
 	n := channels &^ 7
 	switch {
-	case !useSIMD || n == 0 || len(offs) == 0 || pixels == 0:
+	case len(offs) == 0 || channels*pixels == 0:
 		return 0
 	case useWide:
 		maxTapsAVX512(&dst[0], &src[0], &offs[0], len(offs), channels, pixels, srcStep, dstStep)
 		return channels
+	case !useSIMD || n == 0:
+		return 0
 	}
 	for i := range pixels {
 		maxTapsAVX2(&dst[i*dstStep], &src[i*srcStep], &offs[0], len(offs), n)
