@@ -79,7 +79,8 @@ type rates struct {
 	move                    float64                   // copying a vector of inputs to a strip
 	// By how much Winograd's algorithm outruns the direct dense convolution where
 	// package conv chooses it and squares of 4x4 fill the image.
-	winograd float64
+	winograd     float64
+	winogradHalf float64 // channels that reach half of that
 }
 
 var portableRates = rates{dense: 0.5, denseRow: 1, load: 8, store: 10, resume: 2, step: [methods]float64{5.5, 4.5}, astride: 1, cached: 1, scalar: 4, winograd: 2.4, lanes: [len(laneWindows)]float64{100, 100}, move: 100, denseLanes: 1, denseNarrow: 1}
@@ -89,7 +90,7 @@ var avx2Rates = rates{dense: 0.0235, denseRow: 0.11, load: 1.2, store: 1.3, resu
 
 // avx512Rates are those of the second machine of that page, of Intel's.
 var avx512Rates = rates{dense: 0.0122, denseRow: 0.14, load: 2.6, store: 2.8, spill: 0.045, resume: 1.9,
-	step: [methods]float64{0.28, 0.175}, astride: 1.25, cached: 0.8, once: [methods]float64{0.5, 0.3, 1.6}, scalar: 0.51, winograd: 2.6, call: 20, denseLanes: 16, denseStore: 1, denseNarrow: 1.3, lanes: [len(laneWindows)]float64{0.385, 0.435}, move: 1.5}
+	step: [methods]float64{0.28, 0.175}, astride: 1.25, cached: 0.8, once: [methods]float64{0.5, 0.3, 1.6}, scalar: 0.51, winograd: 2.6, winogradHalf: 10, call: 20, denseLanes: 16, denseStore: 1, denseNarrow: 1.3, lanes: [len(laneWindows)]float64{0.385, 0.435}, move: 1.5}
 
 // Worthwhile reports whether so many of the weights are zero that looking
 // closer may pay. It looks at a sample.
@@ -145,9 +146,8 @@ func (r *rates) denseTime(s conv.Shape, winograd bool) float64 {
 	squares := s.N * ceilDiv(s.P, 4) * ceilDiv(s.Q, 4)
 	full := float64(s.N*s.P*s.Q) / float64(16*squares)
 	if winograd && s.R == 3 && s.S == 3 && s.StrideH*s.StrideW*s.DilH*s.DilW == 1 && s.C >= 32 && s.K >= 32 && squares >= 12 {
-		const half = 10 // channels that reach half the gain
 		channels := float64(min(s.C, s.K))
-		return direct / max(1, r.winograd*full*channels/(channels+half))
+		return direct / max(1, r.winograd*full*channels/(channels+r.winogradHalf))
 	}
 	return direct
 }
