@@ -42,6 +42,8 @@ type Options struct {
 	// are not outputs; Run returns them too. All keeps every one of them.
 	Keep []string
 	All  bool
+
+	undivided bool // not to be computed in parts, being one
 }
 
 // Program is a graph compiled for concrete shapes. It is safe for concurrent

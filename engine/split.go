@@ -19,7 +19,7 @@ const cacheBytes = 4 << 20
 
 // partSize is the number of images to compute at a time, n for all.
 func partSize(g *graph.Graph, o *Options) int {
-	if len(g.Inputs) == 0 || len(o.Variables) > 0 || len(o.Keep) > 0 || o.All {
+	if o.undivided || len(g.Inputs) == 0 || len(o.Variables) > 0 || len(o.Keep) > 0 || o.All {
 		return 0
 	}
 	shape, ok := concrete(g.Inputs[0])
@@ -34,8 +34,10 @@ func partSize(g *graph.Graph, o *Options) int {
 	if c.PeakActivationBytes <= cacheBytes || c.WeightBytes > (c.ReadBytes+c.WriteBytes)/int64(n) {
 		return n
 	}
+	// Every part reads all weights: it may outgrow the cache where they are many.
+	most := max(cacheBytes, c.WeightBytes/2)
 	part := 1
-	for m := 2; m < n && int64(m)*one <= cacheBytes; m++ {
+	for m := 2; m < n && int64(m)*one <= most; m++ {
 		if n%m == 0 {
 			part = m
 		}
@@ -57,7 +59,7 @@ func inParts(g, lg *graph.Graph, o Options, m int) *Program {
 	count := n / m
 	pool := workers(o.Threads)
 	whole := &Program{pool: pool, variables: map[string]*tensor.Tensor{}}
-	inner := Options{Shapes: map[string][]int{}, Threads: o.Threads, NoTune: o.NoTune}
+	inner := Options{Shapes: map[string][]int{}, Threads: o.Threads, NoTune: o.NoTune, undivided: true}
 	for _, v := range lg.Inputs {
 		s := v.Shape.Ints()
 		if s[0] != n {

@@ -130,3 +130,29 @@ func TestPartsRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestPartsAreNotDivided computes parts that are larger than what a program divides
+// by itself.
+func TestPartsAreNotDivided(t *testing.T) {
+	g, err := zoo.Build("mobilenetv1?width=0.5", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := randomInputs(g, 4, 7)
+	whole, err := engine.Compile(g, engine.Options{Batch: 4, All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := whole.Run(context.Background(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := engine.CompileInParts(g, engine.Options{Threads: 1}, 4, 2).Run(context.Background(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := g.Outputs[0].Name
+	if d := worst(got[name], want[name]); d > 1e-4 {
+		t.Errorf("differs by %.2g of the largest element", d)
+	}
+}
