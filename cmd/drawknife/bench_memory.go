@@ -115,10 +115,11 @@ func (c *benchCmd) alone(a *app) error {
 	for name, s := range shapes {
 		in[name] = tensor.New(tensor.Float32, s...)
 	}
-	run, err := c.runner(a, in, shapes)
+	run, end, err := c.runner(a, in, shapes)
 	if err != nil {
 		return err
 	}
+	defer end()
 	for range max(c.Runs, 1) {
 		if err := run(); err != nil {
 			return err
@@ -131,38 +132,39 @@ func (c *benchCmd) alone(a *app) error {
 	})
 }
 
-// runner is one run of the model on the engine chosen.
-func (c *benchCmd) runner(a *app, in map[string]*tensor.Tensor, shapes map[string][]int) (func() error, error) {
+// runner returns one run of the model on the engine chosen, and what ends its use.
+func (c *benchCmd) runner(a *app, in map[string]*tensor.Tensor, shapes map[string][]int) (run func() error, end func(), err error) {
 	switch c.Alone {
 	case aloneOurs:
 		g, err := a.load(c.Models[0])
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		p, err := engine.Compile(g, engine.Options{Shapes: shapes, Threads: a.Threads})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return func() error { _, err := p.Run(a, in); return err }, nil
+		return func() error { _, err := p.Run(a, in); return err }, func() {}, nil
 	case aloneORT:
 		if c.Ort == "" {
-			return nil, errors.New("--alone onnxruntime needs --ort")
+			return nil, nil, errors.New("--alone onnxruntime needs --ort")
 		}
 		rt, err := ort.Open(c.Ort)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		s, err := rt.Load(c.Models[0], ort.Options{Threads: a.Threads, Optimize: ort.All})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		b, err := s.Bind(in)
 		if err != nil {
-			return nil, err
+			s.Close()
+			return nil, nil, err
 		}
-		return b.Run, nil
+		return b.Run, func() { b.Close(); s.Close() }, nil
 	}
-	return nil, usagef("--alone %s: want %s or %s", c.Alone, aloneOurs, aloneORT)
+	return nil, nil, usagef("--alone %s: want %s or %s", c.Alone, aloneOurs, aloneORT)
 }
 
 func (r *memoryResult) print(w io.Writer) error {
