@@ -11,7 +11,7 @@ import (
 
 // TestSteadyStateAllocatesNothing runs whole networks into prepared outputs.
 func TestSteadyStateAllocatesNothing(t *testing.T) {
-	for _, spec := range []string{"resnet20", "mobilenetv2?size=64&width=0.25", "squeezenet1.1?size=64&width=0.5"} {
+	for _, spec := range []string{"resnet20", "mobilenetv2?size=64&width=0.25", "mobilenetv2?size=128", "squeezenet1.1?size=64&width=0.5"} {
 		for _, threads := range []int{1, 2} {
 			g, err := zoo.Build(spec, 1)
 			if err != nil {
