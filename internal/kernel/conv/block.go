@@ -17,27 +17,32 @@ type blocked struct {
 	bias    []float32
 }
 
-// newBlocked returns nil where blocks are not expected to pay.
-func newBlocked(set *tile.Set, s Shape, lo, hi float32) *blocked {
-	if set == tile.Portable || s.T*s.D*s.OD*s.Groups*s.DilW > 1 || s.S == 1 || s.DstStride != s.K || s.AddStride != s.K {
-		return nil
-	}
-	pixels, least := 1, blockGain*rowCycles(set, &s)
-	for n := 2; n*s.K <= tile.MaxCols; n++ {
+// blockPixels is the number of pixels of a block that are expected to take least time;
+// 1 stands for none.
+func blockPixels(set *tile.Set, s *Shape) int {
+	pixels, least := 1, blockGain*rowCycles(set, s)
+	for n := 2; s.blockable(set, n); n++ {
 		if s.Q%n != 0 {
 			continue
 		}
 		w := s.blocks(n)
-		if w.S > w.W || w.R*w.S > tile.MaxTaps {
-			break
-		}
 		if c := rowCycles(set, &w); c < least {
 			pixels, least = n, c
 		}
 	}
-	if pixels == 1 {
-		return nil
+	return pixels
+}
+
+// blockable reports whether the kernels take blocks of n pixels, if n divides a row.
+func (s *Shape) blockable(set *tile.Set, n int) bool {
+	if set == tile.Portable || s.T*s.D*s.OD*s.Groups*s.DilW > 1 || s.S == 1 || s.DstStride != s.K || s.AddStride != s.K || n*s.K > tile.MaxCols {
+		return false
 	}
+	w := s.blocks(n)
+	return w.S <= w.W && w.R*w.S <= tile.MaxTaps
+}
+
+func newBlocked(set *tile.Set, s Shape, pixels int, lo, hi float32) *blocked {
 	w := s.blocks(pixels)
 	return &blocked{dense: newDense(set, w, lo, hi), given: s, pixels: pixels,
 		weights: make([]float32, w.K*w.C*w.R*w.S), bias: make([]float32, w.K)}

@@ -103,8 +103,8 @@ func newWith(set *tile.Set, s Shape, p Params) *Conv {
 	} else if p.Winograd && winogradFits(set, &s) {
 		w := newWinograd(set, s, p.Min, p.Max)
 		c.impl, c.fixed = w, w.fixedScratch()
-	} else if b := newBlocked(set, s, p.Min, p.Max); b != nil {
-		c.impl = b
+	} else if n := blockPixels(set, &s); n > 1 {
+		c.impl = newBlocked(set, s, n, p.Min, p.Max)
 	} else {
 		c.impl = newDense(set, s, p.Min, p.Max)
 	}
