@@ -111,6 +111,9 @@ func (p *Pool) For(n, grain int, body func(worker, lo, hi int)) {
 	for i := 0; p.state.Load()&joined != 0; i++ {
 		if i > 1000 {
 			yield()
+			if i%16 == 0 { // it may be a goroutine that waits for this one's place
+				runtime.Gosched()
+			}
 		}
 	}
 	p.body = nil
