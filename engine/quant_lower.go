@@ -3,6 +3,7 @@ package engine
 import (
 	"math"
 	"slices"
+	"unsafe"
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/kernel/conv"
@@ -70,8 +71,9 @@ func lowerDequantize(c *compiler, n *graph.Node) error {
 // tensor with a zero point.
 type qweights struct {
 	data  []int8
+	flip  uint8     // inverted in data: 128 where they are stored as uint8
 	scale []float32 // one, or one per output channel
-	zero  int32     // of data; the same for all channels
+	zero  int32     // of data with flip inverted; the same for all channels
 	shape []int
 }
 
@@ -95,11 +97,9 @@ func (c *compiler) intWeights(v *graph.Value, axis int) (w qweights, ok bool) {
 	case tensor.Int8:
 		w.data = tensor.Data[int8](data)
 	case tensor.Uint8:
-		shift = 128
-		w.data = make([]int8, data.Len())
-		for i, u := range tensor.Data[uint8](data) {
-			w.data[i] = int8(u ^ 0x80)
-		}
+		shift, w.flip = 128, 128
+		bytes := tensor.Data[uint8](data)
+		w.data = unsafe.Slice((*int8)(unsafe.Pointer(unsafe.SliceData(bytes))), len(bytes))
 	default:
 		if w.data, ok = narrowWeights(data); !ok {
 			return w, false
@@ -206,7 +206,7 @@ func (quantizer) conv(c *compiler, n *graph.Node) bool {
 	if !ok {
 		return false
 	}
-	p := qconv.Params{Weights: w.data, WeightZero: []int8{int8(w.zero)}, Bias: bias, SrcZero: g.zero, SrcMax: c.top(q), Scale: make([]float32, len(w.scale))}
+	p := qconv.Params{Weights: w.data, Flip: w.flip, WeightZero: []int8{int8(w.zero)}, Bias: bias, SrcZero: g.zero, SrcMax: c.top(q), Scale: make([]float32, len(w.scale))}
 	if t, ok := c.quantizedTail(n.Outputs[0]); ok {
 		for i, ws := range w.scale {
 			p.Scale[i] = g.scale * ws / t.scale

@@ -76,7 +76,7 @@ func BenchmarkConv(b *testing.B) {
 				for i := range pr.p.Weights {
 					pr.p.Weights[i] = int8(max(-spread.limit, min(spread.limit, spread.sigma*rng.NormFloat64())))
 				}
-				pr.p.WeightZero = nil
+				pr.p.Flip, pr.p.WeightZero = 0, nil
 				c := New(pr.s, pr.p)
 				scratch := make([]byte, c.Scratch(1))
 				dst := make([]uint8, pixels(&pr.s)*pr.s.DstStride)
@@ -110,7 +110,7 @@ func BenchmarkFew(b *testing.B) {
 				for i := range pr.p.Weights {
 					pr.p.Weights[i] = int8(rng.IntN(int(2*limit)+1) - int(limit))
 				}
-				pr.p.WeightZero = nil
+				pr.p.Flip, pr.p.WeightZero = 0, nil
 				c := New(pr.s, pr.p)
 				if i == 0 {
 					if isaFor(cpu.Best()) == nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 
 	"github.com/drawknife/drawknife/internal/cpu"
 	"github.com/drawknife/drawknife/internal/kernel/qvec"
@@ -14,6 +13,9 @@ import (
 // Params holds what a convolution multiplies and how its sums become output.
 type Params struct {
 	Weights []int8 // [K][C/Groups][T][R][S]
+	// Flip is inverted in each weight before it is read as an int8: 128 makes
+	// weights stored as uint8 weights less 128.
+	Flip uint8
 	// WeightZero is the zero point of the weights: none, one or K values.
 	WeightZero []int8
 	Bias       []int32 // K values in units of the accumulator (sx*sw[k]), or nil
@@ -38,7 +40,6 @@ type AddParams = qvec.AddParams
 type Conv struct {
 	shape Shape
 	p     Params
-	w     []int16   // weights less their zero point; dropped when packed
 	bias  []int32   // K values, the zero-point correction included
 	scale []float32 // K values
 	run   runner
@@ -68,15 +69,9 @@ func New(s Shape, p Params) *Conv { return newAt(cpu.Best(), s, p) }
 func newAt(level cpu.Level, s Shape, p Params) *Conv {
 	c := plan(s, p)
 	c.run = c.choose(level)
-	if w := c.w; w != nil {
-		wide.Put(&w)
-	}
-	c.w, c.p.Weights = nil, nil // packed by the runner
+	c.p.Weights = nil // packed by the runner
 	return c
 }
-
-// wide holds memory for the weights of plans in the making.
-var wide = sync.Pool{New: func() any { return new([]int16) }}
 
 // plan checks the arguments of New and prepares what all runners need.
 func plan(s Shape, p Params) *Conv {
@@ -106,7 +101,7 @@ func plan(s Shape, p Params) *Conv {
 		if p.SrcZero != 0 {
 			sum := int32(0)
 			for _, w := range p.Weights[k*per:][:per] {
-				sum += int32(w)
+				sum += int32(w ^ int8(p.Flip))
 			}
 			c.bias[k] -= int32(p.SrcZero) * (sum - int32(per)*int32(pick(p.WeightZero, k, 0)))
 		}
@@ -115,23 +110,42 @@ func plan(s Shape, p Params) *Conv {
 	return c
 }
 
-// widen sets c.w to the weights less their zero points, which all runners but
-// those of a single pixel pack.
-func (c *Conv) widen() {
-	if c.w != nil {
-		return
+// channel returns the weights of output channel k less their zero point, in the
+// memory of to if they fit there.
+func (c *Conv) channel(k int, to []int16) []int16 {
+	per := len(c.p.Weights) / c.shape.K
+	to = resize(to, per)
+	zero, flip := int16(pick(c.p.WeightZero, k, 0)), int8(c.p.Flip)
+	for i, w := range c.p.Weights[k*per:][:len(to)] {
+		to[i] = int16(w^flip) - zero
 	}
-	w := wide.Get().(*[]int16)
-	c.w = resize(*w, len(c.p.Weights))
-	per := len(c.w) / c.shape.K
+	return to
+}
+
+// plain reports whether weights are what is multiplied, byte for byte.
+func (c *Conv) plain() bool {
+	return c.p.Flip == 0 && !slices.ContainsFunc(c.p.WeightZero, func(z int8) bool { return z != 0 })
+}
+
+// within reports whether all weights less their zero points are in [lo, hi].
+func (c *Conv) within(lo, hi int) bool {
+	per, flip := len(c.p.Weights)/c.shape.K, int8(c.p.Flip)
 	for k := range c.shape.K {
-		zero := int16(pick(c.p.WeightZero, k, 0))
-		row := c.w[k*per : (k+1)*per]
-		for i, w := range c.p.Weights[k*per:][:len(row)] {
-			row[i] = int16(w) - zero
+		zero := int(pick(c.p.WeightZero, k, 0))
+		if lo+zero <= math.MinInt8 && hi+zero >= math.MaxInt8 {
+			continue
+		}
+		for _, w := range c.p.Weights[k*per:][:per] {
+			if v := int(w^flip) - zero; v < lo || v > hi {
+				return false
+			}
 		}
 	}
+	return true
 }
+
+// fit reports whether the weights fit so many bits.
+func (c *Conv) fit(bits int) bool { return c.within(-1<<(bits-1), 1<<(bits-1)-1) }
 
 // pick is element k of a list of one value for each channel, or one for all,
 // or none.
@@ -159,7 +173,6 @@ func (c *Conv) choose(level cpu.Level) runner {
 	if d := newDepthwise(c, level); d != nil {
 		return d
 	}
-	c.widen()
 	if f := c.few(i); f != nil {
 		return newTiled(c, f)
 	}
@@ -259,14 +272,16 @@ func (c *Conv) addBlock(o *output, first, count, k0, k1 int) {
 // product fits an int32, as the vector epilogues assume.
 func (c *Conv) finite() bool {
 	per := len(c.p.Weights) / c.shape.K
+	var w []int16
 	for k, m := range c.scale {
 		bound := math.Abs(float64(c.bias[k])) + 255*255*float64(per)
 		if v := bound * math.Abs(float64(m)); v < 1<<30 && bound < 1<<31 {
 			continue // whatever the weights
 		}
-		sum, zero := 0, int(pick(c.p.WeightZero, k, 0))
-		for _, w := range c.p.Weights[k*per : (k+1)*per] {
-			sum += max(int(w)-zero, zero-int(w))
+		sum := 0
+		w = c.channel(k, w)
+		for _, v := range w {
+			sum += int(max(v, -v))
 		}
 		bound = math.Abs(float64(c.bias[k])) + 255*float64(sum)
 		if v := bound * math.Abs(float64(m)); !(v < 1<<30) || bound >= 1<<31 {

@@ -43,7 +43,7 @@ func naive(s Shape, p Params, src []uint8) []int64 {
 						}
 						for ch := range cg {
 							x := int64(src[(((n*s.D+iz)*s.H+iy)*s.W+ix)*s.SrcStride+k/kg*cg+ch]) - int64(p.SrcZero)
-							w := int64(p.Weights[(((k*cg+ch)*s.T+t)*s.R+r)*s.S+c]) - int64(pick(p.WeightZero, k, 0))
+							w := int64(p.Weights[(((k*cg+ch)*s.T+t)*s.R+r)*s.S+c]^int8(p.Flip)) - int64(pick(p.WeightZero, k, 0))
 							sum += x * w
 						}
 					}
@@ -83,6 +83,7 @@ func newProblem(rng *rand.Rand, s Shape) *problem {
 			pr.p.Bias[i] = int32(rng.IntN(20001) - 10000)
 		}
 	}
+	pr.p.Flip = []uint8{0, 128}[rng.IntN(2)]
 	pr.p.WeightZero = make([]int8, []int{0, 1, s.K}[rng.IntN(3)])
 	for i := range pr.p.WeightZero {
 		pr.p.WeightZero[i] = int8(rng.IntN(256) - 128)
@@ -285,7 +286,7 @@ func TestVector(t *testing.T) {
 	for _, s := range []Shape{{C: 4, K: 8}, {C: 12, K: 9}, {C: 100, K: 23}, {C: 64, K: 130}, {C: 36, K: 512}} {
 		for _, extreme := range []bool{false, true} {
 			pr := newProblem(rng, s)
-			pr.p.WeightZero = nil
+			pr.p.Flip, pr.p.WeightZero = 0, nil
 			if extreme {
 				for i := range pr.p.Weights {
 					pr.p.Weights[i] = []int8{-128, 127}[rng.IntN(2)]

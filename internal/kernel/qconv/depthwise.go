@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"slices"
 	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/cpu"
@@ -67,11 +66,9 @@ func newDepthwise(c *Conv, level cpu.Level) *depthwise {
 	if s.Groups != s.C || s.K != s.C || s.T != 1 || s.C < 8 {
 		return nil
 	}
-	c.widen()
 	d := &depthwise{c: c}
 	// Weights less their zero points may exceed a byte.
-	quads := level >= cpu.VNNI && level < cpu.NEON &&
-		!slices.ContainsFunc(c.w, func(w int16) bool { return w != int16(int8(w)) })
+	quads := level >= cpu.VNNI && level < cpu.NEON && c.fit(8)
 	for i := range dwKernels {
 		k := &dwKernels[i]
 		if k.r == s.R && k.s == s.S && k.channels <= s.C && (!k.quad() || quads) {
@@ -110,12 +107,16 @@ func (d *depthwise) pack() {
 	d.chunks = (s.C + d.lanes - 1) / d.lanes
 	lanes := laneOrders[d.lanes]
 	order := binary.LittleEndian
+	w := make([]int16, 0, len(d.c.p.Weights))
+	for k := range s.K {
+		w = append(w, d.c.channel(k, w[len(w):])...)
+	}
 	for chunk := range d.chunks {
 		k0 := d.start(chunk)
 		if d.single.quad() {
-			d.packQuads(k0)
+			d.packQuads(w, k0)
 		} else {
-			d.packPairs(k0)
+			d.packPairs(w, k0)
 		}
 		for _, k := range lanes {
 			d.weights = order.AppendUint32(d.weights, uint32(d.c.bias[k0+k]))
@@ -127,7 +128,7 @@ func (d *depthwise) pack() {
 }
 
 // packPairs lays out the taps of the chunk that starts at channel k0 by pairs.
-func (d *depthwise) packPairs(k0 int) {
+func (d *depthwise) packPairs(w []int16, k0 int) {
 	s := &d.c.shape
 	pair := func(r0, c0, r1, c1 int) {
 		for _, k := range laneOrders[d.lanes] {
@@ -135,7 +136,7 @@ func (d *depthwise) packPairs(k0 int) {
 			for _, rc := range [][2]int{{r0, c0}, {r1, c1}} {
 				v := int16(0)
 				if rc[1] < s.S {
-					v = d.c.w[(k*s.R+rc[0])*s.S+rc[1]]
+					v = w[(k*s.R+rc[0])*s.S+rc[1]]
 				}
 				d.weights = binary.LittleEndian.AppendUint16(d.weights, uint16(v))
 			}
@@ -154,7 +155,7 @@ func (d *depthwise) packPairs(k0 int) {
 }
 
 // packQuads lays out the taps of the chunk that starts at channel k0 by quads.
-func (d *depthwise) packQuads(k0 int) {
+func (d *depthwise) packQuads(w []int16, k0 int) {
 	s := &d.c.shape
 	for r0 := 0; r0 < s.R; r0 += 4 {
 		for col := range s.S {
@@ -162,7 +163,7 @@ func (d *depthwise) packQuads(k0 int) {
 				for r := r0; r < r0+4; r++ {
 					v := int16(0)
 					if r < s.R {
-						v = d.c.w[((k0+k)*s.R+r)*s.S+col]
+						v = w[((k0+k)*s.R+r)*s.S+col]
 					}
 					d.weights = append(d.weights, byte(v))
 				}

@@ -18,6 +18,8 @@ type packer struct {
 	states  []uint8 // [step]
 	list    []group
 	dense   []int16 // weights of a panel
+	bytes   []int8  // the same where they fit
+	row     []int16 // those of a channel
 	parts   []int16 // those of steps that had to be split
 	open    queue
 	heads   queue

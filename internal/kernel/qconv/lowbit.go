@@ -23,26 +23,11 @@ func (c *Conv) small(lanes int) bool {
 	if s.K/s.Groups < lanes || pixels(s) < groupPixels {
 		return false
 	}
-	for _, w := range c.w {
-		if w < -smallWeight || w > smallWeight {
-			return false
-		}
-	}
-	return true
+	return c.within(-smallWeight, smallWeight)
 }
 
 // nibble reports whether the weights fit four bits.
 func (c *Conv) nibble() bool { return c.fit(4) }
-
-// fit reports whether the weights fit so many bits.
-func (c *Conv) fit(bits int) bool {
-	for _, w := range c.w {
-		if w != w<<(16-bits)>>(16-bits) {
-			return false
-		}
-	}
-	return true
-}
 
 // few returns the kernels for layers whose weights meet so few pixels that
 // reading them takes the time, nil if there are none or this is no such layer.

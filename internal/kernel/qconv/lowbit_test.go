@@ -30,7 +30,7 @@ func TestSmallWeights(t *testing.T) {
 	for i, s := range list {
 		bits, inBits := 2+i%5, []int{8, 4, 2}[i%3]
 		pr := newProblem(rng, s)
-		pr.p.WeightZero, pr.p.SrcMax = nil, uint8(1<<inBits-1)
+		pr.p.Flip, pr.p.WeightZero, pr.p.SrcMax = 0, nil, uint8(1<<inBits-1)
 		pr.p.SrcZero &= pr.p.SrcMax
 		for j := range pr.src {
 			if pr.src[j] &= pr.p.SrcMax; i%2 == 0 {
@@ -62,7 +62,7 @@ func TestSmallWeightsAreSeen(t *testing.T) {
 		share int // of the weights, the bytes kept
 	}{{1, true, 2}, {7, true, 2}, {15, true, 1}, {127, false, 0}} {
 		pr := newProblem(rng, same(9, 64, 64, 3, 1, 1))
-		pr.p.WeightZero = nil
+		pr.p.Flip, pr.p.WeightZero = 0, nil
 		for i := range pr.p.Weights {
 			pr.p.Weights[i] = int8(max(-c.limit, min(c.limit, c.limit/3*rng.NormFloat64())))
 		}
@@ -85,7 +85,7 @@ func TestFewKeepBits(t *testing.T) {
 	rng := rand.New(rand.NewPCG(17, 18))
 	for _, c := range []struct{ limit, share int }{{1, 4}, {3, 2}, {7, 2}, {8, 1}, {127, 1}} {
 		pr := newProblem(rng, Shape{C: 64, K: 128})
-		pr.p.WeightZero = nil
+		pr.p.Flip, pr.p.WeightZero = 0, nil
 		for i := range pr.p.Weights {
 			pr.p.Weights[i] = int8(rng.IntN(2*c.limit+1) - c.limit)
 		}

@@ -25,7 +25,7 @@ func (t *tiled) pack(groups, merge int) {
 		}
 	}
 	const least = 1 << 14 // weights that are worth another goroutine
-	n := max(1, min(runtime.GOMAXPROCS(0), len(t.panels), len(t.c.w)/least))
+	n := max(1, min(runtime.GOMAXPROCS(0), len(t.panels), len(t.c.p.Weights)/least))
 	parts := make([]tiled, n)
 	var done sync.WaitGroup
 	for i := range parts {
@@ -65,8 +65,11 @@ func (t *tiled) gatherParts(parts []tiled) {
 // packPanels lays out the weights of the panels there are.
 func (t *tiled) packPanels(groups, merge int) {
 	runs, length := t.g.runOffsets(t.c.shape.C / groups)
-	old := &t.packer.packed
-	t.panelData = panelData{steps: old.steps[:0], weights: old.weights[:0], bias: old.bias[:0], scale: old.scale[:0]}
+	old, values := &t.packer.packed, 0
+	for i := range t.panels {
+		values += t.panels[i].vecs * t.isa.lanes * len(runs) * ((length + 3) &^ 3)
+	}
+	t.panelData = panelData{steps: old.steps[:0], weights: slices.Grow(old.weights[:0], values), bias: old.bias[:0], scale: old.scale[:0]}
 	t.packer.orders = t.g.copies
 	for i := range t.panels {
 		p := &t.panels[i]
@@ -105,7 +108,19 @@ func splitChannels(k, lanes, wide int) []panel {
 // are left out.
 func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int) {
 	quads := (length + 3) / 4
-	dense := t.gather(p, groups, merge, len(runs), 4*quads)
+	if t.isa.vnni && t.isa.bits == 0 && t.c.plain() {
+		t.packer.bytes = gather(t, p, groups, merge, len(runs), 4*quads, t.packer.bytes, func(k int) []int8 {
+			per := len(t.c.p.Weights) / t.c.shape.K
+			return t.c.p.Weights[k*per:][:per]
+		})
+		t.packBytes(p, t.packer.bytes, runs, quads)
+		return
+	}
+	t.packer.dense = gather(t, p, groups, merge, len(runs), 4*quads, t.packer.dense, func(k int) []int16 {
+		t.packer.row = t.c.channel(k, t.packer.row)
+		return t.packer.row
+	})
+	dense := t.packer.dense
 	switch {
 	case t.isa.long:
 		t.packLong(p, dense)
@@ -161,6 +176,22 @@ func (t *tiled) packDots(p *panel, dense []int16, runs []int32, quads int) {
 		t.steps = append(t.steps, 0) // by weights of zero
 	}
 	p.count = n / together
+}
+
+// packBytes lays out steps as packDots does, of weights that are bytes.
+func (t *tiled) packBytes(p *panel, dense []int8, runs []int32, quads int) {
+	per := 4 * p.vecs * t.isa.lanes
+	for i := range len(runs) * quads {
+		step := dense[i*per:][:per]
+		if slices.ContainsFunc(step, func(w int8) bool { return w != 0 }) {
+			t.steps = append(t.steps, runs[i/quads]+int32(i%quads*4))
+			t.weights = append(t.weights, asBytes(step)...)
+			p.count++
+		}
+	}
+	if p.count == 0 {
+		t.steps, t.weights = append(t.steps, 0), append(t.weights, 0)
+	}
 }
 
 // narrowed copies weights to bytes, and reports whether there is any but zero and
@@ -232,13 +263,13 @@ func (t *tiled) packGroup(to []byte, members []member) []byte {
 }
 
 // gather returns the weights of a panel as [run][quad][channel][4], with its
-// bias and scale appended to those of the panels before.
-func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
+// bias and scale appended to those of the panels before. It reads those of a
+// channel by channel, and writes to the memory of w if they fit there.
+func gather[T int8 | int16](t *tiled, p *panel, groups, merge, runs, length int, w []T, channel func(k int) []T) []T {
 	s := &t.c.shape
 	width := p.vecs * t.isa.lanes
-	w := resize(t.packer.dense, runs*length*width)
+	w = resize(w, runs*length*width)
 	clear(w)
-	t.packer.dense = w
 	cm, cg, kg, ntaps := s.C/groups, s.C/s.Groups, s.K/s.Groups, taps(s)
 	perRun := ntaps / runs
 	for j := range p.n {
@@ -246,8 +277,9 @@ func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
 		t.bias = append(t.bias, t.c.bias[k])
 		t.scale = append(t.scale, t.c.scale[k])
 		inner := k / kg % merge // the true group within the merged one
+		row := channel(k)
 		for tap := range ntaps {
-			from, x := t.c.w[k*cg*ntaps+tap:], tap%perRun*cm+inner*cg // within the run
+			from, x := row[tap:], tap%perRun*cm+inner*cg // within the run
 			to := w[tap/perRun*length*width+j*4:]
 			if ntaps == 1 && x%4 == 0 {
 				quads(to[x*width:], from[:cg], 4*width)
@@ -266,9 +298,9 @@ func (t *tiled) gather(p *panel, groups, merge, runs, length int) []int16 {
 }
 
 // quads copies the elements of from to each four of to, stride elements apart.
-func quads(to, from []int16, stride int) {
+func quads[T int8 | int16](to, from []T, stride int) {
 	for ; len(from) > 4; from = from[4:] {
-		*(*[4]int16)(to) = [4]int16(from)
+		*(*[4]T)(to) = [4]T(from)
 		to = to[stride:]
 	}
 	copy(to, from)
@@ -286,10 +318,12 @@ func (c *Conv) copies(perGroup int) int {
 	}
 	cg, ntaps := s.C/s.Groups, taps(s)
 	pairs, over := 0, 0
-	for k := 0; k < s.K; k += 1 + len(c.w)/sample/2 {
+	var row []int16
+	for k := 0; k < s.K; k += 1 + len(c.p.Weights)/sample/2 {
+		row = c.channel(k, row)
 		for i := range cg / 2 * ntaps {
-			at := (k*cg+i/ntaps*2)*ntaps + i%ntaps
-			a, b := c.w[at], c.w[at+ntaps]
+			at := i/ntaps*2*ntaps + i%ntaps
+			a, b := row[at], row[at+ntaps]
 			pairs++
 			if max(a, 0)+max(b, 0) > 127 || min(a, 0)+min(b, 0) < -127 {
 				over++

@@ -11,17 +11,18 @@ type portable struct {
 }
 
 func newPortable(c *Conv) *portable {
-	c.widen()
 	s := &c.shape
 	kg, cg, ntaps := s.K/s.Groups, s.C/s.Groups, taps(s)
 	quads := (kg + 3) / 4
 	p := &portable{c: c, w: make([]int16, s.Groups*quads*ntaps*cg*4)}
+	var row []int16
 	for g := range s.Groups {
 		for k := range kg {
 			base := (g*quads + k/4) * ntaps * cg * 4
+			row = c.channel(g*kg+k, row)
 			for tap := range ntaps {
 				for ch := range cg {
-					p.w[base+(tap*cg+ch)*4+k%4] = c.w[((g*kg+k)*cg+ch)*ntaps+tap]
+					p.w[base+(tap*cg+ch)*4+k%4] = row[ch*ntaps+tap]
 				}
 			}
 		}

@@ -345,7 +345,7 @@ func TestSimulatedFew(t *testing.T) {
 			i.simulate = func(a *tileArgs, rows, vecs int) {
 				m.run(code[fmt.Sprintf("qfewVNNI%dx%dw%d", rows, 16*vecs, i.bits)], unsafe.Pointer(a))
 			}
-			pr.p.WeightZero = nil
+			pr.p.Flip, pr.p.WeightZero = 0, nil
 			for j := range pr.p.Weights {
 				pr.p.Weights[j] = pr.p.Weights[j] >> (8 - i.bits)
 			}

@@ -67,7 +67,6 @@ type panel struct {
 type unit struct{ lo, hi, k0, k1 int }
 
 func newTiled(c *Conv, i *isa) *tiled {
-	c.widen()
 	s := c.shape
 	merge := mergeGroups(&s, i.lanes)
 	groups := s.Groups / merge

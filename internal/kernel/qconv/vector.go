@@ -2,7 +2,6 @@ package qconv
 
 import (
 	"math"
-	"slices"
 	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/parallel"
@@ -30,13 +29,8 @@ func newVector(c *Conv) *vector {
 	if pixels(s) > 1 || !pointwise(s) || s.Groups > 1 || s.K < 8 || s.C%4 != 0 || s.C/4 > math.MaxUint16 {
 		return nil
 	}
-	if slices.ContainsFunc(c.p.WeightZero, func(z int8) bool { return z != 0 }) {
-		c.widen()
-	}
-	for _, w := range c.w {
-		if w != int16(int8(w)) {
-			return nil
-		}
+	if !c.fit(8) {
+		return nil
 	}
 	v := &vector{c: c, args: newArgs(&c.p)}
 	v.weights = make([]byte, 0, (s.K+7)/8*(8*s.C+headSize))
@@ -56,10 +50,15 @@ func (v *vector) pack(pk *packer, k0 int) {
 	o := octet{k0: k0, w: len(v.weights), step: len(v.steps)}
 	v.octets = append(v.octets, o)
 	pk.dense = resize(pk.dense, 8*c)
-	if v.c.w != nil {
-		interleave(pk.dense, v.c.w[k0*c:], c)
+	if plain := v.c.plain(); plain {
+		for k := range 8 {
+			interleave(pk.dense[4*k:], v.c.p.Weights[(k0+k)*c:][:c])
+		}
 	} else {
-		interleave(pk.dense, v.c.p.Weights[k0*c:], c)
+		for k := range 8 {
+			pk.row = v.c.channel(k0+k, pk.row)
+			interleave(pk.dense[4*k:], pk.row)
+		}
 	}
 	pk.orders, pk.states = 1, pk.states[:0]
 	pk.measure(pk.dense)
@@ -79,18 +78,15 @@ func (v *vector) pack(pk *packer, k0 int) {
 	putHeader(v.weights[o.w:], counts, k0, v.c.bias[k0:k0+8], v.c.scale[k0:k0+8])
 }
 
-// interleave lays out eight rows of c weights as [c/4][row][4].
-func interleave[T int8 | int16](to []int16, from []T, c int) {
-	for k := range 8 {
-		row, at := from[k*c:][:c], to[4*k:]
-		for ; len(row) > 4; row = row[4:] {
-			w := (*[4]T)(row)
-			*(*[4]int16)(at) = [4]int16{int16(w[0]), int16(w[1]), int16(w[2]), int16(w[3])}
-			at = at[stepWeights:]
-		}
-		for i, w := range row {
-			at[i] = int16(w)
-		}
+// interleave lays out a row of weights as that of eight in [quad][row][4].
+func interleave[T int8 | int16](to []int16, row []T) {
+	for ; len(row) > 4; row = row[4:] {
+		w := (*[4]T)(row)
+		*(*[4]int16)(to) = [4]int16{int16(w[0]), int16(w[1]), int16(w[2]), int16(w[3])}
+		to = to[stepWeights:]
+	}
+	for i, w := range row {
+		to[i] = int16(w)
 	}
 }
 
