@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"unsafe"
 )
 
 // pack lays out panels and their weights.
@@ -108,7 +109,7 @@ func splitChannels(k, lanes, wide int) []panel {
 // are left out.
 func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int) {
 	quads := (length + 3) / 4
-	if t.isa.vnni && t.isa.bits == 0 && t.c.plain() {
+	if t.isa.vnni && (t.isa.bits == 0 || t.isa.bits == 8) && t.c.plain() {
 		t.packer.bytes = gather(t, p, groups, merge, len(runs), 4*quads, t.packer.bytes, func(k int) []int8 {
 			per := len(t.c.p.Weights) / t.c.shape.K
 			return t.c.p.Weights[k*per:][:per]
@@ -194,16 +195,21 @@ func (t *tiled) packBytes(p *panel, dense []int8, runs []int32, quads int) {
 	}
 }
 
-// narrowed copies weights to bytes, and reports whether there is any but zero and
-// whether all fit.
+// narrowed copies weights, a multiple of four, to bytes, and reports whether there is
+// any but zero and whether all fit.
 func narrowed(to []byte, from []int16) (any, fit bool) {
-	var all, over int16
-	for k, v := range from[:len(to)] {
-		to[k] = byte(v)
+	const half, top, high = 0x0080_0080_0080_0080, 0x8000_8000_8000_8000, 0xff00_ff00_ff00_ff00
+	var all, over uint64
+	words := unsafe.Slice((*uint64)(unsafe.Pointer(&from[0])), len(to)/4)
+	for i, v := range words {
 		all |= v
-		over |= v - int16(int8(v))
+		// v + 128 in each quarter, which a byte holds where v fits an int8.
+		over |= (v&^top + half) ^ v&top
+		v &^= high
+		v = (v | v>>8) & 0x0000_ffff_0000_ffff
+		binary.LittleEndian.PutUint32(to[4*i:], uint32(v|v>>16))
 	}
-	return all != 0, over == 0
+	return all != 0, over&high == 0
 }
 
 func nonzero(v int16) bool { return v != 0 }
