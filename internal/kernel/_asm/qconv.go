@@ -44,6 +44,7 @@ const (
 	qLens      = 496 // lengths of groups, for weights of a few bits
 	qNext      = 504 // uintptr, the weights of the panel after
 	qNextEnd   = 512
+	qOrder     = 520 // [16]int32, the dword order that undoes packing in four lanes
 )
 
 // The layout of the header of a panel of AVX2 tiles, before its groups.
@@ -63,6 +64,9 @@ func emitQconv() {
 		for rows := 8; rows >= 1; rows-- {
 			qtile{rows: rows, vecs: vecs, vnni: true}.emit()
 		}
+	}
+	for rows := 16; rows >= 8; rows-- {
+		qtile{rows: rows, vecs: 1, vnni: true, line: true}.emit()
 	}
 	reorder()
 	stepLoads()
@@ -91,16 +95,23 @@ func emitQconv() {
 // in groups of up to four: the VPMADDUBSW of the steps of a group are summed
 // as int16, which their weights do not let overflow, before VPMADDWD by ones
 // widens the sum. With vnni, every step is one VPDPBUSD.
+//
+// Sixteen channels leave room for more pixels than there are registers to
+// point at them. The kernels of a line take the pixels of a tile to lie a
+// fixed distance apart.
 type qtile struct {
 	rows, vecs int
-	vnni       bool
+	vnni, line bool
 }
 
 // qgroup is the most steps of a group.
 const qgroup = 4
 
 func (t qtile) name() string {
-	if t.vnni {
+	switch {
+	case t.line:
+		return fmt.Sprintf("qlineVNNI%dx%d", t.rows, 16*t.vecs)
+	case t.vnni:
 		return fmt.Sprintf("qtileVNNI%dx%d", t.rows, 16*t.vecs)
 	}
 	return fmt.Sprintf("qtileAVX2x%dx%d", t.rows, 8*t.vecs)
@@ -128,7 +139,11 @@ func (t qtile) emit() {
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s computes tiles of %d pixels by %d channels; a is a *tileArgs.", name, t.rows, t.vecs*t.bytes()/4))
 	a := Load(Param("a"), GP64())
-	rows := make([]GPVirtual, t.rows)
+	pointers := t.rows
+	if t.line {
+		pointers = 1
+	}
+	rows := make([]GPVirtual, pointers)
 	for i := range rows {
 		rows[i] = GP64()
 	}
@@ -138,6 +153,10 @@ func (t qtile) emit() {
 	MOVQ(off, Mem{Base: a, Disp: qOffsAt})
 	MOVQ(Mem{Base: a, Disp: qDst}, off)
 	MOVQ(off, Mem{Base: a, Disp: qDstAt})
+	var apart []GPVirtual
+	if t.line {
+		apart = t.apart(a)
+	}
 	if !t.vnni {
 		VPCMPEQW(ymm(qones), ymm(qones), ymm(qones))
 		VPSRLW(Imm(15), ymm(qones), ymm(qones))
@@ -150,7 +169,7 @@ func (t qtile) emit() {
 	t.point(a, rows, off, w)
 	MOVQ(Mem{Base: a, Disp: qW}, w)
 	if t.vnni {
-		t.dots(a, rows, off, k, w, next)
+		t.dots(a, rows, apart, off, k, w, next)
 		t.load(a, off, w, k)
 		t.storeAs512(name, a, off, w, k)
 		MOVQ(off, Mem{Base: a, Disp: qDstAt})
@@ -167,16 +186,26 @@ func (t qtile) emit() {
 func (t qtile) point(a Register, rows []GPVirtual, offs, base GPVirtual) {
 	MOVQ(Mem{Base: a, Disp: qOffsAt}, offs)
 	MOVQ(Mem{Base: a, Disp: qBase}, base)
-	for i := range rows {
+	for i := range rows { // of a line, the first only
 		MOVLQSX(Mem{Base: offs, Disp: 4 * i}, rows[i])
 		ADDQ(base, rows[i])
 	}
 	ADDQ(Imm(uint64(4*t.rows)), Mem{Base: a, Disp: qOffsAt})
 }
 
+// apart returns one, three, five and seven times the distance between pixels.
+func (t qtile) apart(a Register) []GPVirtual {
+	p := []GPVirtual{GP64(), GP64(), GP64(), GP64()}
+	MOVQ(Mem{Base: a, Disp: qPixel}, p[0])
+	LEAQ(Mem{Base: p[0], Index: p[0], Scale: 2}, p[1])
+	LEAQ(Mem{Base: p[0], Index: p[0], Scale: 4}, p[2])
+	LEAQ(Mem{Base: p[1], Index: p[0], Scale: 4}, p[3])
+	return p
+}
+
 // dots sums the bias and the steps by VPDPBUSD. Meanwhile it fetches the weights
 // of the next panel, a quarter of them or half in each tile.
-func (t qtile) dots(a Register, rows []GPVirtual, off, k, w, next GPVirtual) {
+func (t qtile) dots(a Register, rows, apart []GPVirtual, off, k, w, next GPVirtual) {
 	steps := GP64()
 	MOVQ(Mem{Base: a, Disp: qBias}, steps)
 	for j := 0; j < t.vecs; j++ {
@@ -191,7 +220,7 @@ func (t qtile) dots(a Register, rows []GPVirtual, off, k, w, next GPVirtual) {
 	unrolled(t.name(), k, 2, func(n int) {
 		for u := 0; u < n; u++ {
 			MOVLQSX(Mem{Base: steps, Disp: 4 * u}, off)
-			t.dot(rows, off, w, u*size)
+			t.dot(rows, apart, off, w, u*size)
 		}
 		ADDQ(Imm(uint64(4*n)), steps)
 		ADDQ(U32(uint32(n*size)), w)
@@ -203,14 +232,27 @@ func (t qtile) dots(a Register, rows []GPVirtual, off, k, w, next GPVirtual) {
 }
 
 // dot adds a step of VPDPBUSD.
-func (t qtile) dot(rows []GPVirtual, off, w GPVirtual, disp int) {
+func (t qtile) dot(rows, apart []GPVirtual, off, w GPVirtual, disp int) {
 	used := t.rows * t.vecs
 	for j := 0; j < t.vecs; j++ {
 		VMOVDQU32(Mem{Base: w, Disp: disp + 64*j}, zmm(used+j))
 	}
-	for i := range rows {
+	if t.line {
+		ADDQ(rows[0], off)
+	}
+	for i := range t.rows {
 		x := zmm(used + t.vecs + i%(32-used-t.vecs))
-		VPBROADCASTD(Mem{Base: rows[i], Index: off, Scale: 1}, x)
+		var from Mem
+		if t.line {
+			if i > 0 && i%7 == 0 {
+				ADDQ(apart[3], off)
+			}
+			from = []Mem{{Base: off}, {Base: off, Index: apart[0], Scale: 1}, {Base: off, Index: apart[0], Scale: 2}, {Base: off, Index: apart[1], Scale: 1},
+				{Base: off, Index: apart[0], Scale: 4}, {Base: off, Index: apart[2], Scale: 1}, {Base: off, Index: apart[1], Scale: 2}}[i%7]
+		} else {
+			from = Mem{Base: rows[i], Index: off, Scale: 1}
+		}
+		VPBROADCASTD(from, x)
 		for j := 0; j < t.vecs; j++ {
 			VPDPBUSD(zmm(used+j), x, t.acc(i, j))
 		}
@@ -395,20 +437,8 @@ func (t qtile) storeAs512(name string, a Register, dst, stride, p GPVirtual) {
 		VMULPS(Mem{Base: p, Disp: 64 * j}, r, r)
 	})
 	JA(LabelRef(name + "_float")) // flags are those of the comparison
-	zero, lo, hi := zmm(31), zmm(30), zmm(29)
-	VPMOVZXWD(Mem{Base: a, Disp: qZero}, zero)
-	VPMOVZXBD(Mem{Base: a, Disp: qLo}, lo)
-	VPMOVZXBD(Mem{Base: a, Disp: qHi}, hi)
-	each(func(i, j int, r VecPhysical) {
-		VCVTPS2DQ(r, r)
-		VPADDD(zero, r, r)
-		VPMAXSD(lo, r, r)
-		VPMINSD(hi, r, r)
-		VPMOVDB(r, Mem{Base: dst, Disp: 16 * j})
-		if j == t.vecs-1 {
-			ADDQ(stride, dst)
-		}
-	})
+	each(func(_, _ int, r VecPhysical) { VCVTPS2DQ(r, r) })
+	t.storeBytes512(name, a, dst, stride)
 	JMP(LabelRef(name + "_stored"))
 	Label(name + "_float")
 	each(func(i, j int, r VecPhysical) {
@@ -423,4 +453,73 @@ func (t qtile) storeAs512(name string, a Register, dst, stride, p GPVirtual) {
 		}
 	})
 	Label(name + "_stored")
+}
+
+// storeBytes512 packs the rounded sums to uint8, four vectors at a time, and
+// leaves dst past the tile. Pixels that adjoin are stored at once.
+func (t qtile) storeBytes512(name string, a Register, dst, stride GPVirtual) {
+	zero, lo, hi, order := zmm(31), zmm(30), zmm(29), zmm(28)
+	VBROADCASTI64X4(Mem{Base: a, Disp: qZero}, zero)
+	VBROADCASTI64X4(Mem{Base: a, Disp: qLo}, lo)
+	VBROADCASTI64X4(Mem{Base: a, Disp: qHi}, hi)
+	VMOVDQU32(Mem{Base: a, Disp: qOrder}, order)
+	all := t.rows * t.vecs
+	for first := 0; first < all; first += 4 {
+		n := min(4, all-first)
+		words := func(p, q int) VecPhysical {
+			x, y := zmm(first+min(p, n-1)), zmm(first+min(q, n-1))
+			VPACKSSDW(y, x, x)
+			VPADDSW(zero, x, x)
+			return x
+		}
+		x := words(0, 1)
+		y := x
+		if n > 2 {
+			y = words(2, 3)
+		}
+		VPACKUSWB(y, x, x)
+		VPMAXUB(lo, x, x)
+		VPMINUB(hi, x, x)
+		VPERMD(x, order, x)
+	}
+	CMPQ(stride, Imm(uint64(16*t.vecs)))
+	JEQ(LabelRef(name + "_adjoin"))
+	for first := 0; first < all; first += 4 {
+		x := zmm(first)
+		for at := 0; at < min(4, all-first); at += t.vecs {
+			to := Mem{Base: dst}
+			switch {
+			case t.vecs == 4:
+				VMOVDQU32(x, to)
+			case t.vecs == 2 && at > 0:
+				VEXTRACTI64X4(Imm(1), x, to)
+			case t.vecs == 2:
+				VMOVDQU(x.AsY(), to)
+			case at > 0:
+				VEXTRACTI32X4(Imm(uint64(at)), x, to)
+			default:
+				VMOVDQU(x.AsX(), to)
+			}
+			ADDQ(stride, dst)
+		}
+	}
+	JMP(LabelRef(name + "_stored"))
+	Label(name + "_adjoin")
+	for first := 0; first < all; first += 4 {
+		x, n := zmm(first), min(4, all-first)
+		to := Mem{Base: dst, Disp: 16 * first}
+		switch {
+		case n == 4:
+			VMOVDQU32(x, to)
+			continue
+		case n >= 2:
+			VMOVDQU(x.AsY(), to)
+		default:
+			VMOVDQU(x.AsX(), to)
+		}
+		if n == 3 {
+			VEXTRACTI32X4(Imm(2), x, Mem{Base: dst, Disp: 16*first + 32})
+		}
+	}
+	ADDQ(U32(uint32(16*all)), dst)
 }

@@ -31,7 +31,7 @@ type tileArgs struct {
 
 	// Depthwise kernels only.
 	lines    [7]unsafe.Pointer // the line of each row of taps, at the first tile's first column
-	pixel    int               // bytes between columns of taps
+	pixel    int               // bytes between columns of taps, or between the pixels of a line
 	tileStep int               // bytes between the first columns of tiles
 	lastStep int               // channels from the last chunk but one to the last
 
@@ -44,6 +44,8 @@ type tileArgs struct {
 	// With vnni, the weights of the panel after this one, to be fetched early;
 	// addresses, for they may be the end of the array.
 	next, nextEnd uintptr
+
+	order [16]int32 // of dwords that undoes packing in four lanes
 }
 
 const (
@@ -61,6 +63,7 @@ func newArgs(p *Params) (a tileArgs) {
 		a.lo[j], a.hi[j] = p.Min, p.Max
 	}
 	a.lane = [8]int32{0, 4, 1, 5, 2, 6, 3, 7}
+	a.order = [16]int32{0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15}
 	return a
 }
 

@@ -23,7 +23,7 @@ func TestTileArgs(t *testing.T) {
 		"HeadAt": unsafe.Offsetof(a.headAt), "OffsAt": unsafe.Offsetof(a.offsAt), "DstAt": unsafe.Offsetof(a.dstAt),
 		"Lines": unsafe.Offsetof(a.lines), "Pixel": unsafe.Offsetof(a.pixel), "TileStep": unsafe.Offsetof(a.tileStep),
 		"Chunks": unsafe.Offsetof(a.chunks), "LastStep": unsafe.Offsetof(a.lastStep), "Elem": unsafe.Offsetof(a.elem),
-		"Lens": unsafe.Offsetof(a.lens), "Next": unsafe.Offsetof(a.next), "NextEnd": unsafe.Offsetof(a.nextEnd), "SrcAt": unsafe.Offsetof(a.srcAt), "ChunkAt": unsafe.Offsetof(a.chunkAt), "Left": unsafe.Offsetof(a.left),
+		"Lens": unsafe.Offsetof(a.lens), "Next": unsafe.Offsetof(a.next), "NextEnd": unsafe.Offsetof(a.nextEnd), "Order": unsafe.Offsetof(a.order), "SrcAt": unsafe.Offsetof(a.srcAt), "ChunkAt": unsafe.Offsetof(a.chunkAt), "Left": unsafe.Offsetof(a.left),
 	}
 	checkARM64(t, fields, unsafe.Offsetof(a.blocks))
 	source, err := os.ReadFile("../_asm/qconv.go")

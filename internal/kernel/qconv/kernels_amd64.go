@@ -124,6 +124,51 @@ func qtileVNNI2x16(a *byte)
 //go:noescape
 func qtileVNNI1x16(a *byte)
 
+// qlineVNNI16x16 computes tiles of 16 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qlineVNNI16x16(a *byte)
+
+// qlineVNNI15x16 computes tiles of 15 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qlineVNNI15x16(a *byte)
+
+// qlineVNNI14x16 computes tiles of 14 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qlineVNNI14x16(a *byte)
+
+// qlineVNNI13x16 computes tiles of 13 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qlineVNNI13x16(a *byte)
+
+// qlineVNNI12x16 computes tiles of 12 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qlineVNNI12x16(a *byte)
+
+// qlineVNNI11x16 computes tiles of 11 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qlineVNNI11x16(a *byte)
+
+// qlineVNNI10x16 computes tiles of 10 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qlineVNNI10x16(a *byte)
+
+// qlineVNNI9x16 computes tiles of 9 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qlineVNNI9x16(a *byte)
+
+// qlineVNNI8x16 computes tiles of 8 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qlineVNNI8x16(a *byte)
+
 // reorderAVX2 fills the second and third of three copies of n bytes, a multiple of 32, from the first.
 //
 //go:noescape

@@ -208,6 +208,9 @@ func (m *machine) scalar(in instruction) {
 	switch in.op {
 	case "MOVQ":
 		m.setInt(last, m.int(in.args[0]))
+	case "LEAQ":
+		a, _ := m.address(in.args[0])
+		m.setInt(last, a)
 	case "MOVLQSX":
 		m.setInt(last, int64(m.int32(in.args[0])))
 	case "ADDQ":
@@ -240,20 +243,56 @@ func (m *machine) vector(in instruction) {
 		for i := range 16 {
 			setLane(m.vec(in.args[1]), i, v)
 		}
-	case "VPMOVZXWD", "VPMOVZXBD":
-		a, _ := m.address(in.args[0])
-		for i := range 16 {
-			v := uint32(bytesAt(a, 16)[i])
-			if in.op == "VPMOVZXWD" {
-				v = uint32(binary.LittleEndian.Uint16(bytesAt(a, 32)[2*i:]))
-			}
-			setLane(m.vec(in.args[1]), i, v)
-		}
-	case "VPMOVDB":
+	case "VMOVDQU": // the lowest quarter or half of a register to memory
 		a, _ := m.address(in.args[1])
-		for i := range 16 {
-			bytesAt(a, 16)[i] = byte(lane(m.vec(in.args[0]), i))
+		n := map[byte]int{'X': 16, 'Y': 32}[in.args[0][0]]
+		copy(bytesAt(a, n), m.vec("Z"+in.args[0][1:]))
+	case "VEXTRACTI32X4", "VEXTRACTI64X4":
+		a, _ := m.address(in.args[2])
+		n := map[string]int{"VEXTRACTI32X4": 16, "VEXTRACTI64X4": 32}[in.op]
+		copy(bytesAt(a, n), m.vec(in.args[1])[int(m.int(in.args[0]))*n:])
+	case "VBROADCASTI64X4":
+		a, _ := m.address(in.args[0])
+		for i := range 2 {
+			copy(m.vec(in.args[1])[32*i:], bytesAt(a, 32))
 		}
+	case "VPACKSSDW", "VPACKUSWB": // upper half of each quarter, lower half
+		hi, lo, out := m.vec(in.args[0]), m.vec(in.args[1]), [64]byte{}
+		for i := range out {
+			from := lo
+			if i%16 >= 8 {
+				from = hi
+			}
+			at := i/16*16 + i%8*2
+			if in.op == "VPACKUSWB" {
+				out[i] = byte(max(0, min(255, int16(binary.LittleEndian.Uint16(from[at:])))))
+			} else if i%2 == 0 {
+				v := int32(binary.LittleEndian.Uint32(from[at:]))
+				binary.LittleEndian.PutUint16(out[i:], uint16(int16(max(math.MinInt16, min(math.MaxInt16, v)))))
+			}
+		}
+		copy(m.vec(in.args[2]), out[:])
+	case "VPADDSW":
+		a, b, to := m.vec(in.args[0]), m.vec(in.args[1]), m.vec(in.args[2])
+		for i := 0; i < 64; i += 2 {
+			v := int(int16(binary.LittleEndian.Uint16(a[i:]))) + int(int16(binary.LittleEndian.Uint16(b[i:])))
+			binary.LittleEndian.PutUint16(to[i:], uint16(int16(max(math.MinInt16, min(math.MaxInt16, v)))))
+		}
+	case "VPMAXUB", "VPMINUB":
+		a, b, to := m.vec(in.args[0]), m.vec(in.args[1]), m.vec(in.args[2])
+		for i := range 64 {
+			if in.op == "VPMINUB" {
+				to[i] = min(a[i], b[i])
+			} else {
+				to[i] = max(a[i], b[i])
+			}
+		}
+	case "VPERMD":
+		from, index, out := m.vec(in.args[0]), m.vec(in.args[1]), [64]byte{}
+		for i := range 16 {
+			setLane(out[:], i, lane(from, int(lane(index, i)%16)))
+		}
+		copy(m.vec(in.args[2]), out[:])
 	case "VPDPBUSD": // signed, unsigned, sum
 		m.lanes(in, func(s, u, sum uint32) uint32 {
 			for k := range 4 {
@@ -276,10 +315,6 @@ func (m *machine) vector(in instruction) {
 		}
 	case "VPADDD":
 		m.lanes(in, func(a, b, _ uint32) uint32 { return a + b })
-	case "VPMAXSD":
-		m.lanes(in, func(a, b, _ uint32) uint32 { return uint32(max(int32(a), int32(b))) })
-	case "VPMINSD":
-		m.lanes(in, func(a, b, _ uint32) uint32 { return uint32(min(int32(a), int32(b))) })
 	case "VCVTDQ2PS":
 		m.lanes(in, func(a, _, _ uint32) uint32 { return math.Float32bits(float32(int32(a))) })
 	case "VCVTPS2DQ":
@@ -306,8 +341,12 @@ func TestSimulatedVNNI(t *testing.T) {
 	code := parseAssembly(t, "kernels_amd64.s")
 	var m machine
 	i := vnni
-	i.simulate = func(a *tileArgs, rows, vecs int) {
-		m.run(code[fmt.Sprintf("qtileVNNI%dx%d", rows, 16*vecs)], unsafe.Pointer(a))
+	i.simulate = func(a *tileArgs, rows, vecs int, line bool) {
+		kind := "tile"
+		if line {
+			kind = "line"
+		}
+		m.run(code[fmt.Sprintf("q%sVNNI%dx%d", kind, rows, 16*vecs)], unsafe.Pointer(a))
 	}
 	pool := parallel.New(1) // the machine is one
 	defer pool.Close()
@@ -319,6 +358,7 @@ func TestSimulatedVNNI(t *testing.T) {
 		{N: 1, H: 3, W: 3, C: 5, K: 7, P: 3, Q: 3, DstStride: 9},
 		{N: 1, H: 4, W: 9, C: 64, K: 20, Groups: 2, P: 4, Q: 9},
 		{N: 1, H: 23, W: 1, C: 4, K: 16, P: 23, Q: 1},
+		{N: 1, H: 3, W: 17, C: 8, K: 16, R: 3, S: 3, P: 3, Q: 17, PadH: 1, PadW: 1, DstStride: 20},
 	} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			pr := newProblem(rng, s)
@@ -342,7 +382,7 @@ func TestSimulatedFew(t *testing.T) {
 			if pr.s.N > i.rows {
 				continue
 			}
-			i.simulate = func(a *tileArgs, rows, vecs int) {
+			i.simulate = func(a *tileArgs, rows, vecs int, _ bool) {
 				m.run(code[fmt.Sprintf("qfewVNNI%dx%dw%d", rows, 16*vecs, i.bits)], unsafe.Pointer(a))
 			}
 			pr.p.Flip, pr.p.WeightZero = 0, nil

@@ -35,6 +35,9 @@ type isa struct {
 	lanes int  // int32 in a vector
 	wide  int  // most vectors of channels of a tile
 	vnni  bool // every step is a sum of int32
+	// line is the most pixels of a tile of one vector whose pixels lie a fixed
+	// distance apart, 0 without kernels for that.
+	line int
 	// small is the set of kernels for weights of a few bits, if there are any.
 	// long says that these are they, unpack that of nibbles to int8.
 	small  *isa
@@ -49,7 +52,7 @@ type isa struct {
 	// where they can: see packBlocks.
 	blocks bool
 	// simulate stands in for the assembly in tests of what the CPU lacks.
-	simulate func(a *tileArgs, rows, vecs int)
+	simulate func(a *tileArgs, rows, vecs int, line bool)
 }
 
 // panel is a range of output channels computed together.
@@ -191,7 +194,7 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 			t.narrow(&a, b, o, mine[t.g.bytes():], b.first*s.DstStride+p.k0, p.n)
 		} else {
 			a.dst, a.dstStride = o.at(at), s.DstStride*a.elem
-			t.tiles(&a, b.count, p.vecs)
+			t.tiles(&a, b, p.vecs)
 		}
 		i += a.chunks
 	}
@@ -215,16 +218,35 @@ func (t *tiled) after(i int) (from, to uintptr) {
 	return at, at + uintptr(end-first)
 }
 
-// tiles runs a panel over count pixels, in tiles of nearly the same size.
-func (t *tiled) tiles(a *tileArgs, count, vecs int) {
-	n := (count + t.isa.rows - 1) / t.isa.rows
+// tiles runs a panel over the pixels of a block.
+func (t *tiled) tiles(a *tileArgs, b *block, vecs int) {
+	if vecs > 1 || b.cells <= t.isa.rows || t.isa.line == 0 {
+		t.even(a, 0, b.count, t.isa.rows, vecs, false)
+		return
+	}
+	a.pixel = t.g.cellCols * t.g.pitch
+	if b.cells%t.isa.line == 0 { // all at once
+		t.even(a, 0, b.count, t.isa.line, 1, true)
+		return
+	}
+	dst := a.dst
+	for at := 0; at < b.count; at += b.cells {
+		a.dst = unsafe.Add(dst, at*a.dstStride)
+		t.even(a, at, b.cells, t.isa.line, 1, true)
+	}
+}
+
+// even runs a panel over count pixels from first on, in tiles of nearly the same
+// size, at most most.
+func (t *tiled) even(a *tileArgs, first, count, most, vecs int, line bool) {
+	n := (count + most - 1) / most
 	rows := (count + n - 1) / n
 	large := count - (rows-1)*n
-	a.offs, a.tiles = unsafe.Pointer(&t.offs[0]), large
-	t.isa.run(a, rows, vecs)
+	a.offs, a.tiles = unsafe.Pointer(&t.offs[first]), large
+	t.isa.run(a, rows, vecs, line)
 	if done := large * rows; done < count {
-		a.offs, a.dst, a.tiles = unsafe.Pointer(&t.offs[done]), unsafe.Add(a.dst, done*a.dstStride), n-large
-		t.isa.run(a, rows-1, vecs)
+		a.offs, a.dst, a.tiles = unsafe.Pointer(&t.offs[first+done]), unsafe.Add(a.dst, done*a.dstStride), n-large
+		t.isa.run(a, rows-1, vecs, line)
 	}
 }
 
@@ -232,7 +254,7 @@ func (t *tiled) tiles(a *tileArgs, count, vecs int) {
 // copies what is wanted.
 func (t *tiled) narrow(a *tileArgs, b *block, o *output, aside []byte, at, n int) {
 	a.dst, a.dstStride = unsafe.Pointer(&aside[0]), t.isa.lanes*a.elem
-	t.tiles(a, b.count, 1)
+	t.tiles(a, b, 1)
 	for m := range b.count {
 		from := aside[m*t.isa.lanes*a.elem:]
 		switch {

@@ -14,7 +14,7 @@ import (
 var (
 	avx2 = isa{name: "avx2 8x8", rows: 8, lanes: 8, wide: 1, small: &long}
 	long = isa{name: "avx2 low-bit 6x8", rows: 6, lanes: 8, wide: 1, long: true, unpack: unpackNibblesAVX2}
-	vnni = isa{name: "vnni 8x32", rows: 8, lanes: 16, wide: 2, vnni: true, few: [9]*isa{2: &vnniFew[0], 4: &vnniFew[1], 8: &vnniFew[2]}}
+	vnni = isa{name: "vnni 8x32", rows: 8, lanes: 16, wide: 2, vnni: true, line: 16, few: [9]*isa{2: &vnniFew[0], 4: &vnniFew[1], 8: &vnniFew[2]}}
 
 	vnniFew = [...]isa{
 		{name: "vnni 2-bit 4x64", rows: 4, lanes: 16, wide: 4, vnni: true, bits: 2},
@@ -34,15 +34,17 @@ func isaFor(l cpu.Level) *isa {
 	return nil
 }
 
-// run computes a.tiles tiles of so many pixels by so many vectors of channels.
-func (i *isa) run(args *tileArgs, rows, vecs int) {
+// run computes a.tiles tiles of so many pixels, of a line or not, by so many vectors of channels.
+func (i *isa) run(args *tileArgs, rows, vecs int, line bool) {
 	a := (*byte)(unsafe.Pointer(args))
 	switch {
 	case i.simulate != nil:
 		c := *args
-		i.simulate(&c, rows, vecs)
+		i.simulate(&c, rows, vecs, line)
 	case i.bits != 0:
 		few(a, rows, vecs, i.bits)
+	case line:
+		vnniLine(a, rows)
 	case i.vnni && vecs == 2:
 		vnni32(a, rows)
 	case i.vnni:
@@ -149,6 +151,29 @@ func vnni16(a *byte, rows int) {
 		qtileVNNI7x16(a)
 	default:
 		qtileVNNI8x16(a)
+	}
+}
+
+func vnniLine(a *byte, rows int) {
+	switch rows {
+	case 8:
+		qlineVNNI8x16(a)
+	case 9:
+		qlineVNNI9x16(a)
+	case 10:
+		qlineVNNI10x16(a)
+	case 11:
+		qlineVNNI11x16(a)
+	case 12:
+		qlineVNNI12x16(a)
+	case 13:
+		qlineVNNI13x16(a)
+	case 14:
+		qlineVNNI14x16(a)
+	case 15:
+		qlineVNNI15x16(a)
+	default:
+		qlineVNNI16x16(a)
 	}
 }
 

@@ -23,7 +23,7 @@ func isaFor(l cpu.Level) *isa {
 }
 
 // run computes a.tiles tiles of so many pixels by so many vectors of channels.
-func (i *isa) run(a *tileArgs, rows, vecs int) {
+func (i *isa) run(a *tileArgs, rows, vecs int, _ bool) {
 	switch {
 	case i == &dot && vecs == 2:
 		qtileDot8(a, rows)

@@ -7,7 +7,7 @@ import "github.com/drawknife/drawknife/internal/cpu"
 // isaFor is the vector path for a level: none.
 func isaFor(cpu.Level) *isa { return nil }
 
-func (i *isa) run(*tileArgs, int, int) {}
+func (i *isa) run(*tileArgs, int, int, bool) {}
 
 func reorder([]byte) {}
 
