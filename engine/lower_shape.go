@@ -339,26 +339,28 @@ func emitPad[T uint8 | float32](c *compiler, dst, src *buf, before []int, fill T
 			clear(part)
 			return
 		}
-		for i := range part {
-			part[i] = fill
+		part[0] = fill
+		for n := 1; n < len(part); n *= 2 {
+			copy(part[n:], part[:n])
 		}
 	})
 	image := func(*frame) error { return nil }
 	if src.len() > 0 {
 		image = c.loop(walk.outer(1), max(1, grain/inner), func(x *frame, lo, hi int) {
 			d, s := view[T](x, dst), view[T](x, src)
-			for r := lo; r < hi; r++ {
-				o, i := start+walk.offset(0, 1, r), walk.offset(1, 1, r)
-				if so == 1 && si == 1 {
-					copy(d[o:o+inner], s[i:i+inner])
-					continue
+			walk.rows(lo, hi, func(_, count int, at, step [2]int) {
+				o, i := start+at[0], at[1]
+				for range count {
+					if so == 1 && si == 1 {
+						copy(d[o:o+inner], s[i:i+inner])
+					} else {
+						for j := range inner {
+							d[o+j*so] = s[i+j*si]
+						}
+					}
+					o, i = o+step[0], i+step[1]
 				}
-				for range inner {
-					d[o] = s[i]
-					o += so
-					i += si
-				}
-			}
+			})
 		})
 	}
 	c.emit(step{kernel: "pad", in: []*buf{src}, out: []*buf{dst}, run: func(x *frame) error {

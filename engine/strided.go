@@ -105,22 +105,45 @@ func (n nest) offset(k, depth, i int) int {
 	return at
 }
 
+// rows calls f for rows lo to hi (innermost dimensions), several at a time: count
+// rows from first on, the first of which stands at at in each operand, and each
+// other step further.
+func (n nest) rows(lo, hi int, f func(first, count int, at, step [2]int)) {
+	each, step := 1, [2]int{}
+	if last := len(n.dims) - 2; last >= 0 {
+		each = n.dims[last]
+		for k := range n.strides {
+			step[k] = n.strides[k][last]
+		}
+	}
+	for r := lo; r < hi; {
+		count := min(hi-r, each-r%each)
+		var at [2]int
+		for k := range n.strides {
+			at[k] = n.offset(k, 1, r)
+		}
+		f(r, count, at, step)
+		r += count
+	}
+}
+
 // copyRows writes rows lo to hi (innermost dimensions) of dst in order from src
 // read at the strides of operand 0.
 func copyRows[T any](n nest, dst, src []T, start, lo, hi int) {
 	inner, stride := n.dims[len(n.dims)-1], n.strides[0][len(n.dims)-1]
-	for r := lo; r < hi; r++ {
-		d := dst[r*inner : (r+1)*inner]
-		at := start + n.offset(0, 1, r)
-		if stride == 1 {
-			copy(d, src[at:at+inner])
-			continue
+	n.rows(lo, hi, func(first, count int, at, step [2]int) {
+		from := start + at[0]
+		for r := first; r < first+count; r, from = r+1, from+step[0] {
+			d := dst[r*inner : (r+1)*inner]
+			if stride == 1 {
+				copy(d, src[from:from+inner])
+				continue
+			}
+			for i := range d {
+				d[i] = src[from+i*stride]
+			}
 		}
-		for i := range d {
-			d[i] = src[at]
-			at += stride
-		}
-	}
+	})
 }
 
 // stridedCopy emits a step that fills dst from src read at the given strides

@@ -14,6 +14,8 @@ func emitQvecWide(v qvec) {
 	lutWide()
 	v.binaryWide("add")
 	v.binaryWide("mul")
+	binaryFused("add")
+	binaryFused("mul")
 	sumWide()
 	maxWide()
 }
@@ -165,6 +167,121 @@ func (v qvec) binaryWide(op string) {
 	firstLanes(n.(GPVirtual), K1)
 	step(0, true)
 	Label(name + "_done")
+	VZEROUPPER()
+	RET()
+}
+
+// binaryFused is binaryWide for 64 elements at a time and operands among which
+// nothing overflows or underflows. It makes floats of bytes by writing them into
+// 2^23, and divides by way of the reciprocal y of the divisor d, which is rounded
+// to nearest: q = s·y, and twice q += (s - q·d)·y. The first of these leaves an
+// error below one unit, from where the second gives the quotient rounded to
+// nearest (Markstein 1990).
+func binaryFused(op string) {
+	name := op + "FusedAVX512"
+	TEXT(name, NOSPLIT, "func(dst, a, b *uint8, n int, p *byte, y float32)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s computes n quantized elements, a multiple of 64; p is an *AddParams, y the reciprocal of its ScaleY.", name))
+	dst, a, b := Load(Param("dst"), GP64()), Load(Param("a"), GP64()), Load(Param("b"), GP64())
+	n, p := Load(Param("n"), GP64()), Load(Param("p"), GP64())
+	at := func(d int) Mem { return Mem{Base: p, Disp: d} }
+	const quads = 4
+	index := func(u int) VecPhysical { return zmm(28 + u) } // byte 16u+i for dword i
+	magic, order, zero, lo, hi, y, sa, sb, sy, za, zb := zmm(27), zmm(26), zmm(25), zmm(24), zmm(23), zmm(22), zmm(21), zmm(20), zmm(19), zmm(18), zmm(17)
+	table := GLOBL(name+"_index", RODATA|NOPTR)
+	for i := range 64 {
+		DATA(4*i, U32(uint32(i)))
+	}
+	for u := range quads {
+		VMOVDQU32(table.Offset(64*u), index(u))
+	}
+	orderTable := GLOBL(name+"_order", RODATA|NOPTR)
+	for i := range 16 {
+		DATA(4*i, U32(uint32(i%4*4+i/4)))
+	}
+	VMOVDQU32(orderTable, order)
+	t := GP32()
+	MOVL(U32(0x4b000000), t)
+	VPBROADCASTD(t, magic)
+	for _, c := range []struct {
+		at int
+		r  VecPhysical
+	}{{vZeroA, za}, {vZeroB, zb}} {
+		MOVBLZX(at(c.at), t)
+		VPBROADCASTD(t, c.r)
+		VPORD(magic, c.r, c.r)
+	}
+	MOVBLZX(at(vZeroY), t)
+	VPBROADCASTW(t, zero)
+	VPBROADCASTB(at(vMin), lo)
+	VPBROADCASTB(at(vMax), hi)
+	VBROADCASTSS(at(vScaleA), sa)
+	VBROADCASTSS(at(vScaleB), sb)
+	VBROADCASTSS(at(vScaleY), sy)
+	yParam, err := Param("y").Resolve()
+	if err != nil {
+		panic(err)
+	}
+	VBROADCASTSS(yParam.Addr, y)
+	m := GP64()
+	MOVQ(U64(0x1111111111111111), m)
+	KMOVQ(m, K1)
+	Label(name + "_loop")
+	VMOVDQU64(Mem{Base: a}, zmm(15))
+	VMOVDQU64(Mem{Base: b}, zmm(16))
+	r := func(u int) VecPhysical { return zmm(u) }
+	q := func(u int) VecPhysical { return zmm(4 + u) }
+	e := func(u int) VecPhysical { return zmm(8 + u) }
+	for u := range quads {
+		VMOVDQA64(magic, r(u))
+		VPERMB(zmm(15), index(u), K1, r(u))
+		VMOVDQA64(magic, q(u))
+		VPERMB(zmm(16), index(u), K1, q(u))
+	}
+	for u := range quads {
+		VSUBPS(za, r(u), r(u))
+		VSUBPS(zb, q(u), q(u))
+	}
+	for u := range quads {
+		VMULPS(sa, r(u), r(u))
+		VMULPS(sb, q(u), q(u))
+	}
+	for u := range quads {
+		if op == "add" {
+			VADDPS(q(u), r(u), r(u))
+		} else {
+			VMULPS(q(u), r(u), r(u))
+		}
+	}
+	for u := range quads {
+		VMULPS(y, r(u), q(u))
+	}
+	for range 2 {
+		for u := range quads {
+			VMOVAPS(r(u), e(u))
+			VFNMADD231PS(sy, q(u), e(u))
+		}
+		for u := range quads {
+			VFMADD231PS(y, e(u), q(u))
+		}
+	}
+	for u := range quads {
+		VCVTPS2DQ(q(u), q(u))
+	}
+	for u := 0; u < quads; u += 2 {
+		VPACKSSDW(q(u+1), q(u), q(u))
+		VPADDSW(zero, q(u), q(u))
+	}
+	VPACKUSWB(q(2), q(0), q(0))
+	VPMAXUB(lo, q(0), q(0))
+	VPMINUB(hi, q(0), q(0))
+	VPERMD(q(0), order, q(0))
+	VMOVDQU64(q(0), Mem{Base: dst})
+	for _, ptr := range []Register{dst, a, b} {
+		ADDQ(Imm(64), ptr)
+	}
+	SUBQ(Imm(64), n)
+	JNE(LabelRef(name + "_loop"))
 	VZEROUPPER()
 	RET()
 }

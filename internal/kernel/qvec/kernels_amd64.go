@@ -69,6 +69,16 @@ func addAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte)
 //go:noescape
 func mulAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte)
 
+// addFusedAVX512 computes n quantized elements, a multiple of 64; p is an *AddParams, y the reciprocal of its ScaleY.
+//
+//go:noescape
+func addFusedAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
+
+// mulFusedAVX512 computes n quantized elements, a multiple of 64; p is an *AddParams, y the reciprocal of its ScaleY.
+//
+//go:noescape
+func mulFusedAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
+
 // sumTapsAVX512 sums n channels, rounded down to a multiple of 16, of at least one pixel.
 //
 //go:noescape

@@ -179,6 +179,42 @@ func TestArithmetic(t *testing.T) {
 	})
 }
 
+// TestArithmeticOfAllPairs covers each pair of bytes, ties among them where the
+// scales are powers of two, and scales at the ends of what fused kernels take.
+func TestArithmeticOfAllPairs(t *testing.T) {
+	a, b := make([]uint8, 1<<16), make([]uint8, 1<<16)
+	for i := range a {
+		a[i], b[i] = uint8(i>>8), uint8(i)
+	}
+	rng := rand.New(rand.NewPCG(1, 9))
+	scale := func() float32 {
+		switch rng.IntN(3) {
+		case 0:
+			return float32(math.Ldexp(1, rng.IntN(8)-6))
+		case 1:
+			return float32(math.Ldexp(0.5+rng.Float64()/2, rng.IntN(46)-23))
+		}
+		return rng.Float32() * 0.1
+	}
+	got := make([]uint8, len(a))
+	for range 40 {
+		p := AddParams{ScaleA: scale(), ScaleB: scale(), ScaleY: scale(),
+			ZeroA: uint8(rng.Uint32()), ZeroB: uint8(rng.Uint32()), ZeroY: uint8(rng.Uint32()), Min: uint8(rng.IntN(20)), Max: uint8(230 + rng.IntN(26))}
+		Add(got, a, b, p)
+		for i := range a {
+			if want := addOne(a[i], b[i], &p); got[i] != want {
+				t.Fatalf("%+v: %d + %d is %d, want %d", p, a[i], b[i], got[i], want)
+			}
+		}
+		Mul(got, a, b, p)
+		for i := range a {
+			if want := mulOne(a[i], b[i], &p); got[i] != want {
+				t.Fatalf("%+v: %d * %d is %d, want %d", p, a[i], b[i], got[i], want)
+			}
+		}
+	}
+}
+
 func TestBroadcast(t *testing.T) {
 	paths(t, func(t *testing.T) {
 		rng := rand.New(rand.NewPCG(4, 4))

@@ -59,9 +59,31 @@ func minMaxSIMD(x []float32) (lo, hi float32, n int) {
 	return lo, hi, n
 }
 
+// fused is how many of n elements the fused kernels compute: none where a sum or a
+// product of two values, or its quotient, might leave the range in which their
+// remainders are exact, or that of an int32.
+func (p *AddParams) fused(n int) int {
+	const least, most, limit = 1.0 / (1 << 20), 1 << 20, 1 << 13
+	for _, s := range [...]float32{p.ScaleA, p.ScaleB, p.ScaleY} {
+		if !(s >= least && s <= most) {
+			return 0
+		}
+	}
+	if !(p.ScaleA/p.ScaleY <= limit && p.ScaleB/p.ScaleY <= limit && p.ScaleA*p.ScaleB/p.ScaleY <= limit) {
+		return 0
+	}
+	return n &^ 63
+}
+
 func addSIMD(dst, a, b []uint8, p *AddParams) int {
 	if useSIMD && useWide && len(a) > 0 {
-		addAVX512(&dst[0], &a[0], &b[0], len(a), (*byte)(unsafe.Pointer(p)))
+		n := p.fused(len(a))
+		if n > 0 {
+			addFusedAVX512(&dst[0], &a[0], &b[0], n, (*byte)(unsafe.Pointer(p)), 1/p.ScaleY)
+		}
+		if n < len(a) {
+			addAVX512(&dst[n], &a[n], &b[n], len(a)-n, (*byte)(unsafe.Pointer(p)))
+		}
 		return len(a)
 	}
 	n := len(a) &^ 7
@@ -74,7 +96,13 @@ func addSIMD(dst, a, b []uint8, p *AddParams) int {
 
 func mulSIMD(dst, a, b []uint8, p *MulParams) int {
 	if useSIMD && useWide && len(a) > 0 {
-		mulAVX512(&dst[0], &a[0], &b[0], len(a), (*byte)(unsafe.Pointer(p)))
+		n := p.fused(len(a))
+		if n > 0 {
+			mulFusedAVX512(&dst[0], &a[0], &b[0], n, (*byte)(unsafe.Pointer(p)), 1/p.ScaleY)
+		}
+		if n < len(a) {
+			mulAVX512(&dst[n], &a[n], &b[n], len(a)-n, (*byte)(unsafe.Pointer(p)))
+		}
 		return len(a)
 	}
 	n := len(a) &^ 7
