@@ -124,6 +124,8 @@ type Report struct {
 	MACsAfter  int64 `json:"macs_after"`
 	Params     int64 `json:"params_before"`
 	ParamAfter int64 `json:"params_after"`
+	// Left is the share of the budget that is left, where there was one.
+	Left float64 `json:"budget_left,omitempty"`
 	// Notes tell where the constant that a removed channel leaves behind could
 	// not be kept exactly.
 	Notes []string `json:"notes,omitempty"`
@@ -261,6 +263,7 @@ func meet(ctx context.Context, g *graph.Graph, o Options, at func(strength float
 		}
 		if left <= o.Share {
 			best, report, hi = p, r, mid
+			report.Left = left
 		} else {
 			lo = mid
 		}
@@ -275,6 +278,7 @@ func meet(ctx context.Context, g *graph.Graph, o Options, at func(strength float
 				100*o.Share, budgetNames[o.Budget], 100*left)
 		}
 		best, report = p, r
+		report.Left = left
 	}
 	return best, report, nil
 }

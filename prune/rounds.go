@@ -65,7 +65,7 @@ func (r *Report) after(next *Report) *Report {
 		return next
 	}
 	sum := *next
-	sum.MACs, sum.Params = r.MACs, r.Params
+	sum.MACs, sum.Params, sum.Left = r.MACs, r.Params, r.Left*next.Left
 	before := map[string]int{}
 	for _, row := range r.Groups {
 		before[row.Group] = row.Before

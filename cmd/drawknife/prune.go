@@ -69,6 +69,7 @@ type pruned struct {
 	graph  *graph.Graph
 	report any
 	rows   [][]string
+	budget string // how much of it is left
 	notes  []string
 	beside *sparseOrDense // nil without --compare-dense
 }
@@ -153,6 +154,9 @@ func (c *pruneCmd) print(w io.Writer, p pruned, r beforeAfter, out string) error
 	}
 	if err := r.print(w); err != nil {
 		return err
+	}
+	if p.budget != "" {
+		fmt.Fprintln(w, p.budget)
 	}
 	const shown = 2
 	for _, n := range p.notes[:min(shown, len(p.notes))] {
@@ -281,7 +285,11 @@ func (c *pruneCmd) pruneChannels(a *app, g *graph.Graph, t *trainer) (pruned, er
 	for _, row := range r.Groups {
 		rows = append(rows, []string{row.Group, fmt.Sprint(row.Before), fmt.Sprint(row.After), row.Reason})
 	}
-	return pruned{graph: p, report: r, rows: rows, notes: r.Notes}, nil
+	budget := ""
+	if c.budget != "" {
+		budget = fmt.Sprintf("%s: %.1f %% left, at most %.1f %% wanted", c.budget, 100*r.Left, 100*c.share)
+	}
+	return pruned{graph: p, report: r, rows: rows, budget: budget, notes: r.Notes}, nil
 }
 
 func (c *pruneCmd) pruneWeights(a *app, g *graph.Graph, t *trainer) (pruned, error) {
