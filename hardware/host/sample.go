@@ -26,9 +26,12 @@ func Random(seed uint64) *graph.Graph {
 	if s.deep {
 		size = s.pick(4, 7, 7, 8, 14, 14, 16, 28)
 	}
-	small := seed%8 == 3
-	if small {
+	small, slim := seed%8 == 3, seed%8 == 6 && !s.deep
+	switch {
+	case small:
 		size = s.pick(16, 24, 28, 32, 48)
+	case slim:
+		size = s.pick(24, 32, 40, 48, 64, 80, 96)
 	}
 	s.c, s.h, s.w = s.pick(1, 3, 3), size, size
 	if s.rng.IntN(4) == 0 {
@@ -38,6 +41,8 @@ func Random(seed uint64) *graph.Graph {
 	switch {
 	case small:
 		s.conv(s.width(4, 16), s.pick(3, 5), 1, 1)
+	case slim:
+		s.conv(s.width(8, 80), s.pick(3, 3, 5, 7), 2, 1)
 	case size < 64:
 		s.conv(s.width(4, 64), s.pick(3, 3, 5, 7), s.pick(1, 1, 2), 1)
 	case s.rng.IntN(4) == 0:
@@ -48,6 +53,13 @@ func Random(seed uint64) *graph.Graph {
 	s.activate()
 	if small {
 		s.narrow()
+	}
+	if slim {
+		for range 4 + s.rng.IntN(8) {
+			s.slim()
+		}
+		s.classify()
+		return s.g
 	}
 	kinds := s.kinds()
 	kinds[seed%uint64(len(kinds))]() // so that every kind has its turn
@@ -275,6 +287,19 @@ func (s *sampler) separable() {
 	s.activate()
 	s.conv(s.width(16, 512), 1, 1, 1)
 	s.activate()
+}
+
+// slim is what most networks for microcontrollers repeat: as separable, but
+// narrow, and twice as wide where the image is halved.
+func (s *sampler) slim() {
+	stride, out := s.stride(), s.c
+	s.conv(s.c, 3, stride, s.c)
+	s.add("Relu", nil, s.x)
+	if stride > 1 {
+		out = min(2*s.c, 256)
+	}
+	s.conv(out, 1, 1, 1)
+	s.add("Relu", nil, s.x)
 }
 
 func (s *sampler) fire() {
