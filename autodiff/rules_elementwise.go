@@ -30,12 +30,11 @@ func addRule(b *Builder, n *graph.Node, dy []*graph.Value) ([]*graph.Value, erro
 }
 
 func subRule(b *Builder, n *graph.Node, dy []*graph.Value) ([]*graph.Value, error) {
-	return each(b, n, func(i int) *graph.Value {
-		if i == 1 {
-			return b.Op("Neg", nil, dy[0])
-		}
-		return dy[0]
-	}), nil
+	dx := each(b, n, func(int) *graph.Value { return dy[0] })
+	if dx[1] != nil {
+		dx[1] = b.Op("Neg", nil, dx[1]) // of the sum, which may be small
+	}
+	return dx, nil
 }
 
 func mulRule(b *Builder, n *graph.Node, dy []*graph.Value) ([]*graph.Value, error) {
