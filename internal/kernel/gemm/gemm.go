@@ -17,9 +17,10 @@ import (
 
 var negInf, posInf = float32(math.Inf(-1)), float32(math.Inf(1))
 
-// depthBlock is the largest depth of one pass over a panel: a panel of it and
-// the rows that meet it fit the first-level cache.
-const depthBlock = 512
+// depthBlock is the largest depth of one pass over a panel: C is read and written
+// once more for each further one, while the rows that a kernel reads side by side
+// fill the first-level cache.
+const depthBlock = 1024
 
 // rowBlock is the number of rows of a unit of work.
 const rowBlock = 4 * tile.RowStep
@@ -60,11 +61,21 @@ func SGEMM(p *parallel.Pool, transA, transB bool, m, n, k int, alpha float32, a 
 		st.transpose(p, st.at, k, a, lda, k, m)
 		a, lda = st.at, k
 	}
-	st.pack(p, set, transB, k, n, alpha, b, ldb)
-	st.product = product{
-		panels: &st.packed, m: m, a: a, lda: lda, c: c, ldc: ldc, min: negInf, max: posInf, accumulate: beta != 0,
+	// Some columns at a time are packed to the same memory, which the
+	// second-level cache keeps.
+	const grain = 96 // columns that fill panels of every width
+	step := max(panelBytes/(4*k)/grain, 1) * grain
+	for j := 0; j < n; j += step {
+		cols, right := min(step, n-j), b[j:]
+		if transB {
+			right = b[j*ldb:]
+		}
+		st.pack(p, set, transB, k, cols, alpha, right, ldb)
+		st.product = product{
+			panels: &st.packed, m: m, a: a, lda: lda, c: c[j:], ldc: ldc, min: negInf, max: posInf, accumulate: beta != 0,
+		}
+		st.run(p)
 	}
-	st.run(p)
 }
 
 // mustHold panics unless v can hold a matrix: the assembly does not look.

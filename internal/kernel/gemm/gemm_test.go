@@ -176,7 +176,7 @@ func TestAllocatesNothing(t *testing.T) {
 
 func BenchmarkSGEMM(b *testing.B) {
 	p := parallel.New(1)
-	for _, s := range [][3]int{{256, 256, 256}, {512, 512, 512}, {1024, 1024, 1024}, {128, 512, 1024}, {1, 1000, 2048}} {
+	for _, s := range [][3]int{{256, 256, 256}, {512, 512, 512}, {1024, 1024, 1024}, {1008, 1008, 1008}, {128, 512, 1024}, {1, 1000, 2048}} {
 		for v := range 4 {
 			m, n, k := s[0], s[1], s[2]
 			transA, transB := v&1 == 1, v&2 == 2

@@ -38,25 +38,46 @@ func (t *panels) layout(set *tile.Set, k, n int) {
 	t.w = grow(t.w, w)
 }
 
-// pack fills panel i from B (k x n, or n x k if trans), times alpha.
-func (t *panels) pack(i int, trans bool, alpha float32, b []float32, ldb int) {
-	p := &t.list[i]
-	nr := p.kernel.Cols
-	dst := t.w[p.w : p.w+t.k*nr]
+// packRows is the number of rows of B of a unit of packing.
+const packRows = 64
+
+// packs is the number of units of packing: panels if trans, else some rows of all
+// panels.
+func (t *panels) packs(trans bool) int {
 	if trans {
+		return len(t.list)
+	}
+	return (t.k + packRows - 1) / packRows
+}
+
+// pack does unit i of packing B (k x n, or n x k if trans), times alpha.
+func (t *panels) pack(i int, trans bool, alpha float32, b []float32, ldb int) {
+	if trans {
+		p := &t.list[i]
+		nr := p.kernel.Cols
+		dst := t.w[p.w : p.w+t.k*nr]
 		if p.n < nr {
 			clear(dst)
 		}
 		tile.Transpose(dst, nr, b[p.j*ldb:], ldb, p.n, t.k)
-	} else {
-		for r := range t.k {
-			row := dst[r*nr : (r+1)*nr]
-			clear(row[copy(row, b[r*ldb+p.j:][:p.n]):])
+		if alpha != 1 {
+			for j := range dst {
+				dst[j] *= alpha
+			}
 		}
+		return
 	}
-	if alpha != 1 {
-		for j := range dst {
-			dst[j] *= alpha
+	for r := i * packRows; r < min((i+1)*packRows, t.k); r++ {
+		from := b[r*ldb:][:t.n]
+		for i := range t.list {
+			p := &t.list[i]
+			row := t.w[p.w+r*p.kernel.Cols:][:p.kernel.Cols]
+			clear(row[copy(row, from[p.j:]):])
+			if alpha != 1 {
+				for j := range row {
+					row[j] *= alpha
+				}
+			}
 		}
 	}
 }
@@ -73,7 +94,7 @@ func PackB(transB bool, k, n int, b []float32, ldb int) *Packed {
 	if n > 0 {
 		t.layout(tile.Best(), k, n)
 	}
-	for i := range t.list {
+	for i := range t.packs(transB) {
 		t.pack(i, transB, 1, b, ldb)
 	}
 	return t

@@ -19,6 +19,7 @@ type product struct {
 	min, max   float32
 	accumulate bool // add to C
 	rows, cols int  // rows and panels of a unit of work
+	blocks     int  // units one above the other
 }
 
 // state is what a call needs; states recycles them so that calls allocate
@@ -62,7 +63,7 @@ func newState() *state {
 func (st *state) pack(p *parallel.Pool, set *tile.Set, trans bool, k, n int, alpha float32, b []float32, ldb int) {
 	st.packed.layout(set, k, n)
 	st.trans, st.alpha, st.src, st.lds = trans, alpha, b, ldb
-	p.For(len(st.packed.list), 1, st.packBody)
+	p.For(st.packed.packs(trans), 1, st.packBody)
 	st.src = nil
 }
 
@@ -86,6 +87,10 @@ func (st *state) transposeSome(_, lo, hi int) {
 	tile.Transpose(st.dst[lo:], st.ldd, st.src[lo*st.lds:], st.lds, hi-lo, st.dstCols)
 }
 
+// panelBytes is how much of the packed matrix a unit of work reads where others
+// read the same: a part of the second-level cache.
+const panelBytes = 1 << 20
+
 // oneTap is the tap list of a matrix: rows are contiguous.
 var oneTap = []int{0}
 
@@ -102,9 +107,13 @@ func (st *state) run(p *parallel.Pool) {
 	blocks := (st.m + st.rows - 1) / st.rows
 	units := min(len(st.panels.list), (32+blocks-1)/blocks)
 	st.cols = (len(st.panels.list) + units - 1) / units
+	if blocks > 1 {
+		st.cols = min(st.cols, max(1, panelBytes*len(st.panels.list)/max(4*len(st.panels.w), 1)))
+	}
 	if st.m == 1 { // whole groups of panels
 		st.cols = (st.cols + tile.Streams - 1) / tile.Streams * tile.Streams
 	}
+	st.blocks = blocks
 	p.For(blocks*st.colUnits(), 1, st.body)
 	for i := range st.workers {
 		st.workers[i].args = tile.Args{}
@@ -117,8 +126,9 @@ func (st *state) colUnits() int { return (len(st.panels.list) + st.cols - 1) / s
 func (st *state) work(id, lo, hi int) {
 	w := &st.workers[id]
 	for u := lo; u < hi; u++ {
-		first := u / st.colUnits() * st.rows
-		col := u % st.colUnits() * st.cols
+		// All rows by some panels before the next, so that the panels stay.
+		first := u % st.blocks * st.rows
+		col := u / st.blocks * st.cols
 		end := min(col+st.cols, len(st.panels.list))
 		for st.m == 1 && st.group(w, col, end) {
 			col += tile.Streams
