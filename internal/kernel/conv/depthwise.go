@@ -175,6 +175,11 @@ func (d *depthwise) units() int {
 	return d.N * d.OD * len(d.rows) * d.chanUnits()
 }
 
+// byChannels reports whether workers share out the channels rather than the rows, as
+// they do in the pointwise convolution that wrote the input, if its weights
+// outweighed what it read: most of the input then is in the worker's own cache.
+func (d *depthwise) byChannels() bool { return d.N == 1 && d.C > d.D*d.H*d.W }
+
 func (d *depthwise) scratch() int {
 	if d.field == nil {
 		return 0
@@ -272,6 +277,10 @@ func (st *dwState) work(worker, lo, hi int) {
 	}
 	for u := lo; u < hi; u++ {
 		unit, c := u/d.chanUnits(), u%d.chanUnits()*d.chans
+		if d.byChannels() {
+			n := d.units() / d.chanUnits()
+			unit, c = u%n, u/n*d.chans
+		}
 		unit, row := unit/len(d.rows), unit%len(d.rows)
 		st.rows(w, unit/d.OD, unit%d.OD, c, d.rows[row])
 	}
