@@ -69,11 +69,10 @@ func (d *depthwise) bands() bool {
 func (d *depthwise) band(dst, src, add, scratch []float32, lo, hi, from int) {
 	st := d.state(1)
 	st.set(nil, dst, src, add, scratch)
-	st.first, st.shift = lo*d.Q, from*d.W*d.SrcStride
+	st.first, st.shift, st.chans = lo*d.Q, from*d.W*d.SrcStride, d.share(1)
 	for _, rows := range d.rows {
-		rows.lo, rows.hi = max(rows.lo, lo), min(rows.hi, hi)
-		for c := 0; c < d.C && rows.lo < rows.hi; c += d.chans {
-			st.rows(&st.workers[0], 0, 0, c, rows)
+		if rows.lo, rows.hi = max(rows.lo, lo), min(rows.hi, hi); rows.lo < rows.hi {
+			st.rows(&st.workers[0], 0, 0, 0, rows)
 		}
 	}
 	d.release(st)

@@ -131,7 +131,6 @@ type depthwise struct {
 	w, bias           []float32
 	pitch             int // floats from one tap's weights to the next's
 	depth, rows, cols []span
-	chans             int     // channels of a unit of work
 	field             *padded // nil if the kernels read the input itself
 	place             *place  // nil if the output is dense
 	states            reuse.List[dwState]
@@ -155,24 +154,29 @@ func newDepthwise(level cpu.Level, s Shape, lo, hi float32) *depthwise {
 	if s.DilW == 1 {
 		d.slide = d.kernel.slide[[2]int{s.S, s.StrideW}]
 	}
-	if d.usePadded(); d.field != nil {
-		return d
-	}
-	// Enough units for some workers, but lines of channels long enough.
-	d.chans = d.pitch
-	for d.chans > 128 && d.units() < 32 {
-		d.chans = (d.chans/2 + dwPad - 1) / dwPad * dwPad
-	}
+	d.usePadded()
 	return d
 }
 
-func (d *depthwise) chanUnits() int { return (d.C + d.chans - 1) / d.chans }
-
-func (d *depthwise) units() int {
+// rowUnits is the number of units of work of the same channels.
+func (d *depthwise) rowUnits() int {
 	if d.field != nil {
-		return d.N * d.chanUnits()
+		return d.N
 	}
-	return d.N * d.OD * len(d.rows) * d.chanUnits()
+	return d.N * d.OD * len(d.rows)
+}
+
+// share is the number of channels of a unit of work: all of them unless that
+// leaves too few units for the workers.
+func (d *depthwise) share(workers int) int {
+	if d.field != nil {
+		return paddedChans
+	}
+	chans := d.pitch
+	for workers > 1 && chans > 128 && d.rowUnits()*((d.C+chans-1)/chans) < 8*workers {
+		chans = (chans/2 + dwPad - 1) / dwPad * dwPad
+	}
+	return chans
 }
 
 // byChannels reports whether workers share out the channels rather than the rows, as
@@ -214,6 +218,7 @@ type dwState struct {
 	d                *depthwise
 	w, dst, src, add []float32
 	scratch          []float32
+	chans            int // of a unit of work
 	first            int // pixel that dst and add start at
 	shift            int // floats of the image before src
 	workers          []dwWorker
@@ -229,8 +234,8 @@ type dwWorker struct {
 func (d *depthwise) exec(p *parallel.Pool, w, dst, src, add, scratch []float32) {
 	st := d.state(p.Workers())
 	st.set(w, dst, src, add, scratch)
-	st.first, st.shift = 0, 0
-	p.For(d.units(), 1, st.body)
+	st.first, st.shift, st.chans = 0, 0, d.share(p.Workers())
+	p.For(d.rowUnits()*((d.C+st.chans-1)/st.chans), 1, st.body)
 	d.release(st)
 }
 
@@ -267,19 +272,20 @@ func (d *depthwise) release(st *dwState) {
 func (st *dwState) work(worker, lo, hi int) {
 	d := st.d
 	w := &st.workers[worker]
+	var field []float32
 	if d.field != nil {
-		field := st.scratch[worker*d.scratch():][:d.scratch()]
+		field = st.scratch[worker*d.scratch():][:d.scratch()]
 		clear(field)
-		for u := lo; u < hi; u++ {
-			st.padded(w, field, u/d.chanUnits(), u%d.chanUnits()*d.chans)
-		}
-		return
 	}
+	across, down := (d.C+st.chans-1)/st.chans, d.rowUnits()
 	for u := lo; u < hi; u++ {
-		unit, c := u/d.chanUnits(), u%d.chanUnits()*d.chans
+		unit, c := u/across, u%across*st.chans
 		if d.byChannels() {
-			n := d.units() / d.chanUnits()
-			unit, c = u%n, u/n*d.chans
+			unit, c = u%down, u/down*st.chans
+		}
+		if d.field != nil {
+			st.padded(w, field, unit, c)
+			continue
 		}
 		unit, row := unit/len(d.rows), unit%len(d.rows)
 		st.rows(w, unit/d.OD, unit%d.OD, c, d.rows[row])
@@ -291,7 +297,7 @@ func (st *dwState) work(worker, lo, hi int) {
 func (st *dwState) rows(w *dwWorker, n, z, c int, rows span) {
 	d := st.d
 	for _, cols := range d.cols {
-		r := rectangle{n, z, c, min(d.chans, d.C-c), rows, cols}
+		r := rectangle{n, z, c, min(st.chans, d.C-c), rows, cols}
 		if d.slide == nil || cols.k1-cols.k0 < d.S || r.rows.k0 == r.rows.k1 || d.depth[z].k1-d.depth[z].k0 != 1 {
 			st.byTaps(w, r)
 			continue

@@ -38,13 +38,13 @@ func (d *depthwise) usePadded() {
 	if float64(whole) > least*float64(d.P*d.Q) {
 		return
 	}
-	d.field, d.chans = &f, paddedChans
+	d.field = &f
 }
 
 // padded computes one unit: image n, channels from c on.
 func (st *dwState) padded(w *dwWorker, field []float32, n, c int) {
 	d := st.d
-	all := min(d.chans, d.C-c)
+	all := min(st.chans, d.C-c)
 	chans := all / d.kernel.lanes * d.kernel.lanes
 	if chans > 0 {
 		st.copyImage(field, n, c, chans)
