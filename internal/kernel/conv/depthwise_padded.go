@@ -56,6 +56,9 @@ func (st *dwState) padded(w *dwWorker, field []float32, n, c int) {
 		a.Rows, a.Pitch = d.R, 4*d.pitch
 		d.slide(a)
 	}
+	if chans == all {
+		return
+	}
 	for _, rows := range d.rows {
 		for _, cols := range d.cols {
 			st.byTaps(w, rectangle{n, 0, c + chans, all - chans, rows, cols})
