@@ -218,69 +218,17 @@ func Apply(ctx context.Context, g *graph.Graph, o Options, d *Data) (*graph.Grap
 			return nil, nil, fmt.Errorf("prune: allocation %s: %w", o.Allocator, err)
 		}
 	}
-	at := func(strength float64) (*graph.Graph, *Report, error) {
-		keep := alloc.Keep(j.cs, strength)
-		for i, k := range keep {
-			keep[i] = o.round(k, len(j.cs[i].Score))
+	keep := func(strength float64) []int {
+		list := alloc.Keep(j.cs, strength)
+		for i, k := range list {
+			list[i] = o.round(k, len(j.cs[i].Score))
 		}
-		return j.cut(keep)
+		return list
 	}
 	if o.Share == 0 {
-		return at(o.Ratio)
+		return j.cut(keep(o.Ratio))
 	}
-	return meet(ctx, g, o, at)
-}
-
-// meet finds the least strength whose result is within the budget.
-func meet(ctx context.Context, g *graph.Graph, o Options, at func(strength float64) (*graph.Graph, *Report, error)) (*graph.Graph, *Report, error) {
-	cost, ok := budgets[o.Budget]
-	if !ok {
-		return nil, nil, fmt.Errorf("prune: no budget is called %q (there are: %s)", o.Budget, strings.Join(Budgets(), ", "))
-	}
-	before, err := cost(ctx, g)
-	if err != nil {
-		return nil, nil, fmt.Errorf("prune: %s: %w", o.Budget, err)
-	}
-	try := func(strength float64) (*graph.Graph, *Report, float64, error) {
-		p, r, err := at(strength)
-		if err != nil {
-			return nil, nil, 0, err
-		}
-		c, err := cost(ctx, p)
-		if err != nil {
-			return nil, nil, 0, fmt.Errorf("prune: %s: %w", o.Budget, err)
-		}
-		return p, r, c / before, nil
-	}
-	var best *graph.Graph
-	var report *Report
-	lo, hi := 0.0, 1.0
-	for range 12 { // cost falls with strength
-		mid := (lo + hi) / 2
-		p, r, left, err := try(mid)
-		if err != nil {
-			return nil, nil, err
-		}
-		if left <= o.Share {
-			best, report, hi = p, r, mid
-			report.Left = left
-		} else {
-			lo = mid
-		}
-	}
-	if best == nil {
-		p, r, left, err := try(1)
-		if err != nil {
-			return nil, nil, err
-		}
-		if left > o.Share {
-			return nil, nil, fmt.Errorf("prune: %.0f %% of the %s is out of reach: with the least channels allowed %.1f %% is left (see the least share to keep and the layers skipped)",
-				100*o.Share, budgetNames[o.Budget], 100*left)
-		}
-		best, report = p, r
-		report.Left = left
-	}
-	return best, report, nil
+	return j.meet(ctx, keep)
 }
 
 // named turns counts by name into counts of the candidates.

@@ -217,6 +217,21 @@ func TestMACsTarget(t *testing.T) {
 	}
 }
 
+// TestBudgetIsSpent prunes to counts of eight, at which all groups shrink at once:
+// some get back what the budget has left.
+func TestBudgetIsSpent(t *testing.T) {
+	g, err := zoo.Build("resnet20", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, share := range []float64{0.7, 0.5, 0.3} {
+		_, r := cut(t, g, Options{MACs: share, RoundTo: 8})
+		if r.Left > share || r.Left < share-0.04 {
+			t.Errorf("%.3f of the MACs are left, want %.2f or a little less", r.Left, share)
+		}
+	}
+}
+
 func TestSkip(t *testing.T) {
 	g := build(t, small)
 	p, r := cut(t, g, Options{Ratio: 0.5, RoundTo: 1, Skip: []string{"layer2.*"}})

@@ -17,10 +17,10 @@ import (
 
 var negInf, posInf = float32(math.Inf(-1)), float32(math.Inf(1))
 
-// depthBlock is the largest depth of one pass over a panel: C is read and written
-// once more for each further one, while the rows that a kernel reads side by side
-// fill the first-level cache.
-const depthBlock = 1024
+// depthBlock is the largest depth of one pass over a panel: the rows that a kernel
+// reads side by side then fill half of a first-level cache, and sums of so many
+// products are added to C, which rounds less than one sum of all.
+const depthBlock = 512
 
 // rowBlock is the number of rows of a unit of work.
 const rowBlock = 4 * tile.RowStep
