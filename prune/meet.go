@@ -71,10 +71,11 @@ func (j *job) meet(ctx context.Context, keep func(strength float64) []int) (*gra
 	}
 	more := keep(lo)
 	order := j.worth(least, more)
-	// back is least, but for the first n of order.
-	back := func(n int) []int {
-		list := slices.Clone(least)
-		for _, i := range order[:n] {
+	// As many of the first as fit, and then those that still do: each is a look at
+	// the cost, of which few are affordable where it has to be measured.
+	back := func(list []int, groups []int) []int {
+		list = slices.Clone(list)
+		for _, i := range groups {
 			list[i] = more[i]
 		}
 		return list
@@ -82,7 +83,7 @@ func (j *job) meet(ctx context.Context, keep func(strength float64) []int) (*gra
 	some, all := 0, len(order) // all are over the budget
 	for all-some > 1 {
 		n := (some + all) / 2
-		within, err := try(back(n))
+		within, err := try(back(least, order[:n]))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -90,6 +91,16 @@ func (j *job) meet(ctx context.Context, keep func(strength float64) []int) (*gra
 			some = n
 		} else {
 			all = n
+		}
+	}
+	least = back(least, order[:some])
+	for i := some + 1; i < len(order) && o.Budget != "latency"; i++ {
+		within, err := try(back(least, order[i:i+1]))
+		if err != nil {
+			return nil, nil, err
+		}
+		if within {
+			least = back(least, order[i:i+1])
 		}
 	}
 	return best, report, nil
