@@ -195,6 +195,26 @@ func TestAgainstNaive(t *testing.T) {
 	}
 }
 
+// TestLines covers rows of every length that is cut into tiles in another way.
+func TestLines(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	pools := []*parallel.Pool{parallel.New(1), parallel.New(2)}
+	for _, p := range pools {
+		defer p.Close()
+	}
+	for q := 7; q <= 50; q++ {
+		stride := 1 + q%2
+		s := Shape{N: 1, H: 3, W: q * stride, C: 4 + q%3, K: 16 + q%5, R: 3, S: 3, P: 3 / stride, Q: q, PadH: 1, PadW: 1, StrideH: stride, StrideW: stride}
+		if q%4 == 0 { // a single row of all pixels
+			s.C, s.R, s.S, s.PadH, s.PadW, s.StrideH, s.StrideW, s.P, s.W = 8, 1, 1, 0, 0, 1, 1, 3, q
+		}
+		pr := newProblem(rng, s)
+		for _, l := range levels() {
+			t.Run(fmt.Sprintf("%d/%v", q, l), func(t *testing.T) { pr.verify(t, l, pools) })
+		}
+	}
+}
+
 // verify runs a level with every pool and compares with naive.
 func (pr *problem) verify(t *testing.T, l cpu.Level, pools []*parallel.Pool) {
 	t.Helper()
