@@ -109,7 +109,7 @@ func splitChannels(k, lanes, wide int) []panel {
 // are left out.
 func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int) {
 	quads := (length + 3) / 4
-	if t.isa.vnni && (t.isa.bits == 0 || t.isa.bits == 8) && t.c.plain() {
+	if t.isa.vnni && !t.isa.blocks && (t.isa.bits == 0 || t.isa.bits == 8) && t.c.plain() {
 		t.packer.bytes = gather(t, p, groups, merge, len(runs), 4*quads, t.packer.bytes, func(k int) []int8 {
 			per := len(t.c.p.Weights) / t.c.shape.K
 			return t.c.p.Weights[k*per:][:per]
