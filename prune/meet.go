@@ -30,6 +30,9 @@ func (j *job) meet(ctx context.Context, keep func(strength float64) []int) (*gra
 	// try reports whether the groups are within the budget when so many channels
 	// are kept.
 	try := func(keep []int) (bool, error) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
 		p, r, err := j.cut(keep)
 		if err != nil {
 			return false, err
@@ -72,7 +75,8 @@ func (j *job) meet(ctx context.Context, keep func(strength float64) []int) (*gra
 	more := keep(lo)
 	order := j.worth(least, more)
 	// As many of the first as fit, and then those that still do: each is a look at
-	// the cost, of which few are affordable where it has to be measured.
+	// the cost, of which few are affordable where it is more than a count.
+	counted := o.Budget == "macs" || o.Budget == "params"
 	back := func(list []int, groups []int) []int {
 		list = slices.Clone(list)
 		for _, i := range groups {
@@ -94,7 +98,7 @@ func (j *job) meet(ctx context.Context, keep func(strength float64) []int) (*gra
 		}
 	}
 	least = back(least, order[:some])
-	for i := some + 1; i < len(order) && o.Budget != "latency"; i++ {
+	for i := some + 1; i < len(order) && counted; i++ {
 		within, err := try(back(least, order[i:i+1]))
 		if err != nil {
 			return nil, nil, err
