@@ -105,9 +105,9 @@ func (n nest) offset(k, depth, i int) int {
 	return at
 }
 
-// rows calls f for rows lo to hi (innermost dimensions), several at a time: count
-// rows from first on, the first of which stands at at in each operand, and each
-// other step further.
+// rows calls f for rows lo to hi (innermost dimensions) of one or two operands,
+// several at a time: count rows from first on, the first of which stands at at in
+// each operand, and each other step further.
 func (n nest) rows(lo, hi int, f func(first, count int, at, step [2]int)) {
 	each, step := 1, [2]int{}
 	if last := len(n.dims) - 2; last >= 0 {

@@ -109,32 +109,36 @@ func splitChannels(k, lanes, wide int) []panel {
 // are left out.
 func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int) {
 	quads := (length + 3) / 4
-	if t.isa.vnni && !t.isa.blocks && (t.isa.bits == 0 || t.isa.bits == 8) && t.c.plain() {
-		t.packer.bytes = gather(t, p, groups, merge, len(runs), 4*quads, t.packer.bytes, func(k int) []int8 {
-			per := len(t.c.p.Weights) / t.c.shape.K
-			return t.c.p.Weights[k*per:][:per]
-		})
+	if t.wholeBytes() {
+		per := len(t.c.p.Weights) / t.c.shape.K
+		t.packer.bytes = gather(t, p, groups, merge, len(runs), 4*quads, t.packer.bytes, func(k int) []int8 { return t.c.p.Weights[k*per:][:per] })
 		t.packBytes(p, t.packer.bytes, runs, quads)
-		return
-	}
-	t.packer.dense = gather(t, p, groups, merge, len(runs), 4*quads, t.packer.dense, func(k int) []int16 {
-		t.packer.row = t.c.channel(k, t.packer.row)
-		return t.packer.row
-	})
-	dense := t.packer.dense
-	switch {
-	case t.isa.long:
-		t.packLong(p, dense)
-	case t.isa.blocks:
-		t.packBlocks(p, dense, runs, quads)
-	case t.isa.vnni:
-		t.packDots(p, dense, runs, quads)
-	default:
-		t.packGroups(p, dense, runs, quads)
+	} else {
+		dense := gather(t, p, groups, merge, len(runs), 4*quads, t.packer.dense, func(k int) []int16 {
+			t.packer.row = t.c.channel(k, t.packer.row)
+			return t.packer.row
+		})
+		t.packer.dense = dense
+		switch {
+		case t.isa.long:
+			t.packLong(p, dense)
+		case t.isa.blocks:
+			t.packBlocks(p, dense, runs, quads)
+		case t.isa.vnni:
+			t.packDots(p, dense, runs, quads)
+		default:
+			t.packGroups(p, dense, runs, quads)
+		}
 	}
 	if t.isa.vnni && len(t.steps) == p.step { // nothing but zeros
 		t.steps, t.weights = append(t.steps, 0), append(t.weights, 0)
 	}
+}
+
+// wholeBytes reports whether the kernels read weights as they are given: a byte
+// each, in steps of four values.
+func (t *tiled) wholeBytes() bool {
+	return t.isa.vnni && !t.isa.blocks && (t.isa.bits == 0 || t.isa.bits == 8) && t.c.plain()
 }
 
 // packDots lays out steps of int32 sums: their offsets, and for each
@@ -189,9 +193,6 @@ func (t *tiled) packBytes(p *panel, dense []int8, runs []int32, quads int) {
 			t.weights = append(t.weights, asBytes(step)...)
 			p.count++
 		}
-	}
-	if p.count == 0 {
-		t.steps, t.weights = append(t.steps, 0), append(t.weights, 0)
 	}
 }
 
