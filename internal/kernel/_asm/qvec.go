@@ -25,6 +25,7 @@ func emitQvec() {
 	taps("sum")
 	minMax()
 	interleave()
+	v.scaleShift()
 	emitQvecWide(v)
 }
 
@@ -431,4 +432,95 @@ func interleave() {
 	JNE(LabelRef(name + "_loop"))
 	VZEROUPPER()
 	RET()
+}
+
+// scaleShift holds the registers of a kernel that goes over the channels of rows.
+type scaleShift struct {
+	name              string
+	dst, src, rows, n GPVirtual
+	dstStep, srcStep  GPVirtual
+	scale, shift      Register
+	c                 GPVirtual // the channel
+	left              GPVirtual
+}
+
+func newScaleShift(name, channels string) scaleShift {
+	TEXT(name, NOSPLIT, "func(dst, src *uint8, rows, n, dstStep, srcStep int, scale, shift *float32, lo, hi float32)")
+	Pragma("noescape")
+	Doc(name + " scales, shifts and clamps " + channels + " of some rows, at least one, that lie dstStep and srcStep bytes apart.")
+	load := func(p string) GPVirtual { return Load(Param(p), GP64()).(GPVirtual) }
+	return scaleShift{name: name, dst: load("dst"), src: load("src"), rows: load("rows"), n: load("n"),
+		dstStep: load("dstStep"), srcStep: load("srcStep"), scale: load("scale"), shift: load("shift"), c: GP64(), left: GP64()}
+}
+
+// rowLoop goes over the rows and the channels of each, so many at a time, and
+// what is left by rest, if there is one.
+func (k scaleShift) rowLoop(widths []int, body func(width int), rest func()) {
+	Label(k.name + "_row")
+	XORQ(k.c, k.c)
+	MOVQ(k.n, k.left)
+	for _, w := range widths {
+		label := fmt.Sprintf("%s_%d", k.name, w)
+		Label(label)
+		CMPQ(k.left, Imm(uint64(w)))
+		JLT(LabelRef(label + "_below"))
+		body(w)
+		ADDQ(Imm(uint64(w)), k.c)
+		SUBQ(Imm(uint64(w)), k.left)
+		JMP(LabelRef(label))
+		Label(label + "_below")
+	}
+	if rest != nil {
+		TESTQ(k.left, k.left)
+		JEQ(LabelRef(k.name + "_next"))
+		rest()
+		Label(k.name + "_next")
+	}
+	ADDQ(k.srcStep, k.src)
+	ADDQ(k.dstStep, k.dst)
+	DECQ(k.rows)
+	JNE(LabelRef(k.name + "_row"))
+	VZEROUPPER()
+	RET()
+}
+
+// scaleShift moves bytes to another grid by a factor and a summand of each channel.
+func (v qvec) scaleShift() {
+	k := newScaleShift("scaleShiftAVX2", "n channels, rounded down to a multiple of 8,")
+	lo, hi, lanes := ymm(15), ymm(14), ymm(13)
+	VBROADCASTSS(param("lo"), lo)
+	VBROADCASTSS(param("hi"), hi)
+	VMOVDQU(v.lanes, lanes)
+	step := func(u int) VecPhysical {
+		r := ymm(u)
+		VPMOVZXBD(Mem{Base: k.src, Index: k.c, Scale: 1, Disp: 8 * u}, r)
+		VCVTDQ2PS(r, r)
+		VMULPS(Mem{Base: k.scale, Index: k.c, Scale: 4, Disp: 32 * u}, r, r)
+		VADDPS(Mem{Base: k.shift, Index: k.c, Scale: 4, Disp: 32 * u}, r, r)
+		VMAXPS(lo, r, r) // a NaN becomes lo
+		VMINPS(hi, r, r)
+		VCVTPS2DQ(r, r)
+		return r
+	}
+	to := Mem{Base: k.dst, Index: k.c, Scale: 1}
+	k.rowLoop([]int{32, 8}, func(width int) {
+		if width == 8 {
+			x := step(0)
+			VPACKSSDW(x, x, x)
+			VPACKUSWB(x, x, x)
+			VEXTRACTI128(Imm(1), x, xmm(1))
+			VPUNPCKLDQ(xmm(1), x.AsX(), x.AsX())
+			VMOVQ(x.AsX(), to)
+			return
+		}
+		var r [4]VecPhysical
+		for u := range r {
+			r[u] = step(u)
+		}
+		VPACKSSDW(r[1], r[0], r[0])
+		VPACKSSDW(r[3], r[2], r[2])
+		VPACKUSWB(r[2], r[0], r[0])
+		VPERMD(r[0], lanes, r[0])
+		VMOVDQU(r[0], to)
+	}, nil)
 }

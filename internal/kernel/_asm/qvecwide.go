@@ -18,6 +18,7 @@ func emitQvecWide(v qvec) {
 	binaryFused("mul")
 	sumWide()
 	maxWide()
+	scaleShiftWide()
 }
 
 // firstLanes sets mask to the first n lanes, 0 < n < 64; it destroys RCX.
@@ -385,4 +386,60 @@ func maxWide() {
 	JNE(LabelRef(name + "_pixel"))
 	VZEROUPPER()
 	RET()
+}
+
+// scaleShiftWide is scaleShift, 64 and then 16 channels at a time and the last
+// ones through a mask.
+func scaleShiftWide() {
+	const name = "scaleShiftAVX512"
+	order := dwords(name+"_order", 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
+	k := newScaleShift(name, "n channels")
+	lo, hi, lanes := zmm(31), zmm(30), zmm(29)
+	VBROADCASTSS(param("lo"), lo)
+	VBROADCASTSS(param("hi"), hi)
+	VMOVDQU32(order, lanes)
+	MOVQ(k.n, k.c)
+	ANDQ(Imm(15), k.c)
+	firstLanes(k.c, K1)
+	step := func(u int, masked bool) VecPhysical {
+		r := zmm(u)
+		scale, shift := Mem{Base: k.scale, Index: k.c, Scale: 4, Disp: 64 * u}, Mem{Base: k.shift, Index: k.c, Scale: 4, Disp: 64 * u}
+		from := Mem{Base: k.src, Index: k.c, Scale: 1, Disp: 16 * u}
+		if masked {
+			VMOVDQU8_Z(from, K1, r.AsX())
+			VPMOVZXBD(r.AsX(), r)
+			VCVTDQ2PS(r, r)
+			VMULPS_Z(scale, r, K1, r)
+			VADDPS_Z(shift, r, K1, r)
+		} else {
+			VPMOVZXBD(from, r)
+			VCVTDQ2PS(r, r)
+			VMULPS(scale, r, r)
+			VADDPS(shift, r, r)
+		}
+		VMAXPS(lo, r, r) // a NaN becomes lo
+		VMINPS(hi, r, r)
+		VCVTPS2DQ(r, r)
+		return r
+	}
+	to := Mem{Base: k.dst, Index: k.c, Scale: 1}
+	k.rowLoop([]int{64, 16}, func(width int) {
+		if width == 16 {
+			VPMOVUSDB(step(0, false), to)
+			return
+		}
+		var r [4]VecPhysical
+		for u := range r {
+			r[u] = step(u, false)
+		}
+		VPACKSSDW(r[1], r[0], r[0])
+		VPACKSSDW(r[3], r[2], r[2])
+		VPACKUSWB(r[2], r[0], r[0])
+		VPERMD(r[0], lanes, r[0])
+		VMOVDQU64(r[0], to)
+	}, func() {
+		r := step(0, true)
+		VPMOVUSDB(r, r.AsX())
+		VMOVDQU8(r.AsX(), K1, to)
+	})
 }

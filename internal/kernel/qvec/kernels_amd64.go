@@ -54,6 +54,11 @@ func minMaxAVX2(x *float32, n int, out *[16]float32)
 //go:noescape
 func interleaveAVX2(dst *uint8, a *uint8, b *uint8, n int)
 
+// scaleShiftAVX2 scales, shifts and clamps n channels, rounded down to a multiple of 8, of some rows, at least one, that lie dstStep and srcStep bytes apart.
+//
+//go:noescape
+func scaleShiftAVX2(dst *uint8, src *uint8, rows int, n int, dstStep int, srcStep int, scale *float32, shift *float32, lo float32, hi float32)
+
 // lutVBMI looks up n bytes.
 //
 //go:noescape
@@ -88,3 +93,8 @@ func sumTapsAVX512(dst *int32, src *uint8, offs *int, taps int, n int)
 //
 //go:noescape
 func maxTapsAVX512(dst *uint8, src *uint8, offs *int, taps int, n int, pixels int, srcStep int, dstStep int)
+
+// scaleShiftAVX512 scales, shifts and clamps n channels of some rows, at least one, that lie dstStep and srcStep bytes apart.
+//
+//go:noescape
+func scaleShiftAVX512(dst *uint8, src *uint8, rows int, n int, dstStep int, srcStep int, scale *float32, shift *float32, lo float32, hi float32)

@@ -761,6 +761,93 @@ interleaveAVX2_loop:
 	VZEROUPPER
 	RET
 
+// func scaleShiftAVX2(dst *uint8, src *uint8, rows int, n int, dstStep int, srcStep int, scale *float32, shift *float32, lo float32, hi float32)
+// Requires: AVX, AVX2
+TEXT ·scaleShiftAVX2(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         rows+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         dstStep+32(FP), SI
+	MOVQ         srcStep+40(FP), DI
+	MOVQ         scale+48(FP), R8
+	MOVQ         shift+56(FP), R9
+	VBROADCASTSS lo+64(FP), Y15
+	VBROADCASTSS hi+68(FP), Y14
+	VMOVDQU      lanes<>+0(SB), Y13
+
+scaleShiftAVX2_row:
+	XORQ R10, R10
+	MOVQ BX, R11
+
+scaleShiftAVX2_32:
+	CMPQ      R11, $0x20
+	JLT       scaleShiftAVX2_32_below
+	VPMOVZXBD (CX)(R10*1), Y0
+	VCVTDQ2PS Y0, Y0
+	VMULPS    (R8)(R10*4), Y0, Y0
+	VADDPS    (R9)(R10*4), Y0, Y0
+	VMAXPS    Y15, Y0, Y0
+	VMINPS    Y14, Y0, Y0
+	VCVTPS2DQ Y0, Y0
+	VPMOVZXBD 8(CX)(R10*1), Y1
+	VCVTDQ2PS Y1, Y1
+	VMULPS    32(R8)(R10*4), Y1, Y1
+	VADDPS    32(R9)(R10*4), Y1, Y1
+	VMAXPS    Y15, Y1, Y1
+	VMINPS    Y14, Y1, Y1
+	VCVTPS2DQ Y1, Y1
+	VPMOVZXBD 16(CX)(R10*1), Y2
+	VCVTDQ2PS Y2, Y2
+	VMULPS    64(R8)(R10*4), Y2, Y2
+	VADDPS    64(R9)(R10*4), Y2, Y2
+	VMAXPS    Y15, Y2, Y2
+	VMINPS    Y14, Y2, Y2
+	VCVTPS2DQ Y2, Y2
+	VPMOVZXBD 24(CX)(R10*1), Y3
+	VCVTDQ2PS Y3, Y3
+	VMULPS    96(R8)(R10*4), Y3, Y3
+	VADDPS    96(R9)(R10*4), Y3, Y3
+	VMAXPS    Y15, Y3, Y3
+	VMINPS    Y14, Y3, Y3
+	VCVTPS2DQ Y3, Y3
+	VPACKSSDW Y1, Y0, Y0
+	VPACKSSDW Y3, Y2, Y2
+	VPACKUSWB Y2, Y0, Y0
+	VPERMD    Y0, Y13, Y0
+	VMOVDQU   Y0, (AX)(R10*1)
+	ADDQ      $0x20, R10
+	SUBQ      $0x20, R11
+	JMP       scaleShiftAVX2_32
+
+scaleShiftAVX2_32_below:
+scaleShiftAVX2_8:
+	CMPQ         R11, $0x08
+	JLT          scaleShiftAVX2_8_below
+	VPMOVZXBD    (CX)(R10*1), Y0
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       (R8)(R10*4), Y0, Y0
+	VADDPS       (R9)(R10*4), Y0, Y0
+	VMAXPS       Y15, Y0, Y0
+	VMINPS       Y14, Y0, Y0
+	VCVTPS2DQ    Y0, Y0
+	VPACKSSDW    Y0, Y0, Y0
+	VPACKUSWB    Y0, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPUNPCKLDQ   X1, X0, X0
+	VMOVQ        X0, (AX)(R10*1)
+	ADDQ         $0x08, R10
+	SUBQ         $0x08, R11
+	JMP          scaleShiftAVX2_8
+
+scaleShiftAVX2_8_below:
+	ADDQ DI, CX
+	ADDQ SI, AX
+	DECQ DX
+	JNE  scaleShiftAVX2_row
+	VZEROUPPER
+	RET
+
 // func lutVBMI(dst *uint8, src *uint8, n int, table *[256]uint8)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
 TEXT ·lutVBMI(SB), NOSPLIT, $0-32
@@ -1678,5 +1765,126 @@ maxTapsAVX512_part_next:
 	ADDQ     R10, AX
 	DECQ     R8
 	JNE      maxTapsAVX512_pixel
+	VZEROUPPER
+	RET
+
+DATA scaleShiftAVX512_order<>+0(SB)/4, $0x00000000
+DATA scaleShiftAVX512_order<>+4(SB)/4, $0x00000004
+DATA scaleShiftAVX512_order<>+8(SB)/4, $0x00000008
+DATA scaleShiftAVX512_order<>+12(SB)/4, $0x0000000c
+DATA scaleShiftAVX512_order<>+16(SB)/4, $0x00000001
+DATA scaleShiftAVX512_order<>+20(SB)/4, $0x00000005
+DATA scaleShiftAVX512_order<>+24(SB)/4, $0x00000009
+DATA scaleShiftAVX512_order<>+28(SB)/4, $0x0000000d
+DATA scaleShiftAVX512_order<>+32(SB)/4, $0x00000002
+DATA scaleShiftAVX512_order<>+36(SB)/4, $0x00000006
+DATA scaleShiftAVX512_order<>+40(SB)/4, $0x0000000a
+DATA scaleShiftAVX512_order<>+44(SB)/4, $0x0000000e
+DATA scaleShiftAVX512_order<>+48(SB)/4, $0x00000003
+DATA scaleShiftAVX512_order<>+52(SB)/4, $0x00000007
+DATA scaleShiftAVX512_order<>+56(SB)/4, $0x0000000b
+DATA scaleShiftAVX512_order<>+60(SB)/4, $0x0000000f
+GLOBL scaleShiftAVX512_order<>(SB), RODATA|NOPTR, $64
+
+// func scaleShiftAVX512(dst *uint8, src *uint8, rows int, n int, dstStep int, srcStep int, scale *float32, shift *float32, lo float32, hi float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL
+TEXT ·scaleShiftAVX512(SB), NOSPLIT, $0-72
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), DX
+	MOVQ         rows+16(FP), BX
+	MOVQ         n+24(FP), SI
+	MOVQ         dstStep+32(FP), DI
+	MOVQ         srcStep+40(FP), R8
+	MOVQ         scale+48(FP), R9
+	MOVQ         shift+56(FP), R10
+	VBROADCASTSS lo+64(FP), Z31
+	VBROADCASTSS hi+68(FP), Z30
+	VMOVDQU32    scaleShiftAVX512_order<>+0(SB), Z29
+	MOVQ         SI, CX
+	ANDQ         $0x0f, CX
+	MOVQ         $-1, R11
+	SHLQ         CL, R11
+	NOTQ         R11
+	KMOVQ        R11, K1
+
+scaleShiftAVX512_row:
+	XORQ CX, CX
+	MOVQ SI, R11
+
+scaleShiftAVX512_64:
+	CMPQ      R11, $0x40
+	JLT       scaleShiftAVX512_64_below
+	VPMOVZXBD (DX)(CX*1), Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS    (R9)(CX*4), Z0, Z0
+	VADDPS    (R10)(CX*4), Z0, Z0
+	VMAXPS    Z31, Z0, Z0
+	VMINPS    Z30, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPMOVZXBD 16(DX)(CX*1), Z1
+	VCVTDQ2PS Z1, Z1
+	VMULPS    64(R9)(CX*4), Z1, Z1
+	VADDPS    64(R10)(CX*4), Z1, Z1
+	VMAXPS    Z31, Z1, Z1
+	VMINPS    Z30, Z1, Z1
+	VCVTPS2DQ Z1, Z1
+	VPMOVZXBD 32(DX)(CX*1), Z2
+	VCVTDQ2PS Z2, Z2
+	VMULPS    128(R9)(CX*4), Z2, Z2
+	VADDPS    128(R10)(CX*4), Z2, Z2
+	VMAXPS    Z31, Z2, Z2
+	VMINPS    Z30, Z2, Z2
+	VCVTPS2DQ Z2, Z2
+	VPMOVZXBD 48(DX)(CX*1), Z3
+	VCVTDQ2PS Z3, Z3
+	VMULPS    192(R9)(CX*4), Z3, Z3
+	VADDPS    192(R10)(CX*4), Z3, Z3
+	VMAXPS    Z31, Z3, Z3
+	VMINPS    Z30, Z3, Z3
+	VCVTPS2DQ Z3, Z3
+	VPACKSSDW Z1, Z0, Z0
+	VPACKSSDW Z3, Z2, Z2
+	VPACKUSWB Z2, Z0, Z0
+	VPERMD    Z0, Z29, Z0
+	VMOVDQU64 Z0, (AX)(CX*1)
+	ADDQ      $0x40, CX
+	SUBQ      $0x40, R11
+	JMP       scaleShiftAVX512_64
+
+scaleShiftAVX512_64_below:
+scaleShiftAVX512_16:
+	CMPQ      R11, $0x10
+	JLT       scaleShiftAVX512_16_below
+	VPMOVZXBD (DX)(CX*1), Z0
+	VCVTDQ2PS Z0, Z0
+	VMULPS    (R9)(CX*4), Z0, Z0
+	VADDPS    (R10)(CX*4), Z0, Z0
+	VMAXPS    Z31, Z0, Z0
+	VMINPS    Z30, Z0, Z0
+	VCVTPS2DQ Z0, Z0
+	VPMOVUSDB Z0, (AX)(CX*1)
+	ADDQ      $0x10, CX
+	SUBQ      $0x10, R11
+	JMP       scaleShiftAVX512_16
+
+scaleShiftAVX512_16_below:
+	TESTQ      R11, R11
+	JEQ        scaleShiftAVX512_next
+	VMOVDQU8.Z (DX)(CX*1), K1, X0
+	VPMOVZXBD  X0, Z0
+	VCVTDQ2PS  Z0, Z0
+	VMULPS.Z   (R9)(CX*4), Z0, K1, Z0
+	VADDPS.Z   (R10)(CX*4), Z0, K1, Z0
+	VMAXPS     Z31, Z0, Z0
+	VMINPS     Z30, Z0, Z0
+	VCVTPS2DQ  Z0, Z0
+	VPMOVUSDB  Z0, X0
+	VMOVDQU8   X0, K1, (AX)(CX*1)
+
+scaleShiftAVX512_next:
+	ADDQ R8, DX
+	ADDQ DI, AX
+	DECQ BX
+	JNE  scaleShiftAVX512_row
 	VZEROUPPER
 	RET

@@ -331,3 +331,55 @@ minMaxNEON_loop11:
 	FSTPQ (F0, F1), (R3)
 	FSTPQ (F2, F3), 32(R3)
 	RET
+
+TEXT ·scaleShiftNEON(SB), NOSPLIT, $0-72
+	MOVD dst+0(FP), R1
+	MOVD src+8(FP), R2
+	MOVD rows+16(FP), R3
+	MOVD n+24(FP), R4
+	MOVD dstStep+32(FP), R5
+	MOVD srcStep+40(FP), R6
+	MOVD scale+48(FP), R7
+	MOVD shift+56(FP), R8
+	MOVWU lo+64(FP), R9
+	WORD $0x4e040d30 // dup v16.4s, w9
+	MOVWU hi+68(FP), R9
+	WORD $0x4e040d31 // dup v17.4s, w9
+	WORD $0x4f00e412 // movi v18.16b, #0
+scaleShiftNEON_loop12:
+	MOVD R1, R10
+	MOVD R2, R11
+	MOVD R4, R12
+	MOVD R7, R13
+	MOVD R8, R14
+scaleShiftNEON_loop13:
+	FMOVD.P 8(R11), F0
+	WORD $0x2f08a400 // ushll v0.8h, v0.8b, #0
+	WORD $0x6f10a401 // ushll2 v1.4s, v0.8h, #0
+	WORD $0x2f10a400 // ushll v0.4s, v0.4h, #0
+	FLDPQ.P 32(R13), (F2, F3)
+	FLDPQ.P 32(R14), (F4, F5)
+	WORD $0x4e21d800 // scvtf v0.4s, v0.4s
+	WORD $0x6e22dc00 // fmul v0.4s, v0.4s, v2.4s
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x4e30c400 // fmaxnm v0.4s, v0.4s, v16.4s
+	WORD $0x4eb1c400 // fminnm v0.4s, v0.4s, v17.4s
+	WORD $0x4e21a800 // fcvtns v0.4s, v0.4s
+	WORD $0x4e21d821 // scvtf v1.4s, v1.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
+	WORD $0x4e30c421 // fmaxnm v1.4s, v1.4s, v16.4s
+	WORD $0x4eb1c421 // fminnm v1.4s, v1.4s, v17.4s
+	WORD $0x4e21a821 // fcvtns v1.4s, v1.4s
+	WORD $0x0e614800 // sqxtn v0.4h, v0.4s
+	WORD $0x4e614820 // sqxtn2 v0.8h, v1.4s
+	WORD $0x4e720c00 // sqadd v0.8h, v0.8h, v18.8h
+	WORD $0x2e212800 // sqxtun v0.8b, v0.8h
+	FMOVD.P F0, 8(R10)
+	SUBS $8, R12
+	BGT scaleShiftNEON_loop13
+	ADD R5, R1
+	ADD R6, R2
+	SUBS $1, R3
+	BGT scaleShiftNEON_loop12
+	RET

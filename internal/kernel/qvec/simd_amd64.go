@@ -181,3 +181,17 @@ func interleaveSIMD(dst, a, b []uint8) int {
 	interleaveAVX2(&dst[0], &a[0], &b[0], n)
 	return n
 }
+
+// scaleShiftSIMD processes the first channels of every row and returns their number.
+func scaleShiftSIMD(dst, src []uint8, r Rows, scale, shift []float32, lo, hi float32) int {
+	if useSIMD && useWide {
+		scaleShiftAVX512(&dst[0], &src[0], r.N, len(scale), r.DstStep, r.SrcStep, &scale[0], &shift[0], lo, hi)
+		return len(scale)
+	}
+	n := len(scale) &^ 7
+	if !useSIMD || n == 0 {
+		return 0
+	}
+	scaleShiftAVX2(&dst[0], &src[0], r.N, n, r.DstStep, r.SrcStep, &scale[0], &shift[0], lo, hi)
+	return n
+}

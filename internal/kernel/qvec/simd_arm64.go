@@ -118,6 +118,19 @@ func averageSIMD(dst []uint8, sums []int32, off int32, m float32, p *AveragePara
 	return n
 }
 
+// scaleShiftSIMD processes the first channels of every row and returns their number.
+func scaleShiftSIMD(dst, src []uint8, r Rows, scale, shift []float32, lo, hi float32) int {
+	n := len(scale) &^ 7
+	if !useSIMD || n == 0 {
+		return 0
+	}
+	scaleShiftNEON(&dst[0], &src[0], r.N, n, r.DstStep, r.SrcStep, &scale[0], &shift[0], lo, hi)
+	return n
+}
+
+//go:noescape
+func scaleShiftNEON(dst, src *uint8, rows, n, dstStep, srcStep int, scale, shift *float32, lo, hi float32)
+
 //go:noescape
 func addNEON(dst, a, b *uint8, n int, p *byte)
 

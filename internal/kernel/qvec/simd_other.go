@@ -26,3 +26,5 @@ func sumSIMD(sums []int32, src []uint8, offs []int) int                         
 func averageSIMD(dst []uint8, sums []int32, off int32, m float32, p *AverageParams) int { return 0 }
 
 func interleaveSIMD(dst, a, b []uint8) int { return 0 }
+
+func scaleShiftSIMD(dst, src []uint8, r Rows, scale, shift []float32, lo, hi float32) int { return 0 }

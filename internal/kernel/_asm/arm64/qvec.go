@@ -14,6 +14,7 @@ func emitQvec(a *asm) {
 	maxTaps(a)
 	sumTaps(a)
 	minMax(a)
+	scaleShift(a)
 }
 
 // The layout of qvec.AddParams.
@@ -294,5 +295,42 @@ func minMax(a *asm) {
 	})
 	a.i("FSTPQ (F0, F1), (%v)", out)
 	a.i("FSTPQ (F2, F3), 32(%v)", out)
+	a.i("RET")
+}
+
+// scaleShift moves the bytes of rows to another grid by a factor and a summand
+// of each channel.
+func scaleShift(a *asm) {
+	a.fn("scaleShiftNEON", 72)
+	params(a, "dst", "src", "rows", "n", "dstStep", "srcStep", "scale", "shift")
+	const dst, src, rows, n, dstStep, srcStep, scale, shift = x(1), x(2), x(3), x(4), x(5), x(6), x(7), x(8)
+	const to, from, left, factors, summands = x(10), x(11), x(12), x(13), x(14)
+	const lo, hi, zero = v(16), v(17), v(18)
+	word(a, "lo", 64, lo)
+	word(a, "hi", 68, hi)
+	a.bytes(zero, 0)
+	a.loop(rows, 1, func() {
+		for _, m := range [][2]x{{dst, to}, {src, from}, {n, left}, {scale, factors}, {shift, summands}} {
+			a.i("MOVD %v, %v", m[0], m[1])
+		}
+		a.loop(left, 8, func() {
+			a.i("FMOVD.P 8(%v), F0", from)
+			widen(a, 0)
+			a.loadRun(factors, 2, 2)
+			a.loadRun(summands, 4, 2)
+			for h := range v(2) {
+				a.v("scvtf", h, h)
+				a.v("fmul", h, h, 2+h)
+				a.v("fadd", h, h, 4+h)
+				a.v("fmaxnm", h, h, lo) // a NaN becomes lo
+				a.v("fminnm", h, h, hi)
+				a.v("fcvtns", h, h)
+			}
+			qpack(a, 0, 2, zero)
+			a.i("FMOVD.P F0, 8(%v)", to)
+		})
+		a.i("ADD %v, %v", dstStep, dst)
+		a.i("ADD %v, %v", srcStep, src)
+	})
 	a.i("RET")
 }
