@@ -13,7 +13,7 @@ import (
 
 func init() {
 	block := method.Option{Name: "block", Default: "64", Help: "weights whose Hessian is taken together"}
-	damp := method.Option{Name: "lambda", Default: "1e-5", Help: "what is added to the diagonal, as a multiple of its mean"}
+	damp := method.Option{Name: "lambda", Default: "1e-5", Help: "what is added to the diagonal; the larger, the more like magnitude"}
 	method.Register(method.Method{
 		Name: "obs", Family: method.Weights, Summary: "optimal brain surgeon: one weight after the other, the rest moved to make up for it",
 		Paper: "Hassibi and Stork, Second order derivatives for network pruning: Optimal brain surgeon, NIPS", Year: 1992,
@@ -83,7 +83,6 @@ func (f *fisher) Observe(ctx context.Context, g *graph.Graph, layers []*Layer, d
 func (f *fisher) blocks(l *Layer, do func(first int, s *surgeon)) {
 	g := f.gradients[l.Value.Name]
 	n := (len(l.W) + f.block - 1) / f.block
-	lambda := f.lambda * max(meanSquare(g), 1e-30)
 	engine.Pool(0).For(n, 1, func(_, lo, hi int) {
 		for b := lo; b < hi; b++ {
 			first := b * f.block
@@ -96,21 +95,9 @@ func (f *fisher) blocks(l *Layer, do func(first int, s *surgeon)) {
 			for i := range g {
 				part[i] = g[i][first:last]
 			}
-			do(first, newSurgeon(w, fisherInverse(part, lambda)))
+			do(first, newSurgeon(w, fisherInverse(part, f.lambda)))
 		}
 	})
-}
-
-// meanSquare is the mean of the Fisher matrix's diagonal.
-func meanSquare(g [][]float32) float64 {
-	s, n := 0.0, 0
-	for _, x := range g {
-		for _, v := range x {
-			s += float64(v) * float64(v)
-		}
-		n += len(x)
-	}
-	return s / float64(max(n, 1))
 }
 
 func (f *fisher) Rate(l *Layer) ([]float64, error) {
