@@ -22,6 +22,7 @@ const (
 	smallProgram = time.Millisecond       // and so do those that take longer on one worker
 	aloneRuns    = 4                      // to time the steps, of which the shortest counts
 	aloneRounds  = 8                      // of all choices; the shortest run of each counts
+	patience     = 30 * time.Millisecond  // for workers that the machine does not run yet, before their help is refused
 	aloneGain    = 0.98                   // of the time: less is noise
 	anyStep      = time.Duration(1 << 62) // leaves all steps to one worker
 )
@@ -80,7 +81,8 @@ func (p *Program) chooseAlone() {
 		}
 	}
 	least := make([]time.Duration, len(choices))
-	for run := range aloneRounds {
+	best, begin := 0, time.Now()
+	for run := 0; run < aloneRounds || best > 0 && time.Since(begin) < patience; run++ {
 		for i, d := range choices {
 			alone(d)
 			for range 2 { // the first also moves what it reads between the caches
@@ -94,11 +96,11 @@ func (p *Program) chooseAlone() {
 				}
 			}
 		}
-	}
-	best := 0
-	for i, t := range least {
-		if float64(t) < aloneGain*float64(least[best]) {
-			best = i
+		best = 0
+		for i, t := range least {
+			if float64(t) < aloneGain*float64(least[best]) {
+				best = i
+			}
 		}
 	}
 	alone(choices[best])

@@ -9,24 +9,23 @@ import (
 
 	"github.com/drawknife/drawknife/engine"
 	"github.com/drawknife/drawknife/graph"
-	"github.com/drawknife/drawknife/onnx"
-	"github.com/drawknife/drawknife/ort"
 	"github.com/drawknife/drawknife/tensor"
 )
 
 type benchCmd struct {
-	Models  []string `arg:"" optional:"" name:"model" help:"Model file or zoo:NAME; several print a table."`
-	Suite   bool     `help:"Time the networks that drawknife is judged by, in float32 and in 8 bits, on one thread and on all: print a table."`
-	Only    []string `help:"With --suite: only networks whose name matches one of these patterns." placeholder:"PATTERN"`
-	Batch   int      `help:"Images a run." default:"1" placeholder:"N"`
-	Shape   []string `help:"Concrete shape of an input: NAME=1x3x224x224." placeholder:"NAME=DIMS" sep:"none"`
-	Warmup  int      `help:"Runs before the clock counts." default:"5" placeholder:"N"`
-	Runs    int      `help:"Timed runs; 0 chooses by time." default:"0" placeholder:"N"`
-	PerNode bool     `help:"Also time each kernel of the plan."`
-	NoTune  bool     `help:"Take the plan as it is, without timing which steps one worker does sooner than all."`
-	Memory  bool     `help:"Measure the most memory that each engine takes, each in a process of its own, not time."`
-	Alone   string   `help:"Only this engine, and only its memory." hidden:"" placeholder:"ENGINE"`
-	Ort     string   `help:"Path of ONNX Runtime's shared library: run it in turn with ours and print the ratio." placeholder:"PATH" env:"DRAWKNIFE_ORT"`
+	Models    []string `arg:"" optional:"" name:"model" help:"Model file or zoo:NAME; several print a table."`
+	Suite     bool     `help:"Time the networks that drawknife is judged by, in float32 and in 8 bits, on one thread and on all: print a table."`
+	Only      []string `help:"With --suite: only networks whose name matches one of these patterns." placeholder:"PATTERN"`
+	Batch     int      `help:"Images a run." default:"1" placeholder:"N"`
+	Shape     []string `help:"Concrete shape of an input: NAME=1x3x224x224." placeholder:"NAME=DIMS" sep:"none"`
+	Warmup    int      `help:"Runs before the clock counts." default:"5" placeholder:"N"`
+	Runs      int      `help:"Timed runs; 0 chooses by time." default:"0" placeholder:"N"`
+	PerNode   bool     `help:"Also time each kernel of the plan."`
+	NoTune    bool     `help:"Take the plan as it is, without timing which steps one worker does sooner than all."`
+	Memory    bool     `help:"Measure the most memory that each engine takes, each in a process of its own, not time."`
+	Alone     string   `help:"Be the process that runs the model on this engine." hidden:"" placeholder:"ENGINE"`
+	InputType []string `help:"With --alone: what an input holds but float32." hidden:"" placeholder:"NAME=NUMBER" sep:"none"`
+	Ort       string   `help:"Path of ONNX Runtime's shared library: run it in turn with ours, in a process of its own, and print the ratio." placeholder:"PATH" env:"DRAWKNIFE_ORT"`
 }
 
 type benchResult struct {
@@ -100,9 +99,6 @@ func (c *benchCmd) one(a *app, name string, g *graph.Graph, threads int) (*bench
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if c.Ort != "" && c.Suite {
-		time.Sleep(settle) // its threads of the network before, which would spoil what Compile times
-	}
 	p, err := engine.Compile(g, engine.Options{Shapes: shapes, Threads: threads, NoTune: c.NoTune})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -124,15 +120,15 @@ func (c *benchCmd) one(a *app, name string, g *graph.Graph, threads int) (*bench
 	if r.Runs == 0 { // about two seconds' worth
 		r.Runs = int(min(max(2*time.Second/max(first[0], time.Microsecond), 10), 2000))
 	}
-	var peer *ort.Bound
-	var version string
+	var peer *child
 	if c.Ort != "" {
-		b, v, end, err := c.openORT(g, inputs, threads)
-		if err != nil {
+		if peer, err = c.start(a, g, shapes, threads, aloneORT); err != nil {
+			return nil, fmt.Errorf("%s: ONNX Runtime: %w", name, err)
+		}
+		defer peer.end()
+		if _, err := peer.run(c.Warmup, 0); err != nil {
 			return nil, err
 		}
-		defer end()
-		peer, version = b, v
 	}
 	ours, theirs, err := c.race(a, p, in, peer, r.Runs, first[0])
 	if err != nil {
@@ -140,7 +136,7 @@ func (c *benchCmd) one(a *app, name string, g *graph.Graph, threads int) (*bench
 	}
 	r.Min, r.Median, r.P95 = stats(ours)
 	if peer != nil {
-		q := benchPeer{Name: "onnxruntime", Version: version}
+		q := benchPeer{Name: "onnxruntime", Version: peer.version}
 		q.Min, q.Median, q.P95 = stats(theirs)
 		q.Ratio = q.Median / r.Median
 		r.Peers = append(r.Peers, q)
@@ -168,83 +164,43 @@ func (c *benchCmd) one(a *app, name string, g *graph.Graph, threads int) (*bench
 	return r, nil
 }
 
-// settle is how long the workers of the peer spin after its last run.
-const settle = 40 * time.Millisecond
+// After its last run an engine's workers poll for a while for more to do, and a
+// CPU that was idle is slow at first: what begins waits for the other to settle,
+// then runs for as long without counting.
+const settle = 20 * time.Millisecond
 
 // race times our program and the peer alternately, in rounds of about a tenth
-// of a second, so that both see the same machine. The workers of the peer spin
-// for some tens of milliseconds after its last run, and would take a CPU from
-// ours: a round begins with runs that do not count, until that is over.
-func (c *benchCmd) race(a *app, p *engine.Program, in []*tensor.Tensor, peer *ort.Bound, runs int, one time.Duration) (ours, theirs []time.Duration, err error) {
+// of a second, so that both see the same machine.
+func (c *benchCmd) race(a *app, p *engine.Program, in []*tensor.Tensor, peer *child, runs int, one time.Duration) (ours, theirs []time.Duration, err error) {
 	step, end := a.progress("bench", runs)
 	defer end()
 	out := p.NewOutputs()
-	wait := time.Duration(0)
-	if peer != nil {
-		wait = settle
-	}
 	round := int(max(100*time.Millisecond/max(one, 1), 1))
-	timed := func(n int, times []time.Duration, run func() error) ([]time.Duration, error) {
-		for begin := time.Now(); ; {
-			if err := run(); err != nil {
-				return nil, err
-			}
-			if time.Since(begin) >= wait {
-				break
-			}
-		}
-		for range n {
-			start := time.Now()
-			if err := run(); err != nil {
-				return nil, err
-			}
-			times = append(times, time.Since(start))
-		}
-		return times, a.Err()
-	}
 	for done := 0; done < runs; done += round {
-		n := min(round, runs-done)
-		if ours, err = timed(n, ours, func() error { return p.RunInto(a, in, out) }); err != nil {
+		n, wait := min(round, runs-done), time.Duration(0)
+		if peer != nil {
+			wait = settle
+			time.Sleep(settle)
+		}
+		if ours, err = timed(ours, n, wait, func() error { return p.RunInto(a, in, out) }); err != nil {
 			return nil, nil, err
 		}
 		if peer != nil {
-			if theirs, err = timed(n, theirs, peer.Run); err != nil {
+			time.Sleep(settle)
+			times, err := peer.run(n, wait)
+			if err != nil {
 				return nil, nil, err
 			}
+			theirs = append(theirs, times...)
+		}
+		if err := a.Err(); err != nil {
+			return nil, nil, err
 		}
 		step(done)
 	}
 	slices.Sort(ours)
 	slices.Sort(theirs)
 	return ours, theirs, nil
-}
-
-func (c *benchCmd) openORT(g *graph.Graph, inputs map[string]*tensor.Tensor, threads int) (*ort.Bound, string, func(), error) {
-	rt, err := ort.Open(c.Ort)
-	if err != nil {
-		return nil, "", nil, err
-	}
-	model, err := onnx.Encode(g)
-	if err != nil {
-		return nil, "", nil, err
-	}
-	s, err := rt.LoadBytes(model, ort.Options{Threads: threads, Optimize: ort.All})
-	if err != nil {
-		return nil, "", nil, err
-	}
-	b, err := s.Bind(inputs)
-	if err != nil {
-		s.Close()
-		return nil, "", nil, err
-	}
-	end := func() { b.Close(); s.Close() }
-	for range c.Warmup {
-		if err := b.Run(); err != nil {
-			end()
-			return nil, "", nil, err
-		}
-	}
-	return b, rt.Version(), end, nil
 }
 
 func stats(d []time.Duration) (lo, median, p95 float64) {
