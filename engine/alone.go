@@ -25,6 +25,7 @@ const (
 	patience     = 30 * time.Millisecond  // for workers that the machine does not run yet, before their help is refused
 	aloneGain    = 0.98                   // of the time: less is noise
 	anyStep      = time.Duration(1 << 62) // leaves all steps to one worker
+	tinyProgram  = 100 * time.Microsecond // of more, steps above the other durations are shared: their gain is sure once workers run
 )
 
 // aloneBelow are the durations below which steps may be left to one worker.
@@ -75,8 +76,12 @@ func (p *Program) chooseAlone() {
 	}
 	// The choices take turns, so that all see the same machine.
 	choices := []time.Duration{0}
+	whole := time.Duration(0)
+	for _, t := range took {
+		whole += t
+	}
 	for _, d := range aloneBelow {
-		if alone(d) {
+		if (d < anyStep || whole < tinyProgram) && alone(d) {
 			choices = append(choices, d)
 		}
 	}

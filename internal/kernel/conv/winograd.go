@@ -21,15 +21,17 @@ import (
 // (a third of that is typical), against 2e-6 for the direct convolution.
 type winograd struct {
 	Shape
-	set           *tile.Set
-	input, output func(*winogradArgs)
-	min, max      float32
-	across, down  int // squares of an image
-	block         int // squares of a pass
-	cols          []column
-	width, depth  int // padded output channels; floats of the weights of one product
-	w, bias, zero []float32
-	states        reuse.List[winogradState]
+	set            *tile.Set
+	input, output  func(*winogradArgs)
+	min, max       float32
+	across, down   int // squares of an image
+	block          int // squares of a pass, at most
+	vPlane, mPlane int // floats from one plane of inputs, of products, to the next
+	apart          bool
+	cols           []column
+	width, depth   int // padded output channels; floats of the weights of one product
+	w, bias, zero  []float32
+	states         reuse.List[winogradState]
 }
 
 // winogradArgs describes one call of a transform, of one square: the input
@@ -72,8 +74,14 @@ func winogradFits(set *tile.Set, s *Shape) bool {
 	return s.C%8 == 0 && s.K%8 == 0 && s.C >= 32 && s.K >= 32 && full > 0.6 && squares >= 12
 }
 
-// winogradFloats bounds the planes of a pass.
-const winogradFloats = 1 << 19
+// winogradFloats bounds the planes of a pass, and ownFloats the transformed
+// weights with which each worker computes squares of its own: it reads all
+// weights, but nothing that another worker wrote in the pass, and none waits for
+// another.
+const (
+	winogradFloats = 1 << 19
+	ownFloats      = 1 << 18
+)
 
 func newWinograd(set *tile.Set, s Shape, lo, hi float32) *winograd {
 	w := &winograd{Shape: s, set: set, min: lo, max: hi, across: (s.Q + 3) / 4, down: (s.P + 3) / 4}
@@ -93,7 +101,10 @@ func newWinograd(set *tile.Set, s Shape, lo, hi float32) *winograd {
 	}
 	w.width, w.depth = k, k*s.C
 	w.w, w.bias, w.zero = aligned(36*w.depth), aligned(k), aligned(max(s.C, tile.MaxCols))
+	w.apart = 36*w.depth <= ownFloats
 	w.block = min(max(winogradFloats/(36*(s.C+k))/tile.RowStep, 1)*tile.RowStep, 4*tile.RowStep)
+	w.block = min(w.block, w.squares())
+	w.vPlane, w.mPlane = planeStep(w.block*s.C), planeStep(w.block*k)
 	return w
 }
 
@@ -104,13 +115,33 @@ func (w *winograd) name() string {
 // squares is the number of squares of all images.
 func (w *winograd) squares() int { return w.N * w.across * w.down }
 
-func (w *winograd) planes() int { return 36 * w.block * (w.C + w.width) }
+func (w *winograd) planes() int { return 36 * (w.vPlane + w.mPlane) }
 
-// scratch is zero a worker: see fixedScratch.
-func (w *winograd) scratch() int { return 0 }
+// planeStep is n floats and at most a few more, so that the same place of 36 planes
+// is not in the same few sets of the first cache.
+func planeStep(n int) int {
+	n = (n + line - 1) / line * line
+	if n%(8*line) == 0 {
+		n += line
+	}
+	return n
+}
 
-// fixedScratch is room for the planes of a pass, which the workers share.
-func (w *winograd) fixedScratch() int { return w.planes() + line }
+// scratch is room for the planes of the passes of a worker that computes apart.
+func (w *winograd) scratch() int {
+	if w.apart {
+		return w.planes() + line
+	}
+	return 0
+}
+
+// fixedScratch is room for the planes of a pass that the workers share.
+func (w *winograd) fixedScratch() int {
+	if w.apart {
+		return 0
+	}
+	return w.planes() + line
+}
 
 // setWeights transforms and packs the weights, [36][column][C][kernel columns].
 func (w *winograd) setWeights(weights, bias []float32) {
@@ -155,12 +186,18 @@ func transform3(a, b, c float32) [6]float32 {
 
 // winogradState is what one run needs besides the plan.
 type winogradState struct {
-	w                           *winograd
-	dst, src, add               []float32
-	v, m                        []float32 // planes of inputs, [36][block][C], and of products, [36][block][width]
-	first, count                int       // squares of the pass
-	workers                     []winogradWorker
-	inputBody, mulBody, outBody func(worker, lo, hi int)
+	w                                      *winograd
+	dst, src, add, scratch                 []float32
+	pass                                   winogradPass // that the workers share
+	count                                  int          // squares of a pass of a worker's own
+	workers                                []winogradWorker
+	inputBody, mulBody, outBody, apartBody func(worker, lo, hi int)
+}
+
+// winogradPass is a number of squares that are computed together.
+type winogradPass struct {
+	v, m         []float32 // planes of inputs, [36][block][C], and of products, [36][block][width]
+	first, count int
 }
 
 type winogradWorker struct {
@@ -169,29 +206,57 @@ type winogradWorker struct {
 	base [4 * tile.RowStep]int
 }
 
+// pass is one in planes at the start of scratch.
+func (w *winograd) pass(scratch []float32) winogradPass {
+	planes := onLine(scratch)
+	return winogradPass{v: planes[:36*w.vPlane], m: planes[36*w.vPlane : w.planes()]}
+}
+
 func (w *winograd) exec(p *parallel.Pool, _, dst, src, add, scratch []float32) {
 	st := w.states.Get()
 	if st == nil {
 		st = &winogradState{w: w}
-		st.inputBody, st.mulBody, st.outBody = st.transformInputs, st.multiply, st.transformOutputs
+		st.inputBody = func(worker, lo, hi int) { st.transformInputs(&st.pass, worker, lo, hi) }
+		st.mulBody = func(worker, lo, hi int) { st.multiply(&st.pass, worker, lo, hi) }
+		st.outBody = func(worker, lo, hi int) { st.transformOutputs(&st.pass, worker, lo, hi) }
+		st.apartBody = st.computeApart
 	}
 	if n := p.Workers(); len(st.workers) < n {
 		st.workers = make([]winogradWorker, n)
 	}
-	planes := onLine(scratch)
-	st.v, st.m = planes[:36*w.block*w.C], planes[36*w.block*w.C:w.planes()]
-	st.dst, st.src, st.add = dst, src, add
-	for st.first = 0; st.first < w.squares(); st.first += w.block {
-		st.count = min(w.block, w.squares()-st.first)
-		p.For(st.count, 4, st.inputBody)
-		p.For(36, 1, st.mulBody)
-		p.For(st.count, 4, st.outBody)
+	st.dst, st.src, st.add, st.scratch = dst, src, add, scratch
+	if squares := w.squares(); w.apart {
+		passes := (squares + w.block - 1) / w.block
+		passes = min((passes+p.Workers()-1)/p.Workers()*p.Workers(), squares)
+		st.count = (squares + passes - 1) / passes
+		p.For((squares+st.count-1)/st.count, 1, st.apartBody)
+	} else {
+		st.pass = w.pass(scratch)
+		for st.pass.first = 0; st.pass.first < squares; st.pass.first += w.block {
+			st.pass.count = min(w.block, squares-st.pass.first)
+			p.For(st.pass.count, 4, st.inputBody)
+			p.For(36, 1, st.mulBody)
+			p.For(st.pass.count, 4, st.outBody)
+		}
 	}
-	st.dst, st.src, st.add, st.v, st.m = nil, nil, nil, nil, nil
+	st.dst, st.src, st.add, st.scratch, st.pass = nil, nil, nil, nil, winogradPass{}
 	for i := range st.workers {
 		st.workers[i].tile, st.workers[i].args = tile.Args{}, winogradArgs{}
 	}
 	w.states.Put(st)
+}
+
+// computeApart computes passes lo to hi of st.count squares.
+func (st *winogradState) computeApart(worker, lo, hi int) {
+	w := st.w
+	pass := w.pass(st.scratch[worker*w.scratch():])
+	for i := lo; i < hi; i++ {
+		pass.first = i * st.count
+		pass.count = min(st.count, w.squares()-pass.first)
+		st.transformInputs(&pass, worker, 0, pass.count)
+		st.multiply(&pass, worker, 0, 36)
+		st.transformOutputs(&pass, worker, 0, pass.count)
+	}
 }
 
 // square is image, first line and first column of square i.
@@ -200,17 +265,17 @@ func (w *winograd) square(i int) (n, p, q int) {
 	return n, i / w.across * 4, i % w.across * 4
 }
 
-func (st *winogradState) transformInputs(worker, lo, hi int) {
+func (st *winogradState) transformInputs(p *winogradPass, worker, lo, hi int) {
 	w := st.w
 	a := &st.workers[worker].args
-	a.Plane, a.Chans = w.block*w.C, w.C
+	a.Plane, a.Chans = w.vPlane, w.C
 	for i := lo; i < hi; i++ {
-		n, p, q := w.square(st.first + i)
+		n, y0, x0 := w.square(p.first + i)
 		for y := range 6 {
-			iy := p + y - w.PadH
+			iy := y0 + y - w.PadH
 			row := a.Pixels[6*y : 6*y+6]
 			for x := range row {
-				ix := q + x - w.PadW
+				ix := x0 + x - w.PadW
 				if iy < 0 || iy >= w.H || ix < 0 || ix >= w.W {
 					row[x] = unsafe.Pointer(&w.zero[0])
 				} else {
@@ -218,18 +283,18 @@ func (st *winogradState) transformInputs(worker, lo, hi int) {
 				}
 			}
 		}
-		a.Dst = st.v[i*w.C:]
+		a.Dst = p.v[i*w.C:]
 		w.input(a)
 	}
 }
 
 // multiply computes the products lo to hi of the 36.
-func (st *winogradState) multiply(worker, lo, hi int) {
+func (st *winogradState) multiply(p *winogradPass, worker, lo, hi int) {
 	w := st.w
 	ws := &st.workers[worker]
 	for i := range ws.base {
 		ws.base[i] = 0
-		if i < st.count {
+		if i < p.count {
 			ws.base[i] = 4 * i * w.C
 		}
 	}
@@ -238,9 +303,9 @@ func (st *winogradState) multiply(worker, lo, hi int) {
 			c := &w.cols[i]
 			at := e*w.depth + c.w
 			ws.tile = tile.Args{
-				Src: st.v[e*w.block*w.C:], W: w.w[at:], Next: w.next(at, c), Bias: w.zero, Zero: w.zero,
-				Dst: st.m[e*w.block*w.width+c.k:], DstStride: w.width,
-				Base: ws.base[:], Taps: oneTap, Run: w.C, Rows: st.count,
+				Src: p.v[e*w.vPlane:], W: w.w[at:], Next: w.next(at, c), Bias: w.zero, Zero: w.zero,
+				Dst: p.m[e*w.mPlane+c.k:], DstStride: w.width,
+				Base: ws.base[:], Taps: oneTap, Run: w.C, Rows: p.count,
 				Min: negInf, Max: posInf,
 			}
 			c.kernel.Run(&ws.tile)
@@ -254,21 +319,21 @@ func (w *winograd) next(at int, c *column) []float32 {
 	return w.w[at+n : min(at+2*n, len(w.w))]
 }
 
-func (st *winogradState) transformOutputs(worker, lo, hi int) {
+func (st *winogradState) transformOutputs(p *winogradPass, worker, lo, hi int) {
 	w := st.w
 	a := &st.workers[worker].args
-	a.Plane, a.Chans, a.Bias, a.Min, a.Max = w.block*w.width, w.K, w.bias, w.min, w.max
+	a.Plane, a.Chans, a.Bias, a.Min, a.Max = w.mPlane, w.K, w.bias, w.min, w.max
 	a.Line, a.Pixel = w.Q*w.DstStride, w.DstStride
 	a.AddLine, a.AddPixel = w.Q*w.AddStride, w.AddStride
 	for i := lo; i < hi; i++ {
-		n, p, q := w.square(st.first + i)
-		out := (n*w.P+p)*w.Q + q
-		a.Src, a.Dst = st.m[i*w.width:], st.dst[out*w.DstStride:]
+		n, y0, x0 := w.square(p.first + i)
+		out := (n*w.P+y0)*w.Q + x0
+		a.Src, a.Dst = p.m[i*w.width:], st.dst[out*w.DstStride:]
 		a.Add = nil
 		if st.add != nil {
 			a.Add = st.add[out*w.AddStride:]
 		}
-		a.Rows, a.Cols = w.P-p, w.Q-q
+		a.Rows, a.Cols = w.P-y0, w.Q-x0
 		w.output(a)
 	}
 }
