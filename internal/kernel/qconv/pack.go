@@ -28,23 +28,45 @@ func (t *tiled) pack(groups, merge int) {
 	const least = 1 << 14 // weights that are worth another goroutine
 	n := max(1, min(runtime.GOMAXPROCS(0), len(t.panels), len(t.c.p.Weights)/least))
 	parts := make([]tiled, n)
+	var own []byte // the weights themselves, where their size is known before
+	if t.wholeBytes() {
+		own = make([]byte, t.values(t.panels, groups))
+	}
 	var done sync.WaitGroup
 	for i := range parts {
 		lo, hi := i*len(t.panels)/n, (i+1)*len(t.panels)/n
 		parts[i] = tiled{c: t.c, isa: t.isa, g: t.g, panels: t.panels[lo:hi], nibbles: t.nibbles, packer: packers.Get().(*packer)}
+		if own != nil {
+			at, size := t.values(t.panels[:lo], groups), t.values(t.panels[lo:hi], groups)
+			parts[i].weights = own[at : at : at+size]
+		}
 		done.Go(func() { parts[i].packPanels(groups, merge) })
 	}
 	done.Wait()
-	t.gatherParts(parts)
+	t.gatherParts(parts, own)
 	for i := range parts {
 		pk := parts[i].packer
+		if own != nil {
+			parts[i].weights = pk.packed.weights
+		}
 		pk.packed = parts[i].panelData
 		packers.Put(pk)
 	}
 }
 
-// gatherParts copies the panels of all parts to memory of just their size.
-func (t *tiled) gatherParts(parts []tiled) {
+// values is the most weights that panels hold where each is there once.
+func (t *tiled) values(panels []panel, groups int) int {
+	runs, length := t.g.runOffsets(t.c.shape.C / groups)
+	n := 0
+	for i := range panels {
+		n += panels[i].vecs * t.isa.lanes * len(runs) * ((length + 3) &^ 3)
+	}
+	return n
+}
+
+// gatherParts moves the panels of all parts together, weights within own if they
+// are there.
+func (t *tiled) gatherParts(parts []tiled, own []byte) {
 	var steps, weights, width int
 	for i := range parts {
 		part := &parts[i]
@@ -54,23 +76,29 @@ func (t *tiled) gatherParts(parts []tiled) {
 		}
 		steps, weights, width = steps+len(part.steps), weights+len(part.weights), width+len(part.bias)
 	}
-	t.steps, t.weights = make([]int32, 0, steps), make([]byte, 0, weights)
+	t.steps, t.weights = make([]int32, 0, steps), own[:0]
+	if own == nil {
+		t.weights = make([]byte, 0, weights)
+	}
 	t.bias, t.scale = make([]int32, 0, width), make([]float32, 0, width)
 	for i := range parts {
 		part := &parts[i]
 		t.steps, t.weights = append(t.steps, part.steps...), append(t.weights, part.weights...)
 		t.bias, t.scale = append(t.bias, part.bias...), append(t.scale, part.scale...)
 	}
+	if 4*len(t.weights) < 3*cap(t.weights) { // steps of zeros were left out
+		t.weights = slices.Clone(t.weights)
+	}
 }
 
 // packPanels lays out the weights of the panels there are.
 func (t *tiled) packPanels(groups, merge int) {
 	runs, length := t.g.runOffsets(t.c.shape.C / groups)
-	old, values := &t.packer.packed, 0
-	for i := range t.panels {
-		values += t.panels[i].vecs * t.isa.lanes * len(runs) * ((length + 3) &^ 3)
+	old := &t.packer.packed
+	if t.weights == nil {
+		t.weights = slices.Grow(old.weights[:0], t.values(t.panels, groups))
 	}
-	t.panelData = panelData{steps: old.steps[:0], weights: slices.Grow(old.weights[:0], values), bias: old.bias[:0], scale: old.scale[:0]}
+	t.panelData = panelData{steps: old.steps[:0], weights: t.weights, bias: old.bias[:0], scale: old.scale[:0]}
 	t.packer.orders = t.g.copies
 	for i := range t.panels {
 		p := &t.panels[i]
