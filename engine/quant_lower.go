@@ -67,13 +67,12 @@ func lowerDequantize(c *compiler, n *graph.Node) error {
 	return nil
 }
 
-// weights of an integer convolution: symmetric per output channel, or per
-// tensor with a zero point.
+// weights of an integer convolution.
 type qweights struct {
 	data  []int8
 	flip  uint8     // inverted in data: 128 where they are stored as uint8
 	scale []float32 // one, or one per output channel
-	zero  int32     // of data with flip inverted; the same for all channels
+	zero  []int8    // of data with flip inverted: one, or one per output channel
 	shape []int
 }
 
@@ -105,18 +104,16 @@ func (c *compiler) intWeights(v *graph.Value, axis int) (w qweights, ok bool) {
 			return w, false
 		}
 	}
-	w.zero = int32(-shift)
+	w.zero = []int8{int8(-shift)}
 	if z := n.In(2); z != nil {
 		t := c.constant(z)
-		if t == nil {
+		if t == nil || t.Len() != scale.Len() {
 			return w, false
 		}
-		for i := range t.Len() {
-			if t.At(i) != t.At(0) {
-				return w, false
-			}
+		w.zero = make([]int8, t.Len())
+		for i := range w.zero {
+			w.zero[i] = int8(int(t.At(i)) - shift)
 		}
-		w.zero = int32(t.At(0)) - int32(shift)
 	}
 	return w, true
 }
@@ -206,7 +203,7 @@ func (quantizer) conv(c *compiler, n *graph.Node) bool {
 	if !ok {
 		return false
 	}
-	p := qconv.Params{Weights: w.data, Flip: w.flip, WeightZero: []int8{int8(w.zero)}, Bias: bias, SrcZero: g.zero, SrcMax: c.top(q), Scale: make([]float32, len(w.scale))}
+	p := qconv.Params{Weights: w.data, Flip: w.flip, WeightZero: w.zero, Bias: bias, SrcZero: g.zero, SrcMax: c.top(q), Scale: make([]float32, len(w.scale))}
 	if t, ok := c.quantizedTail(n.Outputs[0]); ok {
 		for i, ws := range w.scale {
 			p.Scale[i] = g.scale * ws / t.scale
