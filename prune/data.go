@@ -26,6 +26,15 @@ type Data struct {
 	Images int
 	// Threads is the number of workers; 0 is one per CPU.
 	Threads int
+	// Progress, if not nil, is told how much of what takes long is done.
+	Progress func(what string, done, total int)
+}
+
+// Step reports progress. d may be nil.
+func (d *Data) Step(what string, done, total int) {
+	if d != nil && d.Progress != nil {
+		d.Progress(what, done, total)
+	}
 }
 
 // ErrNoData is the cause when a method needs images and has none.
@@ -93,7 +102,9 @@ func (d *Data) Run(ctx context.Context, g *graph.Graph, names []string, visit fu
 		if err := visit(b.N, out); err != nil {
 			return err
 		}
-		if seen += b.N; seen >= d.images() {
+		seen += b.N
+		d.Step("rate", min(seen, d.images()), d.images())
+		if seen >= d.images() {
 			break
 		}
 	}
@@ -119,7 +130,7 @@ func (d *Data) Gradients(ctx context.Context, g *graph.Graph, visit func(grad fu
 	perEpoch := max(d.Loader.Dataset().Len()/batch, 1)
 	// Training at rate zero: every step has its gradients, and changes nothing.
 	_, err := train.Run(ctx, g, d.Loader, train.Config{Epochs: (steps + perEpoch - 1) / perEpoch, Steps: steps, Threads: d.Threads,
-		FreezeNorm: true, Hooks: []train.Hook{&gradientHook{visit: visit}}})
+		FreezeNorm: true, Hooks: []train.Hook{&gradientHook{data: d, steps: steps, visit: visit}}})
 	return err
 }
 
@@ -213,7 +224,9 @@ func (d *Data) OutputGradients(ctx context.Context, g *graph.Graph, visit func(g
 		if err != nil {
 			return err
 		}
-		if seen += b.N; seen >= d.images() {
+		seen += b.N
+		d.Step("rate", min(seen, d.images()), d.images())
+		if seen >= d.images() {
 			break
 		}
 	}
@@ -223,10 +236,14 @@ func (d *Data) OutputGradients(ctx context.Context, g *graph.Graph, visit func(g
 // gradientHook shows the gradients of each step.
 type gradientHook struct {
 	train.NoHook
-	visit func(grad func(name string) []float32) error
+	data        *Data
+	done, steps int
+	visit       func(grad func(name string) []float32) error
 }
 
 func (h *gradientHook) AfterBackward(s *train.State) error {
+	h.done++
+	h.data.Step("rate", h.done, h.steps)
 	return h.visit(func(name string) []float32 {
 		if t := s.Grad(name); t != nil {
 			return tensor.Data[float32](t)

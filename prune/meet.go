@@ -27,11 +27,16 @@ func (j *job) meet(ctx context.Context, keep func(strength float64) []int) (*gra
 	}
 	var best *graph.Graph
 	var report *Report
+	const halvings = 12
+	tried, looks := 0, 2*halvings // about
 	// try reports whether the groups are within the budget when so many channels
 	// are kept.
 	try := func(keep []int) (bool, error) {
 		if err := ctx.Err(); err != nil {
 			return false, err
+		}
+		if tried++; o.Progress != nil {
+			o.Progress("meet the budget", min(tried, looks), looks+1)
 		}
 		p, r, err := j.cut(keep)
 		if err != nil {
@@ -48,7 +53,7 @@ func (j *job) meet(ctx context.Context, keep func(strength float64) []int) (*gra
 		return r.Left <= o.Share, nil
 	}
 	lo, hi := 0.0, 1.0
-	for range 12 { // cost falls with strength
+	for range halvings { // cost falls with strength
 		mid := (lo + hi) / 2
 		within, err := try(keep(mid))
 		if err != nil {
@@ -85,6 +90,9 @@ func (j *job) meet(ctx context.Context, keep func(strength float64) []int) (*gra
 		return list
 	}
 	some, all := 0, len(order) // all are over the budget
+	if counted {
+		looks += len(order)
+	}
 	for all-some > 1 {
 		n := (some + all) / 2
 		within, err := try(back(least, order[:n]))
@@ -106,6 +114,9 @@ func (j *job) meet(ctx context.Context, keep func(strength float64) []int) (*gra
 		if within {
 			least = back(least, order[i:i+1])
 		}
+	}
+	if o.Progress != nil {
+		o.Progress("meet the budget", looks+1, looks+1)
 	}
 	return best, report, nil
 }

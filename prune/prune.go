@@ -107,6 +107,8 @@ type Options struct {
 	Skip []string
 	// InnerOnly spares channels that residual additions tie together.
 	InnerOnly bool
+	// Progress, if not nil, is told how much of the search for a budget is done.
+	Progress func(what string, done, total int)
 }
 
 // Row tells what happened to one group.

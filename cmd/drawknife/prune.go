@@ -264,6 +264,7 @@ func (c *pruneCmd) pruneChannels(a *app, g *graph.Graph, t *trainer) (pruned, er
 		return pruned{}, usagef("--schedule %s is for single weights; channels go one-shot or iterative (or softly: --sparsify sfp)", c.Schedule)
 	}
 	o := c.options()
+	o.Progress = t.steps
 	base := g
 	if c.Sparsify != "" {
 		if base, o.Score, err = t.sparsify(a, g, o); err != nil {

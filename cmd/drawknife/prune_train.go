@@ -22,6 +22,7 @@ type trainer struct {
 	train data.Dataset
 	aug   data.Augment
 	seed  uint64
+	steps func(what string, done, total int) // progress
 	// base is the beginning of the names of checkpoints, made lists those that
 	// may exist, rounds what the rounds of pruned weights leave behind.
 	base   string
@@ -30,7 +31,7 @@ type trainer struct {
 }
 
 func (c *pruneCmd) trainer(a *app, g *graph.Graph, out string) (*trainer, error) {
-	t := &trainer{c: c, base: out + ".checkpoint", seed: a.Seed}
+	t := &trainer{c: c, base: out + ".checkpoint", seed: a.Seed, steps: a.steps()}
 	if c.Data == "" {
 		return t, nil
 	}
@@ -72,7 +73,7 @@ func (t *trainer) look(methods ...string) (*prune.Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &prune.Data{Loader: l, Images: n}, nil
+	return &prune.Data{Loader: l, Images: n, Progress: t.steps}, nil
 }
 
 // norm measures batch normalization's statistics again.

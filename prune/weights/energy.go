@@ -42,10 +42,12 @@ func (energyAware) Update(ctx context.Context, p *Pass) error {
 	if err != nil {
 		return err
 	}
+	images := *p.Data
+	images.Progress = nil // what follows has its own
 	order := slices.Clone(p.Layers)
 	slices.SortStableFunc(order, func(a, b *Layer) int { return cmp.Compare(energy[b.Name], energy[a.Name]) })
-	for _, l := range order {
-		hess, err := collect(ctx, p.Graph, []*Layer{l}, func(*Layer) int { return 1152 }, p.Data)
+	return p.Each(ctx, order, func(l *Layer) error {
+		hess, err := collect(ctx, p.Graph, []*Layer{l}, func(*Layer) int { return 1152 }, &images)
 		if err != nil {
 			return err
 		}
@@ -73,8 +75,8 @@ func (energyAware) Update(ctx context.Context, p *Pass) error {
 				}
 			}
 		})
-	}
-	return nil
+		return nil
+	})
 }
 
 // restore exchanges the smallest of the weights kept for those that lower the

@@ -128,8 +128,8 @@ func (o *obc) energy(l *Layer) float64 {
 	return sum
 }
 
-func (o *obc) Update(_ context.Context, p *Pass) error {
-	for _, l := range p.Layers {
+func (o *obc) Update(ctx context.Context, p *Pass) error {
+	return p.Each(ctx, p.Layers, func(l *Layer) error {
 		mask := p.Mask[l.Value.Name]
 		switch {
 		case p.Pattern.M > 0 && o.hess[l].blocks() > 1 && 64%p.Pattern.M != 0:
@@ -151,8 +151,8 @@ func (o *obc) Update(_ context.Context, p *Pass) error {
 		default:
 			o.free(l, mask)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // each lets do take weights out of every block of every row, and writes the

@@ -110,8 +110,8 @@ func (f *fisher) Rate(l *Layer) ([]float64, error) {
 	return out, nil
 }
 
-func (f *fisher) Update(_ context.Context, p *Pass) error {
-	for _, l := range p.Layers {
+func (f *fisher) Update(ctx context.Context, p *Pass) error {
+	return p.Each(ctx, p.Layers, func(l *Layer) error {
 		mask := p.Mask[l.Value.Name]
 		f.blocks(l, func(first int, s *surgeon) {
 			f.operate(s, mask[first:][:len(s.w)], f.oneByOne && p.Pattern == Pattern{})
@@ -119,8 +119,8 @@ func (f *fisher) Update(_ context.Context, p *Pass) error {
 				l.W[first+i] = float32(v)
 			}
 		})
-	}
-	return nil
+		return nil
+	})
 }
 
 // operate takes as many weights out as the mask says. One by one they need not

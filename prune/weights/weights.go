@@ -53,6 +53,26 @@ type Pass struct {
 	Data    *prune.Data
 }
 
+// Each calls do for the layers, one after the other, until there is an error or
+// ctx is done, and reports progress by the number of weights.
+func (p *Pass) Each(ctx context.Context, layers []*Layer, do func(l *Layer) error) error {
+	done, total := 0, 0
+	for _, l := range layers {
+		total += len(l.W)
+	}
+	for _, l := range layers {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := do(l); err != nil {
+			return err
+		}
+		done += len(l.W)
+		p.Data.Step("make up for what goes", done, total)
+	}
+	return nil
+}
+
 // A Learner decides during training which weights go. The Course is that
 // training; Finish is called with what came out of it.
 type Learner interface {
@@ -306,7 +326,11 @@ func (r *run) round(ctx context.Context, g *graph.Graph, s Score, k, n int, last
 		}
 	}
 	rated := map[*Layer][]float64{}
-	for _, l := range layers {
+	for i, l := range layers {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		r.data.Step("rate layers", i, len(layers))
 		if rated[l], err = s.Rate(l); err != nil {
 			return nil, nil, fmt.Errorf("%s: layer %q: %w", r.options.Method, l.Name, err)
 		}
@@ -316,6 +340,7 @@ func (r *run) round(ctx context.Context, g *graph.Graph, s Score, k, n int, last
 			}
 		}
 	}
+	r.data.Step("rate layers", len(layers), len(layers))
 	target := r.schedule.At(float64(k+1)/float64(n), r.options.Sparsity)
 	masks, err := course.Choose(target, func(l *Layer) []float64 { return rated[l] }, last)
 	if err != nil {
