@@ -180,7 +180,7 @@ func lowerConv(c *compiler, n *graph.Node) error {
 	if n.In(2) != nil && bt == nil {
 		wt = nil // weights and biases change together
 	}
-	p := conv.Params{Min: t.min, Max: t.max, Winograd: wt != nil}
+	p := conv.Params{Min: t.min, Max: t.max, Winograd: wt != nil || s.N*s.P*s.Q >= winogradPixels}
 	var wbuf, bbuf *buf
 	if wt != nil {
 		p.Weights = wt.Float32s()
@@ -258,3 +258,7 @@ func graphMACs(n *graph.Node) int64 {
 	}
 	return 0
 }
+
+// winogradPixels is how many pixels outweigh transforming weights that are new in
+// every run.
+const winogradPixels = 4096

@@ -27,10 +27,20 @@ type GradInput struct {
 
 // gradClass is the pixels of one class.
 type gradClass struct {
-	dense     *dense
-	depthwise *depthwise
-	packing   packing
-	w         int // start of its weights
+	kernel  repacker
+	packing packing
+	w, n    int // start and number of its weights
+}
+
+// repacker is a way to compute a convolution whose weights are packed anew for
+// every run, in a number of parts.
+type repacker interface {
+	name() string
+	scratch() int
+	exec(p *parallel.Pool, w, dst, src, add, scratch []float32)
+	packed() int // floats
+	packs() int
+	packPart(dst, w []float32, p *packing, part int)
 }
 
 // axisClass is one class of positions a, a+stride, ... along one axis, as a
@@ -114,15 +124,20 @@ func (g *GradInput) add(set *tile.Set, z, y, x axisClass) {
 	if s.StrideD*s.StrideH*s.StrideW > 1 {
 		at = &place{s.D, s.H, s.W, s.StrideD, s.StrideH, s.StrideW, z.first, y.first, x.first}
 	}
-	if s.depthwise() {
-		c.depthwise = newDepthwise(set.Level, back, negInf, posInf)
-		c.depthwise.place = at
-		g.packed += len(c.depthwise.w)
-	} else {
-		c.dense = newDense(set, back, negInf, posInf)
-		c.dense.place = at
-		g.packed += len(c.dense.w)
+	switch {
+	case s.depthwise():
+		d := newDepthwise(set.Level, back, negInf, posInf)
+		d.place = at
+		c.kernel = d
+	case at == nil && back.PadH >= 0 && back.PadW >= 0 && winogradFits(set, &back) && winogradApart(set, &back):
+		c.kernel = newWinograd(set, back, negInf, posInf)
+	default:
+		d := newDense(set, back, negInf, posInf)
+		d.place = at
+		c.kernel = d
 	}
+	c.n = c.kernel.packed()
+	g.packed += c.n
 	g.classes = append(g.classes, c)
 }
 
@@ -131,11 +146,7 @@ func (g *GradInput) Kernel() string {
 	if len(g.classes) == 0 {
 		return "clear"
 	}
-	var i interface{ name() string } = g.classes[0].dense
-	if d := g.classes[0].depthwise; d != nil {
-		i = d
-	}
-	return fmt.Sprintf("input gradient, %d x %s", len(g.classes), i.name())
+	return fmt.Sprintf("input gradient, %d x %s", len(g.classes), g.classes[0].kernel.name())
 }
 
 // Scratch is the number of float32s that Run needs with that many workers.
@@ -145,11 +156,7 @@ func (g *GradInput) Scratch(workers int) int { return g.packed + line + workers*
 func (g *GradInput) perWorker() int {
 	per := 0
 	for _, c := range g.classes {
-		if c.dense != nil {
-			per = max(per, c.dense.scratch())
-		} else {
-			per = max(per, c.depthwise.scratch())
-		}
+		per = max(per, c.kernel.scratch())
 	}
 	if g.parts != nil {
 		per += g.parts.stage
@@ -198,12 +205,8 @@ func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, add, scratch []float32) {
 	st.packed, st.scratch = scratch[:g.packed], scratch[g.packed:]
 	for i := range g.classes {
 		c := &g.classes[i]
-		if c.depthwise != nil {
-			c.depthwise.pack(st.packed[c.w:][:len(c.depthwise.w)], w, &c.packing)
-			continue
-		}
-		st.class, st.dst = c, st.packed[c.w:][:len(c.dense.w)]
-		p.For(len(c.dense.cols), 1, st.packBody)
+		st.class, st.dst = c, st.packed[c.w:][:c.n]
+		p.For(c.kernel.packs(), 1, st.packBody)
 	}
 	if g.parts != nil {
 		p.For(g.parts.count, 1, st.partBody)
@@ -221,11 +224,7 @@ func (g *GradInput) Run(p *parallel.Pool, dx, dy, w, add, scratch []float32) {
 func (st *gradInputState) exec(p *parallel.Pool, dx, dy, add, scratch []float32) {
 	for i := range st.g.classes {
 		c := &st.g.classes[i]
-		if c.depthwise != nil {
-			c.depthwise.exec(p, st.packed[c.w:][:len(c.depthwise.w)], dx, dy, add, scratch)
-		} else {
-			c.dense.exec(p, st.packed[c.w:][:len(c.dense.w)], dx, dy, add, scratch)
-		}
+		c.kernel.exec(p, st.packed[c.w:][:c.n], dx, dy, add, scratch)
 	}
 }
 
@@ -251,9 +250,8 @@ func (st *gradInputState) someParts(worker, lo, hi int) {
 }
 
 func (st *gradInputState) packSome(_, lo, hi int) {
-	d := st.class.dense
 	for i := lo; i < hi; i++ {
-		d.pack(st.dst, st.w, &st.class.packing, &d.cols[i])
+		st.class.kernel.packPart(st.dst, st.w, &st.class.packing, i)
 	}
 }
 

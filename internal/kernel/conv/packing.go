@@ -86,3 +86,13 @@ func merged(s Shape, lanes int) Shape {
 	s.Groups /= m
 	return s
 }
+
+func (d *dense) packed() int { return len(d.w) }
+func (d *dense) packs() int  { return len(d.cols) }
+
+func (d *dense) packPart(dst, w []float32, p *packing, part int) { d.pack(dst, w, p, &d.cols[part]) }
+
+func (d *depthwise) packed() int { return len(d.w) }
+func (d *depthwise) packs() int  { return 1 }
+
+func (d *depthwise) packPart(dst, w []float32, p *packing, _ int) { d.pack(dst, w, p) }

@@ -83,6 +83,15 @@ const (
 	ownFloats      = 1 << 18
 )
 
+// winogradApart tells if each worker computes squares of its own.
+func winogradApart(set *tile.Set, s *Shape) bool {
+	k := 0
+	for _, kn := range set.Columns(s.K) {
+		k += kn.Cols
+	}
+	return 36*k*s.C <= ownFloats
+}
+
 func newWinograd(set *tile.Set, s Shape, lo, hi float32) *winograd {
 	w := &winograd{Shape: s, set: set, min: lo, max: hi, across: (s.Q + 3) / 4, down: (s.P + 3) / 4}
 	w.input, w.output = winograd8.input, winograd8.output
@@ -101,7 +110,7 @@ func newWinograd(set *tile.Set, s Shape, lo, hi float32) *winograd {
 	}
 	w.width, w.depth = k, k*s.C
 	w.w, w.bias, w.zero = aligned(36*w.depth), aligned(k), aligned(max(s.C, tile.MaxCols))
-	w.apart = 36*w.depth <= ownFloats
+	w.apart = winogradApart(set, &s)
 	w.block = min(max(winogradFloats/(36*(s.C+k))/tile.RowStep, 1)*tile.RowStep, 4*tile.RowStep)
 	w.block = min(w.block, w.squares())
 	w.vPlane, w.mPlane = planeStep(w.block*s.C), planeStep(w.block*k)
@@ -143,26 +152,41 @@ func (w *winograd) fixedScratch() int {
 	return w.planes() + line
 }
 
-// setWeights transforms and packs the weights, [36][column][C][kernel columns].
+// setWeights transforms and packs weights and bias.
 func (w *winograd) setWeights(weights, bias []float32) {
+	f := w.forward()
 	for i := range w.cols {
-		c := &w.cols[i]
-		for j := range c.n {
-			for ch := range w.C {
-				u := transformWeights(weights[((c.k+j)*w.C+ch)*9:][:9])
-				for e, v := range u {
-					w.w[e*w.depth+c.w+ch*c.kernel.Cols+j] = v
-				}
-			}
-		}
+		w.packPart(w.w, weights, &f, i)
 	}
 	clear(w.bias)
 	copy(w.bias, bias)
 }
 
+func (w *winograd) packed() int { return 36 * w.depth }
+func (w *winograd) packs() int  { return len(w.cols) }
+
+// packPart transforms and packs the weights of a column, [36][column][C][kernel
+// columns].
+func (w *winograd) packPart(dst, weights []float32, p *packing, part int) {
+	c := &w.cols[part]
+	var g [9]float32
+	for j := range c.n {
+		for ch := range w.C {
+			from := weights[(c.k+j)*p.out+ch*p.in:]
+			for t := range g {
+				g[t] = from[p.taps[t]]
+			}
+			u := transformWeights(&g)
+			for e, v := range u {
+				dst[e*w.depth+c.w+ch*c.kernel.Cols+j] = v
+			}
+		}
+	}
+}
+
 // transformWeights computes GgG' for the 3x3 kernel g, first the columns and
 // then the rows.
-func transformWeights(g []float32) (u [36]float32) {
+func transformWeights(g *[9]float32) (u [36]float32) {
 	var half [6][3]float32
 	for j := range 3 {
 		v := transform3(g[j], g[3+j], g[6+j])
@@ -187,7 +211,7 @@ func transform3(a, b, c float32) [6]float32 {
 // winogradState is what one run needs besides the plan.
 type winogradState struct {
 	w                                      *winograd
-	dst, src, add, scratch                 []float32
+	weights, dst, src, add, scratch        []float32
 	pass                                   winogradPass // that the workers share
 	count                                  int          // squares of a pass of a worker's own
 	workers                                []winogradWorker
@@ -212,7 +236,8 @@ func (w *winograd) pass(scratch []float32) winogradPass {
 	return winogradPass{v: planes[:36*w.vPlane], m: planes[36*w.vPlane : w.planes()]}
 }
 
-func (w *winograd) exec(p *parallel.Pool, _, dst, src, add, scratch []float32) {
+// exec runs the convolution with the packed weights weights; nil means its own.
+func (w *winograd) exec(p *parallel.Pool, weights, dst, src, add, scratch []float32) {
 	st := w.states.Get()
 	if st == nil {
 		st = &winogradState{w: w}
@@ -223,6 +248,9 @@ func (w *winograd) exec(p *parallel.Pool, _, dst, src, add, scratch []float32) {
 	}
 	if n := p.Workers(); len(st.workers) < n {
 		st.workers = make([]winogradWorker, n)
+	}
+	if st.weights = weights; weights == nil {
+		st.weights = w.w
 	}
 	st.dst, st.src, st.add, st.scratch = dst, src, add, scratch
 	if squares := w.squares(); w.apart {
@@ -239,7 +267,7 @@ func (w *winograd) exec(p *parallel.Pool, _, dst, src, add, scratch []float32) {
 			p.For(st.pass.count, 4, st.outBody)
 		}
 	}
-	st.dst, st.src, st.add, st.scratch, st.pass = nil, nil, nil, nil, winogradPass{}
+	st.weights, st.dst, st.src, st.add, st.scratch, st.pass = nil, nil, nil, nil, nil, winogradPass{}
 	for i := range st.workers {
 		st.workers[i].tile, st.workers[i].args = tile.Args{}, winogradArgs{}
 	}
@@ -303,7 +331,7 @@ func (st *winogradState) multiply(p *winogradPass, worker, lo, hi int) {
 			c := &w.cols[i]
 			at := e*w.depth + c.w
 			ws.tile = tile.Args{
-				Src: p.v[e*w.vPlane:], W: w.w[at:], Next: w.next(at, c), Bias: w.zero, Zero: w.zero,
+				Src: p.v[e*w.vPlane:], W: st.weights[at:], Next: st.next(at, c), Bias: w.zero, Zero: w.zero,
 				Dst: p.m[e*w.mPlane+c.k:], DstStride: w.width,
 				Base: ws.base[:], Taps: oneTap, Run: w.C, Rows: p.count,
 				Min: negInf, Max: posInf,
@@ -314,9 +342,9 @@ func (st *winogradState) multiply(p *winogradPass, worker, lo, hi int) {
 }
 
 // next is the weights that are read after those at at, of column c.
-func (w *winograd) next(at int, c *column) []float32 {
-	n := w.C * c.kernel.Cols
-	return w.w[at+n : min(at+2*n, len(w.w))]
+func (st *winogradState) next(at int, c *column) []float32 {
+	n := st.w.C * c.kernel.Cols
+	return st.weights[at+n : min(at+2*n, len(st.weights))]
 }
 
 func (st *winogradState) transformOutputs(p *winogradPass, worker, lo, hi int) {
