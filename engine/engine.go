@@ -13,6 +13,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -113,11 +114,11 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 		c.variables[name] = true
 		p.variables[name] = v.Data
 	}
-	var extra []*graph.Value
+	var extra []string
 	for _, n := range lg.Nodes {
 		for _, v := range n.Outputs {
 			if v != nil && o.All && !v.IsOutput() {
-				extra = append(extra, v)
+				extra = append(extra, v.Name)
 				c.keep[v.Name] = true
 			}
 		}
@@ -128,7 +129,7 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 			return nil, fmt.Errorf("engine: there is no value %q to keep", name)
 		}
 		if !c.keep[name] && !v.IsOutput() {
-			extra = append(extra, v)
+			extra = append(extra, name)
 			c.keep[name] = true
 		}
 	}
@@ -146,7 +147,15 @@ func Compile(g *graph.Graph, o Options) (*Program, error) {
 			return nil, err
 		}
 	}
-	for i, v := range append(lg.Outputs[:len(lg.Outputs):len(lg.Outputs)], extra...) {
+	outputs := slices.Clone(lg.Outputs)
+	for _, name := range extra { // preparing may have put another value in the place of one
+		v := lg.Value(name)
+		if v == nil {
+			return nil, fmt.Errorf("engine: value %q, which was to be kept, is gone", name)
+		}
+		outputs = append(outputs, v)
+	}
+	for i, v := range outputs {
 		p.outputs = append(p.outputs, c.output(v, i))
 		p.names[1] = append(p.names[1], v.Name)
 	}
