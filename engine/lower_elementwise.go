@@ -51,10 +51,7 @@ func init() {
 	for op := range unaries {
 		lower("", lowerUnary, op)
 	}
-	lower(graph.DrawknifeDomain, func(c *compiler, n *graph.Node) error {
-		c.unary(n, vec.Silu, 0, 0)
-		return nil
-	}, "Silu")
+	lower(graph.DrawknifeDomain, func(c *compiler, n *graph.Node) error { return lowerUnaryAs(c, n, unary{vec.Silu, attrs(0, 0)}) }, "Silu")
 	for op := range binaries {
 		lower("", lowerBinary, op)
 	}
@@ -62,19 +59,22 @@ func init() {
 }
 
 func lowerUnary(c *compiler, n *graph.Node) error {
-	if c.quant.unary(c, n) {
+	if n.Is("Gelu") && n.Str("approximate", "none") == "tanh" {
+		return lowerUnaryAs(c, n, unary{vec.GeluTanh, attrs(0, 0)})
+	}
+	return lowerUnaryAs(c, n, unaries[n.Op])
+}
+
+// lowerUnaryAs lowers n as u, in 8 bits by a table.
+func lowerUnaryAs(c *compiler, n *graph.Node, u unary) error {
+	alpha, beta, ok := u.param(c, n)
+	if !ok {
+		return fallback(c, n)
+	}
+	if c.quant.unary(c, n, u.f, alpha, beta) {
 		return nil
 	}
 	if n.Inputs[0].Type != tensor.Float32 {
-		return fallback(c, n)
-	}
-	if n.Is("Gelu") && n.Str("approximate", "none") == "tanh" {
-		c.unary(n, vec.GeluTanh, 0, 0)
-		return nil
-	}
-	u := unaries[n.Op]
-	alpha, beta, ok := u.param(c, n)
-	if !ok {
 		return fallback(c, n)
 	}
 	c.unary(n, u.f, alpha, beta)
@@ -120,7 +120,7 @@ func lowerBinary(c *compiler, n *graph.Node) error {
 	if n.Inputs[0].Type != tensor.Float32 || n.Inputs[1].Type != tensor.Float32 {
 		return fallback(c, n)
 	}
-	if c.gates(n) {
+	if c.quant.floatGate(c, n) || c.gates(n) {
 		return nil
 	}
 	return c.pairwise(n)

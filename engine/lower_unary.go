@@ -3,7 +3,6 @@ package engine
 import (
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/internal/kernel/vec"
-	"github.com/drawknife/drawknife/tensor"
 )
 
 // rareUnaries are the activations and functions that few networks use.
@@ -18,13 +17,6 @@ var rareUnaries = map[string]unary{
 
 func init() {
 	for op, u := range rareUnaries {
-		lower("", func(c *compiler, n *graph.Node) error {
-			if n.Inputs[0].Type != tensor.Float32 {
-				return fallback(c, n)
-			}
-			alpha, beta, _ := u.param(c, n)
-			c.unary(n, u.f, alpha, beta)
-			return nil
-		}, op)
+		lower("", func(c *compiler, n *graph.Node) error { return lowerUnaryAs(c, n, u) }, op)
 	}
 }

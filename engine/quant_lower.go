@@ -300,19 +300,14 @@ func transposed(w []int8, rows, cols int) []int8 {
 }
 
 // unary becomes a table of 256 entries.
-func (quantizer) unary(c *compiler, n *graph.Node) bool {
+func (quantizer) unary(c *compiler, n *graph.Node, f vec.Func, alpha, beta float32) bool {
 	q, g, ok := c.dequantized(n.Inputs[0])
-	if !ok {
-		return false
-	}
-	u := unaries[n.Op]
-	alpha, beta, ok := u.param(c, n)
 	if !ok {
 		return false
 	}
 	return c.table(n, q, g, func(x float32) float32 {
 		v := []float32{x}
-		vec.Unary(u.f, alpha, beta, v, v)
+		vec.Unary(f, alpha, beta, v, v)
 		return v[0]
 	})
 }
