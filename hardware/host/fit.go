@@ -13,8 +13,9 @@ type Predictor struct {
 
 // line is what is known about the steps of one key.
 type line struct {
-	price [features]float64 // seconds for each unit of a feature
-	rows  []neighbour
+	price    [features]float64 // seconds for each unit of a feature
+	rows     []neighbour
+	resident int64 // the most weights of a network among them
 }
 
 // neighbour is a measured step: where it lies, and the logarithm of its time
@@ -44,13 +45,14 @@ type sample struct {
 	features [features]float64
 	at       [coordinates]float64
 	seconds  float64
+	resident int64
 }
 
 func sampled(networks []Network) (list []sample) {
 	for i := range networks {
 		for j := range networks[i].Steps {
 			s := &networks[i].Steps[j]
-			list = append(list, sample{networks[i].Family, s.keys(), s.features(), s.coordinates(), s.Seconds})
+			list = append(list, sample{networks[i].Family, s.keys(), s.features(), s.coordinates(), s.Seconds, s.Resident})
 		}
 	}
 	return list
@@ -102,6 +104,9 @@ func (s *Step) keys() [3]string {
 // negative.
 func fitLine(list []*sample) *line {
 	l := new(line)
+	for _, s := range list {
+		l.resident = max(l.resident, s.resident)
+	}
 	rows := make([][features]float64, len(list))
 	var scale [features]float64
 	for i, s := range list {
@@ -164,7 +169,16 @@ const (
 )
 
 // seconds corrects the line by what the nearest measured steps took.
+//
+// A network of more weights than any that was measured counts as the largest of
+// those: what its weights cost beyond that is a guess, and prices that were not
+// needed to explain smaller ones would multiply it.
 func (l *line) seconds(s *Step) float64 {
+	if s.Resident > l.resident {
+		like := *s
+		like.Resident = l.resident
+		s = &like
+	}
 	at := s.coordinates()
 	var near [neighbours]struct{ distance, residual float64 }
 	n := 0

@@ -62,6 +62,23 @@ func TestFindsTheLaw(t *testing.T) {
 	}
 }
 
+// TestLargerThanMeasured checks that a network of more weights than any measured
+// is predicted as the largest of them.
+func TestLargerThanMeasured(t *testing.T) {
+	list := networks(12)
+	p, most := Fit(list), int64(0)
+	for _, n := range list {
+		most = max(most, n.Steps[0].Resident)
+	}
+	s := list[0].Steps[0]
+	s.Resident = most
+	large := s
+	large.Resident *= 100
+	if a, b := p.Seconds(&s), p.Seconds(&large); a != b || a <= 0 {
+		t.Errorf("%v s, with a hundred times the weights around it %v s", a, b)
+	}
+}
+
 // TestNeighbours checks that a kernel that breaks the law in one corner is
 // predicted by what was measured there.
 func TestNeighbours(t *testing.T) {
