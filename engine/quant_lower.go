@@ -242,8 +242,13 @@ func (c *compiler) quantConv(n *graph.Node, s conv.Shape, p qconv.Params, q *gra
 		}
 		t = sum
 	}
-	src := c.useBytes(q, l)
-	dst := c.defBytes(t.out, l)
+	var src, dst *buf
+	if l == channelsLast {
+		src, dst = c.bytePixels(q), c.defBytePixels(t.out)
+		s.SrcStride, s.DstStride = src.pitch, dst.pitch
+	} else {
+		src, dst = c.useBytes(q, l), c.defBytes(t.out, l)
+	}
 	var k *qconv.Conv
 	var scratch *buf
 	st := step{in: compact([]*buf{src, other}), out: []*buf{dst}, macs: graphMACs(n)}

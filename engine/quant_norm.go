@@ -17,7 +17,7 @@ func (quantizer) scaleShift(c *compiler, n *graph.Node, scale, shift []float32) 
 	if !ok {
 		return false
 	}
-	src := c.useBytes(q, channelsLast)
+	src := c.bytePixels(q)
 	dst := c.defBytes(t.out, channelsLast)
 	ch := len(scale)
 	rows := 0
@@ -26,7 +26,7 @@ func (quantizer) scaleShift(c *compiler, n *graph.Node, scale, shift []float32) 
 	}
 	factor, summand := qvec.Rescale(scale, shift, g.scale, g.zero, t.scale, t.zero)
 	c.emit(step{kernel: "qScaleShift", in: []*buf{src}, out: []*buf{dst}, run: c.loop(rows, max(1, grain/max(ch, 1)), func(x *frame, from, to int) {
-		qvec.ScaleShift(u8(x, dst)[from*ch:], u8(x, src)[from*ch:], qvec.Rows{N: to - from, SrcStep: ch, DstStep: ch}, factor, summand, t.min, t.max)
+		qvec.ScaleShift(u8(x, dst)[from*ch:], u8(x, src)[from*src.step():], qvec.Rows{N: to - from, SrcStep: src.step(), DstStep: ch}, factor, summand, t.min, t.max)
 	})})
 	return true
 }

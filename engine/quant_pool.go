@@ -69,6 +69,9 @@ func (quantizer) pool(c *compiler, n *graph.Node) bool {
 // concat joins quantized tensors, moving each to the grid of the result where
 // it has another.
 func (quantizer) concat(c *compiler, n *graph.Node) bool {
+	if c.joinBytesWide(n) {
+		return true
+	}
 	grids := make([]grid, len(n.Inputs))
 	values := make([]*graph.Value, len(n.Inputs))
 	l := plain

@@ -181,8 +181,8 @@ func (c *compiler) gatherWide(v *graph.Value, s *slot) {
 	c.copyPixels("gather-channels", [][2]*buf{{dst, s.wide}})
 }
 
-// copyPixels emits the step that copies float32 pixels between buffers of one
-// shape, pair by pair (to, from), whatever their pitches.
+// copyPixels emits the step that copies pixels of floats or of bytes between
+// buffers of one shape, pair by pair (to, from), whatever their pitches.
 func (c *compiler) copyPixels(kernel string, pairs [][2]*buf) {
 	st := step{kernel: kernel}
 	rows, total := 0, 0
@@ -196,9 +196,10 @@ func (c *compiler) copyPixels(kernel string, pairs [][2]*buf) {
 	}
 	st.run = c.loop(rows, max(1, grain/total), func(x *frame, lo, hi int) {
 		for _, p := range pairs {
-			d, s := f32(x, p[0]), f32(x, p[1])
+			d, s := x.raw(p[0]), x.raw(p[1])
+			size := p[0].dtype.Bits() / 8
 			_, ch, _ := p[0].channels()
-			ds, ss := p[0].step(), p[1].step()
+			ch, ds, ss := ch*size, p[0].step()*size, p[1].step()*size
 			for r := lo; r < hi; r++ {
 				copy(d[r*ds:][:ch], s[r*ss:][:ch])
 			}
