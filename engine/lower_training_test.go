@@ -2,9 +2,11 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/drawknife/drawknife/autodiff"
@@ -64,11 +66,17 @@ func TestTrainingAgreesWithEval(t *testing.T) {
 			g, variables := trainingGraph(t, spec)
 			rng := rand.New(rand.NewPCG(3, 4))
 			shape := append([]int{3}, g.Inputs[0].Shape.Ints()[1:]...)
-			x := tensor.New(tensor.Float32, shape...)
-			for i, d := 0, tensor.Data[float32](x); i < len(d); i++ {
-				d[i] = float32(rng.NormFloat64())
+			var in map[string]*tensor.Tensor
+			for tries := 0; ; tries++ {
+				x := tensor.New(tensor.Float32, shape...)
+				for i, d := 0, tensor.Data[float32](x); i < len(d); i++ {
+					d[i] = float32(rng.NormFloat64())
+				}
+				in = map[string]*tensor.Tensor{"input": x, "labels": tensor.Of([]int32{4, 0, 2}, 3)}
+				if tries == 20 || !nearKink(t, g, in) {
+					break
+				}
 			}
-			in := map[string]*tensor.Tensor{"input": x, "labels": tensor.Of([]int32{4, 0, 2}, 3)}
 			want, err := eval.Run(g, in)
 			if err != nil {
 				t.Fatal(err)
@@ -95,6 +103,29 @@ func TestTrainingAgreesWithEval(t *testing.T) {
 			}
 		})
 	}
+}
+
+// nearKink reports whether the input of a Relu is as near to 0 as rounding errors
+// are large: on which side it is, and with it the gradients before it, would
+// depend on the order of sums.
+func nearKink(t *testing.T, g *graph.Graph, in map[string]*tensor.Tensor) bool {
+	t.Helper()
+	errNear := errors.New("near")
+	err := eval.Trace(g, in, func(v *graph.Value, x *tensor.Tensor) error {
+		if !slices.ContainsFunc(v.Uses(), func(u graph.Use) bool { return u.Node.Is("Relu") }) {
+			return nil
+		}
+		for _, e := range x.Float32s() {
+			if e != 0 && math.Abs(float64(e)) < 1e-5 {
+				return errNear
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errNear) {
+		t.Fatal(err)
+	}
+	return err != nil
 }
 
 // close32 compares up to 0.1 % of the tensor's largest element: gradients add
