@@ -25,17 +25,8 @@ func (c *compiler) byteHome(v *graph.Value) (n *graph.Node, first int) {
 			if c.done[w.Node] || !c.joinsBytes(w.Node) || n != nil && n.Outputs[0].Shape[1].Size >= w.Node.Outputs[0].Shape[1].Size {
 				continue
 			}
-			at, count := 0, 0
-			for i, x := range w.Node.Inputs {
-				q, _, _ := c.dequantized(x)
-				if q == v {
-					count++
-				}
-				if i < w.Index {
-					at += x.Shape[1].Size
-				}
-			}
-			if count == 1 {
+			at, once := channelOf(w, func(x *graph.Value) bool { q, _, _ := c.dequantized(x); return q == v })
+			if once {
 				n, first = w.Node, at
 			}
 		}

@@ -56,20 +56,26 @@ func (c *compiler) home(v *graph.Value) (n *graph.Node, first int) {
 		if axis != 1 && axis != 1-len(v.Shape) || n != nil && n.Outputs[0].Shape[1].Size >= u.Node.Outputs[0].Shape[1].Size {
 			continue
 		}
-		at, count := 0, 0
-		for i, w := range u.Node.Inputs {
-			if w == v {
-				count++
-			}
-			if i < u.Index {
-				at += w.Shape[1].Size
-			}
-		}
-		if count == 1 {
+		if at, once := channelOf(u, func(w *graph.Value) bool { return w == v }); once {
 			n, first = u.Node, at
 		}
 	}
 	return n, first
+}
+
+// channelOf is the first channel in a Concat along the channels of its input u, and
+// whether only one of the inputs is that value.
+func channelOf(u graph.Use, is func(*graph.Value) bool) (first int, once bool) {
+	count := 0
+	for i, v := range u.Node.Inputs {
+		if is(v) {
+			count++
+		}
+		if i < u.Index {
+			first += v.Shape[1].Size
+		}
+	}
+	return first, count == 1
 }
 
 // wideOf returns the buffer of the output of the Concat n before n's turn.

@@ -188,8 +188,11 @@ func (c *benchCmd) race(a *app, p *engine.Program, in []*tensor.Tensor, peer *ch
 		if peer != nil {
 			time.Sleep(settle)
 			times, err := peer.run(n, wait)
+			if a.Err() != nil { // an interruption ends the peer, too, which is no failure of its
+				return nil, nil, a.Err()
+			}
 			if err != nil {
-				return nil, nil, err
+				return nil, nil, fmt.Errorf("ONNX Runtime: %w", err)
 			}
 			theirs = append(theirs, times...)
 		}
