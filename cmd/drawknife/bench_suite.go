@@ -133,7 +133,7 @@ func (c *benchCmd) contenders(a *app) ([]contender, error) {
 			if err != nil {
 				return nil, err
 			}
-			return quantizeRandomly(a, g)
+			return quantizeRandomly(a, g, false)
 		}})
 	}
 	if !found {
@@ -142,10 +142,11 @@ func (c *benchCmd) contenders(a *app) ([]contender, error) {
 	return list, nil
 }
 
-// quantizeRandomly quantizes g on noise: good enough to time it.
-func quantizeRandomly(a *app, g *graph.Graph) (*graph.Graph, error) {
+// quantizeRandomly quantizes g on noise: good enough to time it. Weights have zero
+// points of their own if asymmetric.
+func quantizeRandomly(a *app, g *graph.Graph, asymmetric bool) (*graph.Graph, error) {
 	o := quantize.Defaults()
-	o.Calibrator, o.Threads, o.BiasCorrection = "minmax", a.Threads, false
+	o.Calibrator, o.Threads, o.BiasCorrection, o.Asymmetric = "minmax", a.Threads, false, asymmetric
 	batches, err := noise(g, a.Seed)
 	if err != nil {
 		return nil, err

@@ -8,14 +8,14 @@ import (
 )
 
 // features is the most terms that a step's time is made of.
-const features = 34
+const features = 36
 
 // common is the number of terms of all kernels; the first basic of them can be
 // priced even by a handful of measurements: the call, the bytes and the
 // arithmetic.
 const (
 	basic  = 3
-	common = 10
+	common = 12
 )
 
 // features lists what a step's time grows with: work, what is wasted where
@@ -24,7 +24,7 @@ const (
 func (s *Step) features() (f [features]float64) {
 	bytes, pixels, taps, out := float64(s.Bytes), float64(s.Rows*s.Columns), float64(s.Taps), float64(s.Channels*s.Rows*s.Columns)
 	copy(f[:common], []float64{1, bytes, float64(s.MACs), beyond(bytes, s.Bytes, 1<<19), beyond(bytes, s.Bytes, 1<<22), pixels, float64(s.Rows),
-		float64(s.Channels%8) * pixels, out * taps, out})
+		float64(s.Channels%8) * pixels, out * taps, out, beyond(1, s.Resident, 1<<20), beyond(bytes, s.Resident, 1<<20)})
 	switch {
 	case s.MACs == 0:
 		s.moving(f[common:])
@@ -50,9 +50,42 @@ func (s *Step) moving(f []float64) {
 // few pixels of a row at a time; the image's border takes calls of its own.
 func (s *Step) depthwise(f []float64) {
 	rows, columns, taps := float64(s.Rows), float64(s.Columns), float64(s.Taps)
-	full := up(float64(s.Channels), 16) * taps
+	chunks, lanes := s.chunks()
+	full := chunks * lanes * taps
 	copy(f, []float64{full * rows * columns, full * rows * up(columns, 4), full * rows, full * columns, full, rows * taps, columns * taps,
 		beyond(float64(s.Bytes), s.Bytes, 1<<21), float64(s.Added), float64(s.Weights)})
+	if !strings.HasPrefix(s.Kernel, "depthwise") {
+		// Bytes: tiles of four pixels, the last of which overlaps the one before
+		// unless a single pixel is left.
+		tiles, single := float64(s.Columns/4), 0.0
+		switch rest := s.Columns % 4; {
+		case s.Columns < 4:
+			tiles, single = 0, columns
+		case rest == 1:
+			single = 1
+		case rest > 1:
+			tiles++
+		}
+		strided := 0.0
+		if s.Stride > 1 {
+			strided = 1
+		}
+		copy(f[10:], []float64{full * rows * tiles, full * rows * single, chunks * rows * tiles, chunks * rows * single, chunks * rows,
+			strided * full * rows * tiles, strided * full * rows * single, strided * chunks * rows})
+	}
+}
+
+// chunks is how many vectors of channels a depthwise kernel works on, and their
+// lanes.
+func (s *Step) chunks() (n, lanes float64) {
+	lanes = 16
+	if strings.HasPrefix(s.Kernel, "vnni") {
+		lanes = 32
+		if s.Channels >= 64 {
+			lanes = 64
+		}
+	}
+	return math.Ceil(float64(s.Channels) / lanes), lanes
 }
 
 // multiplying lists the terms of matrix products.

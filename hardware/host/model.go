@@ -13,37 +13,44 @@ import (
 // Model predicts whole networks.
 type Model struct {
 	*Predictor
-	// A run takes as long as its steps to the power of exponent, times overhead:
-	// the more there is to do, the less of it finds the caches as warm as a step
-	// that is measured at its best.
-	overhead, exponent float64
+	// A run takes overhead times as long as its steps, and longer by the power
+	// of growth of the times that these take longer than brief: the more there
+	// is to do, the less of it finds the caches as warm as a step that is
+	// measured at its best.
+	overhead, growth float64
 }
+
+// brief is the time, in seconds, up to which a run takes as long as its steps.
+const brief = 5e-4
+
+// length is the logarithm of how many times longer than brief steps take.
+func length(seconds float64) float64 { return math.Log(max(seconds/brief, 1)) }
 
 // fitWhole fits to all networks but those of a family, as fit does.
 func fitWhole(networks []Network, samples []sample, without string, all *Predictor) *Model {
-	m := &Model{Predictor: fit(samples, without, all), overhead: 1, exponent: 1}
+	m := &Model{Predictor: fit(samples, without, all), overhead: 1}
 	var n, x, y, xx, xy float64
 	for i := range networks {
 		steps := networks[i].Measured()
 		if without != "" && networks[i].Family == without || steps <= 0 {
 			continue
 		}
-		a, b := math.Log(steps), math.Log(networks[i].Seconds/steps)
+		a, b := length(steps), math.Log(networks[i].Seconds/steps)
 		n, x, y, xx, xy = n+1, x+a, y+b, xx+a*a, xy+a*b
 	}
 	if n > 0 {
-		slope := 0.0
 		if d := n*xx - x*x; n > few && d > 0 {
-			slope = (n*xy - x*y) / d
+			m.growth = (n*xy - x*y) / d
 		}
-		m.overhead, m.exponent = math.Exp((y-slope*x)/n), 1+slope
+		m.overhead = math.Exp((y - m.growth*x) / n)
 	}
 	return m
 }
 
 // Predict is the time of a run of all steps, in seconds.
 func (m *Model) Predict(steps []Step) float64 {
-	return m.overhead * math.Pow(m.Total(steps), m.exponent)
+	total := m.Total(steps)
+	return m.overhead * total * math.Exp(m.growth*length(total))
 }
 
 // Report predicts a graph. A kernel counts as bound by compute if it

@@ -37,6 +37,9 @@ func Random(seed uint64) *graph.Graph {
 	if s.rng.IntN(4) == 0 {
 		s.w = s.pick(10, size/2, size*3/4)
 	}
+	if slim && seed%3 == 0 { // a spectrogram, as networks that hear words take
+		s.c, s.h, s.w = 1, s.pick(40, 49, 61, 98), s.pick(8, 10, 13, 20)
+	}
 	s.x = s.g.AddInput("input", tensor.Float32, graph.Dims(1, s.c, s.h, s.w))
 	switch {
 	case small:
