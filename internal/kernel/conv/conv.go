@@ -103,6 +103,9 @@ func newWith(set *tile.Set, s Shape, p Params) *Conv {
 	} else if p.Winograd && winogradFits(set, &s) {
 		w := newWinograd(set, s, p.Min, p.Max)
 		c.impl, c.fixed = w, w.fixedScratch()
+	} else if s.frames(set) {
+		f := newFramed(set, s, p)
+		c.impl, c.fixed = f, f.fixedScratch()
 	} else if n := blockPixels(set, &s); n > 1 {
 		c.impl = newBlocked(set, s, n, p.Min, p.Max)
 	} else {

@@ -144,6 +144,11 @@ var cases = map[string]Shape{
 	"stem 3x3/2":          {N: 1, H: 40, W: 41, C: 3, K: 32, R: 3, S: 3, P: 20, Q: 21, StrideH: 2, StrideW: 2, PadH: 1, PadW: 1},
 	"stem 5x5 gray":       {N: 2, H: 28, W: 28, C: 1, K: 6, R: 5, S: 5, P: 28, Q: 28, PadH: 2, PadW: 2},
 	"stem 11x11/4":        {N: 1, H: 39, W: 39, C: 3, K: 24, R: 11, S: 11, P: 9, Q: 9, StrideH: 4, StrideW: 4, PadH: 1, PadW: 2},
+	"stem spectrogram":    {N: 3, H: 49, W: 10, C: 1, K: 64, R: 10, S: 4, P: 25, Q: 5, StrideH: 2, StrideW: 2, PadH: 4, PadW: 1},
+	"stem past the end":   {N: 2, H: 9, W: 10, C: 2, K: 12, R: 3, S: 3, P: 12, Q: 14, PadH: 1, PadW: 2},
+	"stem above":          {N: 1, H: 3, W: 8, C: 4, K: 12, R: 3, S: 3, P: 9, Q: 8, PadH: 5, PadW: 1},
+	"stem high":           {N: 1, H: 20, W: 12, C: 3, K: 33, R: 64, S: 2, P: 7, Q: 12, PadH: 30, PadW: 1, DilH: 1},
+	"stem dilated rows":   {N: 2, H: 20, W: 12, C: 3, K: 20, R: 3, S: 3, P: 20, Q: 12, PadH: 2, PadW: 1, DilH: 2},
 	"stem narrow":         {N: 1, H: 9, W: 2, C: 3, K: 8, R: 3, S: 3, P: 9, Q: 2, PadH: 1, PadW: 1},
 	"stem dilated":        {N: 1, H: 20, W: 20, C: 3, K: 8, R: 3, S: 3, P: 16, Q: 16, DilH: 2, DilW: 2},
 	"stem strided src":    {N: 1, H: 20, W: 20, C: 3, K: 8, R: 3, S: 3, P: 18, Q: 18, SrcStride: 5},
@@ -321,6 +326,21 @@ func TestDepthwiseArgsLayout(t *testing.T) {
 	} {
 		if unsafe.Sizeof(uintptr(0)) == 8 && f[0] != f[1] {
 			t.Errorf("%s at %d, the assembly says %d", name, f[0], f[1])
+		}
+	}
+}
+
+// TestFrames holds which convolutions are framed.
+func TestFrames(t *testing.T) {
+	set := tile.Sets()[len(tile.Sets())-1]
+	if set == tile.Portable {
+		t.Skip("the portable kernels frame nothing")
+	}
+	for name, want := range map[string]bool{"stem spectrogram": true, "stem past the end": true, "stem above": true, "stem 5x5 gray": true, "stem dilated rows": true,
+		"stem narrow": false, "stem dilated": false, "stem strided src": false, "stem 3x3/2": true, "grouped stem": false, "3x3": false, "3-d stem": false, "negative pad": false} {
+		s := cases[name].normal()
+		if _, is := newWith(set, s, newProblem(rand.New(rand.NewPCG(1, 2)), s).Params).impl.(*framed); is != want {
+			t.Errorf("%s: framed %v, want %v", name, is, want)
 		}
 	}
 }

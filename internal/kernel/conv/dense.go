@@ -3,6 +3,7 @@ package conv
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/drawknife/drawknife/internal/kernel/reuse"
 	"github.com/drawknife/drawknife/internal/kernel/tile"
@@ -130,6 +131,12 @@ func (d *dense) planRows() {
 			edge = 1
 		}
 		d.wmask = append(d.wmask, edge)
+	}
+	d.inside = !slices.Contains(d.wmask, 1)
+	for _, masks := range [][]uint64{d.dmask, d.hmask} {
+		for _, m := range masks {
+			d.inside = d.inside && m == 1<<d.R-1
+		}
 	}
 	d.slots, d.plane = d.W/d.S, d.R*pitch
 }
