@@ -50,6 +50,7 @@ type dense struct {
 	hmask      []uint64
 	wmask      []uint64 // which taps are inside, by output depth, row and column
 	inside     bool     // all taps of all pixels are
+	lines      [2][]int // by tap, one tap, stride 1: base of the pixels of a full block and of the last one
 	states     reuse.List[denseState]
 	gatherSize int    // floats of the patches of a block
 	slots      int    // byRow: patches in a plane
@@ -76,7 +77,21 @@ func newDense(set *tile.Set, s Shape, lo, hi float32) *dense {
 	}
 	d.w, d.bias = aligned(w), aligned(b)
 	d.split(depth)
+	d.line()
 	return d
+}
+
+// line lists the pixels of blocks that all look alike but for where they start.
+func (d *dense) line() {
+	if d.mode != byTap || len(d.taps) != 1 || !d.inside || d.StrideD*d.StrideH*d.StrideW != 1 || d.OD != d.D || d.P != d.H || d.Q != d.W {
+		return
+	}
+	for i, rows := range [...]int{d.block, (d.pixels()-1)%d.block + 1} {
+		d.lines[i] = make([]int, d.block+tile.MaxRows)
+		for j := range rows {
+			d.lines[i][j] = 4 * j * d.SrcStride
+		}
+	}
 }
 
 // plan chooses the mode and lists the taps.
@@ -309,35 +324,42 @@ func (st *denseState) block(worker, first, rows, c0, c1 int) {
 	per := d.scratch()
 	patches := st.scratch[worker*per:][:d.gatherSize]
 	edge := st.scratch[worker*per+d.gatherSize:][:d.block*tile.MaxCols]
-	w.args = tile.Args{Src: st.src, Zero: d.zero, Taps: d.taps, Run: d.run}
-	if d.mode == gather {
-		w.args.Src = patches
-	} else if first != w.filled {
-		d.fill(w, first, rows, patches, st.src, st.shift)
+	w.args = tile.Args{Zero: d.zero, Taps: d.taps, Run: d.run}
+	src, base := st.src, w.base[:]
+	switch {
+	case d.lines[0] != nil && rows == d.block:
+		src, base = src[first*d.SrcStride-st.shift:], d.lines[0]
+	case d.lines[1] != nil && rows == (d.pixels()-1)%d.block+1:
+		src, base = src[first*d.SrcStride-st.shift:], d.lines[1]
+	case d.mode != gather && first != w.filled:
+		d.fill(w, first, rows, patches, src, st.shift)
 		w.filled = first
 	}
 	for i := c0; i < c1; i++ {
 		c := &d.cols[i]
 		if d.mode != gather {
-			w.args.Src = st.src[c.src:]
-		} else if first != w.filled || c.src != w.group {
-			d.gather(w, patches, st.src, first, rows, c.src)
-			w.filled, w.group = first, c.src
+			w.args.Src = src[c.src:]
+		} else {
+			w.args.Src = patches
+			if first != w.filled || c.src != w.group {
+				d.gather(w, patches, src, first, rows, c.src)
+				w.filled, w.group = first, c.src
+			}
 		}
 		w.args.Next = nil
 		if i+1 < len(d.cols) {
 			next := &d.cols[i+1]
 			w.args.Next = st.w[next.w:][:len(d.taps)*d.run*next.kernel.Cols]
 		}
-		st.column(w, c, first, rows, edge)
+		st.column(w, c, first, rows, base, edge)
 	}
 }
 
-// column runs one column over the block of pixels that starts at first.
-func (st *denseState) column(w *denseWorker, c *column, first, rows int, edge []float32) {
+// column runs one column over the block of pixels that starts at first and has those bases.
+func (st *denseState) column(w *denseWorker, c *column, first, rows int, base []int, edge []float32) {
 	d, a := st.d, &w.args
 	a.W, a.Bias = st.w[c.w:], d.bias[c.b:]
-	a.Rows, a.Base, a.Mask = rows, w.base[:], nil
+	a.Rows, a.Base, a.Mask = rows, base, nil
 	if !d.inside {
 		a.Mask = w.mask[:]
 	}
@@ -349,7 +371,7 @@ func (st *denseState) column(w *denseWorker, c *column, first, rows int, edge []
 			a.Rows, a.Min, a.Max = n, d.min, d.max
 			c.kernel.Run(a)
 		}
-		a.Rows, a.Base = rows-n, w.base[n:]
+		a.Rows, a.Base = rows-n, base[n:]
 		if a.Mask != nil {
 			a.Mask = w.mask[n:]
 		}

@@ -131,8 +131,9 @@ type depthwise struct {
 	w, bias           []float32
 	pitch             int // floats from one tap's weights to the next's
 	depth, rows, cols []span
-	field             *padded // nil if the kernels read the input itself
-	place             *place  // nil if the output is dense
+	pairs             func(*dwArgs) // slides over pairs of pixels as over pixels of twice as many channels; nil if they are not one vector
+	field             *padded       // nil if the kernels read the input itself
+	place             *place        // nil if the output is dense
 	states            reuse.List[dwState]
 }
 
@@ -153,6 +154,9 @@ func newDepthwise(level cpu.Level, s Shape, lo, hi float32) *depthwise {
 	d.cols = spans(s.Q, s.W, s.S, s.StrideW, s.DilW, s.PadW, s.Q)
 	if s.DilW == 1 {
 		d.slide = d.kernel.slide[[2]int{s.S, s.StrideW}]
+	}
+	if d.slide != nil && s.StrideW == 1 && 2*s.C == d.kernel.lanes && s.SrcStride == s.C && s.DstStride == s.C && s.AddStride == s.C {
+		d.pairs = d.kernel.slide[[2]int{s.S, 2}]
 	}
 	d.usePadded()
 	return d
@@ -200,6 +204,9 @@ func (d *depthwise) setWeights(w, bias []float32) {
 	d.pack(d.w, w, &f)
 	clear(d.bias)
 	copy(d.bias, bias)
+	if d.pairs != nil {
+		copy(d.bias[d.C:], bias)
+	}
 }
 
 // pack lays out the weights.
@@ -210,6 +217,9 @@ func (d *depthwise) pack(dst, w []float32, p *packing) {
 			row[c] = w[c*p.group+tap]
 		}
 		clear(row[d.C:])
+		if d.pairs != nil {
+			copy(row[d.C:], row[:d.C])
+		}
 	}
 }
 
@@ -302,6 +312,10 @@ func (st *dwState) rows(w *dwWorker, n, z, c int, rows span) {
 			st.byTaps(w, r)
 			continue
 		}
+		if d.pairs != nil && d.place == nil {
+			st.byTaps(w, st.slidingPairs(w, r))
+			continue
+		}
 		// Whole vectors slide, the rest does not.
 		chans := r.chans / d.kernel.lanes * d.kernel.lanes
 		if part := r; chans > 0 {
@@ -346,7 +360,7 @@ func (st *dwState) prepare(a *dwArgs, r *rectangle) {
 
 // byTaps computes a rectangle tap by tap, in lines along its longer side.
 func (st *dwState) byTaps(w *dwWorker, rect rectangle) {
-	if rect.chans == 0 {
+	if rect.chans == 0 || rect.cols.lo == rect.cols.hi {
 		return
 	}
 	d, a := st.d, &w.args
@@ -369,6 +383,31 @@ func (st *dwState) byTaps(w *dwWorker, rect rectangle) {
 		a.AddStride, a.AddLine = a.AddLine, a.AddStride
 	}
 	d.kernel.run(a)
+}
+
+// slidingPairs computes what it can of a rectangle by pairs of pixels, and returns
+// what is left of it.
+func (st *dwState) slidingPairs(w *dwWorker, r rectangle) rectangle {
+	d, a := st.d, &w.args
+	pairs, rest := (r.cols.hi-r.cols.lo)/2, r
+	t := d.depth[r.z].k0
+	st.prepare(a, &r)
+	a.First += 4 * (t*d.DilD*d.H + r.rows.k0*d.DilH) * d.W * d.C
+	a.Rows = r.rows.k1 - r.rows.k0
+	// The last pixel whose column the kernel reads, from the first one's on.
+	ends := a.First/4 + (((a.Lines-1)*d.StrideH+(a.Rows-1)*d.DilH)*d.W+2*((pairs+3)/4*4)+d.S-1)*d.C
+	if ends > len(st.src) {
+		pairs = pairs / 4 * 4
+	}
+	if rest.cols.lo += 2 * pairs; pairs == 0 {
+		return rest
+	}
+	a.W = a.W[(t*d.R+r.rows.k0)*d.S*d.pitch:]
+	a.Pixels, a.Channels = pairs, 2*d.C
+	a.Step, a.ColStep, a.RowStep, a.Pitch = 8*d.C, 4*d.C, 4*d.DilH*d.W*d.C, 4*d.pitch
+	a.DstStride, a.AddStride = 2*d.DstStride, 2*d.AddStride
+	d.pairs(a)
+	return rest
 }
 
 // sliding computes a rectangle with the kernel made for the width. The last
