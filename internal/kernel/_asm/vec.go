@@ -13,6 +13,7 @@ func emitVec() {
 	emitColumns()
 	emitTranspose()
 	emitInterleave()
+	emitPlanes()
 	emitUpdates()
 	emitWide()
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
@@ -62,6 +64,105 @@ func emitInterleave() {
 	JNE(LabelRef("loop"))
 	VZEROUPPER()
 	RET()
+}
+
+// emitPlanes writes the functions that take elements from three rows in turn.
+func emitPlanes() {
+	const planes = 3
+	load := func() (dst GPVirtual, rows [planes]Register, n GPVirtual) {
+		dst = Load(Param("dst"), GP64()).(GPVirtual)
+		rows[0] = Load(Param("src"), GP64())
+		stride := Load(Param("stride"), GP64())
+		for i := 1; i < planes; i++ {
+			rows[i] = GP64()
+			LEAQ(Mem{Base: rows[i-1], Index: stride, Scale: 1}, rows[i])
+		}
+		return dst, rows, Load(Param("n"), GP64()).(GPVirtual)
+	}
+	advance := func(dst Register, rows [planes]Register, n Register, bytes, count int) {
+		for _, r := range rows {
+			ADDQ(Imm(uint64(bytes)), r)
+		}
+		ADDQ(Imm(uint64(planes*bytes)), dst)
+		SUBQ(Imm(uint64(count)), n)
+		JNE(LabelRef("loop"))
+		VZEROUPPER()
+		RET()
+	}
+
+	TEXT("planesAVX2", NOSPLIT, "func(dst, src *float32, n, stride int)")
+	Pragma("noescape")
+	Doc("planesAVX2 writes the elements of three rows in turn, n of each, a multiple of 8; stride is in bytes.")
+	dst, rows, n := load()
+	// Vector v of the output holds pixels (8v+j)/3.
+	var index [planes]VecVirtual
+	for v := range planes {
+		m := GLOBL(fmt.Sprintf("planes%d", v), RODATA|NOPTR)
+		for j := range 8 {
+			DATA(4*j, U32(uint32(8*v+j)/planes))
+		}
+		index[v] = YMM()
+		VMOVDQU(m, index[v])
+	}
+	Label("loop")
+	var x [planes]VecVirtual
+	for i := range planes {
+		x[i] = YMM()
+		VMOVUPS(Mem{Base: rows[i]}, x[i])
+	}
+	for v := range planes {
+		var part [planes]VecVirtual
+		for i := range planes {
+			part[i] = YMM()
+			VPERMPS(x[i], index[v], part[i])
+		}
+		for i := 1; i < planes; i++ {
+			mask := 0
+			for j := range 8 {
+				if (8*v+j)%planes == i {
+					mask |= 1 << j
+				}
+			}
+			VBLENDPS(Imm(uint64(mask)), part[i], part[0], part[0])
+		}
+		VMOVUPS(part[0], Mem{Base: dst, Disp: 32 * v})
+	}
+	advance(dst, rows, n, 32, 8)
+
+	TEXT("planesBytesAVX2", NOSPLIT, "func(dst, src *uint8, n, stride int)")
+	Pragma("noescape")
+	Doc("planesBytesAVX2 writes the bytes of three rows in turn, n of each, a multiple of 16.")
+	dst, rows, n = load()
+	var shuffle [planes][planes]VecVirtual
+	for v := range planes {
+		for i := range planes {
+			m := GLOBL(fmt.Sprintf("planesBytes%d%d", v, i), RODATA|NOPTR)
+			for j := range 16 {
+				at := uint8(0x80) // gives zero
+				if (16*v+j)%planes == i {
+					at = uint8((16*v + j) / planes)
+				}
+				DATA(j, U8(at))
+			}
+			shuffle[v][i] = XMM()
+			VMOVDQU(m, shuffle[v][i])
+		}
+	}
+	Label("loop")
+	for i := range planes {
+		x[i] = XMM()
+		VMOVDQU(Mem{Base: rows[i]}, x[i])
+	}
+	for v := range planes {
+		sum, other := XMM(), XMM()
+		VPSHUFB(shuffle[v][0], x[0], sum)
+		for i := 1; i < planes; i++ {
+			VPSHUFB(shuffle[v][i], x[i], other)
+			VPOR(other, sum, sum)
+		}
+		VMOVDQU(sum, Mem{Base: dst, Disp: 16 * v})
+	}
+	advance(dst, rows, n, 16, 16)
 }
 
 // transpose8 transposes an 8x8 block and advances s by eight rows.

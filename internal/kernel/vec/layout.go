@@ -1,6 +1,10 @@
 package vec
 
-import "github.com/drawknife/drawknife/internal/parallel"
+import (
+	"unsafe"
+
+	"github.com/drawknife/drawknife/internal/parallel"
+)
 
 // Element is a type whose layout can be changed.
 type Element interface {
@@ -36,12 +40,7 @@ func transposeGo[T Element](dst, src []T, rows, cols, dstStride, srcStride int) 
 	case rows == 0 || cols == 0:
 		return
 	case rows == 3 && dstStride == 3: // the planes of an image
-		a, b, c := src[:cols], src[srcStride:][:cols], src[2*srcStride:][:cols]
-		d := dst[:3*cols]
-		for i := range a {
-			p := d[3*i : 3*i+3 : 3*i+3]
-			p[0], p[1], p[2] = a[i], b[i], c[i]
-		}
+		planes(dst[:3*cols], src[:2*srcStride+cols], cols, srcStride)
 		return
 	}
 	for r := 0; r < rows; r += transposeTile {
@@ -58,6 +57,35 @@ func transposeGo[T Element](dst, src []T, rows, cols, dstStride, srcStride int) 
 			}
 		}
 	}
+}
+
+// planes writes the elements of three rows of src, stride apart, in turn to dst, n
+// of each.
+func planes[T Element](dst, src []T, n, stride int) {
+	done := planesSome(dst, src, n, stride)
+	if done > 0 && done < n { // the last whole vectors once more, further on
+		at := n - 16
+		done = at + planesSome(dst[3*at:], src[at:], 16, stride)
+	}
+	a, b, c := src[:n], src[stride:][:n], src[2*stride:][:n]
+	for i := done; i < n; i++ {
+		p := dst[3*i : 3*i+3 : 3*i+3]
+		p[0], p[1], p[2] = a[i], b[i], c[i]
+	}
+}
+
+// planesSome does the first elements of planes by vectors and returns how many.
+func planesSome[T Element](dst, src []T, n, stride int) int {
+	switch {
+	case n < 16:
+		return 0
+	case unsafe.Sizeof(src[0]) == 1:
+		return planesBytesSIMD((*uint8)(unsafe.Pointer(&dst[0])), (*uint8)(unsafe.Pointer(&src[0])), n, stride)
+	}
+	if f, ok := any(src).([]float32); ok {
+		return planesSIMD(any(dst).([]float32), f, n, stride)
+	}
+	return 0
 }
 
 // ToChannelsLast changes n images of c planes of spatial pixels (NCHW) into n

@@ -80,3 +80,34 @@ func BenchmarkToChannelsLast(b *testing.B) {
 		})
 	}
 }
+
+// TestPlanes puts the planes of images together, of any size and element.
+func TestPlanes(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		for n := 1; n < 70; n++ {
+			testPlanes[float32](t, n)
+			testPlanes[int32](t, n)
+			testPlanes[uint8](t, n)
+			testPlanes[int8](t, n)
+		}
+	})
+}
+
+func testPlanes[T Element](t *testing.T, n int) {
+	t.Helper()
+	stride := n + 3
+	src, dst := make([]T, 3*stride), make([]T, 3*n+1)
+	for i := range src {
+		src[i] = T(i % 128)
+	}
+	dst[3*n] = 77
+	transposeGo(dst[:3*n], src, 3, n, 3, stride)
+	for i, v := range dst[:3*n] {
+		if want := src[i%3*stride+i/3]; v != want {
+			t.Fatalf("%T, %d: element %d is %v, want %v", v, n, i, v, want)
+		}
+	}
+	if dst[3*n] != 77 {
+		t.Fatalf("%d: wrote beyond the end", n)
+	}
+}

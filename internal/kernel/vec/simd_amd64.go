@@ -371,3 +371,21 @@ func interleaveSIMD(dst, a, b []float32) int {
 	interleaveAVX2(&dst[0], &a[0], &b[0], n)
 	return n
 }
+
+func planesSIMD(dst, src []float32, n, stride int) int {
+	n &^= 7
+	if level < cpu.AVX2 || n == 0 {
+		return 0
+	}
+	planesAVX2(&dst[0], &src[0], n, 4*stride)
+	return n
+}
+
+func planesBytesSIMD(dst, src *uint8, n, stride int) int {
+	n &^= 15
+	if level < cpu.AVX2 || n == 0 {
+		return 0
+	}
+	planesBytesAVX2(dst, src, n, stride)
+	return n
+}

@@ -347,3 +347,7 @@ func rmsSIMD(w, g, v, m []float32, s *rmsStep) bool {
 }
 
 func interleaveSIMD([]float32, []float32, []float32) int { return 0 }
+
+func planesSIMD([]float32, []float32, int, int) int { return 0 }
+
+func planesBytesSIMD(*uint8, *uint8, int, int) int { return 0 }

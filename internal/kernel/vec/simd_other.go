@@ -44,3 +44,7 @@ func adamSIMD([]float32, []float32, []float32, []float32, *adamStep) bool { retu
 func rmsSIMD([]float32, []float32, []float32, []float32, *rmsStep) bool { return false }
 
 func interleaveSIMD([]float32, []float32, []float32) int { return 0 }
+
+func planesSIMD([]float32, []float32, int, int) int { return 0 }
+
+func planesBytesSIMD(*uint8, *uint8, int, int) int { return 0 }

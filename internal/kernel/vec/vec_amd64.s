@@ -9387,6 +9387,292 @@ loop:
 	VZEROUPPER
 	RET
 
+// func planesAVX2(dst *float32, src *float32, n int, stride int)
+// Requires: AVX, AVX2
+TEXT ·planesAVX2(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    stride+24(FP), DX
+	LEAQ    (CX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    n+16(FP), SI
+	VMOVDQU planes0<>+0(SB), Y0
+	VMOVDQU planes1<>+0(SB), Y1
+	VMOVDQU planes2<>+0(SB), Y2
+
+loop:
+	VMOVUPS  (CX), Y3
+	VMOVUPS  (BX), Y4
+	VMOVUPS  (DX), Y5
+	VPERMPS  Y3, Y0, Y6
+	VPERMPS  Y4, Y0, Y7
+	VPERMPS  Y5, Y0, Y8
+	VBLENDPS $0x92, Y7, Y6, Y6
+	VBLENDPS $0x24, Y8, Y6, Y6
+	VMOVUPS  Y6, (AX)
+	VPERMPS  Y3, Y1, Y6
+	VPERMPS  Y4, Y1, Y7
+	VPERMPS  Y5, Y1, Y8
+	VBLENDPS $0x24, Y7, Y6, Y6
+	VBLENDPS $0x49, Y8, Y6, Y6
+	VMOVUPS  Y6, 32(AX)
+	VPERMPS  Y3, Y2, Y3
+	VPERMPS  Y4, Y2, Y4
+	VPERMPS  Y5, Y2, Y5
+	VBLENDPS $0x49, Y4, Y3, Y3
+	VBLENDPS $0x92, Y5, Y3, Y3
+	VMOVUPS  Y3, 64(AX)
+	ADDQ     $0x20, CX
+	ADDQ     $0x20, BX
+	ADDQ     $0x20, DX
+	ADDQ     $0x60, AX
+	SUBQ     $0x08, SI
+	JNE      loop
+	VZEROUPPER
+	RET
+
+DATA planes0<>+0(SB)/4, $0x00000000
+DATA planes0<>+4(SB)/4, $0x00000000
+DATA planes0<>+8(SB)/4, $0x00000000
+DATA planes0<>+12(SB)/4, $0x00000001
+DATA planes0<>+16(SB)/4, $0x00000001
+DATA planes0<>+20(SB)/4, $0x00000001
+DATA planes0<>+24(SB)/4, $0x00000002
+DATA planes0<>+28(SB)/4, $0x00000002
+GLOBL planes0<>(SB), RODATA|NOPTR, $32
+
+DATA planes1<>+0(SB)/4, $0x00000002
+DATA planes1<>+4(SB)/4, $0x00000003
+DATA planes1<>+8(SB)/4, $0x00000003
+DATA planes1<>+12(SB)/4, $0x00000003
+DATA planes1<>+16(SB)/4, $0x00000004
+DATA planes1<>+20(SB)/4, $0x00000004
+DATA planes1<>+24(SB)/4, $0x00000004
+DATA planes1<>+28(SB)/4, $0x00000005
+GLOBL planes1<>(SB), RODATA|NOPTR, $32
+
+DATA planes2<>+0(SB)/4, $0x00000005
+DATA planes2<>+4(SB)/4, $0x00000005
+DATA planes2<>+8(SB)/4, $0x00000006
+DATA planes2<>+12(SB)/4, $0x00000006
+DATA planes2<>+16(SB)/4, $0x00000006
+DATA planes2<>+20(SB)/4, $0x00000007
+DATA planes2<>+24(SB)/4, $0x00000007
+DATA planes2<>+28(SB)/4, $0x00000007
+GLOBL planes2<>(SB), RODATA|NOPTR, $32
+
+// func planesBytesAVX2(dst *uint8, src *uint8, n int, stride int)
+// Requires: AVX
+TEXT ·planesBytesAVX2(SB), NOSPLIT, $0-32
+	MOVQ    dst+0(FP), AX
+	MOVQ    src+8(FP), CX
+	MOVQ    stride+24(FP), DX
+	LEAQ    (CX)(DX*1), BX
+	LEAQ    (BX)(DX*1), DX
+	MOVQ    n+16(FP), SI
+	VMOVDQU planesBytes00<>+0(SB), X0
+	VMOVDQU planesBytes01<>+0(SB), X1
+	VMOVDQU planesBytes02<>+0(SB), X2
+	VMOVDQU planesBytes10<>+0(SB), X3
+	VMOVDQU planesBytes11<>+0(SB), X4
+	VMOVDQU planesBytes12<>+0(SB), X5
+	VMOVDQU planesBytes20<>+0(SB), X6
+	VMOVDQU planesBytes21<>+0(SB), X7
+	VMOVDQU planesBytes22<>+0(SB), X8
+
+loop:
+	VMOVDQU (CX), X9
+	VMOVDQU (BX), X10
+	VMOVDQU (DX), X11
+	VPSHUFB X0, X9, X12
+	VPSHUFB X1, X10, X13
+	VPOR    X13, X12, X12
+	VPSHUFB X2, X11, X13
+	VPOR    X13, X12, X12
+	VMOVDQU X12, (AX)
+	VPSHUFB X3, X9, X12
+	VPSHUFB X4, X10, X13
+	VPOR    X13, X12, X12
+	VPSHUFB X5, X11, X13
+	VPOR    X13, X12, X12
+	VMOVDQU X12, 16(AX)
+	VPSHUFB X6, X9, X9
+	VPSHUFB X7, X10, X10
+	VPOR    X10, X9, X9
+	VPSHUFB X8, X11, X10
+	VPOR    X10, X9, X9
+	VMOVDQU X9, 32(AX)
+	ADDQ    $0x10, CX
+	ADDQ    $0x10, BX
+	ADDQ    $0x10, DX
+	ADDQ    $0x30, AX
+	SUBQ    $0x10, SI
+	JNE     loop
+	VZEROUPPER
+	RET
+
+DATA planesBytes00<>+0(SB)/1, $0x00
+DATA planesBytes00<>+1(SB)/1, $0x80
+DATA planesBytes00<>+2(SB)/1, $0x80
+DATA planesBytes00<>+3(SB)/1, $0x01
+DATA planesBytes00<>+4(SB)/1, $0x80
+DATA planesBytes00<>+5(SB)/1, $0x80
+DATA planesBytes00<>+6(SB)/1, $0x02
+DATA planesBytes00<>+7(SB)/1, $0x80
+DATA planesBytes00<>+8(SB)/1, $0x80
+DATA planesBytes00<>+9(SB)/1, $0x03
+DATA planesBytes00<>+10(SB)/1, $0x80
+DATA planesBytes00<>+11(SB)/1, $0x80
+DATA planesBytes00<>+12(SB)/1, $0x04
+DATA planesBytes00<>+13(SB)/1, $0x80
+DATA planesBytes00<>+14(SB)/1, $0x80
+DATA planesBytes00<>+15(SB)/1, $0x05
+GLOBL planesBytes00<>(SB), RODATA|NOPTR, $16
+
+DATA planesBytes01<>+0(SB)/1, $0x80
+DATA planesBytes01<>+1(SB)/1, $0x00
+DATA planesBytes01<>+2(SB)/1, $0x80
+DATA planesBytes01<>+3(SB)/1, $0x80
+DATA planesBytes01<>+4(SB)/1, $0x01
+DATA planesBytes01<>+5(SB)/1, $0x80
+DATA planesBytes01<>+6(SB)/1, $0x80
+DATA planesBytes01<>+7(SB)/1, $0x02
+DATA planesBytes01<>+8(SB)/1, $0x80
+DATA planesBytes01<>+9(SB)/1, $0x80
+DATA planesBytes01<>+10(SB)/1, $0x03
+DATA planesBytes01<>+11(SB)/1, $0x80
+DATA planesBytes01<>+12(SB)/1, $0x80
+DATA planesBytes01<>+13(SB)/1, $0x04
+DATA planesBytes01<>+14(SB)/1, $0x80
+DATA planesBytes01<>+15(SB)/1, $0x80
+GLOBL planesBytes01<>(SB), RODATA|NOPTR, $16
+
+DATA planesBytes02<>+0(SB)/1, $0x80
+DATA planesBytes02<>+1(SB)/1, $0x80
+DATA planesBytes02<>+2(SB)/1, $0x00
+DATA planesBytes02<>+3(SB)/1, $0x80
+DATA planesBytes02<>+4(SB)/1, $0x80
+DATA planesBytes02<>+5(SB)/1, $0x01
+DATA planesBytes02<>+6(SB)/1, $0x80
+DATA planesBytes02<>+7(SB)/1, $0x80
+DATA planesBytes02<>+8(SB)/1, $0x02
+DATA planesBytes02<>+9(SB)/1, $0x80
+DATA planesBytes02<>+10(SB)/1, $0x80
+DATA planesBytes02<>+11(SB)/1, $0x03
+DATA planesBytes02<>+12(SB)/1, $0x80
+DATA planesBytes02<>+13(SB)/1, $0x80
+DATA planesBytes02<>+14(SB)/1, $0x04
+DATA planesBytes02<>+15(SB)/1, $0x80
+GLOBL planesBytes02<>(SB), RODATA|NOPTR, $16
+
+DATA planesBytes10<>+0(SB)/1, $0x80
+DATA planesBytes10<>+1(SB)/1, $0x80
+DATA planesBytes10<>+2(SB)/1, $0x06
+DATA planesBytes10<>+3(SB)/1, $0x80
+DATA planesBytes10<>+4(SB)/1, $0x80
+DATA planesBytes10<>+5(SB)/1, $0x07
+DATA planesBytes10<>+6(SB)/1, $0x80
+DATA planesBytes10<>+7(SB)/1, $0x80
+DATA planesBytes10<>+8(SB)/1, $0x08
+DATA planesBytes10<>+9(SB)/1, $0x80
+DATA planesBytes10<>+10(SB)/1, $0x80
+DATA planesBytes10<>+11(SB)/1, $0x09
+DATA planesBytes10<>+12(SB)/1, $0x80
+DATA planesBytes10<>+13(SB)/1, $0x80
+DATA planesBytes10<>+14(SB)/1, $0x0a
+DATA planesBytes10<>+15(SB)/1, $0x80
+GLOBL planesBytes10<>(SB), RODATA|NOPTR, $16
+
+DATA planesBytes11<>+0(SB)/1, $0x05
+DATA planesBytes11<>+1(SB)/1, $0x80
+DATA planesBytes11<>+2(SB)/1, $0x80
+DATA planesBytes11<>+3(SB)/1, $0x06
+DATA planesBytes11<>+4(SB)/1, $0x80
+DATA planesBytes11<>+5(SB)/1, $0x80
+DATA planesBytes11<>+6(SB)/1, $0x07
+DATA planesBytes11<>+7(SB)/1, $0x80
+DATA planesBytes11<>+8(SB)/1, $0x80
+DATA planesBytes11<>+9(SB)/1, $0x08
+DATA planesBytes11<>+10(SB)/1, $0x80
+DATA planesBytes11<>+11(SB)/1, $0x80
+DATA planesBytes11<>+12(SB)/1, $0x09
+DATA planesBytes11<>+13(SB)/1, $0x80
+DATA planesBytes11<>+14(SB)/1, $0x80
+DATA planesBytes11<>+15(SB)/1, $0x0a
+GLOBL planesBytes11<>(SB), RODATA|NOPTR, $16
+
+DATA planesBytes12<>+0(SB)/1, $0x80
+DATA planesBytes12<>+1(SB)/1, $0x05
+DATA planesBytes12<>+2(SB)/1, $0x80
+DATA planesBytes12<>+3(SB)/1, $0x80
+DATA planesBytes12<>+4(SB)/1, $0x06
+DATA planesBytes12<>+5(SB)/1, $0x80
+DATA planesBytes12<>+6(SB)/1, $0x80
+DATA planesBytes12<>+7(SB)/1, $0x07
+DATA planesBytes12<>+8(SB)/1, $0x80
+DATA planesBytes12<>+9(SB)/1, $0x80
+DATA planesBytes12<>+10(SB)/1, $0x08
+DATA planesBytes12<>+11(SB)/1, $0x80
+DATA planesBytes12<>+12(SB)/1, $0x80
+DATA planesBytes12<>+13(SB)/1, $0x09
+DATA planesBytes12<>+14(SB)/1, $0x80
+DATA planesBytes12<>+15(SB)/1, $0x80
+GLOBL planesBytes12<>(SB), RODATA|NOPTR, $16
+
+DATA planesBytes20<>+0(SB)/1, $0x80
+DATA planesBytes20<>+1(SB)/1, $0x0b
+DATA planesBytes20<>+2(SB)/1, $0x80
+DATA planesBytes20<>+3(SB)/1, $0x80
+DATA planesBytes20<>+4(SB)/1, $0x0c
+DATA planesBytes20<>+5(SB)/1, $0x80
+DATA planesBytes20<>+6(SB)/1, $0x80
+DATA planesBytes20<>+7(SB)/1, $0x0d
+DATA planesBytes20<>+8(SB)/1, $0x80
+DATA planesBytes20<>+9(SB)/1, $0x80
+DATA planesBytes20<>+10(SB)/1, $0x0e
+DATA planesBytes20<>+11(SB)/1, $0x80
+DATA planesBytes20<>+12(SB)/1, $0x80
+DATA planesBytes20<>+13(SB)/1, $0x0f
+DATA planesBytes20<>+14(SB)/1, $0x80
+DATA planesBytes20<>+15(SB)/1, $0x80
+GLOBL planesBytes20<>(SB), RODATA|NOPTR, $16
+
+DATA planesBytes21<>+0(SB)/1, $0x80
+DATA planesBytes21<>+1(SB)/1, $0x80
+DATA planesBytes21<>+2(SB)/1, $0x0b
+DATA planesBytes21<>+3(SB)/1, $0x80
+DATA planesBytes21<>+4(SB)/1, $0x80
+DATA planesBytes21<>+5(SB)/1, $0x0c
+DATA planesBytes21<>+6(SB)/1, $0x80
+DATA planesBytes21<>+7(SB)/1, $0x80
+DATA planesBytes21<>+8(SB)/1, $0x0d
+DATA planesBytes21<>+9(SB)/1, $0x80
+DATA planesBytes21<>+10(SB)/1, $0x80
+DATA planesBytes21<>+11(SB)/1, $0x0e
+DATA planesBytes21<>+12(SB)/1, $0x80
+DATA planesBytes21<>+13(SB)/1, $0x80
+DATA planesBytes21<>+14(SB)/1, $0x0f
+DATA planesBytes21<>+15(SB)/1, $0x80
+GLOBL planesBytes21<>(SB), RODATA|NOPTR, $16
+
+DATA planesBytes22<>+0(SB)/1, $0x0a
+DATA planesBytes22<>+1(SB)/1, $0x80
+DATA planesBytes22<>+2(SB)/1, $0x80
+DATA planesBytes22<>+3(SB)/1, $0x0b
+DATA planesBytes22<>+4(SB)/1, $0x80
+DATA planesBytes22<>+5(SB)/1, $0x80
+DATA planesBytes22<>+6(SB)/1, $0x0c
+DATA planesBytes22<>+7(SB)/1, $0x80
+DATA planesBytes22<>+8(SB)/1, $0x80
+DATA planesBytes22<>+9(SB)/1, $0x0d
+DATA planesBytes22<>+10(SB)/1, $0x80
+DATA planesBytes22<>+11(SB)/1, $0x80
+DATA planesBytes22<>+12(SB)/1, $0x0e
+DATA planesBytes22<>+13(SB)/1, $0x80
+DATA planesBytes22<>+14(SB)/1, $0x80
+DATA planesBytes22<>+15(SB)/1, $0x0f
+GLOBL planesBytes22<>(SB), RODATA|NOPTR, $16
+
 // func sgdAVX2(w *float32, grad *float32, n int, lr float32, decay float32)
 // Requires: AVX, FMA3
 TEXT ·sgdAVX2(SB), NOSPLIT, $0-32

@@ -434,6 +434,16 @@ func transposeAVX2(dst *float32, src *float32, rows int, cols int, dstStride int
 //go:noescape
 func interleaveAVX2(dst *float32, a *float32, b *float32, n int)
 
+// planesAVX2 writes the elements of three rows in turn, n of each, a multiple of 8; stride is in bytes.
+//
+//go:noescape
+func planesAVX2(dst *float32, src *float32, n int, stride int)
+
+// planesBytesAVX2 writes the bytes of three rows in turn, n of each, a multiple of 16.
+//
+//go:noescape
+func planesBytesAVX2(dst *uint8, src *uint8, n int, stride int)
+
 // sgdAVX2 computes w -= lr*(g+decay*w).
 //
 //go:noescape
