@@ -2,6 +2,7 @@ package qconv
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/parallel"
@@ -255,16 +256,39 @@ func (t *tiled) even(a *tileArgs, first, count, most, vecs int, line bool) {
 func (t *tiled) narrow(a *tileArgs, b *block, o *output, aside []byte, at, n int) {
 	a.dst, a.dstStride = unsafe.Pointer(&aside[0]), t.isa.lanes*a.elem
 	t.tiles(a, b, 1)
+	if a.elem == 1 {
+		narrowBytes(o.u8[at:], aside, b.count, n, t.c.shape.DstStride, t.isa.lanes)
+		return
+	}
 	for m := range b.count {
 		from := aside[m*t.isa.lanes*a.elem:]
-		switch {
-		case a.elem == 1:
-			copy(o.u8[at:at+n], from)
-		case o.i32 != nil:
+		if o.i32 != nil {
 			copy(o.i32[at:at+n], unsafe.Slice((*int32)(unsafe.Pointer(&from[0])), n))
-		default:
+		} else {
 			copy(o.f32[at:at+n], unsafe.Slice((*float32)(unsafe.Pointer(&from[0])), n))
 		}
 		at += t.c.shape.DstStride
 	}
+}
+
+// narrowBytes copies the first n bytes of rows, less than 16 of them.
+func narrowBytes(dst, src []uint8, rows, n, dstStep, srcStep int) {
+	le := binary.LittleEndian
+	for range rows - 1 {
+		d, s := dst[:n], src[:n]
+		switch {
+		case n >= 8: // the last eight may overlap the first
+			le.PutUint64(d, le.Uint64(s))
+			le.PutUint64(d[n-8:], le.Uint64(s[n-8:]))
+		case n >= 4:
+			le.PutUint32(d, le.Uint32(s))
+			le.PutUint32(d[n-4:], le.Uint32(s[n-4:]))
+		default:
+			for i := range d {
+				d[i] = s[i]
+			}
+		}
+		dst, src = dst[dstStep:], src[srcStep:]
+	}
+	copy(dst[:n], src)
 }
