@@ -2,7 +2,6 @@ package qconv
 
 import (
 	"bytes"
-	"encoding/binary"
 	"unsafe"
 
 	"github.com/drawknife/drawknife/internal/parallel"
@@ -273,22 +272,23 @@ func (t *tiled) narrow(a *tileArgs, b *block, o *output, aside []byte, at, n int
 
 // narrowBytes copies the first n bytes of rows, less than 16 of them.
 func narrowBytes(dst, src []uint8, rows, n, dstStep, srcStep int) {
-	le := binary.LittleEndian
-	for range rows - 1 {
-		d, s := dst[:n], src[:n]
-		switch {
-		case n >= 8: // the last eight may overlap the first
-			le.PutUint64(d, le.Uint64(s))
-			le.PutUint64(d[n-8:], le.Uint64(s[n-8:]))
-		case n >= 4:
-			le.PutUint32(d, le.Uint32(s))
-			le.PutUint32(d[n-4:], le.Uint32(s[n-4:]))
-		default:
-			for i := range d {
-				d[i] = s[i]
-			}
+	_, _ = dst[(rows-1)*dstStep+n-1], src[(rows-1)*srcStep+n-1]
+	d, s := unsafe.Pointer(&dst[0]), unsafe.Pointer(&src[0])
+	for i := range rows {
+		if i > 0 {
+			d, s = unsafe.Add(d, dstStep), unsafe.Add(s, srcStep)
 		}
-		dst, src = dst[dstStep:], src[srcStep:]
+		switch {
+		case n == 8:
+			*(*[8]byte)(d) = *(*[8]byte)(s)
+		case n > 8: // the last eight overlap the first
+			*(*[8]byte)(d) = *(*[8]byte)(s)
+			*(*[8]byte)(unsafe.Add(d, n-8)) = *(*[8]byte)(unsafe.Add(s, n-8))
+		case n >= 4:
+			*(*[4]byte)(d) = *(*[4]byte)(s)
+			*(*[4]byte)(unsafe.Add(d, n-4)) = *(*[4]byte)(unsafe.Add(s, n-4))
+		default:
+			copy(unsafe.Slice((*byte)(d), n), unsafe.Slice((*byte)(s), n))
+		}
 	}
-	copy(dst[:n], src)
 }
