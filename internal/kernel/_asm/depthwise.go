@@ -15,12 +15,41 @@ func emitDepthwise() {
 	masks := laneMasks("depthwiseMasks")
 	for _, isa := range []isa{avx2, avx512} {
 		depthwise{isa: isa, masks: masks}.emit()
+		emitCopyPixels(isa)
 		for _, width := range []int{3, 5, 7} {
 			for _, stride := range []int{1, 2} {
 				depthwise{isa: isa, slide: &dwSlide{width, stride}}.emit()
 			}
 		}
 	}
+}
+
+// emitCopyPixels emits the copy of some channels of neighbouring pixels: whole
+// vectors, bytes in all; steps in bytes, too.
+func emitCopyPixels(t isa) {
+	name := "copyPixels" + t.name
+	TEXT(name, NOSPLIT, "func(dst, src *float32, pixels, bytes, dstStep, srcStep int)")
+	dst, src, pixels, bytes := RDI, RSI, RCX, RDX
+	Load(Param("dst"), dst)
+	Load(Param("src"), src)
+	Load(Param("pixels"), pixels)
+	Load(Param("bytes"), bytes)
+	Load(Param("dstStep"), R8)
+	Load(Param("srcStep"), R9)
+	Label(name + "_pixel")
+	XORQ(RAX, RAX)
+	Label(name + "_vector")
+	VMOVUPS(Mem{Base: src, Index: RAX, Scale: 1}, t.reg(0))
+	VMOVUPS(t.reg(0), Mem{Base: dst, Index: RAX, Scale: 1})
+	ADDQ(Imm(uint64(4*t.lanes)), RAX)
+	CMPQ(RAX, bytes)
+	JLT(LabelRef(name + "_vector"))
+	ADDQ(R8, dst)
+	ADDQ(R9, src)
+	DECQ(pixels)
+	JNE(LabelRef(name + "_pixel"))
+	VZEROUPPER()
+	RET()
 }
 
 // Byte offsets of the fields of conv.dwArgs.
@@ -160,6 +189,9 @@ func (b dwBlock) emit(outer func(string) string, arg func(int) Mem) {
 	MOVQ(arg(dwSrc), RCX)
 	ADDQ(arg(dwFirst), RCX)
 	MOVQ(RCX, arg(dwLineAt))
+	if !b.masked {
+		b.fetch(label, arg)
+	}
 
 	Label(label("line"))
 	set(dwPixels, dwLeft)
@@ -197,6 +229,39 @@ func (b dwBlock) emit(outer func(string) string, arg func(int) Mem) {
 	ADDQ(RCX, arg(dwAddLineAt))
 	JMP(LabelRef(label("line")))
 	Label(label("end"))
+}
+
+// fetch asks for the weights of the next block, which lie in as many places as
+// there are taps: too many for the processor to follow.
+func (b dwBlock) fetch(label func(string) string, arg func(int) Mem) {
+	at, left, step := R8, R9, R10
+	next := 4 * b.lanes * b.vecs
+	line := func(m Mem) {
+		for j := 0; j < next; j += 64 {
+			m.Disp = next + j
+			PREFETCHT0(m)
+		}
+	}
+	if b.slide == nil {
+		MOVQ(arg(dwTaps), at)
+		MOVQ(arg(dwTapsLen), left)
+		SHRQ(Imm(1), left)
+		JEQ(LabelRef(label("line")))
+		Label(label("fetch"))
+		MOVQ(Mem{Base: at, Disp: 8}, step)
+		line(Mem{Base: RDX, Index: step, Scale: 1})
+		ADDQ(Imm(16), at)
+	} else {
+		MOVQ(arg(dwPitch), step)
+		MOVQ(arg(dwRows), left)
+		IMUL3Q(U32(uint32(b.slide.width)), left, left)
+		MOVQ(RDX, at)
+		Label(label("fetch"))
+		line(Mem{Base: at})
+		ADDQ(step, at)
+	}
+	DECQ(left)
+	JNE(LabelRef(label("fetch")))
 }
 
 // next goes on to the next group after one of so many pixels.

@@ -55,7 +55,8 @@ type dwKernel struct {
 	level cpu.Level
 	lanes int
 	run   func(*dwArgs)
-	slide map[[2]int]func(*dwArgs) // by kernel width and stride
+	copy  func(dst, src *float32, pixels, bytes, dstStep, srcStep int) // whole vectors of pixels; nil for Go's copy
+	slide map[[2]int]func(*dwArgs)                                     // by kernel width and stride
 }
 
 var dwKernels = []dwKernel{{name: "portable", level: cpu.Portable, lanes: 1, run: dwPortable}}

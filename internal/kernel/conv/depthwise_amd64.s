@@ -23,7 +23,7 @@ DATA depthwiseMasks<>+60(SB)/4, $0x00000000
 GLOBL depthwiseMasks<>(SB), RODATA|NOPTR, $64
 
 // func depthwiseAVX2(a *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthwiseAVX2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -47,6 +47,17 @@ depthwiseAVX2_by2:
 	MOVQ (AX), CX
 	ADDQ 144(AX), CX
 	MOVQ CX, 272(AX)
+	MOVQ 120(AX), R8
+	MOVQ 128(AX), R9
+	SHRQ $0x01, R9
+	JEQ  depthwiseAVX2_vecs2_line
+
+depthwiseAVX2_vecs2_fetch:
+	MOVQ       8(R8), R10
+	PREFETCHT0 64(DX)(R10*1)
+	ADDQ       $0x10, R8
+	DECQ       R9
+	JNE        depthwiseAVX2_vecs2_fetch
 
 depthwiseAVX2_vecs2_line:
 	MOVQ 152(AX), CX
@@ -221,6 +232,17 @@ depthwiseAVX2_by1:
 	MOVQ (AX), CX
 	ADDQ 144(AX), CX
 	MOVQ CX, 272(AX)
+	MOVQ 120(AX), R8
+	MOVQ 128(AX), R9
+	SHRQ $0x01, R9
+	JEQ  depthwiseAVX2_vecs1_line
+
+depthwiseAVX2_vecs1_fetch:
+	MOVQ       8(R8), R10
+	PREFETCHT0 32(DX)(R10*1)
+	ADDQ       $0x10, R8
+	DECQ       R9
+	JNE        depthwiseAVX2_vecs1_fetch
 
 depthwiseAVX2_vecs1_line:
 	MOVQ 152(AX), CX
@@ -527,8 +549,34 @@ depthwiseAVX2_ret:
 	VZEROUPPER
 	RET
 
+// func copyPixelsAVX2(dst *float32, src *float32, pixels int, bytes int, dstStep int, srcStep int)
+// Requires: AVX
+TEXT ·copyPixelsAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ pixels+16(FP), CX
+	MOVQ bytes+24(FP), DX
+	MOVQ dstStep+32(FP), R8
+	MOVQ srcStep+40(FP), R9
+
+copyPixelsAVX2_pixel:
+	XORQ AX, AX
+
+copyPixelsAVX2_vector:
+	VMOVUPS (SI)(AX*1), Y0
+	VMOVUPS Y0, (DI)(AX*1)
+	ADDQ    $0x20, AX
+	CMPQ    AX, DX
+	JLT     copyPixelsAVX2_vector
+	ADDQ    R8, DI
+	ADDQ    R9, SI
+	DECQ    CX
+	JNE     copyPixelsAVX2_pixel
+	VZEROUPPER
+	RET
+
 // func depthwiseAVX2w3s1(a *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthwiseAVX2w3s1(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -541,17 +589,27 @@ TEXT ·depthwiseAVX2w3s1(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX2w3s1_by2:
-	CMPQ 296(AX), $0x00000010
-	JLT  depthwiseAVX2w3s1_after2
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000010
+	JLT    depthwiseAVX2w3s1_after2
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000003, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX2w3s1_vecs2_fetch:
+	PREFETCHT0 64(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX2w3s1_vecs2_fetch
 
 depthwiseAVX2w3s1_vecs2_line:
 	MOVQ 152(AX), CX
@@ -730,17 +788,27 @@ depthwiseAVX2w3s1_vecs2_end:
 
 depthwiseAVX2w3s1_after2:
 depthwiseAVX2w3s1_by1:
-	CMPQ 296(AX), $0x00000008
-	JLT  depthwiseAVX2w3s1_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000008
+	JLT    depthwiseAVX2w3s1_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000003, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX2w3s1_vecs1_fetch:
+	PREFETCHT0 32(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX2w3s1_vecs1_fetch
 
 depthwiseAVX2w3s1_vecs1_line:
 	MOVQ 152(AX), CX
@@ -1035,7 +1103,7 @@ depthwiseAVX2w3s1_after1:
 	RET
 
 // func depthwiseAVX2w3s2(a *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthwiseAVX2w3s2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -1048,17 +1116,27 @@ TEXT ·depthwiseAVX2w3s2(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX2w3s2_by2:
-	CMPQ 296(AX), $0x00000010
-	JLT  depthwiseAVX2w3s2_after2
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000010
+	JLT    depthwiseAVX2w3s2_after2
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000003, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX2w3s2_vecs2_fetch:
+	PREFETCHT0 64(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX2w3s2_vecs2_fetch
 
 depthwiseAVX2w3s2_vecs2_line:
 	MOVQ 152(AX), CX
@@ -1245,17 +1323,27 @@ depthwiseAVX2w3s2_vecs2_end:
 
 depthwiseAVX2w3s2_after2:
 depthwiseAVX2w3s2_by1:
-	CMPQ 296(AX), $0x00000008
-	JLT  depthwiseAVX2w3s2_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000008
+	JLT    depthwiseAVX2w3s2_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000003, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX2w3s2_vecs1_fetch:
+	PREFETCHT0 32(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX2w3s2_vecs1_fetch
 
 depthwiseAVX2w3s2_vecs1_line:
 	MOVQ 152(AX), CX
@@ -1566,7 +1654,7 @@ depthwiseAVX2w3s2_after1:
 	RET
 
 // func depthwiseAVX2w5s1(a *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthwiseAVX2w5s1(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -1579,17 +1667,27 @@ TEXT ·depthwiseAVX2w5s1(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX2w5s1_by1:
-	CMPQ 296(AX), $0x00000008
-	JLT  depthwiseAVX2w5s1_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000008
+	JLT    depthwiseAVX2w5s1_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000005, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX2w5s1_vecs1_fetch:
+	PREFETCHT0 32(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX2w5s1_vecs1_fetch
 
 depthwiseAVX2w5s1_vecs1_line:
 	MOVQ 152(AX), CX
@@ -1922,7 +2020,7 @@ depthwiseAVX2w5s1_after1:
 	RET
 
 // func depthwiseAVX2w5s2(a *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthwiseAVX2w5s2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -1935,17 +2033,27 @@ TEXT ·depthwiseAVX2w5s2(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX2w5s2_by1:
-	CMPQ 296(AX), $0x00000008
-	JLT  depthwiseAVX2w5s2_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000008
+	JLT    depthwiseAVX2w5s2_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000005, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX2w5s2_vecs1_fetch:
+	PREFETCHT0 32(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX2w5s2_vecs1_fetch
 
 depthwiseAVX2w5s2_vecs1_line:
 	MOVQ 152(AX), CX
@@ -2296,7 +2404,7 @@ depthwiseAVX2w5s2_after1:
 	RET
 
 // func depthwiseAVX2w7s1(a *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthwiseAVX2w7s1(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -2309,17 +2417,27 @@ TEXT ·depthwiseAVX2w7s1(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX2w7s1_by1:
-	CMPQ 296(AX), $0x00000008
-	JLT  depthwiseAVX2w7s1_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000008
+	JLT    depthwiseAVX2w7s1_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000007, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX2w7s1_vecs1_fetch:
+	PREFETCHT0 32(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX2w7s1_vecs1_fetch
 
 depthwiseAVX2w7s1_vecs1_line:
 	MOVQ 152(AX), CX
@@ -2492,7 +2610,7 @@ depthwiseAVX2w7s1_after1:
 	RET
 
 // func depthwiseAVX2w7s2(a *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·depthwiseAVX2w7s2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -2505,17 +2623,27 @@ TEXT ·depthwiseAVX2w7s2(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX2w7s2_by1:
-	CMPQ 296(AX), $0x00000008
-	JLT  depthwiseAVX2w7s2_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000008
+	JLT    depthwiseAVX2w7s2_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000007, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX2w7s2_vecs1_fetch:
+	PREFETCHT0 32(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX2w7s2_vecs1_fetch
 
 depthwiseAVX2w7s2_vecs1_line:
 	MOVQ 152(AX), CX
@@ -2693,7 +2821,7 @@ depthwiseAVX2w7s2_after1:
 	RET
 
 // func depthwiseAVX512(a *byte)
-// Requires: AVX, AVX512F, FMA3
+// Requires: AVX, AVX512F, FMA3, MMX+
 TEXT ·depthwiseAVX512(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -2717,6 +2845,18 @@ depthwiseAVX512_by2:
 	MOVQ (AX), CX
 	ADDQ 144(AX), CX
 	MOVQ CX, 272(AX)
+	MOVQ 120(AX), R8
+	MOVQ 128(AX), R9
+	SHRQ $0x01, R9
+	JEQ  depthwiseAVX512_vecs2_line
+
+depthwiseAVX512_vecs2_fetch:
+	MOVQ       8(R8), R10
+	PREFETCHT0 128(DX)(R10*1)
+	PREFETCHT0 192(DX)(R10*1)
+	ADDQ       $0x10, R8
+	DECQ       R9
+	JNE        depthwiseAVX512_vecs2_fetch
 
 depthwiseAVX512_vecs2_line:
 	MOVQ 152(AX), CX
@@ -2891,6 +3031,17 @@ depthwiseAVX512_by1:
 	MOVQ (AX), CX
 	ADDQ 144(AX), CX
 	MOVQ CX, 272(AX)
+	MOVQ 120(AX), R8
+	MOVQ 128(AX), R9
+	SHRQ $0x01, R9
+	JEQ  depthwiseAVX512_vecs1_line
+
+depthwiseAVX512_vecs1_fetch:
+	MOVQ       8(R8), R10
+	PREFETCHT0 64(DX)(R10*1)
+	ADDQ       $0x10, R8
+	DECQ       R9
+	JNE        depthwiseAVX512_vecs1_fetch
 
 depthwiseAVX512_vecs1_line:
 	MOVQ 152(AX), CX
@@ -3197,8 +3348,34 @@ depthwiseAVX512_ret:
 	VZEROUPPER
 	RET
 
-// func depthwiseAVX512w3s1(a *byte)
+// func copyPixelsAVX512(dst *float32, src *float32, pixels int, bytes int, dstStep int, srcStep int)
 // Requires: AVX, AVX512F
+TEXT ·copyPixelsAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ pixels+16(FP), CX
+	MOVQ bytes+24(FP), DX
+	MOVQ dstStep+32(FP), R8
+	MOVQ srcStep+40(FP), R9
+
+copyPixelsAVX512_pixel:
+	XORQ AX, AX
+
+copyPixelsAVX512_vector:
+	VMOVUPS (SI)(AX*1), Z0
+	VMOVUPS Z0, (DI)(AX*1)
+	ADDQ    $0x40, AX
+	CMPQ    AX, DX
+	JLT     copyPixelsAVX512_vector
+	ADDQ    R8, DI
+	ADDQ    R9, SI
+	DECQ    CX
+	JNE     copyPixelsAVX512_pixel
+	VZEROUPPER
+	RET
+
+// func depthwiseAVX512w3s1(a *byte)
+// Requires: AVX, AVX512F, MMX+
 TEXT ·depthwiseAVX512w3s1(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -3211,17 +3388,28 @@ TEXT ·depthwiseAVX512w3s1(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX512w3s1_by2:
-	CMPQ 296(AX), $0x00000020
-	JLT  depthwiseAVX512w3s1_after2
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000020
+	JLT    depthwiseAVX512w3s1_after2
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000003, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX512w3s1_vecs2_fetch:
+	PREFETCHT0 128(R8)
+	PREFETCHT0 192(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX512w3s1_vecs2_fetch
 
 depthwiseAVX512w3s1_vecs2_line:
 	MOVQ 152(AX), CX
@@ -3400,17 +3588,27 @@ depthwiseAVX512w3s1_vecs2_end:
 
 depthwiseAVX512w3s1_after2:
 depthwiseAVX512w3s1_by1:
-	CMPQ 296(AX), $0x00000010
-	JLT  depthwiseAVX512w3s1_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000010
+	JLT    depthwiseAVX512w3s1_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000003, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX512w3s1_vecs1_fetch:
+	PREFETCHT0 64(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX512w3s1_vecs1_fetch
 
 depthwiseAVX512w3s1_vecs1_line:
 	MOVQ 152(AX), CX
@@ -3705,7 +3903,7 @@ depthwiseAVX512w3s1_after1:
 	RET
 
 // func depthwiseAVX512w3s2(a *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·depthwiseAVX512w3s2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -3718,17 +3916,28 @@ TEXT ·depthwiseAVX512w3s2(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX512w3s2_by2:
-	CMPQ 296(AX), $0x00000020
-	JLT  depthwiseAVX512w3s2_after2
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000020
+	JLT    depthwiseAVX512w3s2_after2
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000003, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX512w3s2_vecs2_fetch:
+	PREFETCHT0 128(R8)
+	PREFETCHT0 192(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX512w3s2_vecs2_fetch
 
 depthwiseAVX512w3s2_vecs2_line:
 	MOVQ 152(AX), CX
@@ -3915,17 +4124,27 @@ depthwiseAVX512w3s2_vecs2_end:
 
 depthwiseAVX512w3s2_after2:
 depthwiseAVX512w3s2_by1:
-	CMPQ 296(AX), $0x00000010
-	JLT  depthwiseAVX512w3s2_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000010
+	JLT    depthwiseAVX512w3s2_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000003, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX512w3s2_vecs1_fetch:
+	PREFETCHT0 64(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX512w3s2_vecs1_fetch
 
 depthwiseAVX512w3s2_vecs1_line:
 	MOVQ 152(AX), CX
@@ -4236,7 +4455,7 @@ depthwiseAVX512w3s2_after1:
 	RET
 
 // func depthwiseAVX512w5s1(a *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·depthwiseAVX512w5s1(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -4249,17 +4468,27 @@ TEXT ·depthwiseAVX512w5s1(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX512w5s1_by1:
-	CMPQ 296(AX), $0x00000010
-	JLT  depthwiseAVX512w5s1_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000010
+	JLT    depthwiseAVX512w5s1_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000005, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX512w5s1_vecs1_fetch:
+	PREFETCHT0 64(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX512w5s1_vecs1_fetch
 
 depthwiseAVX512w5s1_vecs1_line:
 	MOVQ 152(AX), CX
@@ -4592,7 +4821,7 @@ depthwiseAVX512w5s1_after1:
 	RET
 
 // func depthwiseAVX512w5s2(a *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·depthwiseAVX512w5s2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -4605,17 +4834,27 @@ TEXT ·depthwiseAVX512w5s2(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX512w5s2_by1:
-	CMPQ 296(AX), $0x00000010
-	JLT  depthwiseAVX512w5s2_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000010
+	JLT    depthwiseAVX512w5s2_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000005, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX512w5s2_vecs1_fetch:
+	PREFETCHT0 64(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX512w5s2_vecs1_fetch
 
 depthwiseAVX512w5s2_vecs1_line:
 	MOVQ 152(AX), CX
@@ -4966,7 +5205,7 @@ depthwiseAVX512w5s2_after1:
 	RET
 
 // func depthwiseAVX512w7s1(a *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·depthwiseAVX512w7s1(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -4979,17 +5218,27 @@ TEXT ·depthwiseAVX512w7s1(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX512w7s1_by1:
-	CMPQ 296(AX), $0x00000010
-	JLT  depthwiseAVX512w7s1_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000010
+	JLT    depthwiseAVX512w7s1_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000007, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX512w7s1_vecs1_fetch:
+	PREFETCHT0 64(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX512w7s1_vecs1_fetch
 
 depthwiseAVX512w7s1_vecs1_line:
 	MOVQ 152(AX), CX
@@ -5162,7 +5411,7 @@ depthwiseAVX512w7s1_after1:
 	RET
 
 // func depthwiseAVX512w7s2(a *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, MMX+
 TEXT ·depthwiseAVX512w7s2(SB), NOSPLIT, $0-8
 	MOVQ a+0(FP), AX
 	MOVQ 192(AX), SI
@@ -5175,17 +5424,27 @@ TEXT ·depthwiseAVX512w7s2(SB), NOSPLIT, $0-8
 	MOVQ CX, 296(AX)
 
 depthwiseAVX512w7s2_by1:
-	CMPQ 296(AX), $0x00000010
-	JLT  depthwiseAVX512w7s2_after1
-	MOVQ 160(AX), CX
-	MOVQ CX, 264(AX)
-	MOVQ 72(AX), CX
-	MOVQ CX, 280(AX)
-	MOVQ 96(AX), CX
-	MOVQ CX, 288(AX)
-	MOVQ (AX), CX
-	ADDQ 144(AX), CX
-	MOVQ CX, 272(AX)
+	CMPQ   296(AX), $0x00000010
+	JLT    depthwiseAVX512w7s2_after1
+	MOVQ   160(AX), CX
+	MOVQ   CX, 264(AX)
+	MOVQ   72(AX), CX
+	MOVQ   CX, 280(AX)
+	MOVQ   96(AX), CX
+	MOVQ   CX, 288(AX)
+	MOVQ   (AX), CX
+	ADDQ   144(AX), CX
+	MOVQ   CX, 272(AX)
+	MOVQ   328(AX), R10
+	MOVQ   304(AX), R9
+	IMUL3Q $0x00000007, R9, R9
+	MOVQ   DX, R8
+
+depthwiseAVX512w7s2_vecs1_fetch:
+	PREFETCHT0 64(R8)
+	ADDQ       R10, R8
+	DECQ       R9
+	JNE        depthwiseAVX512w7s2_vecs1_fetch
 
 depthwiseAVX512w7s2_vecs1_line:
 	MOVQ 152(AX), CX

@@ -71,9 +71,14 @@ func (st *dwState) padded(w *dwWorker, field []float32, n, c int) {
 func (st *dwState) copyImage(field []float32, n, c, chans int) {
 	d := st.d
 	x0, x1 := max(0, -d.PadW), min(d.W, d.field.w-d.PadW)
-	for y := max(0, -d.PadH); y < min(d.H, d.field.h-d.PadH); y++ {
+	for y := max(0, -d.PadH); y < min(d.H, d.field.h-d.PadH) && x0 < x1; y++ {
 		to := ((y+d.PadH)*d.field.w + x0 + d.PadW) * paddedChans
 		from := ((n*d.H+y)*d.W+x0)*d.SrcStride + c
+		if d.kernel.copy != nil {
+			_, _ = field[to+(x1-x0-1)*paddedChans+chans-1], st.src[from+(x1-x0-1)*d.SrcStride+chans-1]
+			d.kernel.copy(&field[to], &st.src[from], x1-x0, 4*chans, 4*paddedChans, 4*d.SrcStride)
+			continue
+		}
 		for range x1 - x0 {
 			copy(field[to:to+chans], st.src[from:])
 			to += paddedChans
