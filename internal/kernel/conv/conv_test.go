@@ -130,6 +130,7 @@ func (p *problem) check(t *testing.T, dst []float32) {
 var cases = map[string]Shape{
 	"1x1":                 {N: 1, H: 5, W: 7, C: 10, K: 16, P: 5, Q: 7},
 	"1x1 one pixel":       {N: 1, H: 1, W: 1, C: 40, K: 70, P: 1, Q: 1},
+	"1x1 alone":           {N: 1, H: 1, W: 1, C: 37, K: 300, P: 1, Q: 1, SrcStride: 40, DstStride: 303},
 	"1x1 stride":          {N: 2, H: 8, W: 9, C: 8, K: 24, P: 4, Q: 5, StrideH: 2, StrideW: 2},
 	"3x3":                 {N: 2, H: 7, W: 6, C: 16, K: 32, R: 3, S: 3, P: 7, Q: 6, PadH: 1, PadW: 1},
 	"3x3 tails":           {N: 1, H: 7, W: 6, C: 7, K: 21, R: 3, S: 3, P: 7, Q: 6, PadH: 1, PadW: 1},

@@ -207,6 +207,14 @@ func (d *dense) split(depth int) {
 	blocks := (d.pixels() + d.block - 1) / d.block
 	units := min(len(d.cols), (32+blocks-1)/blocks)
 	d.colBlock = (len(d.cols) + units - 1) / units
+	if d.alone() {
+		d.colBlock = max(d.colBlock, tile.Streams)
+	}
+}
+
+// alone reports whether the convolution is a product of one row.
+func (d *dense) alone() bool {
+	return d.mode == byTap && len(d.taps) == 1 && d.inside && d.pixels() == 1
 }
 
 // mostEdges is the largest number of planes that the patches of a block fill.
@@ -337,6 +345,10 @@ func (st *denseState) block(worker, first, rows, c0, c1 int) {
 	}
 	for i := c0; i < c1; i++ {
 		c := &d.cols[i]
+		if d.alone() && i+tile.Streams <= c1 && st.streams(i) {
+			i += tile.Streams - 1
+			continue
+		}
 		if d.mode != gather {
 			w.args.Src = src[c.src:]
 		} else {
@@ -353,6 +365,27 @@ func (st *denseState) block(worker, first, rows, c0, c1 int) {
 		}
 		st.column(w, c, first, rows, base, edge)
 	}
+}
+
+// streams computes some columns of the only pixel at once, from column i on, if they
+// are alike.
+func (st *denseState) streams(i int) bool {
+	d := st.d
+	first, last := &d.cols[i], &d.cols[i+tile.Streams-1]
+	width := first.kernel.Cols
+	if len(d.set.Kernels) < 2 || first.kernel != &d.set.Kernels[1] || st.add != nil || first.src != last.src ||
+		last.k+last.n-first.k != tile.Streams*width || last.w-first.w != (tile.Streams-1)*d.run*width {
+		return false
+	}
+	sums := st.dst[first.k:][:tile.Streams*width]
+	copy(sums, d.bias[first.b:])
+	if !d.set.Row(sums, st.src[first.src:][:d.run], st.w[first.w:], d.run) {
+		return false
+	}
+	for j, v := range sums {
+		sums[j] = tile.Clamp(v, d.min, d.max)
+	}
+	return true
 }
 
 // column runs one column over the block of pixels that starts at first and has those bases.
