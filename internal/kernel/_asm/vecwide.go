@@ -15,7 +15,8 @@ type wide struct {
 	consts map[uint32]VecVirtual
 }
 
-// emitWide writes the functions that arithmetic bounds, not memory.
+// emitWide writes the functions that arithmetic bounds, not memory, and what
+// networks compute most often.
 func emitWide() {
 	for _, f := range []struct {
 		name string
@@ -27,6 +28,11 @@ func emitWide() {
 			y := w.sigmoid(w.mul(x, a))
 			VMULPS(x, y, y)
 			return y
+		}},
+		{"hardSwish", func(w wide, x, _ VecVirtual) VecVirtual {
+			y := w.mul(x, w.k(1./6))
+			VADDPS(w.k(0.5), y, y)
+			return w.mul(w.min(w.max(y, w.k(0)), w.k(1)), x)
 		}},
 	} {
 		emitWideUnary(f.name, f.f)
@@ -86,7 +92,7 @@ func emitWideUnary(name string, f func(w wide, x, a VecVirtual) VecVirtual) {
 
 // wideConstants are the constants of exp and of what uses it.
 var wideConstants = append([]uint32{
-	f32(-log2e), f32(ln2hi), f32(ln2lo), f32(1), f32(-87), f32(104), f32(magic), signBit,
+	f32(-log2e), f32(ln2hi), f32(ln2lo), f32(1), f32(-87), f32(104), f32(magic), signBit, f32(0), f32(0.5), f32(1. / 6),
 }, func() (p []uint32) {
 	for _, c := range expP {
 		p = append(p, f32(c))

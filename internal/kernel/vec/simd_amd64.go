@@ -60,8 +60,7 @@ func unarySIMD(f Func, alpha, beta float32, dst, src []float32) bool {
 	return true
 }
 
-// wideUnary runs the functions that gain from vectors of sixteen: those that
-// arithmetic bounds and not memory.
+// wideUnary runs the functions that gain from vectors of sixteen.
 func wideUnary(f Func, alpha float32, d, s *float32, n int) bool {
 	switch f {
 	case Sigmoid:
@@ -70,6 +69,8 @@ func wideUnary(f Func, alpha float32, d, s *float32, n int) bool {
 		siluAVX512(d, s, n, 0, 0)
 	case Swish:
 		swishAVX512(d, s, n, alpha, 0)
+	case HardSwish:
+		hardSwishAVX512(d, s, n, 0, 0)
 	default:
 		return false
 	}

@@ -483,3 +483,8 @@ func sigmoidAVX512(dst *float32, src *float32, n int, alpha float32, beta float3
 //
 //go:noescape
 func swishAVX512(dst *float32, src *float32, n int, alpha float32, beta float32)
+
+// hardSwishAVX512 computes dst = hardSwish(src).
+//
+//go:noescape
+func hardSwishAVX512(dst *float32, src *float32, n int, alpha float32, beta float32)
