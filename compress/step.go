@@ -39,25 +39,6 @@ func named(f method.Family, spec string) error {
 	return err
 }
 
-// needsOf adds up what methods, given as pairs of family and spec, need.
-func needsOf(pairs ...string) (method.Needs, error) {
-	var n method.Needs
-	for i := 0; i+1 < len(pairs); i += 2 {
-		f, spec := method.Family(pairs[i]), pairs[i+1]
-		if spec == "" {
-			continue
-		}
-		name, _, _ := strings.Cut(spec, ":")
-		list := method.Of(f)
-		k := slices.IndexFunc(list, func(m method.Method) bool { return m.Name == name })
-		if k < 0 {
-			return n, fmt.Errorf("%s: no method is called %q", f, name)
-		}
-		n.Data, n.Labels, n.Train = n.Data || list[k].Needs.Data, n.Labels || list[k].Needs.Labels, n.Train || list[k].Needs.Train
-	}
-	return n, nil
-}
-
 // budgetOf reads KIND=SHARE; an empty string is no budget.
 func budgetOf(s string) (kind string, share float64, err error) {
 	if s == "" {

@@ -18,7 +18,7 @@ type LayersStep struct {
 	Method string   `yaml:"method,omitempty"` // of the family "layers"; by default norm
 	Blocks int      `yaml:"blocks"`
 	Skip   []string `yaml:"skip,omitempty"`
-	Images int      `yaml:"images,omitempty"` // that methods look at; by default 512
+	Images int      `yaml:"images,omitempty"` // that methods look at; by default 512, more for gradients of labels
 	// SparsifyEpochs is how long methods train that do so before they remove
 	// anything; by default Epochs.
 	SparsifyEpochs float64 `yaml:"sparsify-epochs,omitempty"`
@@ -36,20 +36,24 @@ func (p *LayersStep) check() error {
 	if !(p.SparsifyEpochs >= 0 && p.SparsifyEpochs <= mostEpochs) {
 		return fmt.Errorf("sparsify-epochs %g is out of range", p.SparsifyEpochs)
 	}
-	if n, err := needsOf("layers", p.Method); err == nil && n.Train && max(p.SparsifyEpochs, p.Epochs) == 0 {
+	if n, err := method.NeedsOf("layers", p.Method); err == nil && n.Train && max(p.SparsifyEpochs, p.Epochs) == 0 {
 		return fmt.Errorf("method %s trains: give sparsify-epochs or epochs", p.Method)
 	}
 	return errors.Join(named(method.Layers, p.Method), checkRetrain(p.Retrain, p.Epochs), p.Training.check())
 }
 
 func (p *LayersStep) needs() (method.Needs, error) {
-	n, err := needsOf("layers", p.Method)
+	n, err := method.NeedsOf("layers", p.Method)
 	n.Labels = n.Labels || max(p.SparsifyEpochs, p.Epochs) > 0
 	return n, err
 }
 
 func (p *LayersStep) apply(ctx context.Context, w *work, g *graph.Graph) (*graph.Graph, error) {
-	d, err := w.look(p.Images)
+	needs, err := p.needs()
+	if err != nil {
+		return nil, err
+	}
+	d, err := w.look(p.Images, g, needs)
 	if err != nil {
 		return nil, err
 	}

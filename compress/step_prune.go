@@ -28,7 +28,7 @@ type PruneStep struct {
 	MinKeep    float64        `yaml:"min-keep,omitempty"`
 	Skip       []string       `yaml:"skip,omitempty"`
 	InnerOnly  bool           `yaml:"inner-only,omitempty"`
-	Images     int            `yaml:"images,omitempty"` // that methods look at; by default 512
+	Images     int            `yaml:"images,omitempty"` // that methods look at; by default 512, more for gradients of labels
 	// Sparsify trains first so that channels become removable, for as many
 	// epochs.
 	Sparsify       string  `yaml:"sparsify,omitempty"`
@@ -119,7 +119,7 @@ func (p *PruneStep) schedule() (prune.Schedule, error) {
 }
 
 func (p *PruneStep) needs() (method.Needs, error) {
-	n, err := needsOf("prune", p.Method, "allocate", p.Allocation, "sparsify", p.Sparsify)
+	n, err := method.NeedsOf("prune", p.Method, "allocate", p.Allocation, "sparsify", p.Sparsify)
 	n.Labels = n.Labels || p.Epochs > 0
 	return n, err
 }
@@ -154,7 +154,11 @@ func (p *PruneStep) apply(ctx context.Context, w *work, g *graph.Graph) (*graph.
 			return nil, err
 		}
 	}
-	d, err := w.look(p.Images)
+	needs, err := p.needs()
+	if err != nil {
+		return nil, err
+	}
+	d, err := w.look(p.Images, g, needs)
 	if err != nil {
 		return nil, err
 	}

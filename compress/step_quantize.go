@@ -87,7 +87,7 @@ func (p *QuantizeStep) check() error {
 }
 
 func (p *QuantizeStep) needs() (method.Needs, error) {
-	n, err := needsOf("quantize", p.Method, "calibrate", p.Calibrator)
+	n, err := method.NeedsOf("quantize", p.Method, "calibrate", p.Calibrator)
 	n.Data = n.Data || !p.DataFree
 	return n, err
 }

@@ -23,7 +23,7 @@ type SparsifyStep struct {
 	Schedule   string   `yaml:"schedule,omitempty"`
 	Skip       []string `yaml:"skip,omitempty"`
 	DeadUnits  bool     `yaml:"dead-units,omitempty"`
-	Images     int      `yaml:"images,omitempty"` // that methods look at; by default 512
+	Images     int      `yaml:"images,omitempty"` // that methods look at; by default 512, more for gradients of labels
 	NoNorm     bool     `yaml:"no-norm,omitempty"`
 	Training   `yaml:",inline"`
 }
@@ -50,7 +50,7 @@ func (p *SparsifyStep) check() error {
 	if err := errors.Join(named(method.Weights, p.Method), named(method.Allocate, p.Allocation), named(method.Schedule, p.Schedule)); err != nil {
 		return err
 	}
-	if n, err := needsOf("weights", p.Method, "schedule", p.Schedule); err != nil {
+	if n, err := method.NeedsOf("weights", p.Method, "schedule", p.Schedule); err != nil {
 		return err
 	} else if n.Train && p.Epochs == 0 {
 		return errors.New("this method or schedule trains: give epochs")
@@ -59,7 +59,7 @@ func (p *SparsifyStep) check() error {
 }
 
 func (p *SparsifyStep) needs() (method.Needs, error) {
-	n, err := needsOf("weights", p.Method, "schedule", p.Schedule, "allocate", p.Allocation)
+	n, err := method.NeedsOf("weights", p.Method, "schedule", p.Schedule, "allocate", p.Allocation)
 	n.Labels = n.Labels || p.Epochs > 0
 	return n, err
 }
@@ -67,7 +67,11 @@ func (p *SparsifyStep) needs() (method.Needs, error) {
 func (p *SparsifyStep) apply(ctx context.Context, w *work, g *graph.Graph) (*graph.Graph, error) {
 	o := weights.Options{Method: p.Method, Allocator: p.Allocation, Schedule: p.Schedule, Pattern: p.Pattern, Sparsity: p.Sparsity, Skip: p.Skip,
 		DeadUnits: p.DeadUnits, Permute: p.Permute, Seed: w.seed, Checkpoint: w.scratch + ".rounds"}
-	d, err := w.look(p.Images)
+	needs, err := p.needs()
+	if err != nil {
+		return nil, err
+	}
+	d, err := w.look(p.Images, g, needs)
 	if err != nil {
 		return nil, err
 	}

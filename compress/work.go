@@ -10,6 +10,7 @@ import (
 
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/method"
 	"github.com/drawknife/drawknife/prune"
 	"github.com/drawknife/drawknife/train"
 )
@@ -65,11 +66,10 @@ func (w *work) loader(n int, g *graph.Graph) (*data.Loader, error) {
 	})
 }
 
-// look gives the images that methods rate by; n is 512 if it is 0.
-func (w *work) look(n int) (*prune.Data, error) {
-	if n == 0 {
-		n = 512
-	}
+// look gives the images that methods of those needs rate g by, n of them if that is
+// not 0.
+func (w *work) look(n int, g *graph.Graph, needs method.Needs) (*prune.Data, error) {
+	n = prune.Looks(n, needs, g.Cost().MACs)
 	n = min(n, w.images.Len())
 	l, err := data.NewLoader(data.Spread(w.images, n), data.LoaderOptions{Batch: min(16, n), Preprocess: w.pre, DropLast: true})
 	if err != nil {

@@ -33,6 +33,13 @@ type Needs struct {
 	Data   bool `json:"data,omitempty"`   // unlabelled images
 	Labels bool `json:"labels,omitempty"` // labelled images
 	Train  bool `json:"train,omitempty"`  // training steps
+	// Images is how many images it is better off with than with a few hundred.
+	Images int `json:"images,omitempty"`
+}
+
+// And is what two methods need together.
+func (n Needs) And(m Needs) Needs {
+	return Needs{n.Data || m.Data, n.Labels || m.Labels, n.Train || m.Train, max(n.Images, m.Images)}
 }
 
 func (n Needs) String() string {
@@ -107,6 +114,25 @@ func Of(f Family) []Method {
 
 // Names lists the names of a family's methods.
 func Names(f Family) []string { return slices.Sorted(maps.Keys(registry[f])) }
+
+// NeedsOf is what methods need together, given as pairs of family and spec; an empty
+// spec is no method.
+func NeedsOf(pairs ...string) (Needs, error) {
+	var n Needs
+	for i := 0; i+1 < len(pairs); i += 2 {
+		f, spec := Family(pairs[i]), pairs[i+1]
+		if spec == "" {
+			continue
+		}
+		name, _, _ := strings.Cut(spec, ":")
+		m, ok := registry[f][name]
+		if !ok {
+			return n, fmt.Errorf("%s: no method is called %q", f, name)
+		}
+		n = n.And(m.Needs)
+	}
+	return n, nil
+}
 
 // New makes the method that spec names: NAME or NAME:key=value,key=value.
 func New[T any](f Family, spec string) (T, error) {

@@ -22,12 +22,31 @@ type Data struct {
 	// Loader gives images prepared for the model, in full batches for scores
 	// that need gradients.
 	Loader *data.Loader
-	// Images is how many of them to look at; 0 is 512.
+	// Images is how many of them to look at; 0 is UsualImages.
 	Images int
 	// Threads is the number of workers; 0 is one per CPU.
 	Threads int
 	// Progress, if not nil, is told how much of what takes long is done.
 	Progress func(what string, done, total int)
+}
+
+// UsualImages is how many images methods look at that do not need more.
+const UsualImages = 512
+
+// LabelledImages is how many images methods want that judge by gradients of the loss
+// of labels: a trained network is right about nearly all of its training images, and
+// the gradients are those of the few that it is not sure of.
+const LabelledImages = 4096
+
+// Looks is how many images methods of those needs look at in a network of so many
+// multiply-accumulates an image: as many as are asked for, if any are, else the usual
+// number, or as many more as they want while that costs little.
+func Looks(asked int, n method.Needs, macs int64) int {
+	const little = 400e9 // multiply-accumulates
+	if asked > 0 {
+		return asked
+	}
+	return max(UsualImages, min(n.Images, int(little/max(macs, 1))))
 }
 
 // Step reports progress. d may be nil.
@@ -53,7 +72,7 @@ func (d *Data) check() error {
 func (d *Data) images() int {
 	n := d.Images
 	if n <= 0 {
-		n = 512
+		n = UsualImages
 	}
 	return min(n, d.Loader.Dataset().Len())
 }

@@ -13,7 +13,7 @@ func init() {
 	method.Register(method.Method{
 		Name: "taylor", Family: method.Prune, Summary: "channels whose loss would change least, to first order",
 		Paper: "Molchanov et al., Importance estimation for neural network pruning, CVPR", Year: 2019,
-		Needs: method.Needs{Data: true, Labels: true},
+		Needs: method.Needs{Data: true, Labels: true, Images: LabelledImages},
 		Options: []method.Option{{Name: "of", Default: "gate", Help: "what is removed: gate (a factor on the normalized channel) or weight (its filters)"},
 			LossOption()},
 		New: func(o map[string]string) (any, error) {

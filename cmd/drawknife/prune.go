@@ -46,7 +46,7 @@ type pruneCmd struct {
 	Data    string  `help:"Data set: measures, rates, re-estimates batch normalization, and trains." placeholder:"SPEC"`
 	Labels  string  `help:"Table of file names and classes." placeholder:"FILE" type:"path"`
 	Limit   int     `help:"Measure on only this many images." placeholder:"N"`
-	Images  int     `help:"Images that methods look at to rate." default:"512"`
+	Images  int     `help:"Images that methods look at to rate. 0 is 512, and up to 4096 for gradients of a loss." default:"0" placeholder:"N"`
 	Epochs  int     `help:"Epochs of fine-tuning, shared out to the rounds of a schedule (lottery: of every training)." default:"0"`
 	Before  int     `name:"sparsify-epochs" help:"Epochs of --sparsify, and of methods for blocks that train first; by default those of --epochs." default:"0" placeholder:"N"`
 	Steps   int     `help:"End every training after this many steps; 0 does not." default:"0"`
@@ -192,8 +192,8 @@ func (c *pruneCmd) check() error {
 		return usagef("--sparsity %g: want at least 0 and less than 1", c.Sparsity)
 	case c.Blocks < 0:
 		return usagef("--blocks %d: want at least 1", c.Blocks)
-	case c.Epochs < 0 || c.Before < 0 || c.Steps < 0 || c.Images < 1 || c.Batch < 1 || !(c.Lr > 0) || !(c.Moment >= 0 && c.Moment < 1) || !(c.Decay >= 0):
-		return usagef("--epochs, --steps and --weight-decay cannot be negative, --images, --batch and --lr must be positive, --momentum less than 1")
+	case c.Epochs < 0 || c.Before < 0 || c.Steps < 0 || c.Images < 0 || c.Batch < 1 || !(c.Lr > 0) || !(c.Moment >= 0 && c.Moment < 1) || !(c.Decay >= 0):
+		return usagef("--epochs, --steps, --weight-decay and --images cannot be negative, --batch and --lr must be positive, --momentum less than 1")
 	case (c.Epochs > 0 || c.Sparsify != "") && c.Data == "":
 		return usagef("--epochs and --sparsify need --data to train on")
 	case c.Sparsify != "" && (c.ofWeights() || c.Blocks > 0):
@@ -274,7 +274,7 @@ func (c *pruneCmd) pruneChannels(a *app, g *graph.Graph, t *trainer) (pruned, er
 	if c.Method != "" {
 		o.Score = c.Method
 	}
-	d, err := t.look(o.Score, o.Allocator)
+	d, err := t.look(base, "prune", o.Score, "allocate", o.Allocator)
 	if err != nil {
 		return pruned{}, err
 	}
@@ -300,7 +300,7 @@ func (c *pruneCmd) pruneWeights(a *app, g *graph.Graph, t *trainer) (pruned, err
 	if !c.Resume {
 		weights.Forget(o)
 	}
-	d, err := t.look(c.Method, c.Allocation)
+	d, err := t.look(g, "weights", c.Method, "allocate", c.Allocation)
 	if err != nil {
 		return pruned{}, err
 	}
@@ -325,7 +325,7 @@ func (c *pruneCmd) pruneWeights(a *app, g *graph.Graph, t *trainer) (pruned, err
 }
 
 func (c *pruneCmd) pruneLayers(a *app, g *graph.Graph, t *trainer) (pruned, error) {
-	d, err := t.look(c.Method, "")
+	d, err := t.look(g, "layers", c.Method)
 	if err != nil {
 		return pruned{}, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/drawknife/drawknife/data"
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/method"
 	"github.com/drawknife/drawknife/onnx"
 	"github.com/drawknife/drawknife/prune"
 	"github.com/drawknife/drawknife/prune/weights"
@@ -63,12 +64,17 @@ func (t *trainer) forget() {
 	weights.Forget(t.rounds)
 }
 
-// look gives the images that methods rate by, nil without data.
-func (t *trainer) look(methods ...string) (*prune.Data, error) {
+// look gives the images that methods, pairs of family and spec, rate g by; nil without
+// data.
+func (t *trainer) look(g *graph.Graph, methods ...string) (*prune.Data, error) {
 	if t.train == nil {
 		return nil, nil
 	}
-	n := min(t.c.Images, t.train.Len())
+	needs, err := method.NeedsOf(methods...)
+	if err != nil {
+		return nil, err
+	}
+	n := min(prune.Looks(t.c.Images, needs, g.Cost().MACs), t.train.Len())
 	l, err := data.NewLoader(data.Spread(t.train, n), data.LoaderOptions{Batch: min(16, n), Preprocess: t.pre, DropLast: true})
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ func init() {
 	})
 	method.Register(method.Method{
 		Name: "taylor", Family: method.Layers, Summary: "blocks whose filters change the loss least, to first order", Paper: layerPrune, Year: 2020,
-		Needs: method.Needs{Data: true, Labels: true},
+		Needs: method.Needs{Data: true, Labels: true, Images: prune.LabelledImages},
 		New:   func(map[string]string) (any, error) { return taylor{}, nil },
 	})
 }

@@ -13,7 +13,7 @@ func init() {
 	method.Register(method.Method{
 		Name: "grasp", Family: method.Weights, Summary: "the weights whose removal lowers the flow of gradients least, before training",
 		Paper: "Wang et al., Picking winning tickets before training by preserving gradient flow, ICLR", Year: 2020,
-		Needs: method.Needs{Data: true, Labels: true},
+		Needs: method.Needs{Data: true, Labels: true, Images: prune.LabelledImages},
 		New:   func(map[string]string) (any, error) { return &grasp{}, nil },
 	})
 }

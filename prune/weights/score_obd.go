@@ -13,7 +13,7 @@ func init() {
 	method.Register(method.Method{
 		Name: "obd", Family: method.Weights, Summary: "optimal brain damage: the weights of the smallest ½·h·w², h the diagonal of the Hessian",
 		Paper: "LeCun, Denker and Solla, Optimal brain damage, NIPS", Year: 1989,
-		Needs:   method.Needs{Data: true, Labels: true},
+		Needs:   method.Needs{Data: true, Labels: true, Images: prune.LabelledImages},
 		Options: []method.Option{prune.LossOption()},
 		New: func(o map[string]string) (any, error) {
 			if o["loss"] != "labels" && o["loss"] != "outputs" {

@@ -13,7 +13,7 @@ func init() {
 	method.Register(method.Method{
 		Name: "snip", Family: method.Weights, Summary: "the weights whose connection matters least to the loss, |g·w|, before training",
 		Paper: "Lee et al., SNIP: Single-shot network pruning based on connection sensitivity, ICLR", Year: 2019,
-		Needs: method.Needs{Data: true, Labels: true},
+		Needs: method.Needs{Data: true, Labels: true, Images: prune.LabelledImages},
 		New:   func(map[string]string) (any, error) { return &snip{}, nil },
 	})
 }
