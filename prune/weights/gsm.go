@@ -7,6 +7,7 @@ import (
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/method"
+	"github.com/drawknife/drawknife/tensor"
 	"github.com/drawknife/drawknife/train"
 )
 
@@ -86,4 +87,34 @@ func passive(w, g [][]float32, q int) {
 
 func abs(v float32) float32 { return float32(math.Abs(float64(v))) }
 
-func (*gsm) Finish(out *graph.Graph, c *Course) (Masks, error) { return finish(out, c, magnitude{}) }
+// decayed is the share of all magnitudes that what is removed may have left.
+const decayed = 0.02
+
+func (*gsm) Finish(out *graph.Graph, c *Course) (Masks, error) {
+	before := map[string][]float32{}
+	for _, l := range c.Layers {
+		before[l.Value.Name] = slices.Clone(tensor.Data[float32](out.Value(l.Value.Name).Data))
+	}
+	m, err := finish(out, c, magnitude{})
+	if err != nil {
+		return nil, err
+	}
+	if cut := cutShare(c.Layers, before, m); cut > decayed {
+		c.Note("what gsm removed still had %.0f %% of all weights' magnitude: train for more epochs, with --momentum 0.98 and a low rate", 100*cut)
+	}
+	return m, nil
+}
+
+// cutShare is the share of the magnitudes of all weights that masks remove.
+func cutShare(layers []*Layer, w map[string][]float32, m Masks) float64 {
+	cut, all := 0.0, 0.0
+	for _, l := range layers {
+		for i, v := range w[l.Value.Name] {
+			all += float64(abs(v))
+			if m[l.Value.Name][i] == 0 {
+				cut += float64(abs(v))
+			}
+		}
+	}
+	return cut / max(all, math.SmallestNonzeroFloat64)
+}

@@ -99,7 +99,11 @@ type Course struct {
 	Pattern  Pattern
 	Seed     uint64
 	alloc    prune.Allocator
+	notes    []string
 }
+
+// Note tells the user something.
+func (c *Course) Note(format string, a ...any) { c.notes = append(c.notes, fmt.Sprintf(format, a...)) }
 
 // Target is the share to be gone once the share t of the training is done.
 func (c *Course) Target(t float64) float64 { return c.Schedule.At(t, c.Sparsity) }

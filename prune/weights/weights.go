@@ -248,6 +248,7 @@ func (r *run) learn(ctx context.Context, g *graph.Graph, m Learner) (*graph.Grap
 		return nil, err
 	}
 	_, err = m.Finish(out, course)
+	r.notes = append(r.notes, course.notes...)
 	if st, ok := m.(interface{ Stored() map[string]int }); ok {
 		r.stored = st.Stored()
 	}

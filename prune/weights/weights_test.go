@@ -386,3 +386,18 @@ func TestResume(t *testing.T) {
 		}
 	}
 }
+
+// TestGSMSaysWhatHasNotDecayed trains far too little for GSM.
+func TestGSMSaysWhatHasNotDecayed(t *testing.T) {
+	d := images(t, 32, 8)
+	_, r, err := Prune(context.Background(), build(t, small), Options{Sparsity: 0.6, Method: "gsm", Checkpoint: filepath.Join(t.TempDir(), "rounds")}, d,
+		func(ctx context.Context, g *graph.Graph, k, n int, hooks []train.Hook) (*graph.Graph, error) {
+			return fit(d, 1, filepath.Join(t.TempDir(), "c"), 0)(ctx, g, k, n, hooks)
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "more epochs") {
+		t.Errorf("notes %q", r.Notes)
+	}
+}
