@@ -160,10 +160,11 @@ type dwBlock struct {
 const dwGroup = 4
 
 // most is the most pixels of a group. Sums of one vector of four pixels would
-// wait for each other; groups of more take place where more than four pixels are
+// wait for each other, and a group begins and ends with as many instructions as a
+// third of its products; groups of more take place where more than four pixels are
 // left, so that no columns are read beyond those of the next multiple of four.
 func (b dwBlock) most() int {
-	if b.slide == nil || b.vecs > 1 || b.slide.width > 5 {
+	if b.slide == nil || b.slide.width > 5 || b.vecs > 1 && (b.regs < 32 || b.slide.width > 3) {
 		return dwGroup
 	}
 	return 2 * dwGroup
@@ -397,6 +398,9 @@ func (b dwBlock) rows(label func(string) string, arg func(int) Mem) {
 // store adds the residual, clamps and stores the pixels there are.
 func (b dwBlock) store(label func(string) string, arg func(int) Mem) {
 	lo, hi, value, mask := b.reg(13), b.reg(14), b.reg(12), Y15
+	if b.pixels*b.vecs > 12 {
+		lo, hi, value = b.reg(30), b.reg(31), b.reg(29)
+	}
 	MOVQ(arg(dwAddAt), RCX)
 	TESTQ(RCX, RCX)
 	JEQ(LabelRef(label("clamp")))

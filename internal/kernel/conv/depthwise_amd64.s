@@ -3422,6 +3422,252 @@ depthwiseAVX512w3s1_vecs2_line:
 	MOVQ CX, 256(AX)
 
 depthwiseAVX512w3s1_vecs2_group:
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w3s1_vecs2_lastgroup
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVUPS 64(CX)(BX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w3s1_vecs2_wide_row:
+	VMOVUPS     (R11), Z16
+	VMOVUPS     64(R11), Z17
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z18
+	VMOVUPS     64(R11), Z19
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z20
+	VMOVUPS     64(R11), Z21
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z22, Z16, Z0
+	VMOVUPS     64(R9), Z23
+	VFMADD231PS Z23, Z17, Z1
+	VMOVUPS     (R9)(R10*1), Z22
+	VFMADD231PS Z22, Z18, Z0
+	VFMADD231PS Z22, Z16, Z2
+	VMOVUPS     64(R9)(R10*1), Z23
+	VFMADD231PS Z23, Z19, Z1
+	VFMADD231PS Z23, Z17, Z3
+	VMOVUPS     (R9)(R10*2), Z22
+	VFMADD231PS Z22, Z20, Z0
+	VFMADD231PS Z22, Z18, Z2
+	VFMADD231PS Z22, Z16, Z4
+	VMOVUPS     64(R9)(R10*2), Z23
+	VFMADD231PS Z23, Z21, Z1
+	VFMADD231PS Z23, Z19, Z3
+	VFMADD231PS Z23, Z17, Z5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z22, Z20, Z2
+	VFMADD231PS Z22, Z18, Z4
+	VFMADD231PS Z22, Z16, Z6
+	VMOVUPS     64(R9), Z23
+	VFMADD231PS Z23, Z21, Z3
+	VFMADD231PS Z23, Z19, Z5
+	VFMADD231PS Z23, Z17, Z7
+	VMOVUPS     (R9)(R10*1), Z22
+	VFMADD231PS Z22, Z20, Z4
+	VFMADD231PS Z22, Z18, Z6
+	VFMADD231PS Z22, Z16, Z8
+	VMOVUPS     64(R9)(R10*1), Z23
+	VFMADD231PS Z23, Z21, Z5
+	VFMADD231PS Z23, Z19, Z7
+	VFMADD231PS Z23, Z17, Z9
+	VMOVUPS     (R9)(R10*2), Z22
+	VFMADD231PS Z22, Z20, Z6
+	VFMADD231PS Z22, Z18, Z8
+	VFMADD231PS Z22, Z16, Z10
+	VMOVUPS     64(R9)(R10*2), Z23
+	VFMADD231PS Z23, Z21, Z7
+	VFMADD231PS Z23, Z19, Z9
+	VFMADD231PS Z23, Z17, Z11
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z22, Z20, Z8
+	VFMADD231PS Z22, Z18, Z10
+	VFMADD231PS Z22, Z16, Z12
+	VMOVUPS     64(R9), Z23
+	VFMADD231PS Z23, Z21, Z9
+	VFMADD231PS Z23, Z19, Z11
+	VFMADD231PS Z23, Z17, Z13
+	VMOVUPS     (R9)(R10*1), Z22
+	VFMADD231PS Z22, Z20, Z10
+	VFMADD231PS Z22, Z18, Z12
+	VFMADD231PS Z22, Z16, Z14
+	VMOVUPS     64(R9)(R10*1), Z23
+	VFMADD231PS Z23, Z21, Z11
+	VFMADD231PS Z23, Z19, Z13
+	VFMADD231PS Z23, Z17, Z15
+	VMOVUPS     (R9)(R10*2), Z22
+	VFMADD231PS Z22, Z20, Z12
+	VFMADD231PS Z22, Z18, Z14
+	VMOVUPS     64(R9)(R10*2), Z23
+	VFMADD231PS Z23, Z21, Z13
+	VFMADD231PS Z23, Z19, Z15
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z22, Z20, Z14
+	VMOVUPS     64(R9), Z23
+	VFMADD231PS Z23, Z21, Z15
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w3s1_vecs2_wide_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w3s1_vecs2_wide_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	VADDPS      64(CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w3s1_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	VADDPS      64(CX)(BX*1), Z3, Z3
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w3s1_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z4, Z4
+	VADDPS      64(CX)(BX*1), Z5, Z5
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w3s1_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z6, Z6
+	VADDPS      64(CX)(BX*1), Z7, Z7
+	CMPQ        232(AX), $0x04
+	JLE         depthwiseAVX512w3s1_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z8, Z8
+	VADDPS      64(CX)(BX*1), Z9, Z9
+	CMPQ        232(AX), $0x05
+	JLE         depthwiseAVX512w3s1_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z10, Z10
+	VADDPS      64(CX)(BX*1), Z11, Z11
+	CMPQ        232(AX), $0x06
+	JLE         depthwiseAVX512w3s1_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z12, Z12
+	VADDPS      64(CX)(BX*1), Z13, Z13
+	CMPQ        232(AX), $0x07
+	JLE         depthwiseAVX512w3s1_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z14, Z14
+	VADDPS      64(CX)(BX*1), Z15, Z15
+
+depthwiseAVX512w3s1_vecs2_wide_clamp:
+	VBROADCASTSS 224(AX), Z30
+	VBROADCASTSS 228(AX), Z31
+	VMAXPS       Z0, Z30, Z0
+	VMINPS       Z0, Z31, Z0
+	VMAXPS       Z1, Z30, Z1
+	VMINPS       Z1, Z31, Z1
+	VMAXPS       Z2, Z30, Z2
+	VMINPS       Z2, Z31, Z2
+	VMAXPS       Z3, Z30, Z3
+	VMINPS       Z3, Z31, Z3
+	VMAXPS       Z4, Z30, Z4
+	VMINPS       Z4, Z31, Z4
+	VMAXPS       Z5, Z30, Z5
+	VMINPS       Z5, Z31, Z5
+	VMAXPS       Z6, Z30, Z6
+	VMINPS       Z6, Z31, Z6
+	VMAXPS       Z7, Z30, Z7
+	VMINPS       Z7, Z31, Z7
+	VMAXPS       Z8, Z30, Z8
+	VMINPS       Z8, Z31, Z8
+	VMAXPS       Z9, Z30, Z9
+	VMINPS       Z9, Z31, Z9
+	VMAXPS       Z10, Z30, Z10
+	VMINPS       Z10, Z31, Z10
+	VMAXPS       Z11, Z30, Z11
+	VMINPS       Z11, Z31, Z11
+	VMAXPS       Z12, Z30, Z12
+	VMINPS       Z12, Z31, Z12
+	VMAXPS       Z13, Z30, Z13
+	VMINPS       Z13, Z31, Z13
+	VMAXPS       Z14, Z30, Z14
+	VMINPS       Z14, Z31, Z14
+	VMAXPS       Z15, Z30, Z15
+	VMINPS       Z15, Z31, Z15
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	VMOVUPS      Z1, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	VMOVUPS      Z3, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z4, (CX)(BX*1)
+	VMOVUPS      Z5, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z6, (CX)(BX*1)
+	VMOVUPS      Z7, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x04
+	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z8, (CX)(BX*1)
+	VMOVUPS      Z9, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x05
+	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z10, (CX)(BX*1)
+	VMOVUPS      Z11, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x06
+	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z12, (CX)(BX*1)
+	VMOVUPS      Z13, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x07
+	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z14, (CX)(BX*1)
+	VMOVUPS      Z15, 64(CX)(BX*1)
+
+depthwiseAVX512w3s1_vecs2_wide_stored:
+	SUBQ $0x00000008, 232(AX)
+	JLE  depthwiseAVX512w3s1_vecs2_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x03, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w3s1_vecs2_group
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w3s1_vecs2_group
+
+depthwiseAVX512w3s1_vecs2_lastgroup:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVUPS 64(CX)(BX*1), Z1
@@ -3550,21 +3796,6 @@ depthwiseAVX512w3s1_vecs2_clamp:
 	VMOVUPS      Z7, 64(CX)(BX*1)
 
 depthwiseAVX512w3s1_vecs2_stored:
-	SUBQ $0x00000004, 232(AX)
-	JLE  depthwiseAVX512w3s1_vecs2_nextline
-	MOVQ 176(AX), CX
-	SHLQ $0x02, CX
-	ADDQ CX, 240(AX)
-	MOVQ SI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 248(AX)
-	CMPQ 256(AX), $0x00
-	JEQ  depthwiseAVX512w3s1_vecs2_group
-	MOVQ DI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 256(AX)
-	JMP  depthwiseAVX512w3s1_vecs2_group
-
 depthwiseAVX512w3s1_vecs2_nextline:
 	DECQ 264(AX)
 	JEQ  depthwiseAVX512w3s1_vecs2_end
@@ -3950,6 +4181,270 @@ depthwiseAVX512w3s2_vecs2_line:
 	MOVQ CX, 256(AX)
 
 depthwiseAVX512w3s2_vecs2_group:
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w3s2_vecs2_lastgroup
+	MOVQ    48(AX), CX
+	VMOVUPS (CX)(BX*1), Z0
+	VMOVUPS 64(CX)(BX*1), Z1
+	VMOVAPS Z0, Z2
+	VMOVAPS Z1, Z3
+	VMOVAPS Z0, Z4
+	VMOVAPS Z1, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z1, Z7
+	VMOVAPS Z0, Z8
+	VMOVAPS Z1, Z9
+	VMOVAPS Z0, Z10
+	VMOVAPS Z1, Z11
+	VMOVAPS Z0, Z12
+	VMOVAPS Z1, Z13
+	VMOVAPS Z0, Z14
+	VMOVAPS Z1, Z15
+	MOVQ    240(AX), R8
+	ADDQ    BX, R8
+	MOVQ    320(AX), R10
+	MOVQ    328(AX), R12
+	MOVQ    304(AX), R13
+	MOVQ    DX, R11
+
+depthwiseAVX512w3s2_vecs2_wide_row:
+	VMOVUPS     (R11), Z16
+	VMOVUPS     64(R11), Z17
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z18
+	VMOVUPS     64(R11), Z19
+	ADDQ        R12, R11
+	VMOVUPS     (R11), Z20
+	VMOVUPS     64(R11), Z21
+	ADDQ        R12, R11
+	MOVQ        R8, R9
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z22, Z16, Z0
+	VMOVUPS     64(R9), Z23
+	VFMADD231PS Z23, Z17, Z1
+	VMOVUPS     (R9)(R10*1), Z22
+	VFMADD231PS Z22, Z18, Z0
+	VMOVUPS     64(R9)(R10*1), Z23
+	VFMADD231PS Z23, Z19, Z1
+	VMOVUPS     (R9)(R10*2), Z22
+	VFMADD231PS Z22, Z20, Z0
+	VFMADD231PS Z22, Z16, Z2
+	VMOVUPS     64(R9)(R10*2), Z23
+	VFMADD231PS Z23, Z21, Z1
+	VFMADD231PS Z23, Z17, Z3
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z22, Z18, Z2
+	VMOVUPS     64(R9), Z23
+	VFMADD231PS Z23, Z19, Z3
+	VMOVUPS     (R9)(R10*1), Z22
+	VFMADD231PS Z22, Z20, Z2
+	VFMADD231PS Z22, Z16, Z4
+	VMOVUPS     64(R9)(R10*1), Z23
+	VFMADD231PS Z23, Z21, Z3
+	VFMADD231PS Z23, Z17, Z5
+	VMOVUPS     (R9)(R10*2), Z22
+	VFMADD231PS Z22, Z18, Z4
+	VMOVUPS     64(R9)(R10*2), Z23
+	VFMADD231PS Z23, Z19, Z5
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z22, Z20, Z4
+	VFMADD231PS Z22, Z16, Z6
+	VMOVUPS     64(R9), Z23
+	VFMADD231PS Z23, Z21, Z5
+	VFMADD231PS Z23, Z17, Z7
+	VMOVUPS     (R9)(R10*1), Z22
+	VFMADD231PS Z22, Z18, Z6
+	VMOVUPS     64(R9)(R10*1), Z23
+	VFMADD231PS Z23, Z19, Z7
+	VMOVUPS     (R9)(R10*2), Z22
+	VFMADD231PS Z22, Z20, Z6
+	VFMADD231PS Z22, Z16, Z8
+	VMOVUPS     64(R9)(R10*2), Z23
+	VFMADD231PS Z23, Z21, Z7
+	VFMADD231PS Z23, Z17, Z9
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z22, Z18, Z8
+	VMOVUPS     64(R9), Z23
+	VFMADD231PS Z23, Z19, Z9
+	VMOVUPS     (R9)(R10*1), Z22
+	VFMADD231PS Z22, Z20, Z8
+	VFMADD231PS Z22, Z16, Z10
+	VMOVUPS     64(R9)(R10*1), Z23
+	VFMADD231PS Z23, Z21, Z9
+	VFMADD231PS Z23, Z17, Z11
+	VMOVUPS     (R9)(R10*2), Z22
+	VFMADD231PS Z22, Z18, Z10
+	VMOVUPS     64(R9)(R10*2), Z23
+	VFMADD231PS Z23, Z19, Z11
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z22, Z20, Z10
+	VFMADD231PS Z22, Z16, Z12
+	VMOVUPS     64(R9), Z23
+	VFMADD231PS Z23, Z21, Z11
+	VFMADD231PS Z23, Z17, Z13
+	VMOVUPS     (R9)(R10*1), Z22
+	VFMADD231PS Z22, Z18, Z12
+	VMOVUPS     64(R9)(R10*1), Z23
+	VFMADD231PS Z23, Z19, Z13
+	VMOVUPS     (R9)(R10*2), Z22
+	VFMADD231PS Z22, Z20, Z12
+	VFMADD231PS Z22, Z16, Z14
+	VMOVUPS     64(R9)(R10*2), Z23
+	VFMADD231PS Z23, Z21, Z13
+	VFMADD231PS Z23, Z17, Z15
+	LEAQ        (R9)(R10*2), R9
+	ADDQ        R10, R9
+	VMOVUPS     (R9), Z22
+	VFMADD231PS Z22, Z18, Z14
+	VMOVUPS     64(R9), Z23
+	VFMADD231PS Z23, Z19, Z15
+	VMOVUPS     (R9)(R10*1), Z22
+	VFMADD231PS Z22, Z20, Z14
+	VMOVUPS     64(R9)(R10*1), Z23
+	VFMADD231PS Z23, Z21, Z15
+	ADDQ        312(AX), R8
+	DECQ        R13
+	JNE         depthwiseAVX512w3s2_vecs2_wide_row
+	MOVQ        256(AX), CX
+	TESTQ       CX, CX
+	JEQ         depthwiseAVX512w3s2_vecs2_wide_clamp
+	VADDPS      (CX)(BX*1), Z0, Z0
+	VADDPS      64(CX)(BX*1), Z1, Z1
+	CMPQ        232(AX), $0x01
+	JLE         depthwiseAVX512w3s2_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z2, Z2
+	VADDPS      64(CX)(BX*1), Z3, Z3
+	CMPQ        232(AX), $0x02
+	JLE         depthwiseAVX512w3s2_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z4, Z4
+	VADDPS      64(CX)(BX*1), Z5, Z5
+	CMPQ        232(AX), $0x03
+	JLE         depthwiseAVX512w3s2_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z6, Z6
+	VADDPS      64(CX)(BX*1), Z7, Z7
+	CMPQ        232(AX), $0x04
+	JLE         depthwiseAVX512w3s2_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z8, Z8
+	VADDPS      64(CX)(BX*1), Z9, Z9
+	CMPQ        232(AX), $0x05
+	JLE         depthwiseAVX512w3s2_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z10, Z10
+	VADDPS      64(CX)(BX*1), Z11, Z11
+	CMPQ        232(AX), $0x06
+	JLE         depthwiseAVX512w3s2_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z12, Z12
+	VADDPS      64(CX)(BX*1), Z13, Z13
+	CMPQ        232(AX), $0x07
+	JLE         depthwiseAVX512w3s2_vecs2_wide_clamp
+	ADDQ        DI, CX
+	VADDPS      (CX)(BX*1), Z14, Z14
+	VADDPS      64(CX)(BX*1), Z15, Z15
+
+depthwiseAVX512w3s2_vecs2_wide_clamp:
+	VBROADCASTSS 224(AX), Z30
+	VBROADCASTSS 228(AX), Z31
+	VMAXPS       Z0, Z30, Z0
+	VMINPS       Z0, Z31, Z0
+	VMAXPS       Z1, Z30, Z1
+	VMINPS       Z1, Z31, Z1
+	VMAXPS       Z2, Z30, Z2
+	VMINPS       Z2, Z31, Z2
+	VMAXPS       Z3, Z30, Z3
+	VMINPS       Z3, Z31, Z3
+	VMAXPS       Z4, Z30, Z4
+	VMINPS       Z4, Z31, Z4
+	VMAXPS       Z5, Z30, Z5
+	VMINPS       Z5, Z31, Z5
+	VMAXPS       Z6, Z30, Z6
+	VMINPS       Z6, Z31, Z6
+	VMAXPS       Z7, Z30, Z7
+	VMINPS       Z7, Z31, Z7
+	VMAXPS       Z8, Z30, Z8
+	VMINPS       Z8, Z31, Z8
+	VMAXPS       Z9, Z30, Z9
+	VMINPS       Z9, Z31, Z9
+	VMAXPS       Z10, Z30, Z10
+	VMINPS       Z10, Z31, Z10
+	VMAXPS       Z11, Z30, Z11
+	VMINPS       Z11, Z31, Z11
+	VMAXPS       Z12, Z30, Z12
+	VMINPS       Z12, Z31, Z12
+	VMAXPS       Z13, Z30, Z13
+	VMINPS       Z13, Z31, Z13
+	VMAXPS       Z14, Z30, Z14
+	VMINPS       Z14, Z31, Z14
+	VMAXPS       Z15, Z30, Z15
+	VMINPS       Z15, Z31, Z15
+	MOVQ         248(AX), CX
+	VMOVUPS      Z0, (CX)(BX*1)
+	VMOVUPS      Z1, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x01
+	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z2, (CX)(BX*1)
+	VMOVUPS      Z3, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x02
+	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z4, (CX)(BX*1)
+	VMOVUPS      Z5, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x03
+	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z6, (CX)(BX*1)
+	VMOVUPS      Z7, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x04
+	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z8, (CX)(BX*1)
+	VMOVUPS      Z9, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x05
+	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z10, (CX)(BX*1)
+	VMOVUPS      Z11, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x06
+	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z12, (CX)(BX*1)
+	VMOVUPS      Z13, 64(CX)(BX*1)
+	CMPQ         232(AX), $0x07
+	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ         SI, CX
+	VMOVUPS      Z14, (CX)(BX*1)
+	VMOVUPS      Z15, 64(CX)(BX*1)
+
+depthwiseAVX512w3s2_vecs2_wide_stored:
+	SUBQ $0x00000008, 232(AX)
+	JLE  depthwiseAVX512w3s2_vecs2_nextline
+	MOVQ 176(AX), CX
+	SHLQ $0x03, CX
+	ADDQ CX, 240(AX)
+	MOVQ SI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 248(AX)
+	CMPQ 256(AX), $0x00
+	JEQ  depthwiseAVX512w3s2_vecs2_group
+	MOVQ DI, CX
+	SHLQ $0x03, CX
+	ADDQ CX, 256(AX)
+	JMP  depthwiseAVX512w3s2_vecs2_group
+
+depthwiseAVX512w3s2_vecs2_lastgroup:
 	MOVQ    48(AX), CX
 	VMOVUPS (CX)(BX*1), Z0
 	VMOVUPS 64(CX)(BX*1), Z1
@@ -4086,21 +4581,6 @@ depthwiseAVX512w3s2_vecs2_clamp:
 	VMOVUPS      Z7, 64(CX)(BX*1)
 
 depthwiseAVX512w3s2_vecs2_stored:
-	SUBQ $0x00000004, 232(AX)
-	JLE  depthwiseAVX512w3s2_vecs2_nextline
-	MOVQ 176(AX), CX
-	SHLQ $0x02, CX
-	ADDQ CX, 240(AX)
-	MOVQ SI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 248(AX)
-	CMPQ 256(AX), $0x00
-	JEQ  depthwiseAVX512w3s2_vecs2_group
-	MOVQ DI, CX
-	SHLQ $0x02, CX
-	ADDQ CX, 256(AX)
-	JMP  depthwiseAVX512w3s2_vecs2_group
-
 depthwiseAVX512w3s2_vecs2_nextline:
 	DECQ 264(AX)
 	JEQ  depthwiseAVX512w3s2_vecs2_end
