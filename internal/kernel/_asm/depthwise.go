@@ -421,14 +421,20 @@ func (b dwBlock) store(label func(string) string, arg func(int) Mem) {
 		}
 	}
 	Label(label("clamp"))
-	VBROADCASTSS(arg(dwMin), lo)
-	VBROADCASTSS(arg(dwMax), hi)
-	for i := range b.pixels {
-		for j := range b.vecs {
-			VMAXPS(b.acc(i, j), lo, b.acc(i, j)) // NaN stays: see (tile).store
-			VMINPS(b.acc(i, j), hi, b.acc(i, j))
+	const inf, minusInf = 0x7f800000, 0xff800000
+	limit := func(at, infinite int, bound VecPhysical, op func(...Op), done string) {
+		CMPL(arg(at), U32(uint32(infinite)))
+		JEQ(LabelRef(label(done)))
+		VBROADCASTSS(arg(at), bound)
+		for i := range b.pixels {
+			for j := range b.vecs {
+				op(b.acc(i, j), bound, b.acc(i, j)) // NaN stays: see (tile).store
+			}
 		}
+		Label(label(done))
 	}
+	limit(dwMin, minusInf, lo, VMAXPS, "above")
+	limit(dwMax, inf, hi, VMINPS, "below")
 	MOVQ(arg(dwDstAt), RCX)
 	for i := range b.pixels {
 		if i > 0 {

@@ -145,42 +145,50 @@ depthwiseAVX2_vecs2_sum:
 	VADDPS 32(CX)(BX*1), Y7, Y7
 
 depthwiseAVX2_vecs2_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2_vecs2_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y3, Y14, Y3
 	VMAXPS       Y4, Y13, Y4
-	VMINPS       Y4, Y14, Y4
 	VMAXPS       Y5, Y13, Y5
-	VMINPS       Y5, Y14, Y5
 	VMAXPS       Y6, Y13, Y6
-	VMINPS       Y6, Y14, Y6
 	VMAXPS       Y7, Y13, Y7
+
+depthwiseAVX2_vecs2_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2_vecs2_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
 	VMINPS       Y7, Y14, Y7
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	VMOVUPS      Y1, 32(CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	VMOVUPS      Y3, 32(CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y4, (CX)(BX*1)
-	VMOVUPS      Y5, 32(CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y6, (CX)(BX*1)
-	VMOVUPS      Y7, 32(CX)(BX*1)
+
+depthwiseAVX2_vecs2_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	VMOVUPS Y1, 32(CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	VMOVUPS Y3, 32(CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Y4, (CX)(BX*1)
+	VMOVUPS Y5, 32(CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Y6, (CX)(BX*1)
+	VMOVUPS Y7, 32(CX)(BX*1)
 
 depthwiseAVX2_vecs2_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -317,30 +325,38 @@ depthwiseAVX2_vecs1_sum:
 	VADDPS (CX)(BX*1), Y3, Y3
 
 depthwiseAVX2_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2_vecs1_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
+
+depthwiseAVX2_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2_vecs1_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
+
+depthwiseAVX2_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
 
 depthwiseAVX2_vecs1_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -483,30 +499,38 @@ depthwiseAVX2_masked_sum:
 	VADDPS     Y12, Y3, Y3
 
 depthwiseAVX2_masked_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2_masked_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
+
+depthwiseAVX2_masked_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2_masked_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	MOVQ         248(AX), CX
-	VMASKMOVPS   Y0, Y15, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2_masked_stored
-	ADDQ         SI, CX
-	VMASKMOVPS   Y1, Y15, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2_masked_stored
-	ADDQ         SI, CX
-	VMASKMOVPS   Y2, Y15, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2_masked_stored
-	ADDQ         SI, CX
-	VMASKMOVPS   Y3, Y15, (CX)(BX*1)
+
+depthwiseAVX2_masked_below:
+	MOVQ       248(AX), CX
+	VMASKMOVPS Y0, Y15, (CX)(BX*1)
+	CMPQ       232(AX), $0x01
+	JLE        depthwiseAVX2_masked_stored
+	ADDQ       SI, CX
+	VMASKMOVPS Y1, Y15, (CX)(BX*1)
+	CMPQ       232(AX), $0x02
+	JLE        depthwiseAVX2_masked_stored
+	ADDQ       SI, CX
+	VMASKMOVPS Y2, Y15, (CX)(BX*1)
+	CMPQ       232(AX), $0x03
+	JLE        depthwiseAVX2_masked_stored
+	ADDQ       SI, CX
+	VMASKMOVPS Y3, Y15, (CX)(BX*1)
 
 depthwiseAVX2_masked_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -712,42 +736,50 @@ depthwiseAVX2w3s1_vecs2_row:
 	VADDPS      32(CX)(BX*1), Y7, Y7
 
 depthwiseAVX2w3s1_vecs2_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w3s1_vecs2_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y3, Y14, Y3
 	VMAXPS       Y4, Y13, Y4
-	VMINPS       Y4, Y14, Y4
 	VMAXPS       Y5, Y13, Y5
-	VMINPS       Y5, Y14, Y5
 	VMAXPS       Y6, Y13, Y6
-	VMINPS       Y6, Y14, Y6
 	VMAXPS       Y7, Y13, Y7
+
+depthwiseAVX2w3s1_vecs2_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w3s1_vecs2_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
 	VMINPS       Y7, Y14, Y7
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	VMOVUPS      Y1, 32(CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w3s1_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	VMOVUPS      Y3, 32(CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w3s1_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y4, (CX)(BX*1)
-	VMOVUPS      Y5, 32(CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w3s1_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y6, (CX)(BX*1)
-	VMOVUPS      Y7, 32(CX)(BX*1)
+
+depthwiseAVX2w3s1_vecs2_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	VMOVUPS Y1, 32(CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w3s1_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	VMOVUPS Y3, 32(CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w3s1_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Y4, (CX)(BX*1)
+	VMOVUPS Y5, 32(CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w3s1_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Y6, (CX)(BX*1)
+	VMOVUPS Y7, 32(CX)(BX*1)
 
 depthwiseAVX2w3s1_vecs2_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -924,54 +956,62 @@ depthwiseAVX2w3s1_vecs1_wide_row:
 	VADDPS      (CX)(BX*1), Y7, Y7
 
 depthwiseAVX2w3s1_vecs1_wide_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w3s1_vecs1_wide_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y3, Y14, Y3
 	VMAXPS       Y4, Y13, Y4
-	VMINPS       Y4, Y14, Y4
 	VMAXPS       Y5, Y13, Y5
-	VMINPS       Y5, Y14, Y5
 	VMAXPS       Y6, Y13, Y6
-	VMINPS       Y6, Y14, Y6
 	VMAXPS       Y7, Y13, Y7
+
+depthwiseAVX2w3s1_vecs1_wide_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w3s1_vecs1_wide_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
 	VMINPS       Y7, Y14, Y7
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
-	CMPQ         232(AX), $0x04
-	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y4, (CX)(BX*1)
-	CMPQ         232(AX), $0x05
-	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y5, (CX)(BX*1)
-	CMPQ         232(AX), $0x06
-	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y6, (CX)(BX*1)
-	CMPQ         232(AX), $0x07
-	JLE          depthwiseAVX2w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y7, (CX)(BX*1)
+
+depthwiseAVX2w3s1_vecs1_wide_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y4, (CX)(BX*1)
+	CMPQ    232(AX), $0x05
+	JLE     depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y5, (CX)(BX*1)
+	CMPQ    232(AX), $0x06
+	JLE     depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y6, (CX)(BX*1)
+	CMPQ    232(AX), $0x07
+	JLE     depthwiseAVX2w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y7, (CX)(BX*1)
 
 depthwiseAVX2w3s1_vecs1_wide_stored:
 	SUBQ $0x00000008, 232(AX)
@@ -1051,30 +1091,38 @@ depthwiseAVX2w3s1_vecs1_row:
 	VADDPS      (CX)(BX*1), Y3, Y3
 
 depthwiseAVX2w3s1_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w3s1_vecs1_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
+
+depthwiseAVX2w3s1_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w3s1_vecs1_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w3s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w3s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w3s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
+
+depthwiseAVX2w3s1_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w3s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w3s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w3s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
 
 depthwiseAVX2w3s1_vecs1_stored:
 depthwiseAVX2w3s1_vecs1_nextline:
@@ -1247,42 +1295,50 @@ depthwiseAVX2w3s2_vecs2_row:
 	VADDPS      32(CX)(BX*1), Y7, Y7
 
 depthwiseAVX2w3s2_vecs2_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w3s2_vecs2_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y3, Y14, Y3
 	VMAXPS       Y4, Y13, Y4
-	VMINPS       Y4, Y14, Y4
 	VMAXPS       Y5, Y13, Y5
-	VMINPS       Y5, Y14, Y5
 	VMAXPS       Y6, Y13, Y6
-	VMINPS       Y6, Y14, Y6
 	VMAXPS       Y7, Y13, Y7
+
+depthwiseAVX2w3s2_vecs2_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w3s2_vecs2_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
 	VMINPS       Y7, Y14, Y7
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	VMOVUPS      Y1, 32(CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w3s2_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	VMOVUPS      Y3, 32(CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w3s2_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y4, (CX)(BX*1)
-	VMOVUPS      Y5, 32(CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w3s2_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y6, (CX)(BX*1)
-	VMOVUPS      Y7, 32(CX)(BX*1)
+
+depthwiseAVX2w3s2_vecs2_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	VMOVUPS Y1, 32(CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w3s2_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	VMOVUPS Y3, 32(CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w3s2_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Y4, (CX)(BX*1)
+	VMOVUPS Y5, 32(CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w3s2_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Y6, (CX)(BX*1)
+	VMOVUPS Y7, 32(CX)(BX*1)
 
 depthwiseAVX2w3s2_vecs2_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -1470,54 +1526,62 @@ depthwiseAVX2w3s2_vecs1_wide_row:
 	VADDPS      (CX)(BX*1), Y7, Y7
 
 depthwiseAVX2w3s2_vecs1_wide_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w3s2_vecs1_wide_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y3, Y14, Y3
 	VMAXPS       Y4, Y13, Y4
-	VMINPS       Y4, Y14, Y4
 	VMAXPS       Y5, Y13, Y5
-	VMINPS       Y5, Y14, Y5
 	VMAXPS       Y6, Y13, Y6
-	VMINPS       Y6, Y14, Y6
 	VMAXPS       Y7, Y13, Y7
+
+depthwiseAVX2w3s2_vecs1_wide_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w3s2_vecs1_wide_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
 	VMINPS       Y7, Y14, Y7
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
-	CMPQ         232(AX), $0x04
-	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y4, (CX)(BX*1)
-	CMPQ         232(AX), $0x05
-	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y5, (CX)(BX*1)
-	CMPQ         232(AX), $0x06
-	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y6, (CX)(BX*1)
-	CMPQ         232(AX), $0x07
-	JLE          depthwiseAVX2w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y7, (CX)(BX*1)
+
+depthwiseAVX2w3s2_vecs1_wide_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y4, (CX)(BX*1)
+	CMPQ    232(AX), $0x05
+	JLE     depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y5, (CX)(BX*1)
+	CMPQ    232(AX), $0x06
+	JLE     depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y6, (CX)(BX*1)
+	CMPQ    232(AX), $0x07
+	JLE     depthwiseAVX2w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y7, (CX)(BX*1)
 
 depthwiseAVX2w3s2_vecs1_wide_stored:
 	SUBQ $0x00000008, 232(AX)
@@ -1602,30 +1666,38 @@ depthwiseAVX2w3s2_vecs1_row:
 	VADDPS      (CX)(BX*1), Y3, Y3
 
 depthwiseAVX2w3s2_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w3s2_vecs1_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
+
+depthwiseAVX2w3s2_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w3s2_vecs1_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w3s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w3s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w3s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
+
+depthwiseAVX2w3s2_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w3s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w3s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w3s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
 
 depthwiseAVX2w3s2_vecs1_stored:
 depthwiseAVX2w3s2_vecs1_nextline:
@@ -1825,54 +1897,62 @@ depthwiseAVX2w5s1_vecs1_wide_row:
 	VADDPS      (CX)(BX*1), Y7, Y7
 
 depthwiseAVX2w5s1_vecs1_wide_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w5s1_vecs1_wide_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y3, Y14, Y3
 	VMAXPS       Y4, Y13, Y4
-	VMINPS       Y4, Y14, Y4
 	VMAXPS       Y5, Y13, Y5
-	VMINPS       Y5, Y14, Y5
 	VMAXPS       Y6, Y13, Y6
-	VMINPS       Y6, Y14, Y6
 	VMAXPS       Y7, Y13, Y7
+
+depthwiseAVX2w5s1_vecs1_wide_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w5s1_vecs1_wide_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
 	VMINPS       Y7, Y14, Y7
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
-	CMPQ         232(AX), $0x04
-	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y4, (CX)(BX*1)
-	CMPQ         232(AX), $0x05
-	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y5, (CX)(BX*1)
-	CMPQ         232(AX), $0x06
-	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y6, (CX)(BX*1)
-	CMPQ         232(AX), $0x07
-	JLE          depthwiseAVX2w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y7, (CX)(BX*1)
+
+depthwiseAVX2w5s1_vecs1_wide_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y4, (CX)(BX*1)
+	CMPQ    232(AX), $0x05
+	JLE     depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y5, (CX)(BX*1)
+	CMPQ    232(AX), $0x06
+	JLE     depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y6, (CX)(BX*1)
+	CMPQ    232(AX), $0x07
+	JLE     depthwiseAVX2w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y7, (CX)(BX*1)
 
 depthwiseAVX2w5s1_vecs1_wide_stored:
 	SUBQ $0x00000008, 232(AX)
@@ -1968,30 +2048,38 @@ depthwiseAVX2w5s1_vecs1_row:
 	VADDPS      (CX)(BX*1), Y3, Y3
 
 depthwiseAVX2w5s1_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w5s1_vecs1_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
+
+depthwiseAVX2w5s1_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w5s1_vecs1_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w5s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w5s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w5s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
+
+depthwiseAVX2w5s1_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w5s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w5s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w5s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
 
 depthwiseAVX2w5s1_vecs1_stored:
 depthwiseAVX2w5s1_vecs1_nextline:
@@ -2204,54 +2292,62 @@ depthwiseAVX2w5s2_vecs1_wide_row:
 	VADDPS      (CX)(BX*1), Y7, Y7
 
 depthwiseAVX2w5s2_vecs1_wide_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w5s2_vecs1_wide_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
-	VMINPS       Y3, Y14, Y3
 	VMAXPS       Y4, Y13, Y4
-	VMINPS       Y4, Y14, Y4
 	VMAXPS       Y5, Y13, Y5
-	VMINPS       Y5, Y14, Y5
 	VMAXPS       Y6, Y13, Y6
-	VMINPS       Y6, Y14, Y6
 	VMAXPS       Y7, Y13, Y7
+
+depthwiseAVX2w5s2_vecs1_wide_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w5s2_vecs1_wide_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
+	VMINPS       Y3, Y14, Y3
+	VMINPS       Y4, Y14, Y4
+	VMINPS       Y5, Y14, Y5
+	VMINPS       Y6, Y14, Y6
 	VMINPS       Y7, Y14, Y7
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
-	CMPQ         232(AX), $0x04
-	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y4, (CX)(BX*1)
-	CMPQ         232(AX), $0x05
-	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y5, (CX)(BX*1)
-	CMPQ         232(AX), $0x06
-	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y6, (CX)(BX*1)
-	CMPQ         232(AX), $0x07
-	JLE          depthwiseAVX2w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y7, (CX)(BX*1)
+
+depthwiseAVX2w5s2_vecs1_wide_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y4, (CX)(BX*1)
+	CMPQ    232(AX), $0x05
+	JLE     depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y5, (CX)(BX*1)
+	CMPQ    232(AX), $0x06
+	JLE     depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y6, (CX)(BX*1)
+	CMPQ    232(AX), $0x07
+	JLE     depthwiseAVX2w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Y7, (CX)(BX*1)
 
 depthwiseAVX2w5s2_vecs1_wide_stored:
 	SUBQ $0x00000008, 232(AX)
@@ -2352,30 +2448,38 @@ depthwiseAVX2w5s2_vecs1_row:
 	VADDPS      (CX)(BX*1), Y3, Y3
 
 depthwiseAVX2w5s2_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w5s2_vecs1_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
+
+depthwiseAVX2w5s2_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w5s2_vecs1_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w5s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w5s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w5s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
+
+depthwiseAVX2w5s2_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w5s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w5s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w5s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
 
 depthwiseAVX2w5s2_vecs1_stored:
 depthwiseAVX2w5s2_vecs1_nextline:
@@ -2543,30 +2647,38 @@ depthwiseAVX2w7s1_vecs1_row:
 	VADDPS      (CX)(BX*1), Y3, Y3
 
 depthwiseAVX2w7s1_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w7s1_vecs1_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
+
+depthwiseAVX2w7s1_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w7s1_vecs1_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w7s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w7s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w7s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
+
+depthwiseAVX2w7s1_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w7s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w7s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w7s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
 
 depthwiseAVX2w7s1_vecs1_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -2754,30 +2866,38 @@ depthwiseAVX2w7s2_vecs1_row:
 	VADDPS      (CX)(BX*1), Y3, Y3
 
 depthwiseAVX2w7s2_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX2w7s2_vecs1_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
+
+depthwiseAVX2w7s2_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX2w7s2_vecs1_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	MOVQ         248(AX), CX
-	VMOVUPS      Y0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX2w7s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX2w7s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX2w7s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Y3, (CX)(BX*1)
+
+depthwiseAVX2w7s2_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Y0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX2w7s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX2w7s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX2w7s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Y3, (CX)(BX*1)
 
 depthwiseAVX2w7s2_vecs1_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -2944,42 +3064,50 @@ depthwiseAVX512_vecs2_sum:
 	VADDPS 64(CX)(BX*1), Z7, Z7
 
 depthwiseAVX512_vecs2_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512_vecs2_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
-	VMINPS       Z3, Z14, Z3
 	VMAXPS       Z4, Z13, Z4
-	VMINPS       Z4, Z14, Z4
 	VMAXPS       Z5, Z13, Z5
-	VMINPS       Z5, Z14, Z5
 	VMAXPS       Z6, Z13, Z6
-	VMINPS       Z6, Z14, Z6
 	VMAXPS       Z7, Z13, Z7
+
+depthwiseAVX512_vecs2_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512_vecs2_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
+	VMINPS       Z3, Z14, Z3
+	VMINPS       Z4, Z14, Z4
+	VMINPS       Z5, Z14, Z5
+	VMINPS       Z6, Z14, Z6
 	VMINPS       Z7, Z14, Z7
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	VMOVUPS      Z1, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	VMOVUPS      Z3, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z4, (CX)(BX*1)
-	VMOVUPS      Z5, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z6, (CX)(BX*1)
-	VMOVUPS      Z7, 64(CX)(BX*1)
+
+depthwiseAVX512_vecs2_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	VMOVUPS Z1, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	VMOVUPS Z3, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Z4, (CX)(BX*1)
+	VMOVUPS Z5, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Z6, (CX)(BX*1)
+	VMOVUPS Z7, 64(CX)(BX*1)
 
 depthwiseAVX512_vecs2_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -3116,30 +3244,38 @@ depthwiseAVX512_vecs1_sum:
 	VADDPS (CX)(BX*1), Z3, Z3
 
 depthwiseAVX512_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512_vecs1_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
+
+depthwiseAVX512_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512_vecs1_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
 	VMINPS       Z3, Z14, Z3
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
+
+depthwiseAVX512_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
 
 depthwiseAVX512_vecs1_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -3282,30 +3418,38 @@ depthwiseAVX512_masked_sum:
 	VADDPS     Y12, Y3, Y3
 
 depthwiseAVX512_masked_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512_masked_above
 	VBROADCASTSS 224(AX), Y13
-	VBROADCASTSS 228(AX), Y14
 	VMAXPS       Y0, Y13, Y0
-	VMINPS       Y0, Y14, Y0
 	VMAXPS       Y1, Y13, Y1
-	VMINPS       Y1, Y14, Y1
 	VMAXPS       Y2, Y13, Y2
-	VMINPS       Y2, Y14, Y2
 	VMAXPS       Y3, Y13, Y3
+
+depthwiseAVX512_masked_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512_masked_below
+	VBROADCASTSS 228(AX), Y14
+	VMINPS       Y0, Y14, Y0
+	VMINPS       Y1, Y14, Y1
+	VMINPS       Y2, Y14, Y2
 	VMINPS       Y3, Y14, Y3
-	MOVQ         248(AX), CX
-	VMASKMOVPS   Y0, Y15, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512_masked_stored
-	ADDQ         SI, CX
-	VMASKMOVPS   Y1, Y15, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512_masked_stored
-	ADDQ         SI, CX
-	VMASKMOVPS   Y2, Y15, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512_masked_stored
-	ADDQ         SI, CX
-	VMASKMOVPS   Y3, Y15, (CX)(BX*1)
+
+depthwiseAVX512_masked_below:
+	MOVQ       248(AX), CX
+	VMASKMOVPS Y0, Y15, (CX)(BX*1)
+	CMPQ       232(AX), $0x01
+	JLE        depthwiseAVX512_masked_stored
+	ADDQ       SI, CX
+	VMASKMOVPS Y1, Y15, (CX)(BX*1)
+	CMPQ       232(AX), $0x02
+	JLE        depthwiseAVX512_masked_stored
+	ADDQ       SI, CX
+	VMASKMOVPS Y2, Y15, (CX)(BX*1)
+	CMPQ       232(AX), $0x03
+	JLE        depthwiseAVX512_masked_stored
+	ADDQ       SI, CX
+	VMASKMOVPS Y3, Y15, (CX)(BX*1)
 
 depthwiseAVX512_masked_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -3578,78 +3722,86 @@ depthwiseAVX512w3s1_vecs2_wide_row:
 	VADDPS      64(CX)(BX*1), Z15, Z15
 
 depthwiseAVX512w3s1_vecs2_wide_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w3s1_vecs2_wide_above
 	VBROADCASTSS 224(AX), Z30
-	VBROADCASTSS 228(AX), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
 	VMAXPS       Z12, Z30, Z12
-	VMINPS       Z12, Z31, Z12
 	VMAXPS       Z13, Z30, Z13
-	VMINPS       Z13, Z31, Z13
 	VMAXPS       Z14, Z30, Z14
-	VMINPS       Z14, Z31, Z14
 	VMAXPS       Z15, Z30, Z15
+
+depthwiseAVX512w3s1_vecs2_wide_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w3s1_vecs2_wide_below
+	VBROADCASTSS 228(AX), Z31
+	VMINPS       Z0, Z31, Z0
+	VMINPS       Z1, Z31, Z1
+	VMINPS       Z2, Z31, Z2
+	VMINPS       Z3, Z31, Z3
+	VMINPS       Z4, Z31, Z4
+	VMINPS       Z5, Z31, Z5
+	VMINPS       Z6, Z31, Z6
+	VMINPS       Z7, Z31, Z7
+	VMINPS       Z8, Z31, Z8
+	VMINPS       Z9, Z31, Z9
+	VMINPS       Z10, Z31, Z10
+	VMINPS       Z11, Z31, Z11
+	VMINPS       Z12, Z31, Z12
+	VMINPS       Z13, Z31, Z13
+	VMINPS       Z14, Z31, Z14
 	VMINPS       Z15, Z31, Z15
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	VMOVUPS      Z1, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	VMOVUPS      Z3, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z4, (CX)(BX*1)
-	VMOVUPS      Z5, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z6, (CX)(BX*1)
-	VMOVUPS      Z7, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x04
-	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z8, (CX)(BX*1)
-	VMOVUPS      Z9, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x05
-	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z10, (CX)(BX*1)
-	VMOVUPS      Z11, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x06
-	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z12, (CX)(BX*1)
-	VMOVUPS      Z13, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x07
-	JLE          depthwiseAVX512w3s1_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z14, (CX)(BX*1)
-	VMOVUPS      Z15, 64(CX)(BX*1)
+
+depthwiseAVX512w3s1_vecs2_wide_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	VMOVUPS Z1, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	VMOVUPS Z3, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z4, (CX)(BX*1)
+	VMOVUPS Z5, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z6, (CX)(BX*1)
+	VMOVUPS Z7, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z8, (CX)(BX*1)
+	VMOVUPS Z9, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x05
+	JLE     depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z10, (CX)(BX*1)
+	VMOVUPS Z11, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x06
+	JLE     depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z12, (CX)(BX*1)
+	VMOVUPS Z13, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x07
+	JLE     depthwiseAVX512w3s1_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z14, (CX)(BX*1)
+	VMOVUPS Z15, 64(CX)(BX*1)
 
 depthwiseAVX512w3s1_vecs2_wide_stored:
 	SUBQ $0x00000008, 232(AX)
@@ -3758,42 +3910,50 @@ depthwiseAVX512w3s1_vecs2_row:
 	VADDPS      64(CX)(BX*1), Z7, Z7
 
 depthwiseAVX512w3s1_vecs2_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w3s1_vecs2_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
-	VMINPS       Z3, Z14, Z3
 	VMAXPS       Z4, Z13, Z4
-	VMINPS       Z4, Z14, Z4
 	VMAXPS       Z5, Z13, Z5
-	VMINPS       Z5, Z14, Z5
 	VMAXPS       Z6, Z13, Z6
-	VMINPS       Z6, Z14, Z6
 	VMAXPS       Z7, Z13, Z7
+
+depthwiseAVX512w3s1_vecs2_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w3s1_vecs2_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
+	VMINPS       Z3, Z14, Z3
+	VMINPS       Z4, Z14, Z4
+	VMINPS       Z5, Z14, Z5
+	VMINPS       Z6, Z14, Z6
 	VMINPS       Z7, Z14, Z7
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	VMOVUPS      Z1, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w3s1_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	VMOVUPS      Z3, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w3s1_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z4, (CX)(BX*1)
-	VMOVUPS      Z5, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w3s1_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z6, (CX)(BX*1)
-	VMOVUPS      Z7, 64(CX)(BX*1)
+
+depthwiseAVX512w3s1_vecs2_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	VMOVUPS Z1, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w3s1_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	VMOVUPS Z3, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w3s1_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Z4, (CX)(BX*1)
+	VMOVUPS Z5, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w3s1_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Z6, (CX)(BX*1)
+	VMOVUPS Z7, 64(CX)(BX*1)
 
 depthwiseAVX512w3s1_vecs2_stored:
 depthwiseAVX512w3s1_vecs2_nextline:
@@ -3955,54 +4115,62 @@ depthwiseAVX512w3s1_vecs1_wide_row:
 	VADDPS      (CX)(BX*1), Z7, Z7
 
 depthwiseAVX512w3s1_vecs1_wide_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w3s1_vecs1_wide_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
-	VMINPS       Z3, Z14, Z3
 	VMAXPS       Z4, Z13, Z4
-	VMINPS       Z4, Z14, Z4
 	VMAXPS       Z5, Z13, Z5
-	VMINPS       Z5, Z14, Z5
 	VMAXPS       Z6, Z13, Z6
-	VMINPS       Z6, Z14, Z6
 	VMAXPS       Z7, Z13, Z7
+
+depthwiseAVX512w3s1_vecs1_wide_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w3s1_vecs1_wide_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
+	VMINPS       Z3, Z14, Z3
+	VMINPS       Z4, Z14, Z4
+	VMINPS       Z5, Z14, Z5
+	VMINPS       Z6, Z14, Z6
 	VMINPS       Z7, Z14, Z7
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
-	CMPQ         232(AX), $0x04
-	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z4, (CX)(BX*1)
-	CMPQ         232(AX), $0x05
-	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z5, (CX)(BX*1)
-	CMPQ         232(AX), $0x06
-	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z6, (CX)(BX*1)
-	CMPQ         232(AX), $0x07
-	JLE          depthwiseAVX512w3s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z7, (CX)(BX*1)
+
+depthwiseAVX512w3s1_vecs1_wide_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z4, (CX)(BX*1)
+	CMPQ    232(AX), $0x05
+	JLE     depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z5, (CX)(BX*1)
+	CMPQ    232(AX), $0x06
+	JLE     depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z6, (CX)(BX*1)
+	CMPQ    232(AX), $0x07
+	JLE     depthwiseAVX512w3s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z7, (CX)(BX*1)
 
 depthwiseAVX512w3s1_vecs1_wide_stored:
 	SUBQ $0x00000008, 232(AX)
@@ -4082,30 +4250,38 @@ depthwiseAVX512w3s1_vecs1_row:
 	VADDPS      (CX)(BX*1), Z3, Z3
 
 depthwiseAVX512w3s1_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w3s1_vecs1_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
+
+depthwiseAVX512w3s1_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w3s1_vecs1_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
 	VMINPS       Z3, Z14, Z3
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w3s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w3s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w3s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
+
+depthwiseAVX512w3s1_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w3s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w3s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w3s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
 
 depthwiseAVX512w3s1_vecs1_stored:
 depthwiseAVX512w3s1_vecs1_nextline:
@@ -4355,78 +4531,86 @@ depthwiseAVX512w3s2_vecs2_wide_row:
 	VADDPS      64(CX)(BX*1), Z15, Z15
 
 depthwiseAVX512w3s2_vecs2_wide_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w3s2_vecs2_wide_above
 	VBROADCASTSS 224(AX), Z30
-	VBROADCASTSS 228(AX), Z31
 	VMAXPS       Z0, Z30, Z0
-	VMINPS       Z0, Z31, Z0
 	VMAXPS       Z1, Z30, Z1
-	VMINPS       Z1, Z31, Z1
 	VMAXPS       Z2, Z30, Z2
-	VMINPS       Z2, Z31, Z2
 	VMAXPS       Z3, Z30, Z3
-	VMINPS       Z3, Z31, Z3
 	VMAXPS       Z4, Z30, Z4
-	VMINPS       Z4, Z31, Z4
 	VMAXPS       Z5, Z30, Z5
-	VMINPS       Z5, Z31, Z5
 	VMAXPS       Z6, Z30, Z6
-	VMINPS       Z6, Z31, Z6
 	VMAXPS       Z7, Z30, Z7
-	VMINPS       Z7, Z31, Z7
 	VMAXPS       Z8, Z30, Z8
-	VMINPS       Z8, Z31, Z8
 	VMAXPS       Z9, Z30, Z9
-	VMINPS       Z9, Z31, Z9
 	VMAXPS       Z10, Z30, Z10
-	VMINPS       Z10, Z31, Z10
 	VMAXPS       Z11, Z30, Z11
-	VMINPS       Z11, Z31, Z11
 	VMAXPS       Z12, Z30, Z12
-	VMINPS       Z12, Z31, Z12
 	VMAXPS       Z13, Z30, Z13
-	VMINPS       Z13, Z31, Z13
 	VMAXPS       Z14, Z30, Z14
-	VMINPS       Z14, Z31, Z14
 	VMAXPS       Z15, Z30, Z15
+
+depthwiseAVX512w3s2_vecs2_wide_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w3s2_vecs2_wide_below
+	VBROADCASTSS 228(AX), Z31
+	VMINPS       Z0, Z31, Z0
+	VMINPS       Z1, Z31, Z1
+	VMINPS       Z2, Z31, Z2
+	VMINPS       Z3, Z31, Z3
+	VMINPS       Z4, Z31, Z4
+	VMINPS       Z5, Z31, Z5
+	VMINPS       Z6, Z31, Z6
+	VMINPS       Z7, Z31, Z7
+	VMINPS       Z8, Z31, Z8
+	VMINPS       Z9, Z31, Z9
+	VMINPS       Z10, Z31, Z10
+	VMINPS       Z11, Z31, Z11
+	VMINPS       Z12, Z31, Z12
+	VMINPS       Z13, Z31, Z13
+	VMINPS       Z14, Z31, Z14
 	VMINPS       Z15, Z31, Z15
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	VMOVUPS      Z1, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	VMOVUPS      Z3, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z4, (CX)(BX*1)
-	VMOVUPS      Z5, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z6, (CX)(BX*1)
-	VMOVUPS      Z7, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x04
-	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z8, (CX)(BX*1)
-	VMOVUPS      Z9, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x05
-	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z10, (CX)(BX*1)
-	VMOVUPS      Z11, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x06
-	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z12, (CX)(BX*1)
-	VMOVUPS      Z13, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x07
-	JLE          depthwiseAVX512w3s2_vecs2_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z14, (CX)(BX*1)
-	VMOVUPS      Z15, 64(CX)(BX*1)
+
+depthwiseAVX512w3s2_vecs2_wide_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	VMOVUPS Z1, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	VMOVUPS Z3, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z4, (CX)(BX*1)
+	VMOVUPS Z5, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z6, (CX)(BX*1)
+	VMOVUPS Z7, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z8, (CX)(BX*1)
+	VMOVUPS Z9, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x05
+	JLE     depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z10, (CX)(BX*1)
+	VMOVUPS Z11, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x06
+	JLE     depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z12, (CX)(BX*1)
+	VMOVUPS Z13, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x07
+	JLE     depthwiseAVX512w3s2_vecs2_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z14, (CX)(BX*1)
+	VMOVUPS Z15, 64(CX)(BX*1)
 
 depthwiseAVX512w3s2_vecs2_wide_stored:
 	SUBQ $0x00000008, 232(AX)
@@ -4543,42 +4727,50 @@ depthwiseAVX512w3s2_vecs2_row:
 	VADDPS      64(CX)(BX*1), Z7, Z7
 
 depthwiseAVX512w3s2_vecs2_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w3s2_vecs2_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
-	VMINPS       Z3, Z14, Z3
 	VMAXPS       Z4, Z13, Z4
-	VMINPS       Z4, Z14, Z4
 	VMAXPS       Z5, Z13, Z5
-	VMINPS       Z5, Z14, Z5
 	VMAXPS       Z6, Z13, Z6
-	VMINPS       Z6, Z14, Z6
 	VMAXPS       Z7, Z13, Z7
+
+depthwiseAVX512w3s2_vecs2_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w3s2_vecs2_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
+	VMINPS       Z3, Z14, Z3
+	VMINPS       Z4, Z14, Z4
+	VMINPS       Z5, Z14, Z5
+	VMINPS       Z6, Z14, Z6
 	VMINPS       Z7, Z14, Z7
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	VMOVUPS      Z1, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w3s2_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	VMOVUPS      Z3, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w3s2_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z4, (CX)(BX*1)
-	VMOVUPS      Z5, 64(CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w3s2_vecs2_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z6, (CX)(BX*1)
-	VMOVUPS      Z7, 64(CX)(BX*1)
+
+depthwiseAVX512w3s2_vecs2_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	VMOVUPS Z1, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w3s2_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	VMOVUPS Z3, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w3s2_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Z4, (CX)(BX*1)
+	VMOVUPS Z5, 64(CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w3s2_vecs2_stored
+	ADDQ    SI, CX
+	VMOVUPS Z6, (CX)(BX*1)
+	VMOVUPS Z7, 64(CX)(BX*1)
 
 depthwiseAVX512w3s2_vecs2_stored:
 depthwiseAVX512w3s2_vecs2_nextline:
@@ -4751,54 +4943,62 @@ depthwiseAVX512w3s2_vecs1_wide_row:
 	VADDPS      (CX)(BX*1), Z7, Z7
 
 depthwiseAVX512w3s2_vecs1_wide_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w3s2_vecs1_wide_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
-	VMINPS       Z3, Z14, Z3
 	VMAXPS       Z4, Z13, Z4
-	VMINPS       Z4, Z14, Z4
 	VMAXPS       Z5, Z13, Z5
-	VMINPS       Z5, Z14, Z5
 	VMAXPS       Z6, Z13, Z6
-	VMINPS       Z6, Z14, Z6
 	VMAXPS       Z7, Z13, Z7
+
+depthwiseAVX512w3s2_vecs1_wide_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w3s2_vecs1_wide_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
+	VMINPS       Z3, Z14, Z3
+	VMINPS       Z4, Z14, Z4
+	VMINPS       Z5, Z14, Z5
+	VMINPS       Z6, Z14, Z6
 	VMINPS       Z7, Z14, Z7
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
-	CMPQ         232(AX), $0x04
-	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z4, (CX)(BX*1)
-	CMPQ         232(AX), $0x05
-	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z5, (CX)(BX*1)
-	CMPQ         232(AX), $0x06
-	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z6, (CX)(BX*1)
-	CMPQ         232(AX), $0x07
-	JLE          depthwiseAVX512w3s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z7, (CX)(BX*1)
+
+depthwiseAVX512w3s2_vecs1_wide_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z4, (CX)(BX*1)
+	CMPQ    232(AX), $0x05
+	JLE     depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z5, (CX)(BX*1)
+	CMPQ    232(AX), $0x06
+	JLE     depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z6, (CX)(BX*1)
+	CMPQ    232(AX), $0x07
+	JLE     depthwiseAVX512w3s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z7, (CX)(BX*1)
 
 depthwiseAVX512w3s2_vecs1_wide_stored:
 	SUBQ $0x00000008, 232(AX)
@@ -4883,30 +5083,38 @@ depthwiseAVX512w3s2_vecs1_row:
 	VADDPS      (CX)(BX*1), Z3, Z3
 
 depthwiseAVX512w3s2_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w3s2_vecs1_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
+
+depthwiseAVX512w3s2_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w3s2_vecs1_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
 	VMINPS       Z3, Z14, Z3
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w3s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w3s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w3s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
+
+depthwiseAVX512w3s2_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w3s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w3s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w3s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
 
 depthwiseAVX512w3s2_vecs1_stored:
 depthwiseAVX512w3s2_vecs1_nextline:
@@ -5106,54 +5314,62 @@ depthwiseAVX512w5s1_vecs1_wide_row:
 	VADDPS      (CX)(BX*1), Z7, Z7
 
 depthwiseAVX512w5s1_vecs1_wide_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w5s1_vecs1_wide_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
-	VMINPS       Z3, Z14, Z3
 	VMAXPS       Z4, Z13, Z4
-	VMINPS       Z4, Z14, Z4
 	VMAXPS       Z5, Z13, Z5
-	VMINPS       Z5, Z14, Z5
 	VMAXPS       Z6, Z13, Z6
-	VMINPS       Z6, Z14, Z6
 	VMAXPS       Z7, Z13, Z7
+
+depthwiseAVX512w5s1_vecs1_wide_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w5s1_vecs1_wide_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
+	VMINPS       Z3, Z14, Z3
+	VMINPS       Z4, Z14, Z4
+	VMINPS       Z5, Z14, Z5
+	VMINPS       Z6, Z14, Z6
 	VMINPS       Z7, Z14, Z7
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
-	CMPQ         232(AX), $0x04
-	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z4, (CX)(BX*1)
-	CMPQ         232(AX), $0x05
-	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z5, (CX)(BX*1)
-	CMPQ         232(AX), $0x06
-	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z6, (CX)(BX*1)
-	CMPQ         232(AX), $0x07
-	JLE          depthwiseAVX512w5s1_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z7, (CX)(BX*1)
+
+depthwiseAVX512w5s1_vecs1_wide_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z4, (CX)(BX*1)
+	CMPQ    232(AX), $0x05
+	JLE     depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z5, (CX)(BX*1)
+	CMPQ    232(AX), $0x06
+	JLE     depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z6, (CX)(BX*1)
+	CMPQ    232(AX), $0x07
+	JLE     depthwiseAVX512w5s1_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z7, (CX)(BX*1)
 
 depthwiseAVX512w5s1_vecs1_wide_stored:
 	SUBQ $0x00000008, 232(AX)
@@ -5249,30 +5465,38 @@ depthwiseAVX512w5s1_vecs1_row:
 	VADDPS      (CX)(BX*1), Z3, Z3
 
 depthwiseAVX512w5s1_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w5s1_vecs1_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
+
+depthwiseAVX512w5s1_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w5s1_vecs1_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
 	VMINPS       Z3, Z14, Z3
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w5s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w5s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w5s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
+
+depthwiseAVX512w5s1_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w5s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w5s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w5s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
 
 depthwiseAVX512w5s1_vecs1_stored:
 depthwiseAVX512w5s1_vecs1_nextline:
@@ -5485,54 +5709,62 @@ depthwiseAVX512w5s2_vecs1_wide_row:
 	VADDPS      (CX)(BX*1), Z7, Z7
 
 depthwiseAVX512w5s2_vecs1_wide_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w5s2_vecs1_wide_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
-	VMINPS       Z3, Z14, Z3
 	VMAXPS       Z4, Z13, Z4
-	VMINPS       Z4, Z14, Z4
 	VMAXPS       Z5, Z13, Z5
-	VMINPS       Z5, Z14, Z5
 	VMAXPS       Z6, Z13, Z6
-	VMINPS       Z6, Z14, Z6
 	VMAXPS       Z7, Z13, Z7
+
+depthwiseAVX512w5s2_vecs1_wide_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w5s2_vecs1_wide_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
+	VMINPS       Z3, Z14, Z3
+	VMINPS       Z4, Z14, Z4
+	VMINPS       Z5, Z14, Z5
+	VMINPS       Z6, Z14, Z6
 	VMINPS       Z7, Z14, Z7
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
-	CMPQ         232(AX), $0x04
-	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z4, (CX)(BX*1)
-	CMPQ         232(AX), $0x05
-	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z5, (CX)(BX*1)
-	CMPQ         232(AX), $0x06
-	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z6, (CX)(BX*1)
-	CMPQ         232(AX), $0x07
-	JLE          depthwiseAVX512w5s2_vecs1_wide_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z7, (CX)(BX*1)
+
+depthwiseAVX512w5s2_vecs1_wide_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
+	CMPQ    232(AX), $0x04
+	JLE     depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z4, (CX)(BX*1)
+	CMPQ    232(AX), $0x05
+	JLE     depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z5, (CX)(BX*1)
+	CMPQ    232(AX), $0x06
+	JLE     depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z6, (CX)(BX*1)
+	CMPQ    232(AX), $0x07
+	JLE     depthwiseAVX512w5s2_vecs1_wide_stored
+	ADDQ    SI, CX
+	VMOVUPS Z7, (CX)(BX*1)
 
 depthwiseAVX512w5s2_vecs1_wide_stored:
 	SUBQ $0x00000008, 232(AX)
@@ -5633,30 +5865,38 @@ depthwiseAVX512w5s2_vecs1_row:
 	VADDPS      (CX)(BX*1), Z3, Z3
 
 depthwiseAVX512w5s2_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w5s2_vecs1_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
+
+depthwiseAVX512w5s2_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w5s2_vecs1_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
 	VMINPS       Z3, Z14, Z3
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w5s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w5s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w5s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
+
+depthwiseAVX512w5s2_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w5s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w5s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w5s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
 
 depthwiseAVX512w5s2_vecs1_stored:
 depthwiseAVX512w5s2_vecs1_nextline:
@@ -5824,30 +6064,38 @@ depthwiseAVX512w7s1_vecs1_row:
 	VADDPS      (CX)(BX*1), Z3, Z3
 
 depthwiseAVX512w7s1_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w7s1_vecs1_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
+
+depthwiseAVX512w7s1_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w7s1_vecs1_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
 	VMINPS       Z3, Z14, Z3
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w7s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w7s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w7s1_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
+
+depthwiseAVX512w7s1_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w7s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w7s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w7s1_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
 
 depthwiseAVX512w7s1_vecs1_stored:
 	SUBQ $0x00000004, 232(AX)
@@ -6035,30 +6283,38 @@ depthwiseAVX512w7s2_vecs1_row:
 	VADDPS      (CX)(BX*1), Z3, Z3
 
 depthwiseAVX512w7s2_vecs1_clamp:
+	CMPL         224(AX), $0xff800000
+	JEQ          depthwiseAVX512w7s2_vecs1_above
 	VBROADCASTSS 224(AX), Z13
-	VBROADCASTSS 228(AX), Z14
 	VMAXPS       Z0, Z13, Z0
-	VMINPS       Z0, Z14, Z0
 	VMAXPS       Z1, Z13, Z1
-	VMINPS       Z1, Z14, Z1
 	VMAXPS       Z2, Z13, Z2
-	VMINPS       Z2, Z14, Z2
 	VMAXPS       Z3, Z13, Z3
+
+depthwiseAVX512w7s2_vecs1_above:
+	CMPL         228(AX), $0x7f800000
+	JEQ          depthwiseAVX512w7s2_vecs1_below
+	VBROADCASTSS 228(AX), Z14
+	VMINPS       Z0, Z14, Z0
+	VMINPS       Z1, Z14, Z1
+	VMINPS       Z2, Z14, Z2
 	VMINPS       Z3, Z14, Z3
-	MOVQ         248(AX), CX
-	VMOVUPS      Z0, (CX)(BX*1)
-	CMPQ         232(AX), $0x01
-	JLE          depthwiseAVX512w7s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z1, (CX)(BX*1)
-	CMPQ         232(AX), $0x02
-	JLE          depthwiseAVX512w7s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z2, (CX)(BX*1)
-	CMPQ         232(AX), $0x03
-	JLE          depthwiseAVX512w7s2_vecs1_stored
-	ADDQ         SI, CX
-	VMOVUPS      Z3, (CX)(BX*1)
+
+depthwiseAVX512w7s2_vecs1_below:
+	MOVQ    248(AX), CX
+	VMOVUPS Z0, (CX)(BX*1)
+	CMPQ    232(AX), $0x01
+	JLE     depthwiseAVX512w7s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z1, (CX)(BX*1)
+	CMPQ    232(AX), $0x02
+	JLE     depthwiseAVX512w7s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z2, (CX)(BX*1)
+	CMPQ    232(AX), $0x03
+	JLE     depthwiseAVX512w7s2_vecs1_stored
+	ADDQ    SI, CX
+	VMOVUPS Z3, (CX)(BX*1)
 
 depthwiseAVX512w7s2_vecs1_stored:
 	SUBQ $0x00000004, 232(AX)
