@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"math"
 	"testing"
 
 	"github.com/drawknife/drawknife/engine"
@@ -24,11 +25,17 @@ func TestSteadyStateAllocatesNothing(t *testing.T) {
 			in := []*tensor.Tensor{tensor.New(tensor.Float32, p.InputShape(0)...)}
 			out := p.NewOutputs()
 			ctx := context.Background()
-			if n := testing.AllocsPerRun(10, func() {
-				if err := p.RunInto(ctx, in, out); err != nil {
-					t.Fatal(err)
-				}
-			}); n > 0 {
+			// A worker that goes to sleep and wakes on a busy machine may cost the
+			// runtime an allocation: what a run itself allocates, every run does.
+			n := math.Inf(1)
+			for try := 0; try < 5 && n > 0; try++ {
+				n = min(n, testing.AllocsPerRun(10, func() {
+					if err := p.RunInto(ctx, in, out); err != nil {
+						t.Fatal(err)
+					}
+				}))
+			}
+			if n > 0 {
 				t.Errorf("%s, %d threads: %g allocations a run", spec, threads, n)
 			}
 		}
