@@ -14,8 +14,8 @@ import (
 // Usual lists the methods that a search considers unless Job.Methods says
 // otherwise, as patterns of FAMILY/NAME.
 //
-// Scores of channels: l1 and fpgm cost nothing, taylor a glance at a few hundred
-// images; the others rarely rank better and can take minutes on large networks.
+// Scores of channels: l1 and fpgm cost nothing, taylor a glance at some hundred
+// images, some thousand for small networks; the others rarely rank better and can take minutes on large networks.
 // Blocks: output measures what a block does for the network. Weights: magnitude
 // tells whether the sparse kernels win at all on this model and processor.
 // Integers: int8 is lossless for most networks; gptq gives 4-bit weights in

@@ -127,7 +127,7 @@ func NeedsOf(pairs ...string) (Needs, error) {
 		name, _, _ := strings.Cut(spec, ":")
 		m, ok := registry[f][name]
 		if !ok {
-			return n, fmt.Errorf("%s: no method is called %q", f, name)
+			return n, unknown(f, name)
 		}
 		n = n.And(m.Needs)
 	}
@@ -140,7 +140,7 @@ func New[T any](f Family, spec string) (T, error) {
 	name, rest, _ := strings.Cut(spec, ":")
 	m, ok := registry[f][name]
 	if !ok {
-		return zero, fmt.Errorf("%s: no method is called %q (there are: %s)", f, name, strings.Join(Names(f), ", "))
+		return zero, unknown(f, name)
 	}
 	options := map[string]string{}
 	for _, o := range m.Options {
@@ -164,6 +164,10 @@ func New[T any](f Family, spec string) (T, error) {
 		return zero, fmt.Errorf("%s %s: makes %T, want %T", f, name, made, zero)
 	}
 	return t, nil
+}
+
+func unknown(f Family, name string) error {
+	return fmt.Errorf("%s: no method is called %q (there are: %s)", f, name, strings.Join(Names(f), ", "))
 }
 
 func optionNames(m Method) []string {

@@ -46,3 +46,15 @@ func TestRegisterRefusesDuplicates(t *testing.T) {
 	Register(m)
 	Register(m)
 }
+
+func TestNeedsOf(t *testing.T) {
+	Register(Method{Name: "looks", Family: "needy", Summary: "s", Needs: Needs{Data: true, Images: 9}, New: func(map[string]string) (any, error) { return 1, nil }})
+	Register(Method{Name: "learns", Family: "needy", Summary: "s", Needs: Needs{Labels: true, Train: true, Images: 5}, New: func(map[string]string) (any, error) { return 1, nil }})
+	n, err := NeedsOf("needy", "looks:a=b", "needy", "", "needy", "learns")
+	if want := (Needs{Data: true, Labels: true, Train: true, Images: 9}); err != nil || n != want {
+		t.Errorf("%+v, %v; want %+v", n, err, want)
+	}
+	if _, err := NeedsOf("needy", "sleeps"); err == nil || !strings.Contains(err.Error(), "learns, looks") {
+		t.Errorf("%v does not list what there is", err)
+	}
+}

@@ -359,3 +359,25 @@ func TestReasonOfEveryGroup(t *testing.T) {
 		t.Errorf("local response normalization is not named: %+v", r.Groups)
 	}
 }
+
+// TestLooks holds how many images methods look at.
+func TestLooks(t *testing.T) {
+	many := method.Needs{Labels: true, Images: LabelledImages}
+	for _, c := range []struct {
+		asked int
+		needs method.Needs
+		macs  int64
+		want  int
+	}{
+		{7, many, 1, 7},
+		{0, method.Needs{Data: true}, 1, UsualImages},
+		{0, many, 40e6, LabelledImages},
+		{0, many, 400e6, 1000},
+		{0, many, 4e9, UsualImages},
+		{0, many, 0, LabelledImages},
+	} {
+		if got := Looks(c.asked, c.needs, c.macs); got != c.want {
+			t.Errorf("%d asked for, %+v, %d MACs: %d images, want %d", c.asked, c.needs, c.macs, got, c.want)
+		}
+	}
+}
