@@ -18,16 +18,17 @@ const (
 	AVX2           // AVX2 and FMA
 	AVX512         // AVX-512 F, BW, DQ, VL
 	VNNI           // AVX512 and VNNI, VPOPCNTDQ, VBMI
+	AMX            // VNNI and tiles of bytes, which the kernel must have granted
 	NEON
 	DotProd // NEON and SDOT/UDOT
 )
 
-var names = map[Level]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", VNNI: "vnni", NEON: "neon", DotProd: "dotprod"}
+var names = map[Level]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", VNNI: "vnni", AMX: "amx", NEON: "neon", DotProd: "dotprod"}
 
 func (l Level) String() string { return names[l] }
 
 // Best is the highest level this process may use: DRAWKNIFE_CPU if set to one
-// of portable, avx2, avx512, vnni, neon, dotprod (and the CPU has it), else
+// of portable, avx2, avx512, vnni, amx, neon, dotprod (and the CPU has it), else
 // what was detected. An unusable value falls back to what was detected; see
 // Check.
 func Best() Level { return best().level }
@@ -66,5 +67,5 @@ func choose(want string) choice {
 		}
 		return choice{level: l}
 	}
-	return choice{top, fmt.Errorf("DRAWKNIFE_CPU=%s: unknown level (portable, avx2, avx512, vnni, neon, dotprod)", want)}
+	return choice{top, fmt.Errorf("DRAWKNIFE_CPU=%s: unknown level (portable, avx2, avx512, vnni, amx, neon, dotprod)", want)}
 }

@@ -46,6 +46,14 @@ type tileArgs struct {
 	next, nextEnd uintptr
 
 	order [16]int32 // of dwords that undoes packing in four lanes
+
+	// With AMX only, whose assembly asks for the layout.
+	rows   int       // pixels of a tile
+	config [64]uint8 // of its tiles
+
+	// The tiles from spot first on read a copy of the end of the input.
+	tail  *tail
+	first int
 }
 
 const (

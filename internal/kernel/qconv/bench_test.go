@@ -137,3 +137,77 @@ func BenchmarkFew(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDeep compares the kernels that multiply 64 values at once with those
+// for four, in turns: nanoseconds at the fastest.
+func BenchmarkDeep(b *testing.B) {
+	deep := isaFor(cpu.Best())
+	if deep == nil || !deep.deep {
+		b.Skip("no such kernels here")
+	}
+	pool := parallel.New(1)
+	defer pool.Close()
+	for _, l := range append(layers, narrowLayers...) {
+		if l.s.Groups == l.s.C {
+			continue
+		}
+		b.Run(l.name, func(b *testing.B) {
+			pr := newProblem(rand.New(rand.NewPCG(1, 1)), l.s)
+			pr.p.Flip, pr.p.WeightZero = 0, nil
+			var runs []func()
+			for _, i := range []*isa{deep.shallow, deep} {
+				c := plan(pr.s, pr.p)
+				c.run = newTiled(c, i)
+				scratch, dst := make([]byte, c.Scratch(1)), make([]uint8, pixels(&pr.s)*pr.s.DstStride)
+				runs = append(runs, func() { c.Run(pool, dst, pr.src, scratch) })
+			}
+			best := []time.Duration{time.Hour, time.Hour}
+			for b.Loop() {
+				for i, run := range runs {
+					start := time.Now()
+					run()
+					best[i] = min(best[i], time.Since(start))
+				}
+			}
+			b.ReportMetric(float64(best[0]), "shallow-ns")
+			b.ReportMetric(float64(best[1]), "deep-ns")
+			b.ReportMetric(float64(best[0])/float64(best[1]), "ratio")
+		})
+	}
+}
+
+// narrowLayers are those of few channels on either side, as mobile networks have
+// them.
+var narrowLayers = []struct {
+	name string
+	s    Shape
+}{
+	{"1x1_8_16_112", same(112, 8, 16, 1, 1, 1)},
+	{"1x1_16_16_112", same(112, 16, 16, 1, 1, 1)},
+	{"1x1_16_64_112", same(112, 16, 64, 1, 1, 1)},
+	{"1x1_24_72_56", same(56, 24, 72, 1, 1, 1)},
+	{"1x1_24_144_56", same(56, 24, 144, 1, 1, 1)},
+	{"1x1_32_16_112", same(112, 32, 16, 1, 1, 1)},
+	{"1x1_32_64_56", same(56, 32, 64, 1, 1, 1)},
+	{"1x1_32_192_28", same(28, 32, 192, 1, 1, 1)},
+	{"1x1_40_120_28", same(28, 40, 120, 1, 1, 1)},
+	{"1x1_48_48_28", same(28, 48, 48, 1, 1, 1)},
+	{"1x1_64_24_56", same(56, 64, 24, 1, 1, 1)},
+	{"1x1_72_24_56", same(56, 72, 24, 1, 1, 1)},
+	{"1x1_80_200_14", same(14, 80, 200, 1, 1, 1)},
+	{"1x1_116_116_14", same(14, 116, 116, 1, 1, 1)},
+	{"1x1_144_24_56", same(56, 144, 24, 1, 1, 1)},
+	{"1x1_144_32_28", same(28, 144, 32, 1, 1, 1)},
+	{"1x1_112_672_14", same(14, 112, 672, 1, 1, 1)},
+	{"1x1_160_960_7", same(7, 160, 960, 1, 1, 1)},
+	{"1x1_64_64_5x25", Shape{N: 1, H: 25, W: 5, C: 64, K: 64, P: 25, Q: 5}},
+	{"3x3_4_8_32", same(32, 4, 8, 3, 1, 1)},
+	{"3x3_16_32_32_s2", same(32, 16, 32, 3, 2, 1)},
+	{"3x3_32_64_16_s2", same(16, 32, 64, 3, 2, 1)},
+	{"1x1_16_32_32_s2", same(32, 16, 32, 1, 2, 1)},
+	{"1x1_256_512_28_s2", same(28, 256, 512, 1, 2, 1)},
+	{"1x1_256_64_4", same(4, 256, 64, 1, 1, 1)},
+	{"1x1_256_64_3", same(3, 256, 64, 1, 1, 1)},
+	{"3x3_128_32_14", same(14, 128, 32, 3, 1, 1)},
+	{"3x3_48_64_28", same(28, 48, 64, 3, 1, 1)},
+}

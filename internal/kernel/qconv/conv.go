@@ -181,6 +181,9 @@ func (c *Conv) choose(level cpu.Level) runner {
 			return t
 		}
 	}
+	if i.deep && !c.deep(i) {
+		i = i.shallow
+	}
 	return newTiled(c, i)
 }
 

@@ -57,9 +57,9 @@ func (t *tiled) pack(groups, merge int) {
 // values is the most weights that panels hold where each is there once.
 func (t *tiled) values(panels []panel, groups int) int {
 	runs, length := t.g.runOffsets(t.c.shape.C / groups)
-	n := 0
+	step, n := t.isa.step(), 0
 	for i := range panels {
-		n += panels[i].vecs * t.isa.lanes * len(runs) * ((length + 3) &^ 3)
+		n += panels[i].vecs * t.isa.lanes * len(runs) * ((length + step - 1) &^ (step - 1))
 	}
 	return n
 }
@@ -140,7 +140,11 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 	if t.wholeBytes() {
 		per := len(t.c.p.Weights) / t.c.shape.K
 		t.packer.bytes = gather(t, p, groups, merge, len(runs), 4*quads, t.packer.bytes, func(k int) []int8 { return t.c.p.Weights[k*per:][:per] })
-		t.packBytes(p, t.packer.bytes, runs, quads)
+		if t.isa.deep {
+			packDeep(t, p, t.packer.bytes, runs, quads)
+		} else {
+			t.packBytes(p, t.packer.bytes, runs, quads)
+		}
 	} else {
 		dense := gather(t, p, groups, merge, len(runs), 4*quads, t.packer.dense, func(k int) []int16 {
 			t.packer.row = t.c.channel(k, t.packer.row)
@@ -150,6 +154,8 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 		switch {
 		case t.isa.long:
 			t.packLong(p, dense)
+		case t.isa.deep:
+			packDeep(t, p, dense, runs, quads)
 		case t.isa.blocks:
 			t.packBlocks(p, dense, runs, quads)
 		case t.isa.vnni:

@@ -29,17 +29,17 @@ const (
 	blockPixels = 48
 )
 
-// newStrip plans the blocks of a shape. Kernels read whole groups of four of
-// the perGroup channels of a group; where that is more, only a strip has room
-// after its last pixel. All copies of a strip together have budget bytes or
-// few pixels.
-func newStrip(s Shape, perGroup, copies, budget int) *strip {
+// newStrip plans the blocks of a shape. Kernels read whole groups of step of
+// the perGroup channels of a group, up to 64; where that is more, a strip has
+// room for it after its last pixel and the input itself has not. All copies of a
+// strip together have budget bytes or few pixels.
+func newStrip(s Shape, perGroup, step, copies, budget int) *strip {
 	direct := false
 	if pointwise(&s) {
 		s.W *= s.N * s.D * s.H
 		s.Q *= s.N * s.OD * s.P
 		s.N, s.D, s.H, s.OD, s.P = 1, 1, 1, 1, 1
-		direct = perGroup%4 == 0 && copies == 1
+		direct = perGroup%step == 0 && copies == 1
 	}
 	g := &strip{s: s, direct: direct, pitch: s.C, lineStep: 1, colStep: 1, rowLines: s.StrideH, cellCols: s.StrideW, copies: copies}
 	if s.R == 1 {

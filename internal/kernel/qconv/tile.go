@@ -15,7 +15,8 @@ type tiled struct {
 	c      *Conv
 	isa    *isa
 	g      *strip
-	offs   []int32 // of the pixels of a block, in the strip
+	offs   []int32   // of the pixels of a block, in the strip
+	tiling [2]tiling // with deep: of full blocks, and of the last of a line
 	panels []panel
 	units  []unit
 	panelData
@@ -51,6 +52,11 @@ type isa struct {
 	// blocks says that the kernels of the steps read sixteen values at once
 	// where they can: see packBlocks.
 	blocks bool
+	// deep says that a step multiplies 64 values, and a tile has up to rows
+	// pixels of a line: see amx.go.
+	deep bool
+	// shallow are the kernels where such steps do not pay.
+	shallow *isa
 	// simulate stands in for the assembly in tests of what the CPU lacks.
 	simulate func(a *tileArgs, rows, vecs int, line bool)
 }
@@ -77,8 +83,11 @@ func newTiled(c *Conv, i *isa) *tiled {
 	if !i.vnni && !i.long {
 		copies = c.copies(s.C / groups)
 	}
-	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, copies, stripBytes)}
+	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, i.directStep(&s), copies, stripBytes)}
 	t.offs = t.g.pixelOffsets()
+	if i.deep {
+		t.planTiles()
+	}
 	if i.long {
 		t.offsets, t.nibbles = t.shared(groups), c.nibble()
 	}
@@ -116,7 +125,9 @@ func (t *tiled) name() string { return t.isa.name }
 // scratch holds a strip for each worker and the tiles of narrow groups.
 func (t *tiled) scratch(workers int) int { return workers*t.perWorker() + 64 }
 
-func (t *tiled) perWorker() int { return t.g.bytes() + t.narrowBytes() + t.smallBytes() }
+func (t *tiled) perWorker() int {
+	return t.g.bytes() + t.narrowBytes() + t.smallBytes() + t.tailBytes()
+}
 
 // narrowBytes is the room for the output of one block of a panel that is
 // narrower than a vector.
@@ -174,6 +185,9 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 		from = src[b.first*s.SrcStride:]
 	}
 	a.aim(o)
+	if t.isa.deep {
+		t.copyTail(&a, b, src, mine[t.g.bytes()+t.narrowBytes():])
+	}
 	end := t.units[hi-1].hi
 	for i := t.units[lo].lo; i < end; {
 		p := &t.panels[i]
@@ -220,6 +234,10 @@ func (t *tiled) after(i int) (from, to uintptr) {
 
 // tiles runs a panel over the pixels of a block.
 func (t *tiled) tiles(a *tileArgs, b *block, vecs int) {
+	if t.isa.deep {
+		t.deepTiles(a, b, vecs)
+		return
+	}
 	if vecs > 1 || b.cells <= t.isa.rows || t.isa.line == 0 {
 		t.even(a, 0, b.count, t.isa.rows, vecs, false)
 		return

@@ -16,6 +16,8 @@ var (
 	long = isa{name: "avx2 low-bit 6x8", rows: 6, lanes: 8, wide: 1, long: true, unpack: unpackNibblesAVX2}
 	vnni = isa{name: "vnni 8x32", rows: 8, lanes: 16, wide: 2, vnni: true, line: 16, few: [9]*isa{2: &vnniFew[0], 4: &vnniFew[1], 8: &vnniFew[2]}}
 
+	amx = isa{name: "amx 32x32", rows: 16, lanes: 16, wide: 2, vnni: true, deep: true, shallow: &vnni, few: vnni.few}
+
 	vnniFew = [...]isa{
 		{name: "vnni 2-bit 4x64", rows: 4, lanes: 16, wide: 4, vnni: true, bits: 2},
 		{name: "vnni 4-bit 4x64", rows: 4, lanes: 16, wide: 4, vnni: true, bits: 4},
@@ -26,6 +28,8 @@ var (
 // isaFor is the vector path for a level, nil for none.
 func isaFor(l cpu.Level) *isa {
 	switch {
+	case l >= cpu.AMX:
+		return &amx
 	case l >= cpu.VNNI:
 		return &vnni
 	case l >= cpu.AVX2:
@@ -34,13 +38,16 @@ func isaFor(l cpu.Level) *isa {
 	return nil
 }
 
-// run computes a.tiles tiles of so many pixels, of a line or not, by so many vectors of channels.
+// run computes a.tiles tiles of so many pixels, of a line or not, by so many
+// vectors of channels; with deep steps rows is how many tiles at once.
 func (i *isa) run(args *tileArgs, rows, vecs int, line bool) {
 	a := (*byte)(unsafe.Pointer(args))
 	switch {
 	case i.simulate != nil:
 		c := *args
 		i.simulate(&c, rows, vecs, line)
+	case i.deep:
+		amxTiles(a, rows, vecs)
 	case i.bits != 0:
 		few(a, rows, vecs, i.bits)
 	case line:
@@ -109,6 +116,19 @@ func avx2long(a *byte, rows int) {
 		qlongAVX2x5x8(a)
 	default:
 		qlongAVX2x6x8(a)
+	}
+}
+
+func amxTiles(a *byte, tiles, vecs int) {
+	switch {
+	case tiles == 2 && vecs == 2:
+		amx2x32(a)
+	case vecs == 2:
+		amx1x32(a)
+	case tiles == 2:
+		amx2x16(a)
+	default:
+		amx1x16(a)
 	}
 }
 
