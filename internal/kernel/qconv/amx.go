@@ -26,14 +26,25 @@ func (i *isa) step() int {
 	return 4
 }
 
-// directStep is the number of channels of which a multiple is read in place:
-// where all pixels are read whole, any.
-func (i *isa) directStep(s *Shape) int {
-	if i.deep && s.Groups == 1 {
-		return 1
+// blocking is what the blocks of a shape are to be like.
+func (i *isa) blocking(s *Shape, copies int) blocking {
+	b := blocking{step: 4, copies: copies, budget: stripBytes}
+	if i.deep {
+		// Where all pixels are read whole, copyTail sees to what is read beyond.
+		b.step = deepStep
+		if s.Groups == 1 {
+			b.step = 1
+		}
+		// Weights that do not stay in the caches are read once for each block.
+		const heavy = 512 << 10
+		if s.C*s.K*taps(s) > heavy {
+			b.budget *= 4
+		}
 	}
-	return i.step()
+	return b
 }
+
+func roundUp(n, to int) int { return (n + to - 1) / to * to }
 
 // spot is where a tile of pixels begins: in bytes in the strip, in pixels in
 // the output of the block.
@@ -131,7 +142,7 @@ func (t *tiled) copyTail(a *tileArgs, b *block, src []uint8, to []byte) {
 	}
 	l, n := t.tilingOf(b)
 	step := t.g.pitch
-	reach := b.first*step + (l.rows-1)*step + (t.g.s.C+deepStep-1)&^(deepStep-1)
+	reach := b.first*step + (l.rows-1)*step + roundUp(t.g.s.C, deepStep)
 	first := n
 	for first > 0 && reach+int(l.spots[first-1].src) > len(src) {
 		first--
@@ -156,23 +167,21 @@ func (t *tiled) tailBytes() int {
 	return (int(unsafe.Sizeof(tail{})) + pixels*t.g.pitch + 2*deepStep + 63) &^ 63
 }
 
-// deep reports whether steps of so many values pay. Steps of four cost half as
-// much as one of 64, but what becomes of the sums costs less with them: see
-// BenchmarkDeep.
-func (c *Conv) deep(i *isa) bool {
-	const leastPixels, gain, gainPointwise = 12, 12, 6
+// deep reports whether steps of so many values pay. A step of four costs half a
+// cycle for a pixel and 16 channels and one of 64 costs one, but what becomes of
+// the sums costs more behind the latter: see BenchmarkDeep.
+func (c *Conv) deep() bool {
+	const leastPixels, gain, gainPointwise = 12, 14, 6
 	s := &c.shape
-	merge := mergeGroups(s, i.lanes)
-	runs, length := taps(s), s.C/s.Groups*merge
-	least := gainPointwise
-	if runs > 1 {
-		least = gain
+	runs, length, least := taps(s), s.C, gain
+	if runs == 1 {
+		least = gainPointwise
 	}
-	if s.DilW == 1 && s.Groups == merge {
+	if s.DilW == 1 { // the taps of a line follow each other
 		runs, length = runs/s.S, length*s.S
 	}
-	quads, steps := runs*((length+3)/4), runs*((length+deepStep-1)/deepStep)
-	return pixels(s) >= leastPixels && quads-2*steps >= least && c.fit(8)
+	quads, steps := runs*roundUp(length, 4)/4, runs*roundUp(length, deepStep)/deepStep
+	return s.Groups == 1 && pixels(s) >= leastPixels && quads-2*steps >= least && c.fit(8)
 }
 
 // packDeep lays out the steps of a panel. Steps of zeros are left out.

@@ -40,7 +40,7 @@
 
 // BEGIN reads the arguments. DI stays their address, AX that of the sums, BX
 // and CX the bytes between pixels and between rows of weights, R8 the next spot,
-// R9 the bias, R14 64.
+// R14 64.
 #define BEGIN(weightStep) \
 	MOVQ a+0(FP), DI \
 	LEAQ tileArgs_config(DI), AX \
@@ -51,7 +51,6 @@
 	MOVQ tileArgs_pixel(DI), BX \
 	MOVQ $weightStep, CX \
 	MOVQ tileArgs_offs(DI), R8 \
-	MOVQ tileArgs_bias(DI), R9 \
 	MOVQ $64, R14 \
 	MOVQ tileArgs_scale(DI), R10 \
 	VMOVUPS (R10), Z16 \
@@ -69,7 +68,22 @@
 #define STEPS \
 	MOVQ tileArgs_steps(DI), SI \
 	MOVQ tileArgs_w(DI), DX \
-	MOVQ tileArgs_count(DI), R15
+	MOVQ tileArgs_count(DI), R15 \
+	MOVQ tileArgs_next(DI), R9
+
+// FETCH brings the next 512 bytes of the next panel closer, if there are any.
+#define FETCH(done) \
+	CMPQ R9, tileArgs_nextEnd(DI) \
+	JAE done \
+	PREFETCHT1 (R9) \
+	PREFETCHT1 64(R9) \
+	PREFETCHT1 128(R9) \
+	PREFETCHT1 192(R9) \
+	PREFETCHT1 256(R9) \
+	PREFETCHT1 320(R9) \
+	PREFETCHT1 384(R9) \
+	PREFETCHT1 448(R9) \
+	ADDQ $512, R9
 
 // BYTES4 turns sums at R10, four vectors at the given distances, into 64 bytes
 // of Z0, those of one vector together.
@@ -109,6 +123,7 @@ TEXT ·amx2x32(SB), 0, $4160-8
 	VMOVUPS 64(R10), Z17
 pair:
 	XORQ R15, R15
+	MOVQ tileArgs_bias(DI), R9
 	BIAS0
 	BIAS1
 	BIAS2
@@ -119,22 +134,39 @@ pair:
 	ADDQ R13, R12
 	MOVLQSX 8(R8), R10
 	ADDQ R10, R13
-step:
 	MOVLQSX (SI), R11
 	LEAQ (R12)(R11*1), R10
 	ADDQ R13, R11
 	PIXELS4
 	WEIGHTS6
+	DECQ R15
+	JZ last
+step: // what the next step reads first is loaded before this one ends
+	FETCH(fetched)
+fetched:
+	PIXELS5
 	DOT046
 	WEIGHTS7
-	DOT147
-	PIXELS5
 	DOT256
+	MOVLQSX 4(SI), R11
+	ADDQ $2048, DX
+	WEIGHTS6
+	DOT147
+	LEAQ (R12)(R11*1), R10
+	ADDQ R13, R11
+	PIXELS4
 	DOT357
 	ADDQ $4, SI
-	ADDQ $2048, DX
 	DECQ R15
 	JNZ step
+last:
+	PIXELS5
+	DOT046
+	WEIGHTS7
+	DOT256
+	DOT147
+	DOT357
+	MOVQ R9, tileArgs_next(DI)
 	CMPQ R8, tileArgs_offs(DI)
 	JEQ first
 	SUBQ $16, R8
@@ -169,6 +201,7 @@ TEXT ·amx1x32(SB), 0, $4160-8
 	VMOVUPS 64(R10), Z17
 pair:
 	XORQ R15, R15
+	MOVQ tileArgs_bias(DI), R9
 	BIAS0
 	BIAS1
 	STEPS
@@ -176,6 +209,8 @@ pair:
 	MOVLQSX (R8), R10
 	ADDQ R10, R12
 step:
+	FETCH(fetched)
+fetched:
 	MOVLQSX (SI), R10
 	ADDQ R12, R10
 	PIXELS4
@@ -187,6 +222,7 @@ step:
 	ADDQ $2048, DX
 	DECQ R15
 	JNZ step
+	MOVQ R9, tileArgs_next(DI)
 	STORE0
 	STORE1
 	MOVQ AX, R10
@@ -204,6 +240,7 @@ TEXT ·amx2x16(SB), 0, $4160-8
 	BEGIN(64)
 pair:
 	XORQ R15, R15
+	MOVQ tileArgs_bias(DI), R9
 	BIAS0
 	BIAS2
 	STEPS
@@ -213,6 +250,8 @@ pair:
 	MOVLQSX 8(R8), R10
 	ADDQ R10, R13
 step:
+	FETCH(fetched)
+fetched:
 	MOVLQSX (SI), R11
 	LEAQ (R12)(R11*1), R10
 	ADDQ R13, R11
@@ -225,6 +264,7 @@ step:
 	ADDQ $1024, DX
 	DECQ R15
 	JNZ step
+	MOVQ R9, tileArgs_next(DI)
 	CMPQ R8, tileArgs_offs(DI)
 	JEQ first
 	SUBQ $16, R8
@@ -256,12 +296,15 @@ TEXT ·amx1x16(SB), 0, $4160-8
 	BEGIN(64)
 pair:
 	XORQ R15, R15
+	MOVQ tileArgs_bias(DI), R9
 	BIAS0
 	STEPS
 	MOVQ tileArgs_base(DI), R12
 	MOVLQSX (R8), R10
 	ADDQ R10, R12
 step:
+	FETCH(fetched)
+fetched:
 	MOVLQSX (SI), R10
 	ADDQ R12, R10
 	PIXELS4
@@ -271,6 +314,7 @@ step:
 	ADDQ $1024, DX
 	DECQ R15
 	JNZ step
+	MOVQ R9, tileArgs_next(DI)
 	STORE0
 	MOVQ AX, R10
 	CALL emit16<>(SB)

@@ -29,7 +29,7 @@ func TestDeep(t *testing.T) {
 	defer three.Close()
 	rng := rand.New(rand.NewPCG(7, 8))
 	list := append(shapes(), deepShapes...)
-	for range 60 {
+	for range 30 {
 		list = append(list, randomShape(rng))
 	}
 	for _, s := range list {

@@ -181,7 +181,7 @@ func (c *Conv) choose(level cpu.Level) runner {
 			return t
 		}
 	}
-	if i.deep && !c.deep(i) {
+	if i.deep && !c.deep() {
 		i = i.shallow
 	}
 	return newTiled(c, i)

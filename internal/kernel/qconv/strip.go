@@ -29,19 +29,25 @@ const (
 	blockPixels = 48
 )
 
-// newStrip plans the blocks of a shape. Kernels read whole groups of step of
-// the perGroup channels of a group, up to 64; where that is more, a strip has
-// room for it after its last pixel and the input itself has not. All copies of a
-// strip together have budget bytes or few pixels.
-func newStrip(s Shape, perGroup, step, copies, budget int) *strip {
+// blocking says what the blocks of a strip must be like.
+type blocking struct {
+	step   int // channels of a group that the kernels read at once, at most 64
+	copies int // of the strip, each with its own order of values
+	budget int // bytes of all copies together, unless a block has few pixels
+}
+
+// newStrip plans the blocks of a shape. Kernels read whole steps of the perGroup
+// channels of a group; where that is more, a strip has room for it after its
+// last pixel and the input itself has not.
+func newStrip(s Shape, perGroup int, b blocking) *strip {
 	direct := false
 	if pointwise(&s) {
 		s.W *= s.N * s.D * s.H
 		s.Q *= s.N * s.OD * s.P
 		s.N, s.D, s.H, s.OD, s.P = 1, 1, 1, 1, 1
-		direct = perGroup%step == 0 && copies == 1
+		direct = perGroup%b.step == 0 && b.copies == 1
 	}
-	g := &strip{s: s, direct: direct, pitch: s.C, lineStep: 1, colStep: 1, rowLines: s.StrideH, cellCols: s.StrideW, copies: copies}
+	g := &strip{s: s, direct: direct, pitch: s.C, lineStep: 1, colStep: 1, rowLines: s.StrideH, cellCols: s.StrideW, copies: b.copies}
 	if s.R == 1 {
 		g.lineStep, g.rowLines = s.StrideH, 1
 	}
@@ -55,7 +61,7 @@ func newStrip(s Shape, perGroup, step, copies, budget int) *strip {
 	if direct {
 		g.pitch = s.SrcStride
 	}
-	g.split(budget)
+	g.split(b)
 	if !direct {
 		g.size = (g.planes*g.s.T*g.lines*g.cols*g.pitch + 127) &^ 63
 	}
@@ -69,13 +75,13 @@ func pointwise(s *Shape) bool {
 }
 
 // split chooses the size of the blocks.
-func (g *strip) split(budget int) {
+func (g *strip) split(b blocking) {
 	s := &g.s
 	size := func(rows, cells int) int { // bytes of the strip of one plane
 		return s.T * ((rows-1)*g.rowLines + (s.R-1)*s.DilH + 1) * ((cells-1)*g.cellCols + (s.S-1)*s.DilW + 1) * g.pitch
 	}
 	fits := func(rows, cells int) bool {
-		return rows*cells <= blockPixels || g.copies*size(rows, cells) <= budget
+		return rows*cells <= blockPixels || g.copies*size(rows, cells) <= b.budget
 	}
 	g.rows, g.cells, g.planes = s.P, s.Q, 1
 	for g.rows > 1 && !fits(g.rows, g.cells) {

@@ -83,7 +83,7 @@ func newTiled(c *Conv, i *isa) *tiled {
 	if !i.vnni && !i.long {
 		copies = c.copies(s.C / groups)
 	}
-	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, i.directStep(&s), copies, stripBytes)}
+	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, i.blocking(&s, copies))}
 	t.offs = t.g.pixelOffsets()
 	if i.deep {
 		t.planTiles()
