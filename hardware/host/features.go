@@ -30,6 +30,8 @@ func (s *Step) features() (f [features]float64) {
 		s.moving(f[common:])
 	case strings.Contains(s.Kernel, "depthwise"):
 		s.depthwise(f[common:])
+	case strings.HasPrefix(s.Kernel, "amx"):
+		s.deep(f[common:])
 	default:
 		s.multiplying(&f)
 	}
@@ -116,6 +118,35 @@ func (s *Step) multiplying(f *[features]float64) {
 		(up(width, lanes) - width) * groups * tall * window, (full - up(width, lanes)) * groups * tall * window,
 		(tall - pixels) * channels * window, (up(pixels, 48) - pixels) * channels * window, (up(depth, 4) - depth) * taps * out,
 		tiles, tiles * taps, full / wide * groups * pixels * window, added, torn,
+	})
+}
+
+// deep lists the terms of matrix products by tiles of up to 16 pixels of a line,
+// 16 channels and steps of 64 values of a line of taps.
+func (s *Step) deep(f []float64) {
+	rows, columns, taps, weights := float64(s.Rows), float64(s.Columns), float64(s.Taps), float64(s.Weights)
+	if s.Taps == 1 && s.Stride == 1 { // all pixels are one line
+		rows, columns = 1, rows*columns
+	}
+	depth := float64(s.Window) / taps
+	lines := math.Round(math.Sqrt(taps)) // of taps: filters are mostly square
+	steps := lines * math.Ceil(depth*taps/lines/64)
+	apart := 0.0 // loads that cross cache lines
+	if math.Mod(depth, 64) != 0 {
+		apart = 1
+	}
+	half, whole := math.Ceil(float64(s.Channels)/16), math.Ceil(float64(s.Channels)/32)
+	tiles, pixels := rows*math.Ceil(columns/16), rows*columns
+	again := math.Ceil(tiles/2) - 1 // times that the weights are read once more
+	torn := 0.0
+	if s.Channels%16 != 0 {
+		torn = pixels
+	}
+	copy(f, []float64{
+		weights, beyond(weights, s.Resident, 1<<20), beyond(weights, s.Resident, 1<<22), beyond(weights, s.Resident, 1<<24), beyond(weights, s.Resident, 1<<26),
+		tiles * half * steps, pixels * half * steps, tiles * half, pixels * half, pixels * whole * steps, tiles * whole, whole, whole * steps,
+		apart * pixels * whole * steps, apart * tiles * whole * steps, again * weights, again * beyond(weights, s.Weights, 1<<20),
+		again * beyond(weights, s.Weights/int64(whole), 1<<15), rows * taps, pixels * taps * depth, torn, float64(s.Added),
 	})
 }
 
