@@ -3,6 +3,7 @@ package qconv
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"unsafe"
 )
 
@@ -185,28 +186,31 @@ func (c *Conv) deep() bool {
 }
 
 // packDeep lays out the steps of a panel. Steps of zeros are left out.
-func packDeep[T int8 | int16](t *tiled, p *panel, dense []T, runs []int32, quads int) {
+func (t *tiled) packDeep(p *panel, dense []int8, runs []int32, quads int) {
 	per := 4 * p.vecs * t.isa.lanes
+	whole := deepStep / 4 * per
 	for i, run := range runs {
 		line := dense[i*quads*per:][:quads*per]
 		for at := 0; at < quads; at += deepStep / 4 {
 			step := line[at*per : min(at+deepStep/4, quads)*per]
-			any := false
-			for _, w := range step {
-				any = any || w != 0
+			if slices.ContainsFunc(step, func(w int8) bool { return w != 0 }) {
+				t.addDeep(p, run+int32(4*at), step, whole)
 			}
-			if !any {
-				continue
-			}
-			t.steps = append(t.steps, run+int32(4*at))
-			for _, w := range step {
-				t.weights = append(t.weights, byte(w))
-			}
-			t.weights = append(t.weights, make([]byte, deepStep/4*per-len(step))...)
-			p.count++
 		}
 	}
 	if p.count == 0 { // the kernels take one at least
-		t.steps, t.weights, p.count = append(t.steps, runs[0]), append(t.weights, make([]byte, deepStep/4*per)...), 1
+		t.addDeep(p, runs[0], nil, whole)
 	}
+}
+
+// addDeep adds a step, filled up with zeros.
+func (t *tiled) addDeep(p *panel, offset int32, step []int8, whole int) {
+	at := len(t.weights)
+	t.weights = slices.Grow(t.weights, whole)[:at+whole]
+	if len(step) > 0 {
+		copy(t.weights[at:], asBytes(step))
+	}
+	clear(t.weights[at+len(step):])
+	t.steps = append(t.steps, offset)
+	p.count++
 }

@@ -141,7 +141,7 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 		per := len(t.c.p.Weights) / t.c.shape.K
 		t.packer.bytes = gather(t, p, groups, merge, len(runs), 4*quads, t.packer.bytes, func(k int) []int8 { return t.c.p.Weights[k*per:][:per] })
 		if t.isa.deep {
-			packDeep(t, p, t.packer.bytes, runs, quads)
+			t.packDeep(p, t.packer.bytes, runs, quads)
 		} else {
 			t.packBytes(p, t.packer.bytes, runs, quads)
 		}
@@ -154,8 +154,10 @@ func (t *tiled) packPanel(p *panel, groups, merge int, runs []int32, length int)
 		switch {
 		case t.isa.long:
 			t.packLong(p, dense)
-		case t.isa.deep:
-			packDeep(t, p, dense, runs, quads)
+		case t.isa.deep: // only where all weights fit bytes
+			t.packer.bytes = resize(t.packer.bytes, len(dense))
+			narrowed(asBytes(t.packer.bytes), dense)
+			t.packDeep(p, t.packer.bytes, runs, quads)
 		case t.isa.blocks:
 			t.packBlocks(p, dense, runs, quads)
 		case t.isa.vnni:
