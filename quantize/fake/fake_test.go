@@ -68,6 +68,10 @@ func TestWeightRules(t *testing.T) {
 	close(t, "dorefa, 3 bits", run("dorefa", graph.Attrs{"bits": int64(3)}, w), -1, -.714286, .142857, .714286, 1)
 	close(t, "sign", run("sign", graph.Attrs{"scale": float32(.25)}, w), -.25, -.25, .25, .25, .25)
 	close(t, "xnor", run("xnor", nil, list(.5, -.2, .1, -.4)), .3, -.3, .3, -.3)
+	close(t, "magnitude", run("magnitude", nil, list(.5, -.2, .1, -.4)), .3, -.3, .3, -.3)
+	for share, want := range map[float32][]float64{0: {.5, -.2, .1, -.4}, .5: {.4, -.25, .2, -.35}, 1: {.3, -.3, .3, -.3}} {
+		close(t, "magnitude, in part", run("magnitude", nil, list(.5, -.2, .1, -.4), tensor.Scalar(share)), want...)
+	}
 	close(t, "layer", run("layer", nil, tensor.Of([]float32{1, -1, 3, 3}, 2, 2)), 2, -2, 2, 2)
 	close(t, "lab", run("lab", nil, list(.5, -.2, .1), list(1, 4, 2)), .2142857, -.2142857, .2142857)
 	close(t, "lab at first", run("lab", nil, list(.5, -.2, .1), list(0, 0, 0)), .2666667, -.2666667, .2666667)

@@ -104,7 +104,14 @@ func quantizeWeights(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, erro
 	if err != nil {
 		return nil, err
 	}
-	t, err := like(in[0], w.values())
+	y := w.values()
+	if share := number(input(in, 1), 1); n.Str("kind", "") == "magnitude" && share < 1 {
+		// The rest is what the weights are: training that binarizes them later.
+		for i, v := range in[0].Float32s() {
+			y[i] = v + share*(y[i]-v)
+		}
+	}
+	t, err := like(in[0], y)
 	return []*tensor.Tensor{t}, err
 }
 

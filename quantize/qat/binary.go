@@ -142,18 +142,20 @@ func init() {
 			return m
 		})
 	register("bireal", "one bit with a shortcut around every layer, the polynomial estimator and magnitude-aware weights",
-		"Liu et al., Bi-Real Net: enhancing the performance of 1-bit CNNs, ECCV", 2018, []method.Option{steOption("polynomial")},
+		"Liu et al., Bi-Real Net: enhancing the performance of 1-bit CNNs, ECCV", 2018, []method.Option{steOption("polynomial"), realOption()},
 		func(o opts) *Method {
 			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 1e-3, NoDecay: true}, Structure: withShortcuts(hardTanh),
-				Weights: func(b *Builder, l *Layer) *graph.Value { return binaryWeights(b, l, "magnitude", nil) },
+				Weights: realFirst(o.number("real")),
 				Inputs:  signInputs(o.given["ste"]),
-				Hooks:   func(b *Builder) []train.Hook { return []train.Hook{temperatures(b)} }}
+				Hooks: func(b *Builder) []train.Hook {
+					return []train.Hook{temperatures(b), &later{names: b.Shares, at: o.number("real")}}
+				}}
 		})
 	register("reactnet", "Bi-Real Net with a learned threshold for each channel's sign, and a learned slope and shifts for its activation",
-		"Liu et al., ReActNet: towards precise binary neural network with generalized activation functions, ECCV", 2020, []method.Option{steOption("polynomial")},
+		"Liu et al., ReActNet: towards precise binary neural network with generalized activation functions, ECCV", 2020, []method.Option{steOption("polynomial"), realOption()},
 		func(o opts) *Method {
 			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 2e-3, NoDecay: true}, Structure: withShortcuts(slopes),
-				Weights: func(b *Builder, l *Layer) *graph.Value { return binaryWeights(b, l, "magnitude", nil) },
+				Weights: realFirst(o.number("real")),
 				Inputs: func(b *Builder, l *Layer) *graph.Value {
 					if l.ABits > 1 || len(l.Node.Inputs[0].Shape) < 2 {
 						return nil
@@ -161,8 +163,31 @@ func init() {
 					shifted(b, l)
 					return signInputs(o.given["ste"])(b, l)
 				},
-				Hooks: func(b *Builder) []train.Hook { return []train.Hook{temperatures(b)} }}
+				Hooks: func(b *Builder) []train.Hook {
+					return []train.Hook{temperatures(b), &later{names: b.Shares, at: o.number("real")}}
+				}}
 		})
+}
+
+// realOption is the first of the two steps in which binary networks learn best:
+// activations of one bit with weights as they are, from which the second begins
+// (Martinez et al., Training binary neural networks with real-to-binary
+// convolutions, ICLR 2020).
+func realOption() method.Option {
+	return method.Option{Name: "real", Default: "0", Help: "share of the training, below 1, in which only activations are binary"}
+}
+
+// realFirst binarizes weights by their signs and mean magnitudes, after a share
+// of the training.
+func realFirst(share float64) func(b *Builder, l *Layer) *graph.Value {
+	return func(b *Builder, l *Layer) *graph.Value {
+		if share <= 0 {
+			return binaryWeights(b, l, "magnitude", nil)
+		}
+		s := b.Number(l, "weights/share", 0)
+		b.Shares = append(b.Shares, s.Name)
+		return binaryWeights(b, l, "magnitude", nil, s)
+	}
 }
 
 // shifted takes a learned threshold for each channel off what the layer reads

@@ -50,6 +50,22 @@ func (h *decay) BeforeForward(s *train.State) error {
 	return nil
 }
 
+// later sets variables to 1 once a share of the run is done, to 0 before.
+type later struct {
+	train.NoHook
+	names []string
+	at    float64
+}
+
+func (h *later) BeforeForward(s *train.State) error {
+	v := float32(0)
+	if s.Fraction >= h.at {
+		v = 1
+	}
+	set(s, h.names, v)
+	return nil
+}
+
 // clamp keeps the weights behind binary ones within bounds, where the
 // estimators' gradients live.
 type clamp struct {

@@ -50,8 +50,12 @@ func (o opts) check(options []method.Option) error {
 		if _, err := strconv.ParseFloat(opt.Default, 64); err != nil {
 			continue
 		}
-		if x, err := strconv.ParseFloat(v, 64); err != nil || !(x >= 0) || math.IsInf(x, 0) {
+		x, err := strconv.ParseFloat(v, 64)
+		if err != nil || !(x >= 0) || math.IsInf(x, 0) {
 			return fmt.Errorf("%s=%s: want a number that is not negative", opt.Name, v)
+		}
+		if opt.Name == realOption().Name && x >= 1 {
+			return fmt.Errorf("%s=%s: want a share below 1, for weights of one bit must be trained too", opt.Name, v)
 		}
 	}
 	return nil

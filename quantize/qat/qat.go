@@ -104,6 +104,8 @@ type Builder struct {
 	// set: numbers of steps, temperatures of estimators, ranges of activations,
 	// and weights behind binary ones.
 	Noise, Temperatures, Ranges, Shadows []string
+	// Shares names the variables that say how binary weights are already.
+	Shares []string
 	// Curvatures names, by weight, the variables that take its curvature.
 	Curvatures map[string]string
 	Steps      []string // learned steps and clipping values

@@ -114,7 +114,7 @@ func TestEveryMethod(t *testing.T) {
 		{"qnn", Options{}, 0.3}, {"qnn:gbits=6", Options{WBits: 4, ABits: 4}, 0.2}, {"octo", Options{}, 0.1}, {"octo:compensate=false,clip=1", Options{}, 0.1}, {"ternary", Options{}, 0.1}, {"inq", Options{}, 0.1},
 		{"binaryconnect", Options{}, 0.1}, {"binaryconnect:stochastic=true", Options{}, 0.1}, {"bwn", Options{}, 0.1}, {"lab", Options{}, 0.1},
 		{"lab:activations=true", Options{}, 1e-4}, {"bnn", Options{}, 1e-4}, {"bnn:ste=swish", Options{}, 1e-4}, {"xnor", Options{}, 1e-4}, {"xnor:map=true", Options{}, 1e-4},
-		{"irnet", Options{}, 1e-4}, {"irnet:shortcuts=true", Options{}, 1e-4}, {"bireal", Options{}, 1e-4}, {"reactnet", Options{}, 1e-4},
+		{"irnet", Options{}, 1e-4}, {"irnet:shortcuts=true", Options{}, 1e-4}, {"bireal", Options{}, 1e-4}, {"bireal:real=0.5", Options{}, 1e-4}, {"reactnet", Options{}, 1e-4}, {"reactnet:real=0.5", Options{}, 1e-4},
 	} {
 		t.Run(c.spec, func(t *testing.T) {
 			g, r, _ := trained(t, c.spec, c.o, 24)
@@ -397,6 +397,41 @@ func TestHooksByThemselves(t *testing.T) {
 	}
 }
 
+// shares notes the shares of the weights at each step.
+type shares struct {
+	train.NoHook
+	names []string
+	seen  []float32
+}
+
+func (h *shares) AfterBackward(s *train.State) error {
+	for _, name := range h.names {
+		h.seen = append(h.seen, s.Param(name).Float32s()[0])
+	}
+	return nil
+}
+
+// TestRealFirst: weights are binary from the share of the run on, not before, and
+// change in both parts.
+func TestRealFirst(t *testing.T) {
+	m, err := method.New[*Method](method.Quantize, "reactnet:real=0.5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	loader := toy(t, 96, 32)
+	g, b, hooks, err := m.Prepare(t.Context(), network(t), loader.Batches(t.Context(), 0), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := &shares{names: b.Shares[:1]}
+	if _, err := train.Run(t.Context(), g, loader, train.Config{Epochs: 2, Threads: 1, Hooks: append(hooks, seen), Optimizer: train.SGD(0.01, 0.9, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []float32{0, 0, 0, 1, 1, 1}; !slices.Equal(seen.seen, want) {
+		t.Errorf("shares of six steps: %v, want %v", seen.seen, want)
+	}
+}
+
 func TestPrepareErrors(t *testing.T) {
 	loader := toy(t, 32, 32)
 	m, err := method.New[*Method](method.Quantize, "lsq")
@@ -419,7 +454,7 @@ func TestPrepareErrors(t *testing.T) {
 	if _, _, _, err := m.Prepare(t.Context(), tiny, loader.Batches(t.Context(), 0), Options{}); err == nil || !strings.Contains(err.Error(), "no layers between") {
 		t.Errorf("one layer: %v", err)
 	}
-	for _, spec := range []string{"lsq:offset=maybe", "qat:decay=x", "pact:l2=-1"} {
+	for _, spec := range []string{"lsq:offset=maybe", "qat:decay=x", "pact:l2=-1", "reactnet:real=1"} {
 		if _, err := method.New[*Method](method.Quantize, spec); err == nil {
 			t.Errorf("%s: no error", spec)
 		}
