@@ -73,10 +73,7 @@ func newAt(level cpu.Level, s Shape, p Params) *Conv {
 	copy(c.scale, p.Scale)
 	copy(c.bias, p.Bias)
 	copy(c.above, p.Above)
-	bytes := newByted(c, level)
 	switch {
-	case bytes != nil:
-		c.run = bytes
 	case hasCounts(level) && c.suitsCounts():
 		c.run = newCounted(c)
 	case hasTiles(level) && c.suitsTiles():

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/drawknife/drawknife/internal/cpu"
@@ -14,7 +13,7 @@ import (
 // levels are the instruction sets this CPU can run.
 func levels() []cpu.Level {
 	all := []cpu.Level{}
-	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.AVX512, cpu.VNNI, cpu.AMX, cpu.NEON, cpu.DotProd} {
+	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.AVX512, cpu.VNNI, cpu.NEON, cpu.DotProd} {
 		if cpu.Has(l) {
 			all = append(all, l)
 		}
@@ -100,7 +99,7 @@ func shapes() []Shape {
 		{N: 5, C: 33, K: 7},  // odd depth, few outputs
 		same(7, 16, 16, 3, 1, 1), same(7, 64, 64, 3, 1, 1), same(8, 128, 32, 3, 2, 1), same(5, 13, 20, 3, 1, 1), same(5, 6, 17, 3, 1, 1),
 		same(6, 72, 100, 3, 1, 1), same(9, 24, 48, 5, 2, 1), same(6, 10, 40, 1, 1, 1), same(9, 20, 33, 1, 2, 1),
-		same(9, 64, 80, 3, 2, 1), same(14, 64, 48, 3, 1, 1), same(12, 128, 33, 1, 1, 1), same(23, 64, 40, 3, 2, 1), same(6, 96, 70, 3, 1, 1), {N: 2, H: 9, W: 12, C: 64, K: 64, R: 3, S: 3, P: 5, Q: 8, DilH: 2, DilW: 2, PadW: 0}, {N: 3, H: 5, W: 6, C: 64, K: 128, R: 3, S: 3, P: 5, Q: 6, PadH: 1, PadW: 1},
+		same(9, 64, 80, 3, 2, 1), same(6, 96, 70, 3, 1, 1), {N: 2, H: 9, W: 12, C: 64, K: 64, R: 3, S: 3, P: 5, Q: 8, DilH: 2, DilW: 2, PadW: 0}, {N: 3, H: 5, W: 6, C: 64, K: 128, R: 3, S: 3, P: 5, Q: 6, PadH: 1, PadW: 1},
 		same(6, 128, 128, 3, 1, 2), same(6, 32, 64, 3, 1, 2), same(6, 24, 18, 3, 1, 3), same(6, 36, 12, 3, 1, 3), same(5, 7, 7, 3, 1, 7), same(5, 24, 96, 3, 1, 3),
 		{N: 2, H: 12, W: 12, C: 8, K: 24, R: 3, S: 3, P: 12, Q: 12, PadH: 2, PadW: 2, DilH: 2, DilW: 2},
 		{N: 1, D: 5, H: 6, W: 7, C: 10, K: 18, T: 3, R: 3, S: 3, OD: 5, P: 6, Q: 7, PadD: 1, PadH: 1, PadW: 1},
@@ -351,23 +350,6 @@ func TestCountsAreTaken(t *testing.T) {
 		pr := newProblem(rng, c.s, 0)
 		if got := newAt(cpu.VNNI, pr.s, pr.p).Kernel(); got != c.want {
 			t.Errorf("%+v takes %s, want %s", c.s, got, c.want)
-		}
-	}
-}
-
-// TestToBytes compares the vectors with their portable twin.
-func TestToBytes(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 3))
-	for words := range 9 {
-		src := make([]uint64, words)
-		for i := range src {
-			src[i] = rng.Uint64()
-		}
-		got, want := make([]uint8, 64*words), make([]uint8, 64*words)
-		toBytes(got, src)
-		toBytesPortable(want, src)
-		if !slices.Equal(got, want) {
-			t.Errorf("%d words: %v, want %v", words, got, want)
 		}
 	}
 }

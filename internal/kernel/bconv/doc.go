@@ -33,9 +33,6 @@
 // they all compete for two ports of the processor, it is what limits the speed. Taps outside the input count as negative, and the first
 // value of a sum makes up for it; whole rows of them are left out.
 //
-// With AMX, which multiplies three times as many bytes, signs become bytes where
-// channels come in words and weights fit the cache: see bytes.go.
-//
 // The AVX2 path counts matches by table instead: the signs of four channels of
 // a pixel choose a table of the number of matches with each of the 16
 // combinations of four weights, and one VPSHUFB looks 32 combinations up: those

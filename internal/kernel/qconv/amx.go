@@ -168,12 +168,6 @@ func (t *tiled) tailBytes() int {
 	return (int(unsafe.Sizeof(tail{})) + pixels*t.g.pitch + 2*deepStep + 63) &^ 63
 }
 
-// sums reports whether the kernels themselves add what RunSum adds: where there
-// is a vector of channels, and the floats have no limits of their own.
-func (t *tiled) sums(o *output) bool {
-	return o.sum != nil && t.isa.deep && t.panels[0].n >= t.isa.lanes && math.IsInf(float64(t.c.p.FMin), -1) && math.IsInf(float64(t.c.p.FMax), 1)
-}
-
 // deep reports whether steps of so many values pay. A step of four costs half a
 // cycle for a pixel and 16 channels and one of 64 costs one, but what becomes of
 // the sums costs more behind the latter: see BenchmarkDeep.

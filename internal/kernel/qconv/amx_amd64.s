@@ -326,7 +326,7 @@ fetched:
 	RET
 
 // emit32 writes the sums of the pixels of the spot at R8 by 32 channels: at R10
-// those of the first 16, a KiB on the others. It changes DX, SI, R9 to R13 and R15.
+// those of the first 16, a KiB on the others. It changes R10 to R13 and R15.
 TEXT emit32<>(SB), NOSPLIT, $0-0
 	MOVQ tileArgs_dstStride(DI), R13
 	MOVLQSX 4(R8), R12
@@ -362,9 +362,6 @@ ints:
 	JNZ ints
 	RET
 floats:
-	CMPQ R11, $2
-	JGT sums
-float:
 	FLOATS(0, Z16)
 	VMOVUPS Z0, (R12)
 	FLOATS(1024, Z17)
@@ -372,38 +369,7 @@ float:
 	ADDQ R13, R12
 	ADDQ $64, R10
 	DECQ R15
-	JNZ float
-	RET
-sums:
-	MOVQ tileArgs_floatBias(DI), R9
-	MOVQ tileArgs_addStride(DI), R11
-	MOVLQSX 4(R8), DX
-	IMULQ R11, DX
-	MOVQ tileArgs_add(DI), SI
-	ADDQ SI, DX
-sum:
-	VCVTDQ2PS (R10), Z0
-	VCVTDQ2PS 1024(R10), Z1
-	VMULPS Z16, Z0, Z0
-	VMULPS Z17, Z1, Z1
-	VADDPS (R9), Z0, Z0
-	VADDPS 64(R9), Z1, Z1
-	TESTQ SI, SI
-	JZ limit
-	VADDPS (DX), Z0, Z0
-	VADDPS 64(DX), Z1, Z1
-	ADDQ R11, DX
-limit:
-	VMAXPS Z0, Z22, Z0
-	VMAXPS Z1, Z22, Z1
-	VMINPS Z0, Z23, Z0
-	VMINPS Z1, Z23, Z1
-	VMOVUPS Z0, (R12)
-	VMOVUPS Z1, 64(R12)
-	ADDQ R13, R12
-	ADDQ $64, R10
-	DECQ R15
-	JNZ sum
+	JNZ floats
 	RET
 
 // emit16 is emit32 for 16 channels.
@@ -449,37 +415,10 @@ ints:
 	JNZ ints
 	RET
 floats:
-	CMPQ R11, $2
-	JGT sums
-float:
 	FLOATS(0, Z16)
 	VMOVUPS Z0, (R12)
 	ADDQ R13, R12
 	ADDQ $64, R10
 	DECQ R15
-	JNZ float
-	RET
-sums:
-	MOVQ tileArgs_floatBias(DI), R9
-	MOVQ tileArgs_addStride(DI), R11
-	MOVLQSX 4(R8), DX
-	IMULQ R11, DX
-	MOVQ tileArgs_add(DI), SI
-	ADDQ SI, DX
-sum:
-	VCVTDQ2PS (R10), Z0
-	VMULPS Z16, Z0, Z0
-	VADDPS (R9), Z0, Z0
-	TESTQ SI, SI
-	JZ limit
-	VADDPS (DX), Z0, Z0
-	ADDQ R11, DX
-limit:
-	VMAXPS Z0, Z22, Z0
-	VMINPS Z0, Z23, Z0
-	VMOVUPS Z0, (R12)
-	ADDQ R13, R12
-	ADDQ $64, R10
-	DECQ R15
-	JNZ sum
+	JNZ floats
 	RET

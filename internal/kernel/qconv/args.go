@@ -51,9 +51,6 @@ type tileArgs struct {
 	rows   int       // pixels of a tile
 	config [64]uint8 // of its tiles
 
-	floatBias, add unsafe.Pointer // of the panel, and of the first pixel or nil
-	addStride      int            // bytes
-
 	// The tiles from spot first on read a copy of the end of the input.
 	tail  *tail
 	first int
@@ -63,7 +60,6 @@ const (
 	modeBytes = iota
 	modeInt32
 	modeFloat
-	modeSum // floats with more added to them: AMX only
 )
 
 // newArgs fills in what never changes.

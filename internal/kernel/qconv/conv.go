@@ -59,14 +59,6 @@ type output struct {
 	i32 []int32
 	add []uint8   // with u8: the other operand of an addition, of stride AddStride
 	q   AddParams // with add
-	sum *Sum      // with f32
-}
-
-// Sum is what RunSum adds to products, and the limits of the result.
-type Sum struct {
-	Bias   []float32 // K values
-	Add    []float32 // of stride AddStride, or nil
-	Lo, Hi float32
 }
 
 // New makes a plan for a shape. It panics if the shape makes no sense or the
@@ -215,16 +207,6 @@ func (c *Conv) RunFloat(p *parallel.Pool, dst []float32, src []uint8, scratch []
 	c.exec(p, src, output{f32: dst}, scratch, len(dst))
 }
 
-// RunSum writes min(max(y + Bias + Add, Lo), Hi) to dst, y being what RunFloat
-// would: every operation rounded to float32, a NaN kept. Add may not overlap dst.
-func (c *Conv) RunSum(p *parallel.Pool, dst []float32, src []uint8, sum *Sum, scratch []byte) {
-	need := (pixels(&c.shape)-1)*c.shape.AddStride + c.shape.K
-	if len(sum.Bias) != c.shape.K || sum.Add != nil && len(sum.Add) < need {
-		panic(fmt.Sprintf("qconv: %d biases and %d addends, want %d and %d", len(sum.Bias), len(sum.Add), c.shape.K, need))
-	}
-	c.exec(p, src, output{f32: dst, sum: sum}, scratch, len(dst))
-}
-
 // RunInt32 writes the sums themselves to dst, bias included.
 func (c *Conv) RunInt32(p *parallel.Pool, dst []int32, src []uint8, scratch []byte) {
 	c.exec(p, src, output{i32: dst}, scratch, len(dst))
@@ -274,15 +256,9 @@ func (c *Conv) emit(o *output, at, k0 int, sums []int32) {
 	}
 }
 
-// addBlock adds what there is to add to channels k0..k1-1 of count finished
+// addBlock adds the second operand to channels k0..k1-1 of count finished
 // pixels from first on.
 func (c *Conv) addBlock(o *output, first, count, k0, k1 int) {
-	if o.sum != nil {
-		c.sumBlock(o, first, count, k0, k1)
-	}
-	if o.add == nil {
-		return
-	}
 	k, ds, as := c.shape.K, c.shape.DstStride, c.shape.AddStride
 	if ds == k && as == k && k1-k0 == k {
 		d := o.u8[first*k : (first+count)*k]
@@ -292,38 +268,6 @@ func (c *Conv) addBlock(o *output, first, count, k0, k1 int) {
 	for m := first; m < first+count; m++ {
 		d := o.u8[m*ds+k0 : m*ds+k1]
 		qvec.Add(d, d, o.add[m*as+k0:m*as+k1], o.q)
-	}
-}
-
-// sumBlock does so for floats.
-func (c *Conv) sumBlock(o *output, first, count, k0, k1 int) {
-	ds, as := c.shape.DstStride, c.shape.AddStride
-	d := o.f32[first*ds+k0 : (first+count-1)*ds+k1]
-	var add []float32
-	if o.sum.Add != nil {
-		add = o.sum.Add[first*as+k0 : (first+count-1)*as+k1]
-	}
-	sumRows(d, o.sum.Bias[k0:k1], add, count, ds, as, o.sum.Lo, o.sum.Hi)
-}
-
-// sumRowsPortable computes y = min(max(y + bias + add, lo), hi) in rows of y that
-// are stride apart, those of add addStride.
-func sumRowsPortable(y, bias, add []float32, rows, stride, addStride int, lo, hi float32) {
-	for r := range rows {
-		row := y[r*stride:][:len(bias)]
-		for k, b := range bias {
-			v := row[k] + b
-			if add != nil {
-				v += add[r*addStride+k]
-			}
-			if lo > v {
-				v = lo
-			}
-			if hi < v {
-				v = hi
-			}
-			row[k] = v
-		}
 	}
 }
 

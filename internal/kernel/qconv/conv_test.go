@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"testing"
 
 	"github.com/drawknife/drawknife/internal/cpu"
@@ -244,13 +243,6 @@ func (pr *problem) compare(t *testing.T, c *Conv, pool *parallel.Pool, want []in
 	c.RunAdd(pool, sum, pr.src, pr.add, pr.q, scratch)
 	c.RunFloat(pool, f32, pr.src, scratch)
 	c.RunInt32(pool, i32, pr.src, scratch)
-	wantSum, total := pr.sum(want)
-	c.RunSum(pool, total, pr.src, wantSum.how, scratch)
-	for i, v := range wantSum.y {
-		if total[i] != v {
-			t.Fatalf("%s, %d workers, %+v: sum %d: got %g, want %g", c.Kernel(), pool.Workers(), *s, i, total[i], v)
-		}
-	}
 	for i := range n {
 		m, k := i/s.DstStride, i%s.DstStride
 		wu, ws, wf, wi := uint8(guard), uint8(guard), float32(guard), int32(guard)
@@ -266,76 +258,6 @@ func (pr *problem) compare(t *testing.T, c *Conv, pool *parallel.Pool, want []in
 		if u8[i] != wu || sum[i] != ws || f32[i] != wf || i32[i] != wi {
 			t.Fatalf("%s, %d workers, %+v: pixel %d channel %d: got %d, %d, %g, %d, want %d, %d, %g, %d",
 				c.Kernel(), pool.Workers(), *s, m, k, u8[i], sum[i], f32[i], i32[i], wu, ws, wf, wi)
-		}
-	}
-}
-
-// wantedSum is what RunSum is to write, and how.
-type wantedSum struct {
-	how *Sum
-	y   []float32
-}
-
-// sum is what RunSum makes of the sums wanted, with or without addends, and room
-// for it.
-func (pr *problem) sum(want []int64) (wantedSum, []float32) {
-	s := &pr.s
-	how := &Sum{Bias: make([]float32, s.K), Lo: -2, Hi: 4}
-	for k := range how.Bias {
-		how.Bias[k] = float32(k%7) - 3
-	}
-	if s.K%2 == 0 {
-		how.Add = make([]float32, len(pr.add))
-		for i, v := range pr.add {
-			how.Add[i] = float32(v) / 64
-		}
-	}
-	w := wantedSum{how, make([]float32, pixels(s)*s.DstStride)}
-	for i := range w.y {
-		m, k := i/s.DstStride, i%s.DstStride
-		if k >= s.K {
-			w.y[i] = 0.5
-			continue
-		}
-		v := min(max(float32(want[m*s.K+k])*pr.p.Scale[k], pr.p.FMin), pr.p.FMax) + how.Bias[k]
-		if how.Add != nil {
-			v += how.Add[m*s.AddStride+k]
-		}
-		w.y[i] = min(max(v, how.Lo), how.Hi)
-	}
-	room := make([]float32, len(w.y))
-	for i := range room {
-		room[i] = 0.5
-	}
-	return w, room
-}
-
-// TestSumRows compares the vectors with their portable twin, with numbers that are
-// none among them.
-func TestSumRows(t *testing.T) {
-	rng := rand.New(rand.NewPCG(5, 6))
-	for n := 1; n < 70; n++ {
-		for _, with := range []bool{false, true} {
-			const rows = 3
-			stride, addStride := n+rng.IntN(3), n+rng.IntN(3)
-			y, bias, add := make([]float32, rows*stride), make([]float32, n), make([]float32, rows*addStride)
-			for _, list := range [][]float32{y, bias, add} {
-				for i := range list {
-					list[i] = float32(rng.NormFloat64())
-				}
-			}
-			y[0], bias[n-1] = float32(math.NaN()), float32(math.Inf(1))
-			if !with {
-				add = nil
-			}
-			want := slices.Clone(y)
-			sumRowsPortable(want, bias, add, rows, stride, addStride, -1, 1)
-			sumRows(y, bias, add, rows, stride, addStride, -1, 1)
-			for i := range y {
-				if math.Float32bits(y[i]) != math.Float32bits(want[i]) {
-					t.Fatalf("%d channels, element %d: %g, want %g", n, i, y[i], want[i])
-				}
-			}
 		}
 	}
 }

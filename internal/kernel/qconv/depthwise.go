@@ -195,7 +195,9 @@ func (d *depthwise) tasks(j *job, worker, lo, hi int) {
 		b := d.g.block(task)
 		d.g.fill(&b, copier{strip: mine, src: j.src, padding: d.padding})
 		d.compute(a, &b, &j.o, mine)
-		d.c.addBlock(&j.o, b.first, b.count, 0, d.c.shape.K)
+		if j.o.add != nil {
+			d.c.addBlock(&j.o, b.first, b.count, 0, d.c.shape.K)
+		}
 	}
 }
 

@@ -45,7 +45,9 @@ func (p *portable) tasks(j *job, _, lo, hi int) {
 	for m := lo; m < hi; m++ {
 		p.pixel(j.src, &j.o, m)
 	}
-	p.c.addBlock(&j.o, lo, hi-lo, 0, p.c.shape.K)
+	if j.o.add != nil {
+		p.c.addBlock(&j.o, lo, hi-lo, 0, p.c.shape.K)
+	}
 }
 
 // pixel computes all channels of output pixel m.

@@ -185,13 +185,6 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 		from = src[b.first*s.SrcStride:]
 	}
 	a.aim(o)
-	sums := t.sums(o)
-	if sums {
-		a.mode, a.addStride = modeSum, 4*s.AddStride
-		for i := range a.flo {
-			a.flo[i], a.fhi[i] = o.sum.Lo, o.sum.Hi
-		}
-	}
 	if t.isa.deep {
 		t.copyTail(&a, b, src, mine[t.g.bytes()+t.narrowBytes():])
 	}
@@ -208,12 +201,6 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 			at += p.k0
 			a.next, a.nextEnd = t.after(i)
 		}
-		if sums {
-			a.floatBias = unsafe.Pointer(&o.sum.Bias[p.k0])
-			if o.sum.Add != nil {
-				a.add = unsafe.Pointer(&o.sum.Add[b.first*s.AddStride+p.k0])
-			}
-		}
 		if t.isa.long {
 			t.aimSmall(&a, p, mine[t.g.bytes():])
 		}
@@ -225,7 +212,7 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 		}
 		i += a.chunks
 	}
-	if !sums {
+	if o.add != nil {
 		t.c.addBlock(o, b.first, b.count, t.units[lo].k0, t.units[hi-1].k1)
 	}
 }

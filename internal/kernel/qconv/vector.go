@@ -117,5 +117,7 @@ func (v *vector) tasks(j *job, worker, lo, hi int) {
 	a.w, a.steps = unsafe.Pointer(&v.weights[list[0].w]), unsafe.Pointer(&v.steps[list[0].step])
 	a.dst, a.chunks = j.o.at(0), len(list)
 	multiplyVector(&a)
-	v.c.addBlock(&j.o, 0, 1, list[0].k0, list[len(list)-1].k0+8)
+	if j.o.add != nil {
+		v.c.addBlock(&j.o, 0, 1, list[0].k0, list[len(list)-1].k0+8)
+	}
 }
