@@ -194,6 +194,7 @@ for part in "$@"; do
     for method in irnet:shortcuts=true reactnet bireal irnet xnor bnn; do
       trained "1-bit both, $method" "$from" --method "$method" --wbits 1 --abits 1 --teacher "$m" ${LR:+--lr "$LR"}
     done
+    trained "1-bit both, reactnet:real=0.4, batches of 64" "$from" --method reactnet:real=0.4 --batch 64 --wbits 1 --abits 1 --teacher "$m" ${LR:+--lr "$LR"}
     ;;
   *)
     echo "there is no part $part" >&2
