@@ -63,6 +63,8 @@ type Option struct {
 	Name    string `json:"name"`
 	Default string `json:"default"`
 	Help    string `json:"help"`
+	// Below is what a number must stay below, if not zero.
+	Below float64 `json:"below,omitempty"`
 }
 
 // Method describes one method.

@@ -11,7 +11,7 @@ type fake string
 func (f fake) Rate() string { return string(f) }
 
 func TestNew(t *testing.T) {
-	Register(Method{Name: "test-fake", Family: "test", Summary: "a fake", Options: []Option{{"rate", "0.5", "how much"}},
+	Register(Method{Name: "test-fake", Family: "test", Summary: "a fake", Options: []Option{{Name: "rate", Default: "0.5", Help: "how much"}},
 		New: func(o map[string]string) (any, error) { return fake(o["rate"]), nil }})
 	for _, c := range []struct{ spec, want, err string }{
 		{"test-fake", "0.5", ""},

@@ -284,3 +284,26 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestDeepSteps: tiles of AMX take steps of 64 values of a line of taps and 16
+// channels, whole.
+func TestDeepSteps(t *testing.T) {
+	products := func(channels, depth, taps int64) float64 {
+		s := Step{Kernel: "amx 32x32", Op: "Conv", MACs: 1, Channels: channels, Rows: 14, Columns: 14, Window: depth * taps, Taps: taps, Stride: 1, Groups: 1, Weights: 1}
+		f := s.features()
+		return f[common+5]
+	}
+	for _, c := range []struct {
+		channels, depth, taps int64
+		want                  float64
+	}{
+		{16, 64, 1, 13}, // 196 pixels in a line
+		{10, 40, 1, 13}, {17, 64, 1, 26}, {16, 65, 1, 26},
+		{16, 16, 9, 14 * 3}, // three lines of 48 values
+		{32, 32, 9, 14 * 2 * 3 * 2},
+	} {
+		if got := products(c.channels, c.depth, c.taps); got != c.want {
+			t.Errorf("%d channels of %d by %d taps: %g products of tiles, want %g", c.channels, c.depth, c.taps, got, c.want)
+		}
+	}
+}

@@ -50,6 +50,8 @@ func (w Weights) values() []float32 {
 type weightRule struct {
 	quantize func(n *graph.Node, w []float32, rows int, t *tensor.Tensor) Weights
 	grad     func(n *graph.Node, dw, dy, w []float32, rows int, t *tensor.Tensor)
+	// partly says that t, if there, is the share of the result that is quantized.
+	partly bool
 }
 
 var weightRules map[string]weightRule
@@ -57,15 +59,15 @@ var weightRules map[string]weightRule
 func init() {
 	identity := func(_ *graph.Node, dw, dy, _ []float32, _ int, _ *tensor.Tensor) { copy(dw, dy) }
 	weightRules = map[string]weightRule{
-		"dorefa":     {dorefa, dorefaGrad},
-		"sign":       {signs, identity},
-		"stochastic": {stochastic, identity},
-		"xnor":       {xnor, xnorGrad},
-		"layer":      {layerSigns, identity},
-		"lab":        {lab, identity},
-		"irnet":      {irnet, irnetGrad},
-		"magnitude":  {xnor, clippedGrad},
-		"ternary":    {ternary, identity},
+		"dorefa":     {quantize: dorefa, grad: dorefaGrad},
+		"sign":       {quantize: signs, grad: identity},
+		"stochastic": {quantize: stochastic, grad: identity},
+		"xnor":       {quantize: xnor, grad: xnorGrad},
+		"layer":      {quantize: layerSigns, grad: identity},
+		"lab":        {quantize: lab, grad: identity},
+		"irnet":      {quantize: irnet, grad: irnetGrad},
+		"magnitude":  {quantize: xnor, grad: clippedGrad, partly: true},
+		"ternary":    {quantize: ternary, grad: identity},
 	}
 }
 
@@ -105,7 +107,8 @@ func quantizeWeights(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, erro
 		return nil, err
 	}
 	y := w.values()
-	if share := number(input(in, 1), 1); n.Str("kind", "") == "magnitude" && share < 1 {
+	r, _ := ruleOf(n)
+	if share := number(input(in, 1), 1); r.partly && share < 1 {
 		// The rest is what the weights are: training that binarizes them later.
 		for i, v := range in[0].Float32s() {
 			y[i] = v + share*(y[i]-v)

@@ -174,7 +174,7 @@ func init() {
 // (Martinez et al., Training binary neural networks with real-to-binary
 // convolutions, ICLR 2020).
 func realOption() method.Option {
-	return method.Option{Name: "real", Default: "0", Help: "share of the training, below 1, in which only activations are binary"}
+	return method.Option{Name: "real", Default: "0", Below: 1, Help: "share of the training, below 1, in which only activations are binary"}
 }
 
 // realFirst binarizes weights by their signs and mean magnitudes, after a share

@@ -54,8 +54,8 @@ func (o opts) check(options []method.Option) error {
 		if err != nil || !(x >= 0) || math.IsInf(x, 0) {
 			return fmt.Errorf("%s=%s: want a number that is not negative", opt.Name, v)
 		}
-		if opt.Name == realOption().Name && x >= 1 {
-			return fmt.Errorf("%s=%s: want a share below 1, for weights of one bit must be trained too", opt.Name, v)
+		if opt.Below > 0 && x >= opt.Below {
+			return fmt.Errorf("%s=%s: want a number below %g", opt.Name, v, opt.Below)
 		}
 	}
 	return nil

@@ -61,8 +61,16 @@
 	VMOVUPS tileArgs_flo(DI), Z22 \
 	VMOVUPS tileArgs_fhi(DI), Z23
 
-// The sums of a pair become output while the next pair is summed: what a tile
-// stores cannot be read at once.
+// OUTPUT makes the output of the pair of tiles before the spot at R8. That is done
+// once the next pair is summed: what a tile stores cannot be read at once.
+#define OUTPUT(emit) \
+	SUBQ $16, R8 \
+	MOVQ AX, R10 \
+	CALL emit<>(SB) \
+	ADDQ $8, R8 \
+	LEAQ 2048(AX), R10 \
+	CALL emit<>(SB) \
+	ADDQ $8, R8
 
 // STEPS begins the sums of a pair of tiles of pixels.
 #define STEPS \
@@ -169,13 +177,7 @@ last:
 	MOVQ R9, tileArgs_next(DI)
 	CMPQ R8, tileArgs_offs(DI)
 	JEQ first
-	SUBQ $16, R8
-	MOVQ AX, R10
-	CALL emit32<>(SB)
-	ADDQ $8, R8
-	LEAQ 2048(AX), R10
-	CALL emit32<>(SB)
-	ADDQ $8, R8
+	OUTPUT(emit32)
 first:
 	STORE0
 	STORE1
@@ -185,12 +187,7 @@ first:
 	SUBQ $2, tileArgs_tiles(DI)
 	JNZ pair
 	RELEASE
-	SUBQ $16, R8
-	MOVQ AX, R10
-	CALL emit32<>(SB)
-	ADDQ $8, R8
-	LEAQ 2048(AX), R10
-	CALL emit32<>(SB)
+	OUTPUT(emit32)
 	VZEROUPPER
 	RET
 
@@ -267,13 +264,7 @@ fetched:
 	MOVQ R9, tileArgs_next(DI)
 	CMPQ R8, tileArgs_offs(DI)
 	JEQ first
-	SUBQ $16, R8
-	MOVQ AX, R10
-	CALL emit16<>(SB)
-	ADDQ $8, R8
-	LEAQ 2048(AX), R10
-	CALL emit16<>(SB)
-	ADDQ $8, R8
+	OUTPUT(emit16)
 first:
 	STORE0
 	STORE2
@@ -281,12 +272,7 @@ first:
 	SUBQ $2, tileArgs_tiles(DI)
 	JNZ pair
 	RELEASE
-	SUBQ $16, R8
-	MOVQ AX, R10
-	CALL emit16<>(SB)
-	ADDQ $8, R8
-	LEAQ 2048(AX), R10
-	CALL emit16<>(SB)
+	OUTPUT(emit16)
 	VZEROUPPER
 	RET
 

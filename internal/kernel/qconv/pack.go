@@ -59,7 +59,7 @@ func (t *tiled) values(panels []panel, groups int) int {
 	runs, length := t.g.runOffsets(t.c.shape.C / groups)
 	step, n := t.isa.step(), 0
 	for i := range panels {
-		n += panels[i].vecs * t.isa.lanes * len(runs) * ((length + step - 1) &^ (step - 1))
+		n += panels[i].vecs * t.isa.lanes * len(runs) * roundUp(length, step)
 	}
 	return n
 }
