@@ -195,6 +195,7 @@ for part in "$@"; do
       trained "1-bit both, $method" "$from" --method "$method" --wbits 1 --abits 1 --teacher "$m" ${LR:+--lr "$LR"}
     done
     trained "1-bit both, reactnet:real=0.4, batches of 64" "$from" --method reactnet:real=0.4 --batch 64 --wbits 1 --abits 1 --teacher "$m" ${LR:+--lr "$LR"}
+    trained "1-bit both, reactnet:real=0.4, batches of 32, flips alone" "$from" --method reactnet:real=0.4 --batch 32 --augment flip --wbits 1 --abits 1 --teacher "$m" ${LR:+--lr "$LR"}
     ;;
   *)
     echo "there is no part $part" >&2
