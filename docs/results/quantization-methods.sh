@@ -179,6 +179,7 @@ for part in "$@"; do
         trained "W${w}A$a, $method" "$m" --method "$method" --wbits "$w" --abits "$a" --teacher "$m"
       done
     done
+    trained "W2A2, lsq, batches of 64, rate 0.02" "$m" --method lsq --batch 64 --lr 0.02 --wbits 2 --abits 2 --teacher "$m"
     for method in dorefa qnn; do
       trained "W1A2, $method" "$m" --method "$method" --wbits 1 --abits 2 --teacher "$m"
       trained "W1A2, gradients of 6 bits, $method" "$m" --method "$method:gbits=6" --wbits 1 --abits 2 --teacher "$m"
