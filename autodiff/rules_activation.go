@@ -80,18 +80,10 @@ func softmaxRule(b *Builder, n *graph.Node, dy []*graph.Value) ([]*graph.Value, 
 	return []*graph.Value{b.Own("SoftmaxGrad", attrs, dy[0], n.Outputs[0])}, nil
 }
 
-// preluRule: y is x, or slope·x where x is not positive. With r = dy where it
-// is, dx = r + slope·(dy − r) and dslope = Σ x·(dy − r), all of which vectorizes.
 func preluRule(b *Builder, n *graph.Node, dy []*graph.Value) ([]*graph.Value, error) {
-	x, slope := n.Inputs[0], n.Inputs[1]
-	above := b.Own("ActivationGrad", graph.Attrs{"kind": "Relu"}, dy[0], x, n.Outputs[0])
-	below := b.Op("Sub", nil, dy[0], above)
-	dx := make([]*graph.Value, 2)
-	if b.Wants(n, 0) {
-		dx[0] = b.Op("Add", nil, above, b.Op("Mul", nil, below, slope))
-	}
+	outputs := 1
 	if b.Wants(n, 1) {
-		dx[1] = b.Unbroadcast(b.Op("Mul", nil, below, x), slope)
+		outputs = 2
 	}
-	return dx, nil
+	return b.Node(graph.DrawknifeDomain, "PReluGrad", nil, outputs, dy[0], n.Inputs[0], n.Inputs[1]), nil
 }

@@ -55,7 +55,6 @@ func init() {
 	for op := range binaries {
 		lower("", lowerBinary, op)
 	}
-	lower("", lowerPRelu, "PRelu")
 }
 
 func lowerUnary(c *compiler, n *graph.Node) error {
@@ -120,7 +119,7 @@ func lowerBinary(c *compiler, n *graph.Node) error {
 	if n.Inputs[0].Type != tensor.Float32 || n.Inputs[1].Type != tensor.Float32 {
 		return fallback(c, n)
 	}
-	if c.quant.floatGate(c, n) || c.gates(n) {
+	if c.quant.floatGate(c, n) || c.gates(n) || n.Is("Sub") && c.shiftedPRelu(n) {
 		return nil
 	}
 	return c.pairwise(n)
@@ -201,16 +200,4 @@ func (c *compiler) broadcast(op vec.Op, n nest, db, ab, bb *buf) func(x *frame) 
 			}
 		}
 	})
-}
-
-// lowerPRelu handles a slope per channel: max(x,0) + slope·min(x,0).
-func lowerPRelu(c *compiler, n *graph.Node) error {
-	if n.Inputs[0].Type != tensor.Float32 {
-		return fallback(c, n)
-	}
-	a, b, l := c.pair(n)
-	dst := c.def(n.Outputs[0], l)
-	nst := newNest(dst.shape, dst.layout, broadcastStrides(a, dst.shape), broadcastStrides(b, dst.shape))
-	c.emit(step{kernel: "prelu", in: []*buf{a, b}, out: []*buf{dst}, run: c.broadcast(vec.PRelu, nst, dst, a, b)})
-	return nil
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func init() {
-	register(graph.DrawknifeDomain, arithmetic, 3, map[string]Func{"ActivationGrad": activationGrad})
+	register(graph.DrawknifeDomain, arithmetic, 3, map[string]Func{"ActivationGrad": activationGrad, "PReluGrad": preluGrad})
 }
 
 // slope is the derivative of an activation, given its argument x, its value y
@@ -107,4 +107,32 @@ func activationGrad(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error
 		dx[i] = d * f(x[i], y[i], a, b)
 	}
 	return one(ofFloats(in[0].DType, dx, in[0].Shape))
+}
+
+// preluGrad is dy, or slope·dy where x is not positive, and Σ x·dy there for
+// each slope.
+func preluGrad(_ *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error) {
+	dy, x, slope := in[0], in[1], in[2]
+	if shape, err := broadcastShape(x.Shape, slope.Shape); err != nil || !slices.Equal(shape, x.Shape) || !slices.Equal(dy.Shape, x.Shape) {
+		return nil, fmt.Errorf("gradient of shape %v and slope of shape %v do not belong to %v", dy.Shape, slope.Shape, x.Shape)
+	}
+	dx, dslope := make([]float64, x.Len()), make([]float64, slope.Len())
+	dyv, xv, sv := floats(dy), floats(x), floats(slope)
+	full := strides(x.Shape)
+	rows(x.Shape, [][]int{full, spread(slope.Shape, x.Shape)}, func(n int, at, step []int) {
+		for i := range n {
+			j, k := at[0]+i*step[0], at[1]+i*step[1]
+			dx[j] = dyv[j]
+			if !(xv[j] > 0) {
+				dx[j] *= sv[k]
+				dslope[k] += xv[j] * dyv[j]
+			}
+		}
+	})
+	a, err := ofFloats(x.DType, dx, x.Shape)
+	if err != nil {
+		return nil, err
+	}
+	b, err := ofFloats(x.DType, dslope, slope.Shape)
+	return []*tensor.Tensor{a, b}, err
 }

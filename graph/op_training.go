@@ -14,6 +14,7 @@ import "fmt"
 //	GlobalAveragePoolGrad(dy, x)
 //	LRNGrad(dy, x, y)                attributes of LRN
 //	ActivationGrad(dy, x, y)         kind: an ONNX activation; alpha, beta (gamma, min, max)
+//	PReluGrad(dy, x, slope) → dx, dslope
 //	SoftmaxGrad(dy, y)               axis; log = 1 for LogSoftmax
 //	SliceGrad(dy, x, starts, …)      further inputs of Slice
 //	PadGrad(dy, x, pads, axes)       mode
@@ -48,6 +49,11 @@ func init() {
 		grad("ActivationGrad", 3, 3, 0), grad("SoftmaxGrad", 2, 2, 0),
 		grad("SliceGrad", 4, 6, 1), grad("PadGrad", 3, 4, 1), grad("GatherGrad", 3, 3, 1), grad("ResizeGrad", 2, 5, 1),
 		grad("DropoutTrain", 2, 2, 0),
+		Op{Domain: DrawknifeDomain, Name: "PReluGrad", MinIn: 3, MaxIn: 3, MinOut: 1, MaxOut: 2, Infer: func(n *Node) error {
+			n.set(0, n.inType(0), n.in(1))
+			n.set(1, n.inType(0), n.in(2))
+			return nil
+		}},
 		Op{Domain: DrawknifeDomain, Name: "BatchNormTrain", MinIn: 5, MaxIn: 6, MinOut: 5, MaxOut: 5, Infer: inferBatchNormTrain},
 		Op{Domain: DrawknifeDomain, Name: "BatchNormGrad", MinIn: 7, MaxIn: 7, MinOut: 3, MaxOut: 4, Infer: inferBatchNormGrad},
 	)

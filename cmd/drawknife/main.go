@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -99,7 +100,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	if c.Threads == 0 {
 		c.Threads = runtime.GOMAXPROCS(0)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	a := &app{Context: ctx, globals: c.globals, out: stdout, err: stderr, tty: isTerminal(stderr), args: args}
 	if err := k.Run(a); err != nil {

@@ -10,7 +10,7 @@ import (
 const cliIntro = `# Command line
 
 Models are the path of an ONNX file (gzip'd or not) or ` + "`zoo:NAME?key=value`" + `; data sets are ` + "`NAME`, `NAME:DIR`" + ` or a path.
-The exit status is 0 for success, 1 for a failure, 2 for wrong usage, 130 after an interruption.
+The exit status is 0 for success, 1 for a failure, 2 for wrong usage, 130 after an interruption (Ctrl-C, or SIGTERM as schedulers send it).
 
 `
 

@@ -205,6 +205,22 @@ func emitBinary() {
 		},
 	}.emit()
 	elementwise{
+		name: "rprelu", doc: "computes dst = y+a, or y*s+a where y = x-b is negative.", pointers: "dst, x, b, s, a", unroll: 2,
+		body: func(v *vector) {
+			y := sub(v.in("x"), v.in("b"))
+			v.out("dst", add(blend(cmp(cmpLT, y, kbits(0)), mul(y, v.in("s")), y), v.in("a")))
+		},
+	}.emit()
+	elementwise{
+		name: "preluGrad", doc: "computes dx = dy and ds = 0, or dy*s and dy*x where x is not positive.", pointers: "dx, ds, dy, x, s", unroll: 2,
+		body: func(v *vector) {
+			x, dy := v.in("x"), v.in("dy")
+			positive := cmp(cmpGT, x, kbits(0))
+			v.out("ds", andNot(positive, mul(dy, x)))
+			v.out("dx", blend(positive, dy, mul(dy, v.in("s"))))
+		},
+	}.emit()
+	elementwise{
 		name: "axpy", doc: "computes y += alpha*x.", pointers: "x, y", params: "alpha", unroll: 4,
 		body: func(v *vector) {
 			y := v.in("y")

@@ -224,6 +224,22 @@ func affine2SIMD(dst, x, y, a, b, c []float32) bool {
 	return true
 }
 
+func rpreluSIMD(dst, x, b, s, a []float32) bool {
+	if level < cpu.NEON {
+		return false
+	}
+	rpreluNEON(&dst[0], &x[0], &b[0], &s[0], &a[0], len(dst))
+	return true
+}
+
+func preluGradSIMD(dx, ds, dy, x, s []float32) bool {
+	if level < cpu.NEON {
+		return false
+	}
+	preluGradNEON(&dx[0], &ds[0], &dy[0], &x[0], &s[0], len(dx))
+	return true
+}
+
 func axpySIMD(alpha float32, x, y []float32) bool {
 	if level < cpu.NEON {
 		return false

@@ -20,6 +20,10 @@ func mulAddClampSIMD([]float32, []float32, []float32, []float32, float32, float3
 
 func affine2SIMD(_, _, _, _, _, _ []float32) bool { return false }
 
+func rpreluSIMD(_, _, _, _, _ []float32) bool { return false }
+
+func preluGradSIMD(_, _, _, _, _ []float32) bool { return false }
+
 func axpySIMD(float32, []float32, []float32) bool { return false }
 
 func lerpSIMD([]float32, float32, float32, []float32) bool { return false }

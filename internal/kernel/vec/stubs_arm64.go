@@ -349,6 +349,16 @@ func mulAddClampNEON(dst, x, s, b *float32, n int, lo, hi float32)
 //go:noescape
 func affine2NEON(dst, x, y, a, b, c *float32, n int)
 
+// rpreluNEON computes dst = y+a, or y*s+a where y = x-b is negative.
+//
+//go:noescape
+func rpreluNEON(dst, x, b, s, a *float32, n int)
+
+// preluGradNEON computes dx = dy and ds = 0, or dy*s and dy*x where x is not positive.
+//
+//go:noescape
+func preluGradNEON(dx, ds, dy, x, s *float32, n int)
+
 // axpyNEON computes y += alpha*x.
 //
 //go:noescape

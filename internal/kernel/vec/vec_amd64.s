@@ -7956,6 +7956,164 @@ done:
 	VZEROUPPER
 	RET
 
+// func rpreluAVX2(dst *float32, x *float32, b *float32, s *float32, a *float32, n int)
+// Requires: AVX
+TEXT ·rpreluAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ s+24(FP), BX
+	MOVQ a+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000010, DI
+	JLT  rest
+
+loop:
+	VMOVUPS   (CX)(R8*4), Y0
+	VMOVUPS   (DX)(R8*4), Y1
+	VSUBPS    Y1, Y0, Y0
+	VCMPPS    $0x11, k00000000<>+0(SB), Y0, Y1
+	VMOVUPS   (BX)(R8*4), Y2
+	VMULPS    Y2, Y0, Y2
+	VBLENDVPS Y1, Y2, Y0, Y0
+	VMOVUPS   (SI)(R8*4), Y1
+	VADDPS    Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)(R8*4)
+	VMOVUPS   32(CX)(R8*4), Y0
+	VMOVUPS   32(DX)(R8*4), Y1
+	VSUBPS    Y1, Y0, Y0
+	VCMPPS    $0x11, k00000000<>+0(SB), Y0, Y1
+	VMOVUPS   32(BX)(R8*4), Y2
+	VMULPS    Y2, Y0, Y2
+	VBLENDVPS Y1, Y2, Y0, Y0
+	VMOVUPS   32(SI)(R8*4), Y1
+	VADDPS    Y1, Y0, Y0
+	VMOVUPS   Y0, 32(AX)(R8*4)
+	ADDQ      $0x00000010, R8
+	SUBQ      $0x00000010, DI
+	JGE       loop
+
+rest:
+	ADDQ $0x00000010, DI
+	SUBQ $0x08, DI
+	JLT  tail
+
+single:
+	VMOVUPS   (CX)(R8*4), Y0
+	VMOVUPS   (DX)(R8*4), Y1
+	VSUBPS    Y1, Y0, Y0
+	VCMPPS    $0x11, k00000000<>+0(SB), Y0, Y1
+	VMOVUPS   (BX)(R8*4), Y2
+	VMULPS    Y2, Y0, Y2
+	VBLENDVPS Y1, Y2, Y0, Y0
+	VMOVUPS   (SI)(R8*4), Y1
+	VADDPS    Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)(R8*4)
+	ADDQ      $0x08, R8
+	SUBQ      $0x08, DI
+	JGE       single
+
+tail:
+	ADDQ       $0x08, DI
+	JEQ        done
+	LEAQ       tailmasks<>+0(SB), R9
+	NEGQ       DI
+	VMOVUPS    32(R9)(DI*4), Y0
+	VMASKMOVPS (CX)(R8*4), Y0, Y1
+	VMASKMOVPS (DX)(R8*4), Y0, Y2
+	VSUBPS     Y2, Y1, Y1
+	VCMPPS     $0x11, k00000000<>+0(SB), Y1, Y2
+	VMASKMOVPS (BX)(R8*4), Y0, Y3
+	VMULPS     Y3, Y1, Y3
+	VBLENDVPS  Y2, Y3, Y1, Y1
+	VMASKMOVPS (SI)(R8*4), Y0, Y2
+	VADDPS     Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(R8*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func preluGradAVX2(dx *float32, ds *float32, dy *float32, x *float32, s *float32, n int)
+// Requires: AVX
+TEXT ·preluGradAVX2(SB), NOSPLIT, $0-48
+	MOVQ dx+0(FP), AX
+	MOVQ ds+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ x+24(FP), BX
+	MOVQ s+32(FP), SI
+	MOVQ n+40(FP), DI
+	XORQ R8, R8
+	SUBQ $0x00000010, DI
+	JLT  rest
+
+loop:
+	VMOVUPS   (BX)(R8*4), Y0
+	VMOVUPS   (DX)(R8*4), Y1
+	VCMPPS    $0x1e, k00000000<>+0(SB), Y0, Y2
+	VMULPS    Y0, Y1, Y0
+	VANDNPS   Y0, Y2, Y0
+	VMOVUPS   Y0, (CX)(R8*4)
+	VMOVUPS   (SI)(R8*4), Y0
+	VMULPS    Y0, Y1, Y0
+	VBLENDVPS Y2, Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)(R8*4)
+	VMOVUPS   32(BX)(R8*4), Y0
+	VMOVUPS   32(DX)(R8*4), Y1
+	VCMPPS    $0x1e, k00000000<>+0(SB), Y0, Y2
+	VMULPS    Y0, Y1, Y0
+	VANDNPS   Y0, Y2, Y0
+	VMOVUPS   Y0, 32(CX)(R8*4)
+	VMOVUPS   32(SI)(R8*4), Y0
+	VMULPS    Y0, Y1, Y0
+	VBLENDVPS Y2, Y1, Y0, Y0
+	VMOVUPS   Y0, 32(AX)(R8*4)
+	ADDQ      $0x00000010, R8
+	SUBQ      $0x00000010, DI
+	JGE       loop
+
+rest:
+	ADDQ $0x00000010, DI
+	SUBQ $0x08, DI
+	JLT  tail
+
+single:
+	VMOVUPS   (BX)(R8*4), Y0
+	VMOVUPS   (DX)(R8*4), Y1
+	VCMPPS    $0x1e, k00000000<>+0(SB), Y0, Y2
+	VMULPS    Y0, Y1, Y0
+	VANDNPS   Y0, Y2, Y0
+	VMOVUPS   Y0, (CX)(R8*4)
+	VMOVUPS   (SI)(R8*4), Y0
+	VMULPS    Y0, Y1, Y0
+	VBLENDVPS Y2, Y1, Y0, Y0
+	VMOVUPS   Y0, (AX)(R8*4)
+	ADDQ      $0x08, R8
+	SUBQ      $0x08, DI
+	JGE       single
+
+tail:
+	ADDQ       $0x08, DI
+	JEQ        done
+	LEAQ       tailmasks<>+0(SB), R9
+	NEGQ       DI
+	VMOVUPS    32(R9)(DI*4), Y0
+	VMASKMOVPS (BX)(R8*4), Y0, Y1
+	VMASKMOVPS (DX)(R8*4), Y0, Y2
+	VCMPPS     $0x1e, k00000000<>+0(SB), Y1, Y3
+	VMULPS     Y1, Y2, Y1
+	VANDNPS    Y1, Y3, Y1
+	VMASKMOVPS Y1, Y0, (CX)(R8*4)
+	VMASKMOVPS (SI)(R8*4), Y0, Y1
+	VMULPS     Y1, Y2, Y1
+	VBLENDVPS  Y3, Y2, Y1, Y1
+	VMASKMOVPS Y1, Y0, (AX)(R8*4)
+
+done:
+	VZEROUPPER
+	RET
+
 // func axpyAVX2(x *float32, y *float32, n int, alpha float32)
 // Requires: AVX, FMA3
 TEXT ·axpyAVX2(SB), NOSPLIT, $0-28

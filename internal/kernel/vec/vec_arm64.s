@@ -8900,6 +8900,192 @@ affine2NEON_after414:
 	ADD $1, R7
 	RET
 
+TEXT ·rpreluNEON(SB), NOSPLIT, $0-48
+	MOVD dst+0(FP), R1
+	MOVD x+8(FP), R2
+	MOVD b+16(FP), R3
+	MOVD s+24(FP), R4
+	MOVD a+32(FP), R5
+	MOVD n+40(FP), R6
+	SUBS $8, R6
+	BLT rpreluNEON_after416
+rpreluNEON_loop415:
+	FMOVQ 0(R2), F0
+	FMOVQ 0(R3), F1
+	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	WORD $0x4f00e401 // movi v1.16b, #0
+	WORD $0x6ea0e421 // fcmgt v1.4s, v1.4s, v0.4s
+	FMOVQ 0(R4), F2
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e601c41 // bsl v1.16b, v2.16b, v0.16b
+	FMOVQ 0(R5), F0
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	FMOVQ F0, 0(R1)
+	FMOVQ 16(R2), F0
+	FMOVQ 16(R3), F1
+	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	WORD $0x4f00e401 // movi v1.16b, #0
+	WORD $0x6ea0e421 // fcmgt v1.4s, v1.4s, v0.4s
+	FMOVQ 16(R4), F2
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e601c41 // bsl v1.16b, v2.16b, v0.16b
+	FMOVQ 16(R5), F0
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	FMOVQ F0, 16(R1)
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	ADD $32, R4
+	ADD $32, R5
+	SUBS $8, R6
+	BGE rpreluNEON_loop415
+rpreluNEON_after416:
+	ADD $8, R6
+	SUBS $4, R6
+	BLT rpreluNEON_after418
+rpreluNEON_loop417:
+	FMOVQ 0(R2), F0
+	FMOVQ 0(R3), F1
+	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	WORD $0x4f00e401 // movi v1.16b, #0
+	WORD $0x6ea0e421 // fcmgt v1.4s, v1.4s, v0.4s
+	FMOVQ 0(R4), F2
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e601c41 // bsl v1.16b, v2.16b, v0.16b
+	FMOVQ 0(R5), F0
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	FMOVQ F0, 0(R1)
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	SUBS $4, R6
+	BGE rpreluNEON_loop417
+rpreluNEON_after418:
+	ADD $4, R6
+	SUBS $1, R6
+	BLT rpreluNEON_after420
+rpreluNEON_loop419:
+	FMOVS 0(R2), F0
+	FMOVS 0(R3), F1
+	WORD $0x4ea1d400 // fsub v0.4s, v0.4s, v1.4s
+	WORD $0x4f00e401 // movi v1.16b, #0
+	WORD $0x6ea0e421 // fcmgt v1.4s, v1.4s, v0.4s
+	FMOVS 0(R4), F2
+	WORD $0x6e22dc02 // fmul v2.4s, v0.4s, v2.4s
+	WORD $0x6e601c41 // bsl v1.16b, v2.16b, v0.16b
+	FMOVS 0(R5), F0
+	WORD $0x4e20d420 // fadd v0.4s, v1.4s, v0.4s
+	FMOVS F0, 0(R1)
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	SUBS $1, R6
+	BGE rpreluNEON_loop419
+rpreluNEON_after420:
+	ADD $1, R6
+	RET
+
+TEXT ·preluGradNEON(SB), NOSPLIT, $0-48
+	MOVD dx+0(FP), R1
+	MOVD ds+8(FP), R2
+	MOVD dy+16(FP), R3
+	MOVD x+24(FP), R4
+	MOVD s+32(FP), R5
+	MOVD n+40(FP), R6
+	SUBS $8, R6
+	BLT preluGradNEON_after422
+preluGradNEON_loop421:
+	FMOVQ 0(R4), F0
+	FMOVQ 0(R3), F1
+	WORD $0x4f00e402 // movi v2.16b, #0
+	WORD $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
+	WORD $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	WORD $0x4e621c62 // bic v2.16b, v3.16b, v2.16b
+	FMOVQ F2, 0(R2)
+	WORD $0x4f00e402 // movi v2.16b, #0
+	WORD $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	FMOVQ 0(R5), F2
+	WORD $0x6e22dc22 // fmul v2.4s, v1.4s, v2.4s
+	WORD $0x6e621c20 // bsl v0.16b, v1.16b, v2.16b
+	FMOVQ F0, 0(R1)
+	FMOVQ 16(R4), F0
+	FMOVQ 16(R3), F1
+	WORD $0x4f00e402 // movi v2.16b, #0
+	WORD $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
+	WORD $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	WORD $0x4e621c62 // bic v2.16b, v3.16b, v2.16b
+	FMOVQ F2, 16(R2)
+	WORD $0x4f00e402 // movi v2.16b, #0
+	WORD $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	FMOVQ 16(R5), F2
+	WORD $0x6e22dc22 // fmul v2.4s, v1.4s, v2.4s
+	WORD $0x6e621c20 // bsl v0.16b, v1.16b, v2.16b
+	FMOVQ F0, 16(R1)
+	ADD $32, R1
+	ADD $32, R2
+	ADD $32, R3
+	ADD $32, R4
+	ADD $32, R5
+	SUBS $8, R6
+	BGE preluGradNEON_loop421
+preluGradNEON_after422:
+	ADD $8, R6
+	SUBS $4, R6
+	BLT preluGradNEON_after424
+preluGradNEON_loop423:
+	FMOVQ 0(R4), F0
+	FMOVQ 0(R3), F1
+	WORD $0x4f00e402 // movi v2.16b, #0
+	WORD $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
+	WORD $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	WORD $0x4e621c62 // bic v2.16b, v3.16b, v2.16b
+	FMOVQ F2, 0(R2)
+	WORD $0x4f00e402 // movi v2.16b, #0
+	WORD $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	FMOVQ 0(R5), F2
+	WORD $0x6e22dc22 // fmul v2.4s, v1.4s, v2.4s
+	WORD $0x6e621c20 // bsl v0.16b, v1.16b, v2.16b
+	FMOVQ F0, 0(R1)
+	ADD $16, R1
+	ADD $16, R2
+	ADD $16, R3
+	ADD $16, R4
+	ADD $16, R5
+	SUBS $4, R6
+	BGE preluGradNEON_loop423
+preluGradNEON_after424:
+	ADD $4, R6
+	SUBS $1, R6
+	BLT preluGradNEON_after426
+preluGradNEON_loop425:
+	FMOVS 0(R4), F0
+	FMOVS 0(R3), F1
+	WORD $0x4f00e402 // movi v2.16b, #0
+	WORD $0x6ea2e402 // fcmgt v2.4s, v0.4s, v2.4s
+	WORD $0x6e20dc23 // fmul v3.4s, v1.4s, v0.4s
+	WORD $0x4e621c62 // bic v2.16b, v3.16b, v2.16b
+	FMOVS F2, 0(R2)
+	WORD $0x4f00e402 // movi v2.16b, #0
+	WORD $0x6ea2e400 // fcmgt v0.4s, v0.4s, v2.4s
+	FMOVS 0(R5), F2
+	WORD $0x6e22dc22 // fmul v2.4s, v1.4s, v2.4s
+	WORD $0x6e621c20 // bsl v0.16b, v1.16b, v2.16b
+	FMOVS F0, 0(R1)
+	ADD $4, R1
+	ADD $4, R2
+	ADD $4, R3
+	ADD $4, R4
+	ADD $4, R5
+	SUBS $1, R6
+	BGE preluGradNEON_loop425
+preluGradNEON_after426:
+	ADD $1, R6
+	RET
+
 TEXT ·axpyNEON(SB), NOSPLIT, $0-28
 	MOVD x+0(FP), R1
 	MOVD y+8(FP), R2
@@ -8907,8 +9093,8 @@ TEXT ·axpyNEON(SB), NOSPLIT, $0-28
 	FMOVS alpha+24(FP), F0
 	WORD $0x4e040400 // dup v0.4s, v0.s[0]
 	SUBS $16, R3
-	BLT axpyNEON_after416
-axpyNEON_loop415:
+	BLT axpyNEON_after428
+axpyNEON_loop427:
 	FMOVQ 0(R1), F1
 	FMOVQ 0(R2), F2
 	WORD $0x4e20cc22 // fmla v2.4s, v1.4s, v0.4s
@@ -8928,12 +9114,12 @@ axpyNEON_loop415:
 	ADD $64, R1
 	ADD $64, R2
 	SUBS $16, R3
-	BGE axpyNEON_loop415
-axpyNEON_after416:
+	BGE axpyNEON_loop427
+axpyNEON_after428:
 	ADD $16, R3
 	SUBS $4, R3
-	BLT axpyNEON_after418
-axpyNEON_loop417:
+	BLT axpyNEON_after430
+axpyNEON_loop429:
 	FMOVQ 0(R1), F1
 	FMOVQ 0(R2), F2
 	WORD $0x4e20cc22 // fmla v2.4s, v1.4s, v0.4s
@@ -8941,12 +9127,12 @@ axpyNEON_loop417:
 	ADD $16, R1
 	ADD $16, R2
 	SUBS $4, R3
-	BGE axpyNEON_loop417
-axpyNEON_after418:
+	BGE axpyNEON_loop429
+axpyNEON_after430:
 	ADD $4, R3
 	SUBS $1, R3
-	BLT axpyNEON_after420
-axpyNEON_loop419:
+	BLT axpyNEON_after432
+axpyNEON_loop431:
 	FMOVS 0(R1), F1
 	FMOVS 0(R2), F2
 	WORD $0x4e20cc22 // fmla v2.4s, v1.4s, v0.4s
@@ -8954,8 +9140,8 @@ axpyNEON_loop419:
 	ADD $4, R1
 	ADD $4, R2
 	SUBS $1, R3
-	BGE axpyNEON_loop419
-axpyNEON_after420:
+	BGE axpyNEON_loop431
+axpyNEON_after432:
 	ADD $1, R3
 	RET
 
@@ -8968,8 +9154,8 @@ TEXT ·lerpNEON(SB), NOSPLIT, $0-32
 	FMOVS alpha+28(FP), F1
 	WORD $0x4e040421 // dup v1.4s, v1.s[0]
 	SUBS $16, R3
-	BLT lerpNEON_after422
-lerpNEON_loop421:
+	BLT lerpNEON_after434
+lerpNEON_loop433:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
@@ -8993,12 +9179,12 @@ lerpNEON_loop421:
 	ADD $64, R1
 	ADD $64, R2
 	SUBS $16, R3
-	BGE lerpNEON_loop421
-lerpNEON_after422:
+	BGE lerpNEON_loop433
+lerpNEON_after434:
 	ADD $16, R3
 	SUBS $4, R3
-	BLT lerpNEON_after424
-lerpNEON_loop423:
+	BLT lerpNEON_after436
+lerpNEON_loop435:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
@@ -9007,12 +9193,12 @@ lerpNEON_loop423:
 	ADD $16, R1
 	ADD $16, R2
 	SUBS $4, R3
-	BGE lerpNEON_loop423
-lerpNEON_after424:
+	BGE lerpNEON_loop435
+lerpNEON_after436:
 	ADD $4, R3
 	SUBS $1, R3
-	BLT lerpNEON_after426
-lerpNEON_loop425:
+	BLT lerpNEON_after438
+lerpNEON_loop437:
 	FMOVS 0(R1), F2
 	FMOVS 0(R2), F3
 	WORD $0x6e20dc63 // fmul v3.4s, v3.4s, v0.4s
@@ -9021,8 +9207,8 @@ lerpNEON_loop425:
 	ADD $4, R1
 	ADD $4, R2
 	SUBS $1, R3
-	BGE lerpNEON_loop425
-lerpNEON_after426:
+	BGE lerpNEON_loop437
+lerpNEON_after438:
 	ADD $1, R3
 	RET
 
@@ -9035,8 +9221,8 @@ TEXT ·sumNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f00e403 // movi v3.16b, #0
 	WORD $0x4f00e404 // movi v4.16b, #0
 	SUBS $16, R2
-	BLT sumNEON_after428
-sumNEON_loop427:
+	BLT sumNEON_after440
+sumNEON_loop439:
 	FMOVQ 0(R1), F5
 	WORD $0x4e25d400 // fadd v0.4s, v0.4s, v5.4s
 	FMOVQ 16(R1), F5
@@ -9047,28 +9233,28 @@ sumNEON_loop427:
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 	ADD $64, R1
 	SUBS $16, R2
-	BGE sumNEON_loop427
-sumNEON_after428:
+	BGE sumNEON_loop439
+sumNEON_after440:
 	ADD $16, R2
 	SUBS $4, R2
-	BLT sumNEON_after430
-sumNEON_loop429:
+	BLT sumNEON_after442
+sumNEON_loop441:
 	FMOVQ 0(R1), F5
 	WORD $0x4e25d400 // fadd v0.4s, v0.4s, v5.4s
 	ADD $16, R1
 	SUBS $4, R2
-	BGE sumNEON_loop429
-sumNEON_after430:
+	BGE sumNEON_loop441
+sumNEON_after442:
 	ADD $4, R2
 	SUBS $1, R2
-	BLT sumNEON_after432
-sumNEON_loop431:
+	BLT sumNEON_after444
+sumNEON_loop443:
 	FMOVS 0(R1), F5
 	WORD $0x1e252884 // fadd s4, s4, s5
 	ADD $4, R1
 	SUBS $1, R2
-	BGE sumNEON_loop431
-sumNEON_after432:
+	BGE sumNEON_loop443
+sumNEON_after444:
 	ADD $1, R2
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -9088,8 +9274,8 @@ TEXT ·sumSquaresNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f00e403 // movi v3.16b, #0
 	WORD $0x4f00e404 // movi v4.16b, #0
 	SUBS $16, R2
-	BLT sumSquaresNEON_after434
-sumSquaresNEON_loop433:
+	BLT sumSquaresNEON_after446
+sumSquaresNEON_loop445:
 	FMOVQ 0(R1), F5
 	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
 	WORD $0x4e25d400 // fadd v0.4s, v0.4s, v5.4s
@@ -9104,30 +9290,30 @@ sumSquaresNEON_loop433:
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 	ADD $64, R1
 	SUBS $16, R2
-	BGE sumSquaresNEON_loop433
-sumSquaresNEON_after434:
+	BGE sumSquaresNEON_loop445
+sumSquaresNEON_after446:
 	ADD $16, R2
 	SUBS $4, R2
-	BLT sumSquaresNEON_after436
-sumSquaresNEON_loop435:
+	BLT sumSquaresNEON_after448
+sumSquaresNEON_loop447:
 	FMOVQ 0(R1), F5
 	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
 	WORD $0x4e25d400 // fadd v0.4s, v0.4s, v5.4s
 	ADD $16, R1
 	SUBS $4, R2
-	BGE sumSquaresNEON_loop435
-sumSquaresNEON_after436:
+	BGE sumSquaresNEON_loop447
+sumSquaresNEON_after448:
 	ADD $4, R2
 	SUBS $1, R2
-	BLT sumSquaresNEON_after438
-sumSquaresNEON_loop437:
+	BLT sumSquaresNEON_after450
+sumSquaresNEON_loop449:
 	FMOVS 0(R1), F5
 	WORD $0x6e25dca5 // fmul v5.4s, v5.4s, v5.4s
 	WORD $0x1e252884 // fadd s4, s4, s5
 	ADD $4, R1
 	SUBS $1, R2
-	BGE sumSquaresNEON_loop437
-sumSquaresNEON_after438:
+	BGE sumSquaresNEON_loop449
+sumSquaresNEON_after450:
 	ADD $1, R2
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -9147,8 +9333,8 @@ TEXT ·sumAbsNEON(SB), NOSPLIT, $0-20
 	WORD $0x4f00e403 // movi v3.16b, #0
 	WORD $0x4f00e404 // movi v4.16b, #0
 	SUBS $16, R2
-	BLT sumAbsNEON_after440
-sumAbsNEON_loop439:
+	BLT sumAbsNEON_after452
+sumAbsNEON_loop451:
 	FMOVQ 0(R1), F5
 	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4e25d400 // fadd v0.4s, v0.4s, v5.4s
@@ -9163,30 +9349,30 @@ sumAbsNEON_loop439:
 	WORD $0x4e25d463 // fadd v3.4s, v3.4s, v5.4s
 	ADD $64, R1
 	SUBS $16, R2
-	BGE sumAbsNEON_loop439
-sumAbsNEON_after440:
+	BGE sumAbsNEON_loop451
+sumAbsNEON_after452:
 	ADD $16, R2
 	SUBS $4, R2
-	BLT sumAbsNEON_after442
-sumAbsNEON_loop441:
+	BLT sumAbsNEON_after454
+sumAbsNEON_loop453:
 	FMOVQ 0(R1), F5
 	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x4e25d400 // fadd v0.4s, v0.4s, v5.4s
 	ADD $16, R1
 	SUBS $4, R2
-	BGE sumAbsNEON_loop441
-sumAbsNEON_after442:
+	BGE sumAbsNEON_loop453
+sumAbsNEON_after454:
 	ADD $4, R2
 	SUBS $1, R2
-	BLT sumAbsNEON_after444
-sumAbsNEON_loop443:
+	BLT sumAbsNEON_after456
+sumAbsNEON_loop455:
 	FMOVS 0(R1), F5
 	WORD $0x4ea0f8a5 // fabs v5.4s, v5.4s
 	WORD $0x1e252884 // fadd s4, s4, s5
 	ADD $4, R1
 	SUBS $1, R2
-	BGE sumAbsNEON_loop443
-sumAbsNEON_after444:
+	BGE sumAbsNEON_loop455
+sumAbsNEON_after456:
 	ADD $1, R2
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -9207,8 +9393,8 @@ TEXT ·dotNEON(SB), NOSPLIT, $0-28
 	WORD $0x4f00e403 // movi v3.16b, #0
 	WORD $0x4f00e404 // movi v4.16b, #0
 	SUBS $16, R3
-	BLT dotNEON_after446
-dotNEON_loop445:
+	BLT dotNEON_after458
+dotNEON_loop457:
 	FMOVQ 0(R1), F5
 	FMOVQ 0(R2), F6
 	WORD $0x4e26cca0 // fmla v0.4s, v5.4s, v6.4s
@@ -9224,32 +9410,32 @@ dotNEON_loop445:
 	ADD $64, R1
 	ADD $64, R2
 	SUBS $16, R3
-	BGE dotNEON_loop445
-dotNEON_after446:
+	BGE dotNEON_loop457
+dotNEON_after458:
 	ADD $16, R3
 	SUBS $4, R3
-	BLT dotNEON_after448
-dotNEON_loop447:
+	BLT dotNEON_after460
+dotNEON_loop459:
 	FMOVQ 0(R1), F5
 	FMOVQ 0(R2), F6
 	WORD $0x4e26cca0 // fmla v0.4s, v5.4s, v6.4s
 	ADD $16, R1
 	ADD $16, R2
 	SUBS $4, R3
-	BGE dotNEON_loop447
-dotNEON_after448:
+	BGE dotNEON_loop459
+dotNEON_after460:
 	ADD $4, R3
 	SUBS $1, R3
-	BLT dotNEON_after450
-dotNEON_loop449:
+	BLT dotNEON_after462
+dotNEON_loop461:
 	FMOVS 0(R1), F5
 	FMOVS 0(R2), F6
 	WORD $0x4e26cca0 // fmla v0.4s, v5.4s, v6.4s
 	ADD $4, R1
 	ADD $4, R2
 	SUBS $1, R3
-	BGE dotNEON_loop449
-dotNEON_after450:
+	BGE dotNEON_loop461
+dotNEON_after462:
 	ADD $1, R3
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -9273,8 +9459,8 @@ TEXT ·expSumNEON(SB), NOSPLIT, $0-36
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	MOVD $constants<>(SB), R26
 	SUBS $8, R3
-	BLT expSumNEON_after452
-expSumNEON_loop451:
+	BLT expSumNEON_after464
+expSumNEON_loop463:
 	FMOVQ 0(R2), F6
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	FMOVQ 352(R26), F7
@@ -9356,12 +9542,12 @@ expSumNEON_loop451:
 	ADD $32, R1
 	ADD $32, R2
 	SUBS $8, R3
-	BGE expSumNEON_loop451
-expSumNEON_after452:
+	BGE expSumNEON_loop463
+expSumNEON_after464:
 	ADD $8, R3
 	SUBS $4, R3
-	BLT expSumNEON_after454
-expSumNEON_loop453:
+	BLT expSumNEON_after466
+expSumNEON_loop465:
 	FMOVQ 0(R2), F6
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	FMOVQ 352(R26), F7
@@ -9404,12 +9590,12 @@ expSumNEON_loop453:
 	ADD $16, R1
 	ADD $16, R2
 	SUBS $4, R3
-	BGE expSumNEON_loop453
-expSumNEON_after454:
+	BGE expSumNEON_loop465
+expSumNEON_after466:
 	ADD $4, R3
 	SUBS $1, R3
-	BLT expSumNEON_after456
-expSumNEON_loop455:
+	BLT expSumNEON_after468
+expSumNEON_loop467:
 	FMOVS 0(R2), F6
 	WORD $0x4ea5d4c6 // fsub v6.4s, v6.4s, v5.4s
 	FMOVQ 352(R26), F7
@@ -9452,8 +9638,8 @@ expSumNEON_loop455:
 	ADD $4, R1
 	ADD $4, R2
 	SUBS $1, R3
-	BGE expSumNEON_loop455
-expSumNEON_after456:
+	BGE expSumNEON_loop467
+expSumNEON_after468:
 	ADD $1, R3
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
@@ -9473,8 +9659,8 @@ TEXT ·maxOfNEON(SB), NOSPLIT, $0-20
 	WORD $0x4e040d22 // dup v2.4s, w9
 	WORD $0x4e040d23 // dup v3.4s, w9
 	SUBS $16, R2
-	BLT maxOfNEON_after458
-maxOfNEON_loop457:
+	BLT maxOfNEON_after470
+maxOfNEON_loop469:
 	FLDPQ.P 32(R1), (F4, F5)
 	FLDPQ.P 32(R1), (F6, F7)
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
@@ -9482,26 +9668,26 @@ maxOfNEON_loop457:
 	WORD $0x4e26f442 // fmax v2.4s, v2.4s, v6.4s
 	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
 	SUBS $16, R2
-	BGE maxOfNEON_loop457
-maxOfNEON_after458:
+	BGE maxOfNEON_loop469
+maxOfNEON_after470:
 	ADD $16, R2
 	SUBS $4, R2
-	BLT maxOfNEON_after460
-maxOfNEON_loop459:
+	BLT maxOfNEON_after472
+maxOfNEON_loop471:
 	FMOVQ.P 16(R1), F4
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	SUBS $4, R2
-	BGE maxOfNEON_loop459
-maxOfNEON_after460:
+	BGE maxOfNEON_loop471
+maxOfNEON_after472:
 	ADD $4, R2
 	SUBS $1, R2
-	BLT maxOfNEON_after462
-maxOfNEON_loop461:
+	BLT maxOfNEON_after474
+maxOfNEON_loop473:
 	WORD $0x4ddfc824 // ld1r { v4.4s }, [x1], #4
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	SUBS $1, R2
-	BGE maxOfNEON_loop461
-maxOfNEON_after462:
+	BGE maxOfNEON_loop473
+maxOfNEON_after474:
 	ADD $1, R2
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	WORD $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
@@ -9520,8 +9706,8 @@ TEXT ·minOfNEON(SB), NOSPLIT, $0-20
 	WORD $0x4e040d22 // dup v2.4s, w9
 	WORD $0x4e040d23 // dup v3.4s, w9
 	SUBS $16, R2
-	BLT minOfNEON_after464
-minOfNEON_loop463:
+	BLT minOfNEON_after476
+minOfNEON_loop475:
 	FLDPQ.P 32(R1), (F4, F5)
 	FLDPQ.P 32(R1), (F6, F7)
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
@@ -9529,26 +9715,26 @@ minOfNEON_loop463:
 	WORD $0x4ea6f442 // fmin v2.4s, v2.4s, v6.4s
 	WORD $0x4ea7f463 // fmin v3.4s, v3.4s, v7.4s
 	SUBS $16, R2
-	BGE minOfNEON_loop463
-minOfNEON_after464:
+	BGE minOfNEON_loop475
+minOfNEON_after476:
 	ADD $16, R2
 	SUBS $4, R2
-	BLT minOfNEON_after466
-minOfNEON_loop465:
+	BLT minOfNEON_after478
+minOfNEON_loop477:
 	FMOVQ.P 16(R1), F4
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	SUBS $4, R2
-	BGE minOfNEON_loop465
-minOfNEON_after466:
+	BGE minOfNEON_loop477
+minOfNEON_after478:
 	ADD $4, R2
 	SUBS $1, R2
-	BLT minOfNEON_after468
-minOfNEON_loop467:
+	BLT minOfNEON_after480
+minOfNEON_loop479:
 	WORD $0x4ddfc824 // ld1r { v4.4s }, [x1], #4
 	WORD $0x4ea4f400 // fmin v0.4s, v0.4s, v4.4s
 	SUBS $1, R2
-	BGE minOfNEON_loop467
-minOfNEON_after468:
+	BGE minOfNEON_loop479
+minOfNEON_after480:
 	ADD $1, R2
 	WORD $0x4ea1f400 // fmin v0.4s, v0.4s, v1.4s
 	WORD $0x4ea2f400 // fmin v0.4s, v0.4s, v2.4s
@@ -9567,8 +9753,8 @@ TEXT ·maxAbsOfNEON(SB), NOSPLIT, $0-20
 	WORD $0x4e040d22 // dup v2.4s, w9
 	WORD $0x4e040d23 // dup v3.4s, w9
 	SUBS $16, R2
-	BLT maxAbsOfNEON_after470
-maxAbsOfNEON_loop469:
+	BLT maxAbsOfNEON_after482
+maxAbsOfNEON_loop481:
 	FLDPQ.P 32(R1), (F4, F5)
 	FLDPQ.P 32(R1), (F6, F7)
 	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
@@ -9580,28 +9766,28 @@ maxAbsOfNEON_loop469:
 	WORD $0x4ea0f8e7 // fabs v7.4s, v7.4s
 	WORD $0x4e27f463 // fmax v3.4s, v3.4s, v7.4s
 	SUBS $16, R2
-	BGE maxAbsOfNEON_loop469
-maxAbsOfNEON_after470:
+	BGE maxAbsOfNEON_loop481
+maxAbsOfNEON_after482:
 	ADD $16, R2
 	SUBS $4, R2
-	BLT maxAbsOfNEON_after472
-maxAbsOfNEON_loop471:
+	BLT maxAbsOfNEON_after484
+maxAbsOfNEON_loop483:
 	FMOVQ.P 16(R1), F4
 	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	SUBS $4, R2
-	BGE maxAbsOfNEON_loop471
-maxAbsOfNEON_after472:
+	BGE maxAbsOfNEON_loop483
+maxAbsOfNEON_after484:
 	ADD $4, R2
 	SUBS $1, R2
-	BLT maxAbsOfNEON_after474
-maxAbsOfNEON_loop473:
+	BLT maxAbsOfNEON_after486
+maxAbsOfNEON_loop485:
 	WORD $0x4ddfc824 // ld1r { v4.4s }, [x1], #4
 	WORD $0x4ea0f884 // fabs v4.4s, v4.4s
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	SUBS $1, R2
-	BGE maxAbsOfNEON_loop473
-maxAbsOfNEON_after474:
+	BGE maxAbsOfNEON_loop485
+maxAbsOfNEON_after486:
 	ADD $1, R2
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	WORD $0x4e22f400 // fmax v0.4s, v0.4s, v2.4s
@@ -9617,15 +9803,15 @@ TEXT ·colSumNEON(SB), NOSPLIT, $0-40
 	MOVD cols+24(FP), R8
 	MOVD stride+32(FP), R9
 	SUBS $16, R8
-	BLT colSumNEON_after476
-colSumNEON_columns475:
+	BLT colSumNEON_after488
+colSumNEON_columns487:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	WORD $0x4f00e401 // movi v1.16b, #0
 	WORD $0x4f00e402 // movi v2.16b, #0
 	WORD $0x4f00e403 // movi v3.16b, #0
 	MOVD R2, R11
 	MOVD rows+16(FP), R10
-colSumNEON_row477:
+colSumNEON_row489:
 	FMOVQ 0(R11), F4
 	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
 	FMOVQ 16(R11), F4
@@ -9636,7 +9822,7 @@ colSumNEON_row477:
 	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
 	ADD R9, R11
 	SUBS $1, R10
-	BNE colSumNEON_row477
+	BNE colSumNEON_row489
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 16(R1)
 	FMOVQ F2, 32(R1)
@@ -9644,46 +9830,46 @@ colSumNEON_row477:
 	ADD $64, R1
 	ADD $64, R2
 	SUBS $16, R8
-	BGE colSumNEON_columns475
-colSumNEON_after476:
+	BGE colSumNEON_columns487
+colSumNEON_after488:
 	ADD $16, R8
 	SUBS $4, R8
-	BLT colSumNEON_after479
-colSumNEON_columns478:
+	BLT colSumNEON_after491
+colSumNEON_columns490:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	MOVD R2, R11
 	MOVD rows+16(FP), R10
-colSumNEON_row480:
+colSumNEON_row492:
 	FMOVQ 0(R11), F1
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	ADD R9, R11
 	SUBS $1, R10
-	BNE colSumNEON_row480
+	BNE colSumNEON_row492
 	FMOVQ F0, 0(R1)
 	ADD $16, R1
 	ADD $16, R2
 	SUBS $4, R8
-	BGE colSumNEON_columns478
-colSumNEON_after479:
+	BGE colSumNEON_columns490
+colSumNEON_after491:
 	ADD $4, R8
 	SUBS $1, R8
-	BLT colSumNEON_after482
-colSumNEON_columns481:
+	BLT colSumNEON_after494
+colSumNEON_columns493:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	MOVD R2, R11
 	MOVD rows+16(FP), R10
-colSumNEON_row483:
+colSumNEON_row495:
 	FMOVS 0(R11), F1
 	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
 	ADD R9, R11
 	SUBS $1, R10
-	BNE colSumNEON_row483
+	BNE colSumNEON_row495
 	FMOVS F0, 0(R1)
 	ADD $4, R1
 	ADD $4, R2
 	SUBS $1, R8
-	BGE colSumNEON_columns481
-colSumNEON_after482:
+	BGE colSumNEON_columns493
+colSumNEON_after494:
 	ADD $1, R8
 	RET
 
@@ -9694,8 +9880,8 @@ TEXT ·colDotNEON(SB), NOSPLIT, $0-48
 	MOVD cols+32(FP), R8
 	MOVD stride+40(FP), R9
 	SUBS $16, R8
-	BLT colDotNEON_after485
-colDotNEON_columns484:
+	BLT colDotNEON_after497
+colDotNEON_columns496:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	WORD $0x4f00e401 // movi v1.16b, #0
 	WORD $0x4f00e402 // movi v2.16b, #0
@@ -9703,7 +9889,7 @@ colDotNEON_columns484:
 	MOVD R2, R11
 	MOVD R3, R12
 	MOVD rows+24(FP), R10
-colDotNEON_row486:
+colDotNEON_row498:
 	FMOVQ 0(R11), F4
 	FMOVQ 0(R12), F5
 	WORD $0x4e25cc80 // fmla v0.4s, v4.4s, v5.4s
@@ -9719,7 +9905,7 @@ colDotNEON_row486:
 	ADD R9, R11
 	ADD R9, R12
 	SUBS $1, R10
-	BNE colDotNEON_row486
+	BNE colDotNEON_row498
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 16(R1)
 	FMOVQ F2, 32(R1)
@@ -9728,54 +9914,54 @@ colDotNEON_row486:
 	ADD $64, R2
 	ADD $64, R3
 	SUBS $16, R8
-	BGE colDotNEON_columns484
-colDotNEON_after485:
+	BGE colDotNEON_columns496
+colDotNEON_after497:
 	ADD $16, R8
 	SUBS $4, R8
-	BLT colDotNEON_after488
-colDotNEON_columns487:
+	BLT colDotNEON_after500
+colDotNEON_columns499:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	MOVD R2, R11
 	MOVD R3, R12
 	MOVD rows+24(FP), R10
-colDotNEON_row489:
+colDotNEON_row501:
 	FMOVQ 0(R11), F1
 	FMOVQ 0(R12), F2
 	WORD $0x4e22cc20 // fmla v0.4s, v1.4s, v2.4s
 	ADD R9, R11
 	ADD R9, R12
 	SUBS $1, R10
-	BNE colDotNEON_row489
+	BNE colDotNEON_row501
 	FMOVQ F0, 0(R1)
 	ADD $16, R1
 	ADD $16, R2
 	ADD $16, R3
 	SUBS $4, R8
-	BGE colDotNEON_columns487
-colDotNEON_after488:
+	BGE colDotNEON_columns499
+colDotNEON_after500:
 	ADD $4, R8
 	SUBS $1, R8
-	BLT colDotNEON_after491
-colDotNEON_columns490:
+	BLT colDotNEON_after503
+colDotNEON_columns502:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	MOVD R2, R11
 	MOVD R3, R12
 	MOVD rows+24(FP), R10
-colDotNEON_row492:
+colDotNEON_row504:
 	FMOVS 0(R11), F1
 	FMOVS 0(R12), F2
 	WORD $0x4e22cc20 // fmla v0.4s, v1.4s, v2.4s
 	ADD R9, R11
 	ADD R9, R12
 	SUBS $1, R10
-	BNE colDotNEON_row492
+	BNE colDotNEON_row504
 	FMOVS F0, 0(R1)
 	ADD $4, R1
 	ADD $4, R2
 	ADD $4, R3
 	SUBS $1, R8
-	BGE colDotNEON_columns490
-colDotNEON_after491:
+	BGE colDotNEON_columns502
+colDotNEON_after503:
 	ADD $1, R8
 	RET
 
@@ -9787,8 +9973,8 @@ TEXT ·colDotDevNEON(SB), NOSPLIT, $0-56
 	MOVD cols+40(FP), R8
 	MOVD stride+48(FP), R9
 	SUBS $16, R8
-	BLT colDotDevNEON_after494
-colDotDevNEON_columns493:
+	BLT colDotDevNEON_after506
+colDotDevNEON_columns505:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	FMOVQ 0(R4), F1
 	WORD $0x4f00e402 // movi v2.16b, #0
@@ -9800,7 +9986,7 @@ colDotDevNEON_columns493:
 	MOVD R2, R11
 	MOVD R3, R12
 	MOVD rows+32(FP), R10
-colDotDevNEON_row495:
+colDotDevNEON_row507:
 	FMOVQ 0(R11), F8
 	FMOVQ 0(R12), F9
 	WORD $0x4ea1d529 // fsub v9.4s, v9.4s, v1.4s
@@ -9820,7 +10006,7 @@ colDotDevNEON_row495:
 	ADD R9, R11
 	ADD R9, R12
 	SUBS $1, R10
-	BNE colDotDevNEON_row495
+	BNE colDotDevNEON_row507
 	FMOVQ F0, 0(R1)
 	FMOVQ F2, 16(R1)
 	FMOVQ F4, 32(R1)
@@ -9830,18 +10016,18 @@ colDotDevNEON_row495:
 	ADD $64, R3
 	ADD $64, R4
 	SUBS $16, R8
-	BGE colDotDevNEON_columns493
-colDotDevNEON_after494:
+	BGE colDotDevNEON_columns505
+colDotDevNEON_after506:
 	ADD $16, R8
 	SUBS $4, R8
-	BLT colDotDevNEON_after497
-colDotDevNEON_columns496:
+	BLT colDotDevNEON_after509
+colDotDevNEON_columns508:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	FMOVQ 0(R4), F1
 	MOVD R2, R11
 	MOVD R3, R12
 	MOVD rows+32(FP), R10
-colDotDevNEON_row498:
+colDotDevNEON_row510:
 	FMOVQ 0(R11), F2
 	FMOVQ 0(R12), F3
 	WORD $0x4ea1d463 // fsub v3.4s, v3.4s, v1.4s
@@ -9849,25 +10035,25 @@ colDotDevNEON_row498:
 	ADD R9, R11
 	ADD R9, R12
 	SUBS $1, R10
-	BNE colDotDevNEON_row498
+	BNE colDotDevNEON_row510
 	FMOVQ F0, 0(R1)
 	ADD $16, R1
 	ADD $16, R2
 	ADD $16, R3
 	ADD $16, R4
 	SUBS $4, R8
-	BGE colDotDevNEON_columns496
-colDotDevNEON_after497:
+	BGE colDotDevNEON_columns508
+colDotDevNEON_after509:
 	ADD $4, R8
 	SUBS $1, R8
-	BLT colDotDevNEON_after500
-colDotDevNEON_columns499:
+	BLT colDotDevNEON_after512
+colDotDevNEON_columns511:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	FMOVS 0(R4), F1
 	MOVD R2, R11
 	MOVD R3, R12
 	MOVD rows+32(FP), R10
-colDotDevNEON_row501:
+colDotDevNEON_row513:
 	FMOVS 0(R11), F2
 	FMOVS 0(R12), F3
 	WORD $0x4ea1d463 // fsub v3.4s, v3.4s, v1.4s
@@ -9875,15 +10061,15 @@ colDotDevNEON_row501:
 	ADD R9, R11
 	ADD R9, R12
 	SUBS $1, R10
-	BNE colDotDevNEON_row501
+	BNE colDotDevNEON_row513
 	FMOVS F0, 0(R1)
 	ADD $4, R1
 	ADD $4, R2
 	ADD $4, R3
 	ADD $4, R4
 	SUBS $1, R8
-	BGE colDotDevNEON_columns499
-colDotDevNEON_after500:
+	BGE colDotDevNEON_columns511
+colDotDevNEON_after512:
 	ADD $1, R8
 	RET
 
@@ -9895,8 +10081,8 @@ TEXT ·colMomentsNEON(SB), NOSPLIT, $0-56
 	MOVD cols+40(FP), R8
 	MOVD stride+48(FP), R9
 	SUBS $16, R8
-	BLT colMomentsNEON_after503
-colMomentsNEON_columns502:
+	BLT colMomentsNEON_after515
+colMomentsNEON_columns514:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	WORD $0x4f00e401 // movi v1.16b, #0
 	FMOVQ 0(R4), F2
@@ -9911,7 +10097,7 @@ colMomentsNEON_columns502:
 	FMOVQ 48(R4), F11
 	MOVD R3, R11
 	MOVD rows+32(FP), R10
-colMomentsNEON_row504:
+colMomentsNEON_row516:
 	FMOVQ 0(R11), F12
 	WORD $0x4ea2d58c // fsub v12.4s, v12.4s, v2.4s
 	WORD $0x4e2cd400 // fadd v0.4s, v0.4s, v12.4s
@@ -9930,7 +10116,7 @@ colMomentsNEON_row504:
 	WORD $0x4e2ccd8a // fmla v10.4s, v12.4s, v12.4s
 	ADD R9, R11
 	SUBS $1, R10
-	BNE colMomentsNEON_row504
+	BNE colMomentsNEON_row516
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 0(R2)
 	FMOVQ F3, 16(R1)
@@ -9944,25 +10130,25 @@ colMomentsNEON_row504:
 	ADD $64, R3
 	ADD $64, R4
 	SUBS $16, R8
-	BGE colMomentsNEON_columns502
-colMomentsNEON_after503:
+	BGE colMomentsNEON_columns514
+colMomentsNEON_after515:
 	ADD $16, R8
 	SUBS $4, R8
-	BLT colMomentsNEON_after506
-colMomentsNEON_columns505:
+	BLT colMomentsNEON_after518
+colMomentsNEON_columns517:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	WORD $0x4f00e401 // movi v1.16b, #0
 	FMOVQ 0(R4), F2
 	MOVD R3, R11
 	MOVD rows+32(FP), R10
-colMomentsNEON_row507:
+colMomentsNEON_row519:
 	FMOVQ 0(R11), F3
 	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
 	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
 	WORD $0x4e23cc61 // fmla v1.4s, v3.4s, v3.4s
 	ADD R9, R11
 	SUBS $1, R10
-	BNE colMomentsNEON_row507
+	BNE colMomentsNEON_row519
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 0(R2)
 	ADD $16, R1
@@ -9970,25 +10156,25 @@ colMomentsNEON_row507:
 	ADD $16, R3
 	ADD $16, R4
 	SUBS $4, R8
-	BGE colMomentsNEON_columns505
-colMomentsNEON_after506:
+	BGE colMomentsNEON_columns517
+colMomentsNEON_after518:
 	ADD $4, R8
 	SUBS $1, R8
-	BLT colMomentsNEON_after509
-colMomentsNEON_columns508:
+	BLT colMomentsNEON_after521
+colMomentsNEON_columns520:
 	WORD $0x4f00e400 // movi v0.16b, #0
 	WORD $0x4f00e401 // movi v1.16b, #0
 	FMOVS 0(R4), F2
 	MOVD R3, R11
 	MOVD rows+32(FP), R10
-colMomentsNEON_row510:
+colMomentsNEON_row522:
 	FMOVS 0(R11), F3
 	WORD $0x4ea2d463 // fsub v3.4s, v3.4s, v2.4s
 	WORD $0x4e23d400 // fadd v0.4s, v0.4s, v3.4s
 	WORD $0x4e23cc61 // fmla v1.4s, v3.4s, v3.4s
 	ADD R9, R11
 	SUBS $1, R10
-	BNE colMomentsNEON_row510
+	BNE colMomentsNEON_row522
 	FMOVS F0, 0(R1)
 	FMOVS F1, 0(R2)
 	ADD $4, R1
@@ -9996,8 +10182,8 @@ colMomentsNEON_row510:
 	ADD $4, R3
 	ADD $4, R4
 	SUBS $1, R8
-	BGE colMomentsNEON_columns508
-colMomentsNEON_after509:
+	BGE colMomentsNEON_columns520
+colMomentsNEON_after521:
 	ADD $1, R8
 	RET
 
@@ -10007,15 +10193,15 @@ TEXT ·colMaxNEON(SB), NOSPLIT, $0-40
 	MOVD cols+24(FP), R8
 	MOVD stride+32(FP), R9
 	SUBS $16, R8
-	BLT colMaxNEON_after512
-colMaxNEON_columns511:
+	BLT colMaxNEON_after524
+colMaxNEON_columns523:
 	FMOVQ 0(R1), F0
 	FMOVQ 16(R1), F1
 	FMOVQ 32(R1), F2
 	FMOVQ 48(R1), F3
 	MOVD R2, R11
 	MOVD rows+16(FP), R10
-colMaxNEON_row513:
+colMaxNEON_row525:
 	FMOVQ 0(R11), F4
 	WORD $0x4e24f400 // fmax v0.4s, v0.4s, v4.4s
 	FMOVQ 16(R11), F4
@@ -10026,7 +10212,7 @@ colMaxNEON_row513:
 	WORD $0x4e24f463 // fmax v3.4s, v3.4s, v4.4s
 	ADD R9, R11
 	SUBS $1, R10
-	BNE colMaxNEON_row513
+	BNE colMaxNEON_row525
 	FMOVQ F0, 0(R1)
 	FMOVQ F1, 16(R1)
 	FMOVQ F2, 32(R1)
@@ -10034,46 +10220,46 @@ colMaxNEON_row513:
 	ADD $64, R1
 	ADD $64, R2
 	SUBS $16, R8
-	BGE colMaxNEON_columns511
-colMaxNEON_after512:
+	BGE colMaxNEON_columns523
+colMaxNEON_after524:
 	ADD $16, R8
 	SUBS $4, R8
-	BLT colMaxNEON_after515
-colMaxNEON_columns514:
+	BLT colMaxNEON_after527
+colMaxNEON_columns526:
 	FMOVQ 0(R1), F0
 	MOVD R2, R11
 	MOVD rows+16(FP), R10
-colMaxNEON_row516:
+colMaxNEON_row528:
 	FMOVQ 0(R11), F1
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	ADD R9, R11
 	SUBS $1, R10
-	BNE colMaxNEON_row516
+	BNE colMaxNEON_row528
 	FMOVQ F0, 0(R1)
 	ADD $16, R1
 	ADD $16, R2
 	SUBS $4, R8
-	BGE colMaxNEON_columns514
-colMaxNEON_after515:
+	BGE colMaxNEON_columns526
+colMaxNEON_after527:
 	ADD $4, R8
 	SUBS $1, R8
-	BLT colMaxNEON_after518
-colMaxNEON_columns517:
+	BLT colMaxNEON_after530
+colMaxNEON_columns529:
 	FMOVS 0(R1), F0
 	MOVD R2, R11
 	MOVD rows+16(FP), R10
-colMaxNEON_row519:
+colMaxNEON_row531:
 	FMOVS 0(R11), F1
 	WORD $0x4e21f400 // fmax v0.4s, v0.4s, v1.4s
 	ADD R9, R11
 	SUBS $1, R10
-	BNE colMaxNEON_row519
+	BNE colMaxNEON_row531
 	FMOVS F0, 0(R1)
 	ADD $4, R1
 	ADD $4, R2
 	SUBS $1, R8
-	BGE colMaxNEON_columns517
-colMaxNEON_after518:
+	BGE colMaxNEON_columns529
+colMaxNEON_after530:
 	ADD $1, R8
 	RET
 
@@ -10084,11 +10270,11 @@ TEXT ·transposeNEON(SB), NOSPLIT, $0-48
 	MOVD cols+24(FP), R4
 	MOVD dstStride+32(FP), R5
 	MOVD srcStride+40(FP), R6
-transposeNEON_loop520:
+transposeNEON_loop532:
 	MOVD R1, R7
 	MOVD R2, R8
 	MOVD R3, R9
-transposeNEON_loop521:
+transposeNEON_loop533:
 	FMOVQ 0(R8), F0
 	ADD R6, R8
 	FMOVQ 0(R8), F1
@@ -10116,11 +10302,11 @@ transposeNEON_loop521:
 	ADD R5, R10
 	ADD $16, R7
 	SUBS $4, R9
-	BGT transposeNEON_loop521
+	BGT transposeNEON_loop533
 	ADD $16, R2
 	ADD R5<<2, R1
 	SUBS $4, R4
-	BGT transposeNEON_loop520
+	BGT transposeNEON_loop532
 	RET
 
 TEXT ·sgdNEON(SB), NOSPLIT, $0-32
@@ -10132,8 +10318,8 @@ TEXT ·sgdNEON(SB), NOSPLIT, $0-32
 	FMOVS decay+28(FP), F1
 	WORD $0x4e040421 // dup v1.4s, v1.s[0]
 	SUBS $8, R3
-	BLT sgdNEON_after523
-sgdNEON_loop522:
+	BLT sgdNEON_after535
+sgdNEON_loop534:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	WORD $0x4e21cc43 // fmla v3.4s, v2.4s, v1.4s
@@ -10147,12 +10333,12 @@ sgdNEON_loop522:
 	ADD $32, R1
 	ADD $32, R2
 	SUBS $8, R3
-	BGE sgdNEON_loop522
-sgdNEON_after523:
+	BGE sgdNEON_loop534
+sgdNEON_after535:
 	ADD $8, R3
 	SUBS $4, R3
-	BLT sgdNEON_after525
-sgdNEON_loop524:
+	BLT sgdNEON_after537
+sgdNEON_loop536:
 	FMOVQ 0(R1), F2
 	FMOVQ 0(R2), F3
 	WORD $0x4e21cc43 // fmla v3.4s, v2.4s, v1.4s
@@ -10161,12 +10347,12 @@ sgdNEON_loop524:
 	ADD $16, R1
 	ADD $16, R2
 	SUBS $4, R3
-	BGE sgdNEON_loop524
-sgdNEON_after525:
+	BGE sgdNEON_loop536
+sgdNEON_after537:
 	ADD $4, R3
 	SUBS $1, R3
-	BLT sgdNEON_after527
-sgdNEON_loop526:
+	BLT sgdNEON_after539
+sgdNEON_loop538:
 	FMOVS 0(R1), F2
 	FMOVS 0(R2), F3
 	WORD $0x4e21cc43 // fmla v3.4s, v2.4s, v1.4s
@@ -10175,8 +10361,8 @@ sgdNEON_loop526:
 	ADD $4, R1
 	ADD $4, R2
 	SUBS $1, R3
-	BGE sgdNEON_loop526
-sgdNEON_after527:
+	BGE sgdNEON_loop538
+sgdNEON_after539:
 	ADD $1, R3
 	RET
 
@@ -10198,8 +10384,8 @@ TEXT ·sgdMomentumNEON(SB), NOSPLIT, $0-56
 	FMOVS mw+52(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	SUBS $8, R4
-	BLT sgdMomentumNEON_after529
-sgdMomentumNEON_loop528:
+	BLT sgdMomentumNEON_after541
+sgdMomentumNEON_loop540:
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	WORD $0x4e23ccc7 // fmla v7.4s, v6.4s, v3.4s
@@ -10226,12 +10412,12 @@ sgdMomentumNEON_loop528:
 	ADD $32, R2
 	ADD $32, R3
 	SUBS $8, R4
-	BGE sgdMomentumNEON_loop528
-sgdMomentumNEON_after529:
+	BGE sgdMomentumNEON_loop540
+sgdMomentumNEON_after541:
 	ADD $8, R4
 	SUBS $4, R4
-	BLT sgdMomentumNEON_after531
-sgdMomentumNEON_loop530:
+	BLT sgdMomentumNEON_after543
+sgdMomentumNEON_loop542:
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	WORD $0x4e23ccc7 // fmla v7.4s, v6.4s, v3.4s
@@ -10247,12 +10433,12 @@ sgdMomentumNEON_loop530:
 	ADD $16, R2
 	ADD $16, R3
 	SUBS $4, R4
-	BGE sgdMomentumNEON_loop530
-sgdMomentumNEON_after531:
+	BGE sgdMomentumNEON_loop542
+sgdMomentumNEON_after543:
 	ADD $4, R4
 	SUBS $1, R4
-	BLT sgdMomentumNEON_after533
-sgdMomentumNEON_loop532:
+	BLT sgdMomentumNEON_after545
+sgdMomentumNEON_loop544:
 	FMOVS 0(R1), F6
 	FMOVS 0(R2), F7
 	WORD $0x4e23ccc7 // fmla v7.4s, v6.4s, v3.4s
@@ -10268,8 +10454,8 @@ sgdMomentumNEON_loop532:
 	ADD $4, R2
 	ADD $4, R3
 	SUBS $1, R4
-	BGE sgdMomentumNEON_loop532
-sgdMomentumNEON_after533:
+	BGE sgdMomentumNEON_loop544
+sgdMomentumNEON_after545:
 	ADD $1, R4
 	RET
 
@@ -10298,8 +10484,8 @@ TEXT ·adamNEON(SB), NOSPLIT, $0-76
 	FMOVS root+72(FP), F8
 	WORD $0x4e040508 // dup v8.4s, v8.s[0]
 	SUBS $4, R5
-	BLT adamNEON_after535
-adamNEON_loop534:
+	BLT adamNEON_after547
+adamNEON_loop546:
 	FMOVQ 0(R1), F9
 	FMOVQ 0(R2), F10
 	WORD $0x4e25cd2a // fmla v10.4s, v9.4s, v5.4s
@@ -10324,12 +10510,12 @@ adamNEON_loop534:
 	ADD $16, R3
 	ADD $16, R4
 	SUBS $4, R5
-	BGE adamNEON_loop534
-adamNEON_after535:
+	BGE adamNEON_loop546
+adamNEON_after547:
 	ADD $4, R5
 	SUBS $1, R5
-	BLT adamNEON_after537
-adamNEON_loop536:
+	BLT adamNEON_after549
+adamNEON_loop548:
 	FMOVS 0(R1), F9
 	FMOVS 0(R2), F10
 	WORD $0x4e25cd2a // fmla v10.4s, v9.4s, v5.4s
@@ -10354,8 +10540,8 @@ adamNEON_loop536:
 	ADD $4, R3
 	ADD $4, R4
 	SUBS $1, R5
-	BGE adamNEON_loop536
-adamNEON_after537:
+	BGE adamNEON_loop548
+adamNEON_after549:
 	ADD $1, R5
 	RET
 
@@ -10375,8 +10561,8 @@ TEXT ·rmsNEON(SB), NOSPLIT, $0-52
 	FMOVS decay+48(FP), F4
 	WORD $0x4e040484 // dup v4.4s, v4.s[0]
 	SUBS $4, R4
-	BLT rmsNEON_after539
-rmsNEON_loop538:
+	BLT rmsNEON_after551
+rmsNEON_loop550:
 	FMOVQ 0(R1), F5
 	FMOVQ 0(R2), F6
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
@@ -10394,12 +10580,12 @@ rmsNEON_loop538:
 	ADD $16, R2
 	ADD $16, R3
 	SUBS $4, R4
-	BGE rmsNEON_loop538
-rmsNEON_after539:
+	BGE rmsNEON_loop550
+rmsNEON_after551:
 	ADD $4, R4
 	SUBS $1, R4
-	BLT rmsNEON_after541
-rmsNEON_loop540:
+	BLT rmsNEON_after553
+rmsNEON_loop552:
 	FMOVS 0(R1), F5
 	FMOVS 0(R2), F6
 	WORD $0x4e24cca6 // fmla v6.4s, v5.4s, v4.4s
@@ -10417,8 +10603,8 @@ rmsNEON_loop540:
 	ADD $4, R2
 	ADD $4, R3
 	SUBS $1, R4
-	BGE rmsNEON_loop540
-rmsNEON_after541:
+	BGE rmsNEON_loop552
+rmsNEON_after553:
 	ADD $1, R4
 	RET
 
@@ -10441,8 +10627,8 @@ TEXT ·rmsMomentumNEON(SB), NOSPLIT, $0-64
 	FMOVS momentum+60(FP), F5
 	WORD $0x4e0404a5 // dup v5.4s, v5.s[0]
 	SUBS $4, R5
-	BLT rmsMomentumNEON_after543
-rmsMomentumNEON_loop542:
+	BLT rmsMomentumNEON_after555
+rmsMomentumNEON_loop554:
 	FMOVQ 0(R1), F6
 	FMOVQ 0(R2), F7
 	WORD $0x4e24ccc7 // fmla v7.4s, v6.4s, v4.4s
@@ -10464,12 +10650,12 @@ rmsMomentumNEON_loop542:
 	ADD $16, R3
 	ADD $16, R4
 	SUBS $4, R5
-	BGE rmsMomentumNEON_loop542
-rmsMomentumNEON_after543:
+	BGE rmsMomentumNEON_loop554
+rmsMomentumNEON_after555:
 	ADD $4, R5
 	SUBS $1, R5
-	BLT rmsMomentumNEON_after545
-rmsMomentumNEON_loop544:
+	BLT rmsMomentumNEON_after557
+rmsMomentumNEON_loop556:
 	FMOVS 0(R1), F6
 	FMOVS 0(R2), F7
 	WORD $0x4e24ccc7 // fmla v7.4s, v6.4s, v4.4s
@@ -10491,7 +10677,7 @@ rmsMomentumNEON_loop544:
 	ADD $4, R3
 	ADD $4, R4
 	SUBS $1, R5
-	BGE rmsMomentumNEON_loop544
-rmsMomentumNEON_after545:
+	BGE rmsMomentumNEON_loop556
+rmsMomentumNEON_after557:
 	ADD $1, R5
 	RET

@@ -349,6 +349,16 @@ func mulAddClampAVX2(dst *float32, x *float32, s *float32, b *float32, n int, lo
 //go:noescape
 func affine2AVX2(dst *float32, x *float32, y *float32, a *float32, b *float32, c *float32, n int)
 
+// rpreluAVX2 computes dst = y+a, or y*s+a where y = x-b is negative.
+//
+//go:noescape
+func rpreluAVX2(dst *float32, x *float32, b *float32, s *float32, a *float32, n int)
+
+// preluGradAVX2 computes dx = dy and ds = 0, or dy*s and dy*x where x is not positive.
+//
+//go:noescape
+func preluGradAVX2(dx *float32, ds *float32, dy *float32, x *float32, s *float32, n int)
+
 // axpyAVX2 computes y += alpha*x.
 //
 //go:noescape

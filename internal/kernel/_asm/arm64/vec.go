@@ -195,6 +195,21 @@ func emitFused(a *asm) {
 		},
 	}.emit(a)
 	elementwise{
+		name: "rprelu", doc: "computes dst = y+a, or y*s+a where y = x-b is negative.", pointers: "dst, x, b, s, a", unroll: 2,
+		body: func(e *element) {
+			y := e.sub(e.in("x"), e.in("b"))
+			e.out("dst", e.sum(e.pick(e.gt(e.zero(), y), e.mul(y, e.in("s")), y), e.in("a")))
+		},
+	}.emit(a)
+	elementwise{
+		name: "preluGrad", doc: "computes dx = dy and ds = 0, or dy*s and dy*x where x is not positive.", pointers: "dx, ds, dy, x, s", unroll: 2,
+		body: func(e *element) {
+			x, dy := e.in("x"), e.in("dy")
+			e.out("ds", e.andNot(e.gt(x, e.zero()), e.mul(dy, x)))
+			e.out("dx", e.pick(e.gt(x, e.zero()), dy, e.mul(dy, e.in("s"))))
+		},
+	}.emit(a)
+	elementwise{
 		name: "axpy", doc: "computes y += alpha*x.", pointers: "x, y", params: "alpha", unroll: 4,
 		body: func(e *element) { e.out("y", e.fma(e.in("x"), e.param("alpha"), e.in("y"))) },
 	}.emit(a)
