@@ -170,42 +170,39 @@ func (w *winograd) packs() int  { return len(w.cols) }
 func (w *winograd) packPart(dst, weights []float32, p *packing, part int) {
 	c := &w.cols[part]
 	var g [9]float32
-	for j := range c.n {
-		for ch := range w.C {
+	var u [36]float32
+	for ch := range w.C {
+		for j := range c.n {
 			from := weights[(c.k+j)*p.out+ch*p.in:]
 			for t := range g {
 				g[t] = from[p.taps[t]]
 			}
-			u := transformWeights(&g)
-			for e, v := range u {
-				dst[e*w.depth+c.w+ch*c.kernel.Cols+j] = v
+			transformWeights(&u, &g)
+			for e := range u {
+				dst[e*w.depth+c.w+ch*c.kernel.Cols+j] = u[e]
 			}
 		}
 	}
 }
 
-// transformWeights computes GgG' for the 3x3 kernel g, first the columns and
-// then the rows.
-func transformWeights(g *[9]float32) (u [36]float32) {
-	var half [6][3]float32
+// transformWeights computes u = GgG' for the 3x3 kernel g, first the columns and
+// then the rows. (Results go through registers: to load together what was stored
+// one by one takes longer than to compute it.)
+func transformWeights(u *[36]float32, g *[9]float32) {
+	var half [18]float32
 	for j := range 3 {
-		v := transform3(g[j], g[3+j], g[6+j])
-		for i := range 6 {
-			half[i][j] = v[i]
-		}
+		half[j], half[3+j], half[6+j], half[9+j], half[12+j], half[15+j] = transform3(g[j], g[3+j], g[6+j])
 	}
 	for i := range 6 {
-		v := transform3(half[i][0], half[i][1], half[i][2])
-		copy(u[6*i:], v[:])
+		u[6*i], u[6*i+1], u[6*i+2], u[6*i+3], u[6*i+4], u[6*i+5] = transform3(half[3*i], half[3*i+1], half[3*i+2])
 	}
-	return u
 }
 
 // transform3 multiplies a vector by G.
-func transform3(a, b, c float32) [6]float32 {
+func transform3(a, b, c float32) (_, _, _, _, _, _ float32) {
 	outer, inner := (a+c)*(1./6), b*(1./6)
 	far, twice := a*(1./24)+c*(1./6), b*(1./12)
-	return [6]float32{a * (1. / 4), -outer - inner, inner - outer, far + twice, far - twice, c}
+	return a * (1. / 4), -outer - inner, inner - outer, far + twice, far - twice, c
 }
 
 // winogradState is what one run needs besides the plan.
