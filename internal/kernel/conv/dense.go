@@ -7,6 +7,7 @@ import (
 
 	"github.com/drawknife/drawknife/internal/kernel/reuse"
 	"github.com/drawknife/drawknife/internal/kernel/tile"
+	"github.com/drawknife/drawknife/internal/kernel/vec"
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
@@ -456,8 +457,6 @@ func (st *denseState) loose(a *tile.Args, c *column, first int, edge []float32) 
 			copy(row, sums)
 			continue
 		}
-		for j, v := range st.add[to*d.AddStride+c.k:][:c.n] {
-			row[j] = tile.Clamp(sums[j]+v, d.min, d.max)
-		}
+		vec.AddClamp(row, sums, st.add[to*d.AddStride+c.k:], d.min, d.max)
 	}
 }

@@ -171,15 +171,18 @@ func (w *winograd) packPart(dst, weights []float32, p *packing, part int) {
 	c := &w.cols[part]
 	var g [9]float32
 	var u [36]float32
+	taps := [9]int(p.taps)
 	for ch := range w.C {
 		for j := range c.n {
 			from := weights[(c.k+j)*p.out+ch*p.in:]
-			for t := range g {
-				g[t] = from[p.taps[t]]
+			for t, at := range taps {
+				g[t] = from[at]
 			}
 			transformWeights(&u, &g)
-			for e := range u {
-				dst[e*w.depth+c.w+ch*c.kernel.Cols+j] = u[e]
+			at := c.w + ch*c.kernel.Cols + j
+			for _, v := range u {
+				dst[at] = v
+				at += w.depth
 			}
 		}
 	}
@@ -299,8 +302,16 @@ func (st *winogradState) transformInputs(p *winogradPass, worker, lo, hi int) {
 		for y := range 6 {
 			iy := y0 + y - w.PadH
 			row := a.Pixels[6*y : 6*y+6]
+			ix := x0 - w.PadW
+			if iy >= 0 && iy < w.H && ix >= 0 && ix+6 <= w.W { // most of a large map
+				pixels := st.src[((n*w.H+iy)*w.W+ix)*w.SrcStride:][:5*w.SrcStride+1]
+				for x := range row {
+					row[x] = unsafe.Add(unsafe.Pointer(&pixels[0]), 4*w.SrcStride*x)
+				}
+				continue
+			}
 			for x := range row {
-				ix := x0 + x - w.PadW
+				ix := ix + x
 				if iy < 0 || iy >= w.H || ix < 0 || ix >= w.W {
 					row[x] = unsafe.Pointer(&w.zero[0])
 				} else {
