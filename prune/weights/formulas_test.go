@@ -276,6 +276,20 @@ func TestGSM(t *testing.T) {
 	if !slices.Equal(ties[0], []float32{1, 1, 0}) {
 		t.Errorf("of three equal ones %v are active, want the first two", ties[0])
 	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := 1; n < 40; n++ {
+		list := make([]float32, n)
+		for i := range list {
+			list[i] = float32(r.IntN(8)) * float32(math.Exp(float64(r.IntN(9)-4)))
+		}
+		sorted := slices.Clone(list)
+		slices.Sort(sorted)
+		for q := 1; q <= n; q++ {
+			if got, want := greatest(list, q), sorted[n-q]; got != want {
+				t.Errorf("number %d of %v is %g, want %g", q, list, got, want)
+			}
+		}
+	}
 	weight, z := 1.0, 0.0
 	for k, want := range []float64{0.999, 0.997101, 0.994394799} {
 		z = 0.9*z + 0.01*weight

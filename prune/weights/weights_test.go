@@ -346,6 +346,7 @@ func TestResume(t *testing.T) {
 		{Sparsity: 0.6, Method: "dynamic"},
 		{Sparsity: 0.6, Method: "movement"},
 		{Sparsity: 0.6, Method: "gsm"},
+		{Sparsity: 0.6, Method: "gsm:settle=0"},
 		{Sparsity: 0.6, Method: "frequency"},
 		{Sparsity: 0.6, Schedule: "iterative:rounds=2"},
 		{Sparsity: 0.6, Schedule: "lottery:rounds=2,rewind=0.3"},
@@ -387,17 +388,23 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestGSMSaysWhatHasNotDecayed trains far too little for GSM.
+// TestGSMSaysWhatHasNotDecayed trains far too little for GSM, which cuts at the
+// end or before.
 func TestGSMSaysWhatHasNotDecayed(t *testing.T) {
 	d := images(t, 32, 8)
-	_, r, err := Prune(context.Background(), build(t, small), Options{Sparsity: 0.6, Method: "gsm", Checkpoint: filepath.Join(t.TempDir(), "rounds")}, d,
-		func(ctx context.Context, g *graph.Graph, k, n int, hooks []train.Hook) (*graph.Graph, error) {
-			return fit(d, 1, filepath.Join(t.TempDir(), "c"), 0)(ctx, g, k, n, hooks)
-		})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "more epochs") {
-		t.Errorf("notes %q", r.Notes)
+	for _, method := range []string{"gsm", "gsm:settle=0"} {
+		p, r, err := Prune(context.Background(), build(t, small), Options{Sparsity: 0.6, Method: method, Checkpoint: filepath.Join(t.TempDir(), "rounds")}, d,
+			func(ctx context.Context, g *graph.Graph, k, n int, hooks []train.Hook) (*graph.Graph, error) {
+				return fit(d, 1, filepath.Join(t.TempDir(), "c"), 0)(ctx, g, k, n, hooks)
+			})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "more epochs") {
+			t.Errorf("%s: notes %q", method, r.Notes)
+		}
+		if math.Abs(r.Sparsity-0.6) > 0.02 || p == nil {
+			t.Errorf("%s: %g of the weights are zero, want 0.6", method, r.Sparsity)
+		}
 	}
 }
