@@ -17,18 +17,19 @@ const (
 	Portable Level = iota
 	AVX2           // AVX2 and FMA
 	AVX512         // AVX-512 F, BW, DQ, VL
-	VNNI           // AVX512 and VNNI, VPOPCNTDQ, VBMI
-	AMX            // VNNI and tiles of bytes, which the kernel must have granted
+	VNNI           // AVX512 and VNNI
+	VBMI           // VNNI and VBMI, VPOPCNTDQ
+	AMX            // VBMI and tiles of bytes, which the kernel must have granted
 	NEON
 	DotProd // NEON and SDOT/UDOT
 )
 
-var names = map[Level]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", VNNI: "vnni", AMX: "amx", NEON: "neon", DotProd: "dotprod"}
+var names = map[Level]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", VNNI: "vnni", VBMI: "vbmi", AMX: "amx", NEON: "neon", DotProd: "dotprod"}
 
 func (l Level) String() string { return names[l] }
 
 // Best is the highest level this process may use: DRAWKNIFE_CPU if set to one
-// of portable, avx2, avx512, vnni, amx, neon, dotprod (and the CPU has it), else
+// of portable, avx2, avx512, vnni, vbmi, amx, neon, dotprod (and the CPU has it), else
 // what was detected. An unusable value falls back to what was detected; see
 // Check.
 func Best() Level { return best().level }
@@ -67,5 +68,5 @@ func choose(want string) choice {
 		}
 		return choice{level: l}
 	}
-	return choice{top, fmt.Errorf("DRAWKNIFE_CPU=%s: unknown level (portable, avx2, avx512, vnni, amx, neon, dotprod)", want)}
+	return choice{top, fmt.Errorf("DRAWKNIFE_CPU=%s: unknown level (portable, avx2, avx512, vnni, vbmi, amx, neon, dotprod)", want)}
 }

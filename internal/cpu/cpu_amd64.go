@@ -14,9 +14,11 @@ func has(l Level) bool {
 	case AVX512:
 		return x.HasAVX2 && x.HasFMA && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL
 	case VNNI:
-		return has(AVX512) && x.HasAVX512VNNI && x.HasAVX512VPOPCNTDQ && x.HasAVX512VBMI
+		return has(AVX512) && x.HasAVX512VNNI
+	case VBMI:
+		return has(VNNI) && x.HasAVX512VPOPCNTDQ && x.HasAVX512VBMI
 	case AMX:
-		return has(VNNI) && x.HasAMXTile && x.HasAMXInt8 && tilesGranted()
+		return has(VBMI) && x.HasAMXTile && x.HasAMXInt8 && tilesGranted()
 	}
 	return false
 }

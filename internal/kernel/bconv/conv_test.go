@@ -13,7 +13,7 @@ import (
 // levels are the instruction sets this CPU can run.
 func levels() []cpu.Level {
 	all := []cpu.Level{}
-	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.AVX512, cpu.VNNI, cpu.NEON, cpu.DotProd} {
+	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.AVX512, cpu.VBMI, cpu.NEON, cpu.DotProd} {
 		if cpu.Has(l) {
 			all = append(all, l)
 		}
@@ -333,7 +333,7 @@ func TestRunAllocatesNothing(t *testing.T) {
 // TestCountsAreTaken checks which convolutions take the path by population counts
 // where the CPU has the instruction.
 func TestCountsAreTaken(t *testing.T) {
-	if !cpu.Has(cpu.VNNI) || !hasCounts(cpu.VNNI) {
+	if !cpu.Has(cpu.VBMI) || !hasCounts(cpu.VBMI) {
 		t.Skip("this CPU has no such instruction")
 	}
 	rng := rand.New(rand.NewPCG(3, 9))
@@ -348,7 +348,7 @@ func TestCountsAreTaken(t *testing.T) {
 		{same(9, 13, 20, 3, 1, 1), "popcount"}, // an odd number of channels
 	} {
 		pr := newProblem(rng, c.s, 0)
-		if got := newAt(cpu.VNNI, pr.s, pr.p).Kernel(); got != c.want {
+		if got := newAt(cpu.VBMI, pr.s, pr.p).Kernel(); got != c.want {
 			t.Errorf("%+v takes %s, want %s", c.s, got, c.want)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // hasCounts reports whether the path by vectors of population counts runs at a
 // level.
-func hasCounts(l cpu.Level) bool { return l >= cpu.VNNI }
+func hasCounts(l cpu.Level) bool { return l >= cpu.VBMI }
 
 // runCounts computes a.tiles tiles of so many pixels, by steps of so many words.
 func runCounts(args *countArgs, rows, words int) {

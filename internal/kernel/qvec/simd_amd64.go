@@ -18,8 +18,8 @@ var useSIMD = cpu.Best() >= cpu.AVX2
 
 // hasWide and useWide are the same of AVX-512 with VBMI.
 var (
-	hasWide = cpu.Has(cpu.VNNI)
-	useWide = cpu.Best() >= cpu.VNNI
+	hasWide = cpu.Has(cpu.VBMI)
+	useWide = cpu.Best() >= cpu.VBMI
 )
 
 // The functions below process a prefix of their arguments with vector code
