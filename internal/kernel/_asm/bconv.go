@@ -43,9 +43,9 @@ const (
 )
 
 func emitBconv() {
-	for _, vecs := range []int{2, 1} {
-		for rows := bRows; rows >= 1; rows-- {
-			btile{rows, vecs}.emit()
+	for _, t := range []btile{{vecs: 2, wide: true}, {vecs: 2}, {vecs: 1}} {
+		for t.rows = bRows; t.rows >= 1; t.rows-- {
+			t.emit()
 		}
 	}
 	packSigns()
@@ -60,13 +60,35 @@ func emitBconv() {
 // with each of the 16 combinations of four signs, and those of its last four.
 // The weights of a vector are such combinations: 16 bytes for the first four
 // input channels of the 16 output channels, 16 for the last four. So one
-// VPSHUFB counts the matches of 128 products. They are summed as bytes for up
-// to bChunk steps and then as words.
-type btile struct{ rows, vecs int }
+// VPSHUFB counts the matches of 128 products, or of 256 with AVX-512, where a
+// wide register holds both vectors and the table twice. They are summed as bytes
+// for up to bChunk steps and then as words.
+type btile struct {
+	rows, vecs int
+	wide       bool
+}
 
-func (t btile) name() string { return fmt.Sprintf("btileAVX2x%dx%d", t.rows, 16*t.vecs) }
+func (t btile) name() string {
+	if t.wide {
+		return fmt.Sprintf("btileAVX512x%dx%d", t.rows, 16*t.vecs)
+	}
+	return fmt.Sprintf("btileAVX2x%dx%d", t.rows, 16*t.vecs)
+}
 
-func (t btile) acc(i, j int) VecPhysical { return ymm(i*t.vecs + j) }
+func (t btile) acc(i, j int) VecPhysical {
+	if t.wide {
+		return zmm(i)
+	}
+	return ymm(i*t.vecs + j)
+}
+
+// parts is the number of registers of a pixel's sums.
+func (t btile) parts() int {
+	if t.wide {
+		return 1
+	}
+	return t.vecs
+}
 
 // Registers beside the sums.
 const (
@@ -99,8 +121,9 @@ func (t btile) emit() {
 	MOVQ(k, Mem{Base: a, Disp: bLeft})
 	Label(name + "_chunk")
 	for i := 0; i < t.rows; i++ {
-		for j := 0; j < t.vecs; j++ {
-			VPXOR(t.acc(i, j), t.acc(i, j), t.acc(i, j))
+		for j := 0; j < t.parts(); j++ { // which clears wide registers too
+			r := t.acc(i, j).AsX()
+			VPXOR(r, r, r)
 		}
 	}
 	MOVQ(Mem{Base: a, Disp: bLeft}, k)
@@ -148,6 +171,10 @@ func (t btile) sum(a Register, i, j int) Mem { return Mem{Base: a, Disp: bSums +
 // step counts the matches of the u-th step from here.
 func (t btile) step(rows []GPVirtual, table, steps, w, off GPVirtual, u int) {
 	MOVLQSX(Mem{Base: steps, Disp: 4 * u}, off)
+	if t.wide {
+		t.wideStep(rows, table, w, off, u)
+		return
+	}
 	for j := 0; j < t.vecs; j++ {
 		VMOVDQU(Mem{Base: w, Disp: 32 * (u*t.vecs + j)}, ymm(bW0+j))
 	}
@@ -166,8 +193,33 @@ func (t btile) step(rows []GPVirtual, table, steps, w, off GPVirtual, u int) {
 	}
 }
 
+func (t btile) wideStep(rows []GPVirtual, table, w, off GPVirtual, u int) {
+	VMOVDQU64(Mem{Base: w, Disp: 64 * u}, zmm(bW0))
+	signs := GP64()
+	for i, row := range rows {
+		MOVWQZX(Mem{Base: row, Index: off, Scale: 1}, signs)
+		VBROADCASTI64X4(Mem{Base: table, Index: signs, Scale: 1}, zmm(bTab))
+		VPSHUFB(zmm(bW0), zmm(bTab), zmm(bTab))
+		VPADDB(zmm(bTab), zmm(i), zmm(i))
+	}
+}
+
 // widen adds the matches of the two halves of each vector to the sums.
 func (t btile) widen(a Register) {
+	if t.wide {
+		for i := 0; i < t.rows; i++ {
+			// The first halves of both vectors, then the second ones.
+			r, other := zmm(i), zmm(bTab)
+			VSHUFI64X2(Imm(0xd8), r, r, r)
+			VEXTRACTI64X4(Imm(1), r, other.AsY())
+			VPMOVZXBW(r.AsY(), r)
+			VPMOVZXBW(other.AsY(), other)
+			VPADDW(other, r, r)
+			VPADDW(t.sum(a, i, 0), r, r)
+			VMOVDQU64(r, t.sum(a, i, 0))
+		}
+		return
+	}
 	for i := 0; i < t.rows; i++ {
 		for j := 0; j < t.vecs; j++ {
 			r, half := t.acc(i, j), ymm(bTab)

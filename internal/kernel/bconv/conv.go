@@ -77,7 +77,7 @@ func newAt(level cpu.Level, s Shape, p Params) *Conv {
 	case hasCounts(level) && c.suitsCounts():
 		c.run = newCounted(c)
 	case hasTiles(level) && c.suitsTiles():
-		c.run = newTiled(c)
+		c.run = newTiled(c, level)
 	default:
 		c.run = newPortable(c, hasCount(level))
 	}

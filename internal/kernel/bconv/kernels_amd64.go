@@ -4,6 +4,36 @@
 
 package bconv
 
+// btileAVX512x6x32 computes tiles of 6 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x6x32(a *byte)
+
+// btileAVX512x5x32 computes tiles of 5 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x5x32(a *byte)
+
+// btileAVX512x4x32 computes tiles of 4 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x4x32(a *byte)
+
+// btileAVX512x3x32 computes tiles of 3 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x3x32(a *byte)
+
+// btileAVX512x2x32 computes tiles of 2 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x2x32(a *byte)
+
+// btileAVX512x1x32 computes tiles of 1 pixels by 32 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x1x32(a *byte)
+
 // btileAVX2x6x32 computes tiles of 6 pixels by 32 channels; a is a *tileArgs.
 //
 //go:noescape

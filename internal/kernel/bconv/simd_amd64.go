@@ -126,13 +126,41 @@ func countDifferences([]int32, []uint64, []uint64, []uint64) {}
 
 // runTiles computes a.tiles tiles of so many pixels by so many vectors of
 // channels.
-func runTiles(args *tileArgs, rows, vecs int) {
+func runTiles(level cpu.Level, args *tileArgs, rows, vecs int) {
 	a := (*byte)(unsafe.Pointer(args))
-	if vecs == wide {
+	switch {
+	case vecs == wide && level >= cpu.AVX512:
+		tiles32wide(a, rows)
+	case vecs == wide:
 		tiles32(a, rows)
-		return
+	default:
+		tiles16(a, rows)
 	}
-	tiles16(a, rows)
+}
+
+// tileName is what the path by tables is called in profiles.
+func tileName(level cpu.Level) string {
+	if level >= cpu.AVX512 {
+		return "avx512 lookup 6x32"
+	}
+	return "avx2 lookup 6x32"
+}
+
+func tiles32wide(a *byte, rows int) {
+	switch rows {
+	case 1:
+		btileAVX512x1x32(a)
+	case 2:
+		btileAVX512x2x32(a)
+	case 3:
+		btileAVX512x3x32(a)
+	case 4:
+		btileAVX512x4x32(a)
+	case 5:
+		btileAVX512x5x32(a)
+	default:
+		btileAVX512x6x32(a)
+	}
 }
 
 func tiles32(a *byte, rows int) {

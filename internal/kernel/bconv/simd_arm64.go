@@ -22,7 +22,9 @@ func xorRows(*byte, int, int) {}
 
 func narrow([]byte, []uint64, int, int) int { return 0 }
 
-func runTiles(*tileArgs, int, int) {}
+func runTiles(cpu.Level, *tileArgs, int, int) {}
+
+func tileName(cpu.Level) string { return "" }
 
 func expand([]uint16, []uint64, int, int, int) {}
 

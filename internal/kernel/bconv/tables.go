@@ -5,12 +5,15 @@ import (
 	"math"
 	"sync"
 	"unsafe"
+
+	"github.com/drawknife/drawknife/internal/cpu"
 )
 
 // tiled is the path by tables: a product of binary matrices over the pixels of a
 // block and panels of output channels.
 type tiled struct {
 	c       *Conv
+	level   cpu.Level
 	g       *strip
 	offs    []int32 // of the pixels of a block, in the strip
 	steps   []int32 // offsets of the octets of a group of channels, from its first
@@ -124,9 +127,9 @@ func (c *Conv) suitsTiles() bool {
 	return true
 }
 
-func newTiled(c *Conv) *tiled {
+func newTiled(c *Conv, level cpu.Level) *tiled {
 	s := &c.shape
-	t := &tiled{c: c, g: newStrip(*s, tableForm(s, c.p.PadValue), tableStripBytes)}
+	t := &tiled{c: c, level: level, g: newStrip(*s, tableForm(s, c.p.PadValue), tableStripBytes)}
 	t.offs = t.g.pixelOffsets()
 	octets := (s.C/s.Groups + 7) / 8
 	for tap := range taps(s) {
@@ -261,7 +264,7 @@ func (t *tiled) threshold(scale, bias, above float32) int16 {
 	return int16(lo)
 }
 
-func (t *tiled) name() string { return "avx2 lookup 6x32" }
+func (t *tiled) name() string { return tileName(t.level) }
 
 func (t *tiled) stripBytes() int { return (t.g.bytes() + 63) &^ 63 }
 
@@ -357,13 +360,13 @@ func (t *tiled) tiles(a *tileArgs, count, vecs int) {
 	rows := (count + n - 1) / n
 	large := count - (rows-1)*n
 	a.offs, a.tiles = unsafe.Pointer(&t.offs[0]), large
-	runTiles(a, rows, vecs)
+	runTiles(t.level, a, rows, vecs)
 	if done := large * rows; done < count {
 		a.offs, a.tiles = unsafe.Pointer(&t.offs[done]), n-large
 		a.dst = unsafe.Add(a.dst, done*a.dstStride)
 		if a.add != nil {
 			a.add = unsafe.Add(a.add, done*a.addStride)
 		}
-		runTiles(a, rows-1, vecs)
+		runTiles(t.level, a, rows-1, vecs)
 	}
 }
