@@ -8,14 +8,16 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// emitQvecWide writes the kernels of quantized values for AVX-512 with VBMI,
-// which take any number of elements: the last ones through a mask.
+// emitQvecWide writes the kernels of quantized values for AVX-512, some with
+// VBMI, which take any number of elements: the last ones through a mask.
 func emitQvecWide(v qvec) {
 	lutWide()
 	v.binaryWide("add")
 	v.binaryWide("mul")
-	binaryFused("add")
-	binaryFused("mul")
+	for _, vbmi := range []bool{false, true} {
+		binaryFused("add", vbmi)
+		binaryFused("mul", vbmi)
+	}
 	sumWide()
 	maxWide()
 	scaleShiftWide()
@@ -174,12 +176,15 @@ func (v qvec) binaryWide(op string) {
 
 // binaryFused is binaryWide for 64 elements at a time and operands among which
 // nothing overflows or underflows. It makes floats of bytes by writing them into
-// 2^23, and divides by way of the reciprocal y of the divisor d, which is rounded
+// 2^23 (at once with VBMI), and divides by way of the reciprocal y of the divisor d, which is rounded
 // to nearest: q = s·y, and twice q += (s - q·d)·y. The first of these leaves an
 // error below one unit, from where the second gives the quotient rounded to
 // nearest (Markstein 1990).
-func binaryFused(op string) {
+func binaryFused(op string, vbmi bool) {
 	name := op + "FusedAVX512"
+	if vbmi {
+		name = op + "FusedVBMI"
+	}
 	TEXT(name, NOSPLIT, "func(dst, a, b *uint8, n int, p *byte, y float32)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s computes n quantized elements, a multiple of 64; p is an *AddParams, y the reciprocal of its ScaleY.", name))
@@ -189,12 +194,14 @@ func binaryFused(op string) {
 	const quads = 4
 	index := func(u int) VecPhysical { return zmm(28 + u) } // byte 16u+i for dword i
 	magic, order, zero, lo, hi, y, sa, sb, sy, za, zb := zmm(27), zmm(26), zmm(25), zmm(24), zmm(23), zmm(22), zmm(21), zmm(20), zmm(19), zmm(18), zmm(17)
-	table := GLOBL(name+"_index", RODATA|NOPTR)
-	for i := range 64 {
-		DATA(4*i, U32(uint32(i)))
-	}
-	for u := range quads {
-		VMOVDQU32(table.Offset(64*u), index(u))
+	if vbmi {
+		table := GLOBL(name+"_index", RODATA|NOPTR)
+		for i := range 64 {
+			DATA(4*i, U32(uint32(i)))
+		}
+		for u := range quads {
+			VMOVDQU32(table.Offset(64*u), index(u))
+		}
 	}
 	orderTable := GLOBL(name+"_order", RODATA|NOPTR)
 	for i := range 16 {
@@ -224,16 +231,27 @@ func binaryFused(op string) {
 		panic(err)
 	}
 	VBROADCASTSS(yParam.Addr, y)
-	m := GP64()
-	MOVQ(U64(0x1111111111111111), m)
-	KMOVQ(m, K1)
+	if vbmi {
+		m := GP64()
+		MOVQ(U64(0x1111111111111111), m)
+		KMOVQ(m, K1)
+	}
 	Label(name + "_loop")
-	VMOVDQU64(Mem{Base: a}, zmm(15))
-	VMOVDQU64(Mem{Base: b}, zmm(16))
+	if vbmi {
+		VMOVDQU64(Mem{Base: a}, zmm(15))
+		VMOVDQU64(Mem{Base: b}, zmm(16))
+	}
 	r := func(u int) VecPhysical { return zmm(u) }
 	q := func(u int) VecPhysical { return zmm(4 + u) }
 	e := func(u int) VecPhysical { return zmm(8 + u) }
 	for u := range quads {
+		if !vbmi {
+			VPMOVZXBD(Mem{Base: a, Disp: 16 * u}, r(u))
+			VPORD(magic, r(u), r(u))
+			VPMOVZXBD(Mem{Base: b, Disp: 16 * u}, q(u))
+			VPORD(magic, q(u), q(u))
+			continue
+		}
 		VMOVDQA64(magic, r(u))
 		VPERMB(zmm(15), index(u), K1, r(u))
 		VMOVDQA64(magic, q(u))

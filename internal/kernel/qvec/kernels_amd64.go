@@ -84,6 +84,16 @@ func addFusedAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
 //go:noescape
 func mulFusedAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
 
+// addFusedVBMI computes n quantized elements, a multiple of 64; p is an *AddParams, y the reciprocal of its ScaleY.
+//
+//go:noescape
+func addFusedVBMI(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
+
+// mulFusedVBMI computes n quantized elements, a multiple of 64; p is an *AddParams, y the reciprocal of its ScaleY.
+//
+//go:noescape
+func mulFusedVBMI(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
+
 // sumTapsAVX512 sums n channels, rounded down to a multiple of 16, of at least one pixel.
 //
 //go:noescape

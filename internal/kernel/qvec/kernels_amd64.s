@@ -1226,18 +1226,278 @@ mulAVX512_done:
 	RET
 
 // func addFusedAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
+// Requires: AVX, AVX512BW, AVX512F
 TEXT ·addFusedAVX512(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
 	MOVQ         n+24(FP), BX
 	MOVQ         p+32(FP), SI
-	VMOVDQU32    addFusedAVX512_index<>+0(SB), Z28
-	VMOVDQU32    addFusedAVX512_index<>+64(SB), Z29
-	VMOVDQU32    addFusedAVX512_index<>+128(SB), Z30
-	VMOVDQU32    addFusedAVX512_index<>+192(SB), Z31
 	VMOVDQU32    addFusedAVX512_order<>+0(SB), Z26
+	MOVL         $0x4b000000, DI
+	VPBROADCASTD DI, Z27
+	MOVBLZX      12(SI), DI
+	VPBROADCASTD DI, Z18
+	VPORD        Z27, Z18, Z18
+	MOVBLZX      13(SI), DI
+	VPBROADCASTD DI, Z17
+	VPORD        Z27, Z17, Z17
+	MOVBLZX      14(SI), DI
+	VPBROADCASTW DI, Z25
+	VPBROADCASTB 15(SI), Z24
+	VPBROADCASTB 16(SI), Z23
+	VBROADCASTSS (SI), Z21
+	VBROADCASTSS 4(SI), Z20
+	VBROADCASTSS 8(SI), Z19
+	VBROADCASTSS y+40(FP), Z22
+
+addFusedAVX512_loop:
+	VPMOVZXBD    (CX), Z0
+	VPORD        Z27, Z0, Z0
+	VPMOVZXBD    (DX), Z4
+	VPORD        Z27, Z4, Z4
+	VPMOVZXBD    16(CX), Z1
+	VPORD        Z27, Z1, Z1
+	VPMOVZXBD    16(DX), Z5
+	VPORD        Z27, Z5, Z5
+	VPMOVZXBD    32(CX), Z2
+	VPORD        Z27, Z2, Z2
+	VPMOVZXBD    32(DX), Z6
+	VPORD        Z27, Z6, Z6
+	VPMOVZXBD    48(CX), Z3
+	VPORD        Z27, Z3, Z3
+	VPMOVZXBD    48(DX), Z7
+	VPORD        Z27, Z7, Z7
+	VSUBPS       Z18, Z0, Z0
+	VSUBPS       Z17, Z4, Z4
+	VSUBPS       Z18, Z1, Z1
+	VSUBPS       Z17, Z5, Z5
+	VSUBPS       Z18, Z2, Z2
+	VSUBPS       Z17, Z6, Z6
+	VSUBPS       Z18, Z3, Z3
+	VSUBPS       Z17, Z7, Z7
+	VMULPS       Z21, Z0, Z0
+	VMULPS       Z20, Z4, Z4
+	VMULPS       Z21, Z1, Z1
+	VMULPS       Z20, Z5, Z5
+	VMULPS       Z21, Z2, Z2
+	VMULPS       Z20, Z6, Z6
+	VMULPS       Z21, Z3, Z3
+	VMULPS       Z20, Z7, Z7
+	VADDPS       Z4, Z0, Z0
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z6, Z2, Z2
+	VADDPS       Z7, Z3, Z3
+	VMULPS       Z22, Z0, Z4
+	VMULPS       Z22, Z1, Z5
+	VMULPS       Z22, Z2, Z6
+	VMULPS       Z22, Z3, Z7
+	VMOVAPS      Z0, Z8
+	VFNMADD231PS Z19, Z4, Z8
+	VMOVAPS      Z1, Z9
+	VFNMADD231PS Z19, Z5, Z9
+	VMOVAPS      Z2, Z10
+	VFNMADD231PS Z19, Z6, Z10
+	VMOVAPS      Z3, Z11
+	VFNMADD231PS Z19, Z7, Z11
+	VFMADD231PS  Z22, Z8, Z4
+	VFMADD231PS  Z22, Z9, Z5
+	VFMADD231PS  Z22, Z10, Z6
+	VFMADD231PS  Z22, Z11, Z7
+	VMOVAPS      Z0, Z8
+	VFNMADD231PS Z19, Z4, Z8
+	VMOVAPS      Z1, Z9
+	VFNMADD231PS Z19, Z5, Z9
+	VMOVAPS      Z2, Z10
+	VFNMADD231PS Z19, Z6, Z10
+	VMOVAPS      Z3, Z11
+	VFNMADD231PS Z19, Z7, Z11
+	VFMADD231PS  Z22, Z8, Z4
+	VFMADD231PS  Z22, Z9, Z5
+	VFMADD231PS  Z22, Z10, Z6
+	VFMADD231PS  Z22, Z11, Z7
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	VCVTPS2DQ    Z6, Z6
+	VCVTPS2DQ    Z7, Z7
+	VPACKSSDW    Z5, Z4, Z4
+	VPADDSW      Z25, Z4, Z4
+	VPACKSSDW    Z7, Z6, Z6
+	VPADDSW      Z25, Z6, Z6
+	VPACKUSWB    Z6, Z4, Z4
+	VPMAXUB      Z24, Z4, Z4
+	VPMINUB      Z23, Z4, Z4
+	VPERMD       Z4, Z26, Z4
+	VMOVDQU64    Z4, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	SUBQ         $0x40, BX
+	JNE          addFusedAVX512_loop
+	VZEROUPPER
+	RET
+
+DATA addFusedAVX512_order<>+0(SB)/4, $0x00000000
+DATA addFusedAVX512_order<>+4(SB)/4, $0x00000004
+DATA addFusedAVX512_order<>+8(SB)/4, $0x00000008
+DATA addFusedAVX512_order<>+12(SB)/4, $0x0000000c
+DATA addFusedAVX512_order<>+16(SB)/4, $0x00000001
+DATA addFusedAVX512_order<>+20(SB)/4, $0x00000005
+DATA addFusedAVX512_order<>+24(SB)/4, $0x00000009
+DATA addFusedAVX512_order<>+28(SB)/4, $0x0000000d
+DATA addFusedAVX512_order<>+32(SB)/4, $0x00000002
+DATA addFusedAVX512_order<>+36(SB)/4, $0x00000006
+DATA addFusedAVX512_order<>+40(SB)/4, $0x0000000a
+DATA addFusedAVX512_order<>+44(SB)/4, $0x0000000e
+DATA addFusedAVX512_order<>+48(SB)/4, $0x00000003
+DATA addFusedAVX512_order<>+52(SB)/4, $0x00000007
+DATA addFusedAVX512_order<>+56(SB)/4, $0x0000000b
+DATA addFusedAVX512_order<>+60(SB)/4, $0x0000000f
+GLOBL addFusedAVX512_order<>(SB), RODATA|NOPTR, $64
+
+// func mulFusedAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·mulFusedAVX512(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         p+32(FP), SI
+	VMOVDQU32    mulFusedAVX512_order<>+0(SB), Z26
+	MOVL         $0x4b000000, DI
+	VPBROADCASTD DI, Z27
+	MOVBLZX      12(SI), DI
+	VPBROADCASTD DI, Z18
+	VPORD        Z27, Z18, Z18
+	MOVBLZX      13(SI), DI
+	VPBROADCASTD DI, Z17
+	VPORD        Z27, Z17, Z17
+	MOVBLZX      14(SI), DI
+	VPBROADCASTW DI, Z25
+	VPBROADCASTB 15(SI), Z24
+	VPBROADCASTB 16(SI), Z23
+	VBROADCASTSS (SI), Z21
+	VBROADCASTSS 4(SI), Z20
+	VBROADCASTSS 8(SI), Z19
+	VBROADCASTSS y+40(FP), Z22
+
+mulFusedAVX512_loop:
+	VPMOVZXBD    (CX), Z0
+	VPORD        Z27, Z0, Z0
+	VPMOVZXBD    (DX), Z4
+	VPORD        Z27, Z4, Z4
+	VPMOVZXBD    16(CX), Z1
+	VPORD        Z27, Z1, Z1
+	VPMOVZXBD    16(DX), Z5
+	VPORD        Z27, Z5, Z5
+	VPMOVZXBD    32(CX), Z2
+	VPORD        Z27, Z2, Z2
+	VPMOVZXBD    32(DX), Z6
+	VPORD        Z27, Z6, Z6
+	VPMOVZXBD    48(CX), Z3
+	VPORD        Z27, Z3, Z3
+	VPMOVZXBD    48(DX), Z7
+	VPORD        Z27, Z7, Z7
+	VSUBPS       Z18, Z0, Z0
+	VSUBPS       Z17, Z4, Z4
+	VSUBPS       Z18, Z1, Z1
+	VSUBPS       Z17, Z5, Z5
+	VSUBPS       Z18, Z2, Z2
+	VSUBPS       Z17, Z6, Z6
+	VSUBPS       Z18, Z3, Z3
+	VSUBPS       Z17, Z7, Z7
+	VMULPS       Z21, Z0, Z0
+	VMULPS       Z20, Z4, Z4
+	VMULPS       Z21, Z1, Z1
+	VMULPS       Z20, Z5, Z5
+	VMULPS       Z21, Z2, Z2
+	VMULPS       Z20, Z6, Z6
+	VMULPS       Z21, Z3, Z3
+	VMULPS       Z20, Z7, Z7
+	VMULPS       Z4, Z0, Z0
+	VMULPS       Z5, Z1, Z1
+	VMULPS       Z6, Z2, Z2
+	VMULPS       Z7, Z3, Z3
+	VMULPS       Z22, Z0, Z4
+	VMULPS       Z22, Z1, Z5
+	VMULPS       Z22, Z2, Z6
+	VMULPS       Z22, Z3, Z7
+	VMOVAPS      Z0, Z8
+	VFNMADD231PS Z19, Z4, Z8
+	VMOVAPS      Z1, Z9
+	VFNMADD231PS Z19, Z5, Z9
+	VMOVAPS      Z2, Z10
+	VFNMADD231PS Z19, Z6, Z10
+	VMOVAPS      Z3, Z11
+	VFNMADD231PS Z19, Z7, Z11
+	VFMADD231PS  Z22, Z8, Z4
+	VFMADD231PS  Z22, Z9, Z5
+	VFMADD231PS  Z22, Z10, Z6
+	VFMADD231PS  Z22, Z11, Z7
+	VMOVAPS      Z0, Z8
+	VFNMADD231PS Z19, Z4, Z8
+	VMOVAPS      Z1, Z9
+	VFNMADD231PS Z19, Z5, Z9
+	VMOVAPS      Z2, Z10
+	VFNMADD231PS Z19, Z6, Z10
+	VMOVAPS      Z3, Z11
+	VFNMADD231PS Z19, Z7, Z11
+	VFMADD231PS  Z22, Z8, Z4
+	VFMADD231PS  Z22, Z9, Z5
+	VFMADD231PS  Z22, Z10, Z6
+	VFMADD231PS  Z22, Z11, Z7
+	VCVTPS2DQ    Z4, Z4
+	VCVTPS2DQ    Z5, Z5
+	VCVTPS2DQ    Z6, Z6
+	VCVTPS2DQ    Z7, Z7
+	VPACKSSDW    Z5, Z4, Z4
+	VPADDSW      Z25, Z4, Z4
+	VPACKSSDW    Z7, Z6, Z6
+	VPADDSW      Z25, Z6, Z6
+	VPACKUSWB    Z6, Z4, Z4
+	VPMAXUB      Z24, Z4, Z4
+	VPMINUB      Z23, Z4, Z4
+	VPERMD       Z4, Z26, Z4
+	VMOVDQU64    Z4, (AX)
+	ADDQ         $0x40, AX
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	SUBQ         $0x40, BX
+	JNE          mulFusedAVX512_loop
+	VZEROUPPER
+	RET
+
+DATA mulFusedAVX512_order<>+0(SB)/4, $0x00000000
+DATA mulFusedAVX512_order<>+4(SB)/4, $0x00000004
+DATA mulFusedAVX512_order<>+8(SB)/4, $0x00000008
+DATA mulFusedAVX512_order<>+12(SB)/4, $0x0000000c
+DATA mulFusedAVX512_order<>+16(SB)/4, $0x00000001
+DATA mulFusedAVX512_order<>+20(SB)/4, $0x00000005
+DATA mulFusedAVX512_order<>+24(SB)/4, $0x00000009
+DATA mulFusedAVX512_order<>+28(SB)/4, $0x0000000d
+DATA mulFusedAVX512_order<>+32(SB)/4, $0x00000002
+DATA mulFusedAVX512_order<>+36(SB)/4, $0x00000006
+DATA mulFusedAVX512_order<>+40(SB)/4, $0x0000000a
+DATA mulFusedAVX512_order<>+44(SB)/4, $0x0000000e
+DATA mulFusedAVX512_order<>+48(SB)/4, $0x00000003
+DATA mulFusedAVX512_order<>+52(SB)/4, $0x00000007
+DATA mulFusedAVX512_order<>+56(SB)/4, $0x0000000b
+DATA mulFusedAVX512_order<>+60(SB)/4, $0x0000000f
+GLOBL mulFusedAVX512_order<>(SB), RODATA|NOPTR, $64
+
+// func addFusedVBMI(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
+// Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
+TEXT ·addFusedVBMI(SB), NOSPLIT, $0-44
+	MOVQ         dst+0(FP), AX
+	MOVQ         a+8(FP), CX
+	MOVQ         b+16(FP), DX
+	MOVQ         n+24(FP), BX
+	MOVQ         p+32(FP), SI
+	VMOVDQU32    addFusedVBMI_index<>+0(SB), Z28
+	VMOVDQU32    addFusedVBMI_index<>+64(SB), Z29
+	VMOVDQU32    addFusedVBMI_index<>+128(SB), Z30
+	VMOVDQU32    addFusedVBMI_index<>+192(SB), Z31
+	VMOVDQU32    addFusedVBMI_order<>+0(SB), Z26
 	MOVL         $0x4b000000, DI
 	VPBROADCASTD DI, Z27
 	MOVBLZX      12(SI), DI
@@ -1257,7 +1517,7 @@ TEXT ·addFusedAVX512(SB), NOSPLIT, $0-44
 	MOVQ         $0x1111111111111111, SI
 	KMOVQ        SI, K1
 
-addFusedAVX512_loop:
+addFusedVBMI_loop:
 	VMOVDQU64    (CX), Z15
 	VMOVDQU64    (DX), Z16
 	VMOVDQA64    Z27, Z0
@@ -1341,107 +1601,107 @@ addFusedAVX512_loop:
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, DX
 	SUBQ         $0x40, BX
-	JNE          addFusedAVX512_loop
+	JNE          addFusedVBMI_loop
 	VZEROUPPER
 	RET
 
-DATA addFusedAVX512_index<>+0(SB)/4, $0x00000000
-DATA addFusedAVX512_index<>+4(SB)/4, $0x00000001
-DATA addFusedAVX512_index<>+8(SB)/4, $0x00000002
-DATA addFusedAVX512_index<>+12(SB)/4, $0x00000003
-DATA addFusedAVX512_index<>+16(SB)/4, $0x00000004
-DATA addFusedAVX512_index<>+20(SB)/4, $0x00000005
-DATA addFusedAVX512_index<>+24(SB)/4, $0x00000006
-DATA addFusedAVX512_index<>+28(SB)/4, $0x00000007
-DATA addFusedAVX512_index<>+32(SB)/4, $0x00000008
-DATA addFusedAVX512_index<>+36(SB)/4, $0x00000009
-DATA addFusedAVX512_index<>+40(SB)/4, $0x0000000a
-DATA addFusedAVX512_index<>+44(SB)/4, $0x0000000b
-DATA addFusedAVX512_index<>+48(SB)/4, $0x0000000c
-DATA addFusedAVX512_index<>+52(SB)/4, $0x0000000d
-DATA addFusedAVX512_index<>+56(SB)/4, $0x0000000e
-DATA addFusedAVX512_index<>+60(SB)/4, $0x0000000f
-DATA addFusedAVX512_index<>+64(SB)/4, $0x00000010
-DATA addFusedAVX512_index<>+68(SB)/4, $0x00000011
-DATA addFusedAVX512_index<>+72(SB)/4, $0x00000012
-DATA addFusedAVX512_index<>+76(SB)/4, $0x00000013
-DATA addFusedAVX512_index<>+80(SB)/4, $0x00000014
-DATA addFusedAVX512_index<>+84(SB)/4, $0x00000015
-DATA addFusedAVX512_index<>+88(SB)/4, $0x00000016
-DATA addFusedAVX512_index<>+92(SB)/4, $0x00000017
-DATA addFusedAVX512_index<>+96(SB)/4, $0x00000018
-DATA addFusedAVX512_index<>+100(SB)/4, $0x00000019
-DATA addFusedAVX512_index<>+104(SB)/4, $0x0000001a
-DATA addFusedAVX512_index<>+108(SB)/4, $0x0000001b
-DATA addFusedAVX512_index<>+112(SB)/4, $0x0000001c
-DATA addFusedAVX512_index<>+116(SB)/4, $0x0000001d
-DATA addFusedAVX512_index<>+120(SB)/4, $0x0000001e
-DATA addFusedAVX512_index<>+124(SB)/4, $0x0000001f
-DATA addFusedAVX512_index<>+128(SB)/4, $0x00000020
-DATA addFusedAVX512_index<>+132(SB)/4, $0x00000021
-DATA addFusedAVX512_index<>+136(SB)/4, $0x00000022
-DATA addFusedAVX512_index<>+140(SB)/4, $0x00000023
-DATA addFusedAVX512_index<>+144(SB)/4, $0x00000024
-DATA addFusedAVX512_index<>+148(SB)/4, $0x00000025
-DATA addFusedAVX512_index<>+152(SB)/4, $0x00000026
-DATA addFusedAVX512_index<>+156(SB)/4, $0x00000027
-DATA addFusedAVX512_index<>+160(SB)/4, $0x00000028
-DATA addFusedAVX512_index<>+164(SB)/4, $0x00000029
-DATA addFusedAVX512_index<>+168(SB)/4, $0x0000002a
-DATA addFusedAVX512_index<>+172(SB)/4, $0x0000002b
-DATA addFusedAVX512_index<>+176(SB)/4, $0x0000002c
-DATA addFusedAVX512_index<>+180(SB)/4, $0x0000002d
-DATA addFusedAVX512_index<>+184(SB)/4, $0x0000002e
-DATA addFusedAVX512_index<>+188(SB)/4, $0x0000002f
-DATA addFusedAVX512_index<>+192(SB)/4, $0x00000030
-DATA addFusedAVX512_index<>+196(SB)/4, $0x00000031
-DATA addFusedAVX512_index<>+200(SB)/4, $0x00000032
-DATA addFusedAVX512_index<>+204(SB)/4, $0x00000033
-DATA addFusedAVX512_index<>+208(SB)/4, $0x00000034
-DATA addFusedAVX512_index<>+212(SB)/4, $0x00000035
-DATA addFusedAVX512_index<>+216(SB)/4, $0x00000036
-DATA addFusedAVX512_index<>+220(SB)/4, $0x00000037
-DATA addFusedAVX512_index<>+224(SB)/4, $0x00000038
-DATA addFusedAVX512_index<>+228(SB)/4, $0x00000039
-DATA addFusedAVX512_index<>+232(SB)/4, $0x0000003a
-DATA addFusedAVX512_index<>+236(SB)/4, $0x0000003b
-DATA addFusedAVX512_index<>+240(SB)/4, $0x0000003c
-DATA addFusedAVX512_index<>+244(SB)/4, $0x0000003d
-DATA addFusedAVX512_index<>+248(SB)/4, $0x0000003e
-DATA addFusedAVX512_index<>+252(SB)/4, $0x0000003f
-GLOBL addFusedAVX512_index<>(SB), RODATA|NOPTR, $256
+DATA addFusedVBMI_index<>+0(SB)/4, $0x00000000
+DATA addFusedVBMI_index<>+4(SB)/4, $0x00000001
+DATA addFusedVBMI_index<>+8(SB)/4, $0x00000002
+DATA addFusedVBMI_index<>+12(SB)/4, $0x00000003
+DATA addFusedVBMI_index<>+16(SB)/4, $0x00000004
+DATA addFusedVBMI_index<>+20(SB)/4, $0x00000005
+DATA addFusedVBMI_index<>+24(SB)/4, $0x00000006
+DATA addFusedVBMI_index<>+28(SB)/4, $0x00000007
+DATA addFusedVBMI_index<>+32(SB)/4, $0x00000008
+DATA addFusedVBMI_index<>+36(SB)/4, $0x00000009
+DATA addFusedVBMI_index<>+40(SB)/4, $0x0000000a
+DATA addFusedVBMI_index<>+44(SB)/4, $0x0000000b
+DATA addFusedVBMI_index<>+48(SB)/4, $0x0000000c
+DATA addFusedVBMI_index<>+52(SB)/4, $0x0000000d
+DATA addFusedVBMI_index<>+56(SB)/4, $0x0000000e
+DATA addFusedVBMI_index<>+60(SB)/4, $0x0000000f
+DATA addFusedVBMI_index<>+64(SB)/4, $0x00000010
+DATA addFusedVBMI_index<>+68(SB)/4, $0x00000011
+DATA addFusedVBMI_index<>+72(SB)/4, $0x00000012
+DATA addFusedVBMI_index<>+76(SB)/4, $0x00000013
+DATA addFusedVBMI_index<>+80(SB)/4, $0x00000014
+DATA addFusedVBMI_index<>+84(SB)/4, $0x00000015
+DATA addFusedVBMI_index<>+88(SB)/4, $0x00000016
+DATA addFusedVBMI_index<>+92(SB)/4, $0x00000017
+DATA addFusedVBMI_index<>+96(SB)/4, $0x00000018
+DATA addFusedVBMI_index<>+100(SB)/4, $0x00000019
+DATA addFusedVBMI_index<>+104(SB)/4, $0x0000001a
+DATA addFusedVBMI_index<>+108(SB)/4, $0x0000001b
+DATA addFusedVBMI_index<>+112(SB)/4, $0x0000001c
+DATA addFusedVBMI_index<>+116(SB)/4, $0x0000001d
+DATA addFusedVBMI_index<>+120(SB)/4, $0x0000001e
+DATA addFusedVBMI_index<>+124(SB)/4, $0x0000001f
+DATA addFusedVBMI_index<>+128(SB)/4, $0x00000020
+DATA addFusedVBMI_index<>+132(SB)/4, $0x00000021
+DATA addFusedVBMI_index<>+136(SB)/4, $0x00000022
+DATA addFusedVBMI_index<>+140(SB)/4, $0x00000023
+DATA addFusedVBMI_index<>+144(SB)/4, $0x00000024
+DATA addFusedVBMI_index<>+148(SB)/4, $0x00000025
+DATA addFusedVBMI_index<>+152(SB)/4, $0x00000026
+DATA addFusedVBMI_index<>+156(SB)/4, $0x00000027
+DATA addFusedVBMI_index<>+160(SB)/4, $0x00000028
+DATA addFusedVBMI_index<>+164(SB)/4, $0x00000029
+DATA addFusedVBMI_index<>+168(SB)/4, $0x0000002a
+DATA addFusedVBMI_index<>+172(SB)/4, $0x0000002b
+DATA addFusedVBMI_index<>+176(SB)/4, $0x0000002c
+DATA addFusedVBMI_index<>+180(SB)/4, $0x0000002d
+DATA addFusedVBMI_index<>+184(SB)/4, $0x0000002e
+DATA addFusedVBMI_index<>+188(SB)/4, $0x0000002f
+DATA addFusedVBMI_index<>+192(SB)/4, $0x00000030
+DATA addFusedVBMI_index<>+196(SB)/4, $0x00000031
+DATA addFusedVBMI_index<>+200(SB)/4, $0x00000032
+DATA addFusedVBMI_index<>+204(SB)/4, $0x00000033
+DATA addFusedVBMI_index<>+208(SB)/4, $0x00000034
+DATA addFusedVBMI_index<>+212(SB)/4, $0x00000035
+DATA addFusedVBMI_index<>+216(SB)/4, $0x00000036
+DATA addFusedVBMI_index<>+220(SB)/4, $0x00000037
+DATA addFusedVBMI_index<>+224(SB)/4, $0x00000038
+DATA addFusedVBMI_index<>+228(SB)/4, $0x00000039
+DATA addFusedVBMI_index<>+232(SB)/4, $0x0000003a
+DATA addFusedVBMI_index<>+236(SB)/4, $0x0000003b
+DATA addFusedVBMI_index<>+240(SB)/4, $0x0000003c
+DATA addFusedVBMI_index<>+244(SB)/4, $0x0000003d
+DATA addFusedVBMI_index<>+248(SB)/4, $0x0000003e
+DATA addFusedVBMI_index<>+252(SB)/4, $0x0000003f
+GLOBL addFusedVBMI_index<>(SB), RODATA|NOPTR, $256
 
-DATA addFusedAVX512_order<>+0(SB)/4, $0x00000000
-DATA addFusedAVX512_order<>+4(SB)/4, $0x00000004
-DATA addFusedAVX512_order<>+8(SB)/4, $0x00000008
-DATA addFusedAVX512_order<>+12(SB)/4, $0x0000000c
-DATA addFusedAVX512_order<>+16(SB)/4, $0x00000001
-DATA addFusedAVX512_order<>+20(SB)/4, $0x00000005
-DATA addFusedAVX512_order<>+24(SB)/4, $0x00000009
-DATA addFusedAVX512_order<>+28(SB)/4, $0x0000000d
-DATA addFusedAVX512_order<>+32(SB)/4, $0x00000002
-DATA addFusedAVX512_order<>+36(SB)/4, $0x00000006
-DATA addFusedAVX512_order<>+40(SB)/4, $0x0000000a
-DATA addFusedAVX512_order<>+44(SB)/4, $0x0000000e
-DATA addFusedAVX512_order<>+48(SB)/4, $0x00000003
-DATA addFusedAVX512_order<>+52(SB)/4, $0x00000007
-DATA addFusedAVX512_order<>+56(SB)/4, $0x0000000b
-DATA addFusedAVX512_order<>+60(SB)/4, $0x0000000f
-GLOBL addFusedAVX512_order<>(SB), RODATA|NOPTR, $64
+DATA addFusedVBMI_order<>+0(SB)/4, $0x00000000
+DATA addFusedVBMI_order<>+4(SB)/4, $0x00000004
+DATA addFusedVBMI_order<>+8(SB)/4, $0x00000008
+DATA addFusedVBMI_order<>+12(SB)/4, $0x0000000c
+DATA addFusedVBMI_order<>+16(SB)/4, $0x00000001
+DATA addFusedVBMI_order<>+20(SB)/4, $0x00000005
+DATA addFusedVBMI_order<>+24(SB)/4, $0x00000009
+DATA addFusedVBMI_order<>+28(SB)/4, $0x0000000d
+DATA addFusedVBMI_order<>+32(SB)/4, $0x00000002
+DATA addFusedVBMI_order<>+36(SB)/4, $0x00000006
+DATA addFusedVBMI_order<>+40(SB)/4, $0x0000000a
+DATA addFusedVBMI_order<>+44(SB)/4, $0x0000000e
+DATA addFusedVBMI_order<>+48(SB)/4, $0x00000003
+DATA addFusedVBMI_order<>+52(SB)/4, $0x00000007
+DATA addFusedVBMI_order<>+56(SB)/4, $0x0000000b
+DATA addFusedVBMI_order<>+60(SB)/4, $0x0000000f
+GLOBL addFusedVBMI_order<>(SB), RODATA|NOPTR, $64
 
-// func mulFusedAVX512(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
+// func mulFusedVBMI(dst *uint8, a *uint8, b *uint8, n int, p *byte, y float32)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VBMI
-TEXT ·mulFusedAVX512(SB), NOSPLIT, $0-44
+TEXT ·mulFusedVBMI(SB), NOSPLIT, $0-44
 	MOVQ         dst+0(FP), AX
 	MOVQ         a+8(FP), CX
 	MOVQ         b+16(FP), DX
 	MOVQ         n+24(FP), BX
 	MOVQ         p+32(FP), SI
-	VMOVDQU32    mulFusedAVX512_index<>+0(SB), Z28
-	VMOVDQU32    mulFusedAVX512_index<>+64(SB), Z29
-	VMOVDQU32    mulFusedAVX512_index<>+128(SB), Z30
-	VMOVDQU32    mulFusedAVX512_index<>+192(SB), Z31
-	VMOVDQU32    mulFusedAVX512_order<>+0(SB), Z26
+	VMOVDQU32    mulFusedVBMI_index<>+0(SB), Z28
+	VMOVDQU32    mulFusedVBMI_index<>+64(SB), Z29
+	VMOVDQU32    mulFusedVBMI_index<>+128(SB), Z30
+	VMOVDQU32    mulFusedVBMI_index<>+192(SB), Z31
+	VMOVDQU32    mulFusedVBMI_order<>+0(SB), Z26
 	MOVL         $0x4b000000, DI
 	VPBROADCASTD DI, Z27
 	MOVBLZX      12(SI), DI
@@ -1461,7 +1721,7 @@ TEXT ·mulFusedAVX512(SB), NOSPLIT, $0-44
 	MOVQ         $0x1111111111111111, SI
 	KMOVQ        SI, K1
 
-mulFusedAVX512_loop:
+mulFusedVBMI_loop:
 	VMOVDQU64    (CX), Z15
 	VMOVDQU64    (DX), Z16
 	VMOVDQA64    Z27, Z0
@@ -1545,93 +1805,93 @@ mulFusedAVX512_loop:
 	ADDQ         $0x40, CX
 	ADDQ         $0x40, DX
 	SUBQ         $0x40, BX
-	JNE          mulFusedAVX512_loop
+	JNE          mulFusedVBMI_loop
 	VZEROUPPER
 	RET
 
-DATA mulFusedAVX512_index<>+0(SB)/4, $0x00000000
-DATA mulFusedAVX512_index<>+4(SB)/4, $0x00000001
-DATA mulFusedAVX512_index<>+8(SB)/4, $0x00000002
-DATA mulFusedAVX512_index<>+12(SB)/4, $0x00000003
-DATA mulFusedAVX512_index<>+16(SB)/4, $0x00000004
-DATA mulFusedAVX512_index<>+20(SB)/4, $0x00000005
-DATA mulFusedAVX512_index<>+24(SB)/4, $0x00000006
-DATA mulFusedAVX512_index<>+28(SB)/4, $0x00000007
-DATA mulFusedAVX512_index<>+32(SB)/4, $0x00000008
-DATA mulFusedAVX512_index<>+36(SB)/4, $0x00000009
-DATA mulFusedAVX512_index<>+40(SB)/4, $0x0000000a
-DATA mulFusedAVX512_index<>+44(SB)/4, $0x0000000b
-DATA mulFusedAVX512_index<>+48(SB)/4, $0x0000000c
-DATA mulFusedAVX512_index<>+52(SB)/4, $0x0000000d
-DATA mulFusedAVX512_index<>+56(SB)/4, $0x0000000e
-DATA mulFusedAVX512_index<>+60(SB)/4, $0x0000000f
-DATA mulFusedAVX512_index<>+64(SB)/4, $0x00000010
-DATA mulFusedAVX512_index<>+68(SB)/4, $0x00000011
-DATA mulFusedAVX512_index<>+72(SB)/4, $0x00000012
-DATA mulFusedAVX512_index<>+76(SB)/4, $0x00000013
-DATA mulFusedAVX512_index<>+80(SB)/4, $0x00000014
-DATA mulFusedAVX512_index<>+84(SB)/4, $0x00000015
-DATA mulFusedAVX512_index<>+88(SB)/4, $0x00000016
-DATA mulFusedAVX512_index<>+92(SB)/4, $0x00000017
-DATA mulFusedAVX512_index<>+96(SB)/4, $0x00000018
-DATA mulFusedAVX512_index<>+100(SB)/4, $0x00000019
-DATA mulFusedAVX512_index<>+104(SB)/4, $0x0000001a
-DATA mulFusedAVX512_index<>+108(SB)/4, $0x0000001b
-DATA mulFusedAVX512_index<>+112(SB)/4, $0x0000001c
-DATA mulFusedAVX512_index<>+116(SB)/4, $0x0000001d
-DATA mulFusedAVX512_index<>+120(SB)/4, $0x0000001e
-DATA mulFusedAVX512_index<>+124(SB)/4, $0x0000001f
-DATA mulFusedAVX512_index<>+128(SB)/4, $0x00000020
-DATA mulFusedAVX512_index<>+132(SB)/4, $0x00000021
-DATA mulFusedAVX512_index<>+136(SB)/4, $0x00000022
-DATA mulFusedAVX512_index<>+140(SB)/4, $0x00000023
-DATA mulFusedAVX512_index<>+144(SB)/4, $0x00000024
-DATA mulFusedAVX512_index<>+148(SB)/4, $0x00000025
-DATA mulFusedAVX512_index<>+152(SB)/4, $0x00000026
-DATA mulFusedAVX512_index<>+156(SB)/4, $0x00000027
-DATA mulFusedAVX512_index<>+160(SB)/4, $0x00000028
-DATA mulFusedAVX512_index<>+164(SB)/4, $0x00000029
-DATA mulFusedAVX512_index<>+168(SB)/4, $0x0000002a
-DATA mulFusedAVX512_index<>+172(SB)/4, $0x0000002b
-DATA mulFusedAVX512_index<>+176(SB)/4, $0x0000002c
-DATA mulFusedAVX512_index<>+180(SB)/4, $0x0000002d
-DATA mulFusedAVX512_index<>+184(SB)/4, $0x0000002e
-DATA mulFusedAVX512_index<>+188(SB)/4, $0x0000002f
-DATA mulFusedAVX512_index<>+192(SB)/4, $0x00000030
-DATA mulFusedAVX512_index<>+196(SB)/4, $0x00000031
-DATA mulFusedAVX512_index<>+200(SB)/4, $0x00000032
-DATA mulFusedAVX512_index<>+204(SB)/4, $0x00000033
-DATA mulFusedAVX512_index<>+208(SB)/4, $0x00000034
-DATA mulFusedAVX512_index<>+212(SB)/4, $0x00000035
-DATA mulFusedAVX512_index<>+216(SB)/4, $0x00000036
-DATA mulFusedAVX512_index<>+220(SB)/4, $0x00000037
-DATA mulFusedAVX512_index<>+224(SB)/4, $0x00000038
-DATA mulFusedAVX512_index<>+228(SB)/4, $0x00000039
-DATA mulFusedAVX512_index<>+232(SB)/4, $0x0000003a
-DATA mulFusedAVX512_index<>+236(SB)/4, $0x0000003b
-DATA mulFusedAVX512_index<>+240(SB)/4, $0x0000003c
-DATA mulFusedAVX512_index<>+244(SB)/4, $0x0000003d
-DATA mulFusedAVX512_index<>+248(SB)/4, $0x0000003e
-DATA mulFusedAVX512_index<>+252(SB)/4, $0x0000003f
-GLOBL mulFusedAVX512_index<>(SB), RODATA|NOPTR, $256
+DATA mulFusedVBMI_index<>+0(SB)/4, $0x00000000
+DATA mulFusedVBMI_index<>+4(SB)/4, $0x00000001
+DATA mulFusedVBMI_index<>+8(SB)/4, $0x00000002
+DATA mulFusedVBMI_index<>+12(SB)/4, $0x00000003
+DATA mulFusedVBMI_index<>+16(SB)/4, $0x00000004
+DATA mulFusedVBMI_index<>+20(SB)/4, $0x00000005
+DATA mulFusedVBMI_index<>+24(SB)/4, $0x00000006
+DATA mulFusedVBMI_index<>+28(SB)/4, $0x00000007
+DATA mulFusedVBMI_index<>+32(SB)/4, $0x00000008
+DATA mulFusedVBMI_index<>+36(SB)/4, $0x00000009
+DATA mulFusedVBMI_index<>+40(SB)/4, $0x0000000a
+DATA mulFusedVBMI_index<>+44(SB)/4, $0x0000000b
+DATA mulFusedVBMI_index<>+48(SB)/4, $0x0000000c
+DATA mulFusedVBMI_index<>+52(SB)/4, $0x0000000d
+DATA mulFusedVBMI_index<>+56(SB)/4, $0x0000000e
+DATA mulFusedVBMI_index<>+60(SB)/4, $0x0000000f
+DATA mulFusedVBMI_index<>+64(SB)/4, $0x00000010
+DATA mulFusedVBMI_index<>+68(SB)/4, $0x00000011
+DATA mulFusedVBMI_index<>+72(SB)/4, $0x00000012
+DATA mulFusedVBMI_index<>+76(SB)/4, $0x00000013
+DATA mulFusedVBMI_index<>+80(SB)/4, $0x00000014
+DATA mulFusedVBMI_index<>+84(SB)/4, $0x00000015
+DATA mulFusedVBMI_index<>+88(SB)/4, $0x00000016
+DATA mulFusedVBMI_index<>+92(SB)/4, $0x00000017
+DATA mulFusedVBMI_index<>+96(SB)/4, $0x00000018
+DATA mulFusedVBMI_index<>+100(SB)/4, $0x00000019
+DATA mulFusedVBMI_index<>+104(SB)/4, $0x0000001a
+DATA mulFusedVBMI_index<>+108(SB)/4, $0x0000001b
+DATA mulFusedVBMI_index<>+112(SB)/4, $0x0000001c
+DATA mulFusedVBMI_index<>+116(SB)/4, $0x0000001d
+DATA mulFusedVBMI_index<>+120(SB)/4, $0x0000001e
+DATA mulFusedVBMI_index<>+124(SB)/4, $0x0000001f
+DATA mulFusedVBMI_index<>+128(SB)/4, $0x00000020
+DATA mulFusedVBMI_index<>+132(SB)/4, $0x00000021
+DATA mulFusedVBMI_index<>+136(SB)/4, $0x00000022
+DATA mulFusedVBMI_index<>+140(SB)/4, $0x00000023
+DATA mulFusedVBMI_index<>+144(SB)/4, $0x00000024
+DATA mulFusedVBMI_index<>+148(SB)/4, $0x00000025
+DATA mulFusedVBMI_index<>+152(SB)/4, $0x00000026
+DATA mulFusedVBMI_index<>+156(SB)/4, $0x00000027
+DATA mulFusedVBMI_index<>+160(SB)/4, $0x00000028
+DATA mulFusedVBMI_index<>+164(SB)/4, $0x00000029
+DATA mulFusedVBMI_index<>+168(SB)/4, $0x0000002a
+DATA mulFusedVBMI_index<>+172(SB)/4, $0x0000002b
+DATA mulFusedVBMI_index<>+176(SB)/4, $0x0000002c
+DATA mulFusedVBMI_index<>+180(SB)/4, $0x0000002d
+DATA mulFusedVBMI_index<>+184(SB)/4, $0x0000002e
+DATA mulFusedVBMI_index<>+188(SB)/4, $0x0000002f
+DATA mulFusedVBMI_index<>+192(SB)/4, $0x00000030
+DATA mulFusedVBMI_index<>+196(SB)/4, $0x00000031
+DATA mulFusedVBMI_index<>+200(SB)/4, $0x00000032
+DATA mulFusedVBMI_index<>+204(SB)/4, $0x00000033
+DATA mulFusedVBMI_index<>+208(SB)/4, $0x00000034
+DATA mulFusedVBMI_index<>+212(SB)/4, $0x00000035
+DATA mulFusedVBMI_index<>+216(SB)/4, $0x00000036
+DATA mulFusedVBMI_index<>+220(SB)/4, $0x00000037
+DATA mulFusedVBMI_index<>+224(SB)/4, $0x00000038
+DATA mulFusedVBMI_index<>+228(SB)/4, $0x00000039
+DATA mulFusedVBMI_index<>+232(SB)/4, $0x0000003a
+DATA mulFusedVBMI_index<>+236(SB)/4, $0x0000003b
+DATA mulFusedVBMI_index<>+240(SB)/4, $0x0000003c
+DATA mulFusedVBMI_index<>+244(SB)/4, $0x0000003d
+DATA mulFusedVBMI_index<>+248(SB)/4, $0x0000003e
+DATA mulFusedVBMI_index<>+252(SB)/4, $0x0000003f
+GLOBL mulFusedVBMI_index<>(SB), RODATA|NOPTR, $256
 
-DATA mulFusedAVX512_order<>+0(SB)/4, $0x00000000
-DATA mulFusedAVX512_order<>+4(SB)/4, $0x00000004
-DATA mulFusedAVX512_order<>+8(SB)/4, $0x00000008
-DATA mulFusedAVX512_order<>+12(SB)/4, $0x0000000c
-DATA mulFusedAVX512_order<>+16(SB)/4, $0x00000001
-DATA mulFusedAVX512_order<>+20(SB)/4, $0x00000005
-DATA mulFusedAVX512_order<>+24(SB)/4, $0x00000009
-DATA mulFusedAVX512_order<>+28(SB)/4, $0x0000000d
-DATA mulFusedAVX512_order<>+32(SB)/4, $0x00000002
-DATA mulFusedAVX512_order<>+36(SB)/4, $0x00000006
-DATA mulFusedAVX512_order<>+40(SB)/4, $0x0000000a
-DATA mulFusedAVX512_order<>+44(SB)/4, $0x0000000e
-DATA mulFusedAVX512_order<>+48(SB)/4, $0x00000003
-DATA mulFusedAVX512_order<>+52(SB)/4, $0x00000007
-DATA mulFusedAVX512_order<>+56(SB)/4, $0x0000000b
-DATA mulFusedAVX512_order<>+60(SB)/4, $0x0000000f
-GLOBL mulFusedAVX512_order<>(SB), RODATA|NOPTR, $64
+DATA mulFusedVBMI_order<>+0(SB)/4, $0x00000000
+DATA mulFusedVBMI_order<>+4(SB)/4, $0x00000004
+DATA mulFusedVBMI_order<>+8(SB)/4, $0x00000008
+DATA mulFusedVBMI_order<>+12(SB)/4, $0x0000000c
+DATA mulFusedVBMI_order<>+16(SB)/4, $0x00000001
+DATA mulFusedVBMI_order<>+20(SB)/4, $0x00000005
+DATA mulFusedVBMI_order<>+24(SB)/4, $0x00000009
+DATA mulFusedVBMI_order<>+28(SB)/4, $0x0000000d
+DATA mulFusedVBMI_order<>+32(SB)/4, $0x00000002
+DATA mulFusedVBMI_order<>+36(SB)/4, $0x00000006
+DATA mulFusedVBMI_order<>+40(SB)/4, $0x0000000a
+DATA mulFusedVBMI_order<>+44(SB)/4, $0x0000000e
+DATA mulFusedVBMI_order<>+48(SB)/4, $0x00000003
+DATA mulFusedVBMI_order<>+52(SB)/4, $0x00000007
+DATA mulFusedVBMI_order<>+56(SB)/4, $0x0000000b
+DATA mulFusedVBMI_order<>+60(SB)/4, $0x0000000f
+GLOBL mulFusedVBMI_order<>(SB), RODATA|NOPTR, $64
 
 // func sumTapsAVX512(dst *int32, src *uint8, offs *int, taps int, n int)
 // Requires: AVX, AVX512F

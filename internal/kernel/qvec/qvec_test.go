@@ -13,17 +13,17 @@ import (
 
 // paths runs a test without vector code, and with vectors of each width.
 func paths(t *testing.T, f func(t *testing.T)) {
-	was, wasWide := useSIMD, useWide
-	defer func() { useSIMD, useWide = was, wasWide }()
+	was, wasWide, wasVBMI := useSIMD, useWide, useVBMI
+	defer func() { useSIMD, useWide, useVBMI = was, wasWide, wasVBMI }()
 	for _, p := range []struct {
-		name       string
-		simd, wide bool
-	}{{"portable", false, false}, {"simd", true, false}, {"wide", true, true}} {
-		if p.simd && !hasSIMD || p.wide && !hasWide {
+		name             string
+		simd, wide, vbmi bool
+	}{{"portable", false, false, false}, {"simd", true, false, false}, {"wide", true, true, false}, {"vbmi", true, true, true}} {
+		if p.simd && !hasSIMD || p.wide && !hasWide || p.vbmi && !hasVBMI {
 			continue
 		}
 		t.Run(p.name, func(t *testing.T) {
-			useSIMD, useWide = p.simd, p.wide
+			useSIMD, useWide, useVBMI = p.simd, p.wide, p.vbmi
 			f(t)
 		})
 	}

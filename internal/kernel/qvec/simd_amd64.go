@@ -16,10 +16,11 @@ var hasSIMD = cpu.Has(cpu.AVX2)
 // useSIMD is off on a CPU without AVX2, or where the environment says so.
 var useSIMD = cpu.Best() >= cpu.AVX2
 
-// hasWide and useWide are the same of AVX-512 with VBMI.
+// hasWide and useWide are the same of AVX-512, hasVBMI and useVBMI of what needs
+// VBMI too.
 var (
-	hasWide = cpu.Has(cpu.VBMI)
-	useWide = cpu.Best() >= cpu.VBMI
+	hasWide, hasVBMI = cpu.Has(cpu.AVX512), cpu.Has(cpu.VBMI)
+	useWide, useVBMI = cpu.Best() >= cpu.AVX512, cpu.Best() >= cpu.VBMI
 )
 
 // The functions below process a prefix of their arguments with vector code
@@ -78,7 +79,10 @@ func (p *AddParams) fused(n int) int {
 func addSIMD(dst, a, b []uint8, p *AddParams) int {
 	if useSIMD && useWide && len(a) > 0 {
 		n := p.fused(len(a))
-		if n > 0 {
+		switch {
+		case n > 0 && useVBMI:
+			addFusedVBMI(&dst[0], &a[0], &b[0], n, (*byte)(unsafe.Pointer(p)), 1/p.ScaleY)
+		case n > 0:
 			addFusedAVX512(&dst[0], &a[0], &b[0], n, (*byte)(unsafe.Pointer(p)), 1/p.ScaleY)
 		}
 		if n < len(a) {
@@ -97,7 +101,10 @@ func addSIMD(dst, a, b []uint8, p *AddParams) int {
 func mulSIMD(dst, a, b []uint8, p *MulParams) int {
 	if useSIMD && useWide && len(a) > 0 {
 		n := p.fused(len(a))
-		if n > 0 {
+		switch {
+		case n > 0 && useVBMI:
+			mulFusedVBMI(&dst[0], &a[0], &b[0], n, (*byte)(unsafe.Pointer(p)), 1/p.ScaleY)
+		case n > 0:
 			mulFusedAVX512(&dst[0], &a[0], &b[0], n, (*byte)(unsafe.Pointer(p)), 1/p.ScaleY)
 		}
 		if n < len(a) {
@@ -114,7 +121,7 @@ func mulSIMD(dst, a, b []uint8, p *MulParams) int {
 }
 
 func lutSIMD(dst, src []uint8, table *[256]uint8) int {
-	if useSIMD && useWide && len(src) > 0 {
+	if useSIMD && useVBMI && len(src) > 0 {
 		lutVBMI(&dst[0], &src[0], len(src), table)
 		return len(src)
 	}

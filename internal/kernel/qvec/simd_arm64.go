@@ -17,9 +17,9 @@ var hasSIMD = cpu.Has(cpu.NEON)
 var useSIMD = cpu.Best() >= cpu.NEON
 
 // There are no wider vectors.
-const hasWide = false
+const hasWide, hasVBMI = false, false
 
-var useWide bool
+var useWide, useVBMI bool
 
 // The functions below process a prefix of their arguments with vector code
 // and return its length.

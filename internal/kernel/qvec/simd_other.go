@@ -8,9 +8,9 @@ const hasSIMD = false
 var useSIMD bool
 
 // There are no wider vectors.
-const hasWide = false
+const hasWide, hasVBMI = false, false
 
-var useWide bool
+var useWide, useVBMI bool
 
 // The functions below process a prefix of their arguments with vector code
 // and return its length: here none.
