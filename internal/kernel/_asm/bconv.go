@@ -34,7 +34,7 @@ const (
 	bShift      = 152 // [16]int16
 	bLo         = 184 // [8]float32
 	bHi         = 216 // [8]float32
-	bSums       = 248 // [6][32]uint16
+	bSums       = 248 // [6][64]uint16
 )
 
 const (
@@ -43,7 +43,7 @@ const (
 )
 
 func emitBconv() {
-	for _, t := range []btile{{vecs: 2, wide: true}, {vecs: 2}, {vecs: 1}} {
+	for _, t := range []btile{{vecs: 4, wide: true}, {vecs: 2, wide: true}, {vecs: 2}, {vecs: 1}} {
 		for t.rows = bRows; t.rows >= 1; t.rows-- {
 			t.emit()
 		}
@@ -61,7 +61,7 @@ func emitBconv() {
 // The weights of a vector are such combinations: 16 bytes for the first four
 // input channels of the 16 output channels, 16 for the last four. So one
 // VPSHUFB counts the matches of 128 products, or of 256 with AVX-512, where a
-// wide register holds both vectors and the table twice. They are summed as bytes
+// wide register holds two vectors and the table twice. They are summed as bytes
 // for up to bChunk steps and then as words.
 type btile struct {
 	rows, vecs int
@@ -77,7 +77,7 @@ func (t btile) name() string {
 
 func (t btile) acc(i, j int) VecPhysical {
 	if t.wide {
-		return zmm(i)
+		return zmm(i*t.parts() + j)
 	}
 	return ymm(i*t.vecs + j)
 }
@@ -85,10 +85,13 @@ func (t btile) acc(i, j int) VecPhysical {
 // parts is the number of registers of a pixel's sums.
 func (t btile) parts() int {
 	if t.wide {
-		return 1
+		return t.vecs / 2
 	}
 	return t.vecs
 }
+
+// row is the bytes of a pixel's sums in memory.
+func (t btile) row() int { return max(64, 32*t.vecs) }
 
 // Registers beside the sums.
 const (
@@ -166,7 +169,7 @@ func (t btile) point(a Register, rows []GPVirtual, offs, base GPVirtual) {
 }
 
 // sum is where the sums of a pixel and a vector of channels lie.
-func (t btile) sum(a Register, i, j int) Mem { return Mem{Base: a, Disp: bSums + 64*i + 32*j} }
+func (t btile) sum(a Register, i, j int) Mem { return Mem{Base: a, Disp: bSums + t.row()*i + 32*j} }
 
 // step counts the matches of the u-th step from here.
 func (t btile) step(rows []GPVirtual, table, steps, w, off GPVirtual, u int) {
@@ -194,29 +197,39 @@ func (t btile) step(rows []GPVirtual, table, steps, w, off GPVirtual, u int) {
 }
 
 func (t btile) wideStep(rows []GPVirtual, table, w, off GPVirtual, u int) {
-	VMOVDQU64(Mem{Base: w, Disp: 64 * u}, zmm(bW0))
+	for j := range t.parts() {
+		VMOVDQU64(Mem{Base: w, Disp: 64 * (u*t.parts() + j)}, zmm(bW0+j))
+	}
 	signs := GP64()
 	for i, row := range rows {
 		MOVWQZX(Mem{Base: row, Index: off, Scale: 1}, signs)
 		VBROADCASTI64X4(Mem{Base: table, Index: signs, Scale: 1}, zmm(bTab))
-		VPSHUFB(zmm(bW0), zmm(bTab), zmm(bTab))
-		VPADDB(zmm(bTab), zmm(i), zmm(i))
+		for j := range t.parts() {
+			to := zmm(bMatch)
+			if j == t.parts()-1 {
+				to = zmm(bTab)
+			}
+			VPSHUFB(zmm(bW0+j), zmm(bTab), to)
+			VPADDB(to, t.acc(i, j), t.acc(i, j))
+		}
 	}
 }
 
 // widen adds the matches of the two halves of each vector to the sums.
 func (t btile) widen(a Register) {
 	if t.wide {
-		for i := 0; i < t.rows; i++ {
-			// The first halves of both vectors, then the second ones.
-			r, other := zmm(i), zmm(bTab)
-			VSHUFI64X2(Imm(0xd8), r, r, r)
-			VEXTRACTI64X4(Imm(1), r, other.AsY())
-			VPMOVZXBW(r.AsY(), r)
-			VPMOVZXBW(other.AsY(), other)
-			VPADDW(other, r, r)
-			VPADDW(t.sum(a, i, 0), r, r)
-			VMOVDQU64(r, t.sum(a, i, 0))
+		for i := range t.rows {
+			for j := range t.parts() {
+				// The first halves of both vectors, then the second ones.
+				r, other := t.acc(i, j), zmm(bTab)
+				VSHUFI64X2(Imm(0xd8), r, r, r)
+				VEXTRACTI64X4(Imm(1), r, other.AsY())
+				VPMOVZXBW(r.AsY(), r)
+				VPMOVZXBW(other.AsY(), other)
+				VPADDW(other, r, r)
+				VPADDW(t.sum(a, i, 2*j), r, r)
+				VMOVDQU64(r, t.sum(a, i, 2*j))
+			}
 		}
 		return
 	}
@@ -279,7 +292,7 @@ func (t btile) store(a Register, sum, dst, k, add, p GPVirtual) {
 		VMINPS(r, ymm(hi), r)
 		VMOVUPS(r, Mem{Base: dst, Disp: 32 * i})
 	})
-	ADDQ(Imm(64), sum)
+	ADDQ(U32(uint32(t.row())), sum)
 	ADDQ(Mem{Base: a, Disp: bDstStride}, dst)
 	DECQ(k)
 	JNE(LabelRef(name + "_floats"))
@@ -294,18 +307,21 @@ func (t btile) store(a Register, sum, dst, k, add, p GPVirtual) {
 		VMOVDQU(Mem{Base: sum, Disp: 32 * j}, ymm(j))
 		VPCMPGTW(Mem{Base: p, Disp: 32 * j}, ymm(j), ymm(j))
 	}
-	if t.vecs == 2 {
-		VPACKSSWB(ymm(1), ymm(0), ymm(0))
-		VPERMQ(Imm(0xd8), ymm(0), ymm(0))
-		VPMOVMSKB(ymm(0), bits)
-		MOVL(bits, Mem{Base: dst})
+	if t.vecs > 1 {
+		for j := 0; j < t.vecs; j += 2 {
+			r := ymm(j)
+			VPACKSSWB(ymm(j+1), r, r)
+			VPERMQ(Imm(0xd8), r, r)
+			VPMOVMSKB(r, bits)
+			MOVL(bits, Mem{Base: dst, Disp: 2 * j})
+		}
 	} else {
 		VEXTRACTI128(Imm(1), ymm(0), xmm(1))
 		VPACKSSWB(xmm(1), xmm(0), xmm(0))
 		VPMOVMSKB(xmm(0), bits)
 		MOVW(bits.As16(), Mem{Base: dst})
 	}
-	ADDQ(Imm(64), sum)
+	ADDQ(U32(uint32(t.row())), sum)
 	ADDQ(Mem{Base: a, Disp: bDstStride}, dst)
 	DECQ(k)
 	JNE(LabelRef(name + "_sign"))

@@ -4,6 +4,36 @@
 
 package bconv
 
+// btileAVX512x6x64 computes tiles of 6 pixels by 64 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x6x64(a *byte)
+
+// btileAVX512x5x64 computes tiles of 5 pixels by 64 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x5x64(a *byte)
+
+// btileAVX512x4x64 computes tiles of 4 pixels by 64 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x4x64(a *byte)
+
+// btileAVX512x3x64 computes tiles of 3 pixels by 64 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x3x64(a *byte)
+
+// btileAVX512x2x64 computes tiles of 2 pixels by 64 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x2x64(a *byte)
+
+// btileAVX512x1x64 computes tiles of 1 pixels by 64 channels; a is a *tileArgs.
+//
+//go:noescape
+func btileAVX512x1x64(a *byte)
+
 // btileAVX512x6x32 computes tiles of 6 pixels by 32 channels; a is a *tileArgs.
 //
 //go:noescape

@@ -129,6 +129,8 @@ func countDifferences([]int32, []uint64, []uint64, []uint64) {}
 func runTiles(level cpu.Level, args *tileArgs, rows, vecs int) {
 	a := (*byte)(unsafe.Pointer(args))
 	switch {
+	case vecs == widest:
+		tiles64(a, rows)
 	case vecs == wide && level >= cpu.AVX512:
 		tiles32wide(a, rows)
 	case vecs == wide:
@@ -138,10 +140,30 @@ func runTiles(level cpu.Level, args *tileArgs, rows, vecs int) {
 	}
 }
 
+// hasWidest reports whether there are kernels for panels of that width.
+func hasWidest(l cpu.Level) bool { return l >= cpu.AVX512 }
+
+func tiles64(a *byte, rows int) {
+	switch rows {
+	case 1:
+		btileAVX512x1x64(a)
+	case 2:
+		btileAVX512x2x64(a)
+	case 3:
+		btileAVX512x3x64(a)
+	case 4:
+		btileAVX512x4x64(a)
+	case 5:
+		btileAVX512x5x64(a)
+	default:
+		btileAVX512x6x64(a)
+	}
+}
+
 // tileName is what the path by tables is called in profiles.
 func tileName(level cpu.Level) string {
 	if level >= cpu.AVX512 {
-		return "avx512 lookup 6x32"
+		return "avx512 lookup 6x64"
 	}
 	return "avx2 lookup 6x32"
 }

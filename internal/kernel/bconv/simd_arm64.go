@@ -24,6 +24,8 @@ func narrow([]byte, []uint64, int, int) int { return 0 }
 
 func runTiles(cpu.Level, *tileArgs, int, int) {}
 
+func hasWidest(cpu.Level) bool { return false }
+
 func tileName(cpu.Level) string { return "" }
 
 func expand([]uint16, []uint64, int, int, int) {}

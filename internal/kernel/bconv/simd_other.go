@@ -28,6 +28,8 @@ func narrow([]byte, []uint64, int, int) int { return 0 }
 
 func runTiles(cpu.Level, *tileArgs, int, int) {}
 
+func hasWidest(cpu.Level) bool { return false }
+
 func tileName(cpu.Level) string { return "" }
 
 func packVector(cpu.Level, []uint64, []float32, []float32, int, int, int, int) {}

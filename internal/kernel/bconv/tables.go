@@ -46,7 +46,8 @@ const tableStripBytes = 32 << 10
 
 const (
 	lanes      = 16 // output channels of a vector
-	wide       = 2  // most vectors of a panel
+	wide       = 2  // most vectors of a panel, but where there are wider ones
+	widest     = 4  // then
 	tileRows   = 6  // most pixels of a tile
 	tableBytes = 32 // of the two tables for the signs of an octet
 	zeroSigns  = 256
@@ -97,7 +98,7 @@ type tileArgs struct {
 
 	shift  [16]int16
 	lo, hi [8]float32
-	sums   [tileRows][wide * lanes]uint16 // of the assembly
+	sums   [tileRows][widest * lanes]uint16 // of the assembly
 }
 
 const (
@@ -191,7 +192,10 @@ func (t *tiled) split() {
 	for g := range s.Groups {
 		for at := 0; at < kg; {
 			p := panel{base: g * (s.C / s.Groups / 8) * 2, k0: at, vecs: wide}
-			if rest := kg - at; rest <= lanes || rest < wide*lanes && kg < wide*lanes && !t.c.p.ToSigns {
+			rest := kg - at
+			if rest >= widest*lanes && hasWidest(t.level) {
+				p.vecs = widest
+			} else if rest <= lanes || rest < wide*lanes && kg < wide*lanes && !t.c.p.ToSigns {
 				p.vecs = 1
 			}
 			p.n = min(kg-at, p.vecs*lanes)
