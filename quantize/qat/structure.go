@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/drawknife/drawknife/graph"
-	"github.com/drawknife/drawknife/quantize/fake"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -19,53 +18,6 @@ func hardTanh(g *graph.Graph, _ []*graph.Node) error {
 			}
 			n.Op = "Clip"
 			n.SetInputs(n.Inputs[0], least, most)
-		}
-	}
-	return nil
-}
-
-// slopes replaces every Relu by ReActNet's RPReLU, y = PReLU(x − γ) + ζ, whose
-// slope and two shifts are learned for each channel.
-func slopes(g *graph.Graph, _ []*graph.Node) error {
-	for _, n := range append([]*graph.Node(nil), g.Nodes...) {
-		x, y := n.In(0), n.Outputs[0]
-		if !n.Is("Relu") || len(x.Shape) < 2 || !x.Shape[1].Known() {
-			continue
-		}
-		shape := make([]int, len(x.Shape)-1)
-		for i := range shape {
-			shape[i] = 1
-		}
-		shape[0] = x.Shape[1].Size
-		slope := tensor.New(tensor.Float32, shape...)
-		for i, d := 0, tensor.Data[float32](slope); i < len(d); i++ {
-			d[i] = 0.25
-		}
-		node := func(domain, op, what string, in ...*graph.Value) *graph.Node {
-			m := g.NewNode(domain, op, n.Name+"/"+what, in, []string{n.Name + "/" + what}, nil)
-			m.Outputs[0].Type, m.Outputs[0].Shape = in[0].Type, in[0].Shape
-			return m
-		}
-		learned := func(what string) *graph.Node {
-			m := node(graph.DrawknifeDomain, fake.Learned, what+"/learned", g.AddConst(n.Name+"/"+what, tensor.New(tensor.Float32, shape...)))
-			g.InsertBefore(n, m)
-			return m
-		}
-		sub := node("", "Sub", "shifted", x, learned("before").Outputs[0])
-		g.InsertBefore(n, sub)
-		after := learned("behind")
-		uses := append([]graph.Use(nil), y.Uses()...)
-		n.Op = "PRelu"
-		n.SetInputs(sub.Outputs[0], g.AddConst(n.Name+"/slope", slope))
-		add := node("", "Add", "moved", y, after.Outputs[0])
-		g.InsertAfter(n, add)
-		for _, u := range uses {
-			u.Node.SetInput(u.Index, add.Outputs[0])
-		}
-		for i, o := range g.Outputs {
-			if o == y {
-				g.Outputs[i] = add.Outputs[0]
-			}
 		}
 	}
 	return nil
