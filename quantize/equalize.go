@@ -14,18 +14,6 @@ func init() {
 		Paper: "Nagel et al., Data-free quantization through weight equalization and bias correction, ICCV", Year: 2019,
 		New: func(map[string]string) (any, error) { return Preset(func(o *Options) { o.Equalize = true }), nil },
 	})
-	method.Register(method.Method{
-		Name: "bias-correction", Family: method.Quantize, Summary: "take the mean error of quantized weights out of the bias",
-		Paper: "Nagel et al., Data-free quantization through weight equalization and bias correction, ICCV", Year: 2019,
-		Needs: method.Needs{Data: true},
-		New:   func(map[string]string) (any, error) { return Preset(func(o *Options) { o.BiasCorrection = true }), nil },
-	})
-	method.Register(method.Method{
-		Name: "int8", Family: method.Quantize, Summary: "static: symmetric weights per channel, affine activations, rounded to nearest; 8 bits or what --wbits and --abits say",
-		Paper: "Krishnamoorthi, Quantizing deep convolutional networks for efficient inference: a whitepaper", Year: 2018,
-		Needs: method.Needs{Data: true},
-		New:   func(map[string]string) (any, error) { return Preset(func(*Options) {}), nil },
-	})
 }
 
 // Equalize scales the output channels of each convolution by 1/s and the

@@ -12,22 +12,19 @@ import (
 )
 
 func init() {
-	block := method.Option{Name: "block", Default: "64", Help: "weights whose Hessian is taken together"}
-	damp := method.Option{Name: "lambda", Default: "1e-5", Help: "what is added to the diagonal; the larger, the more like magnitude"}
 	method.Register(method.Method{
 		Name: "obs", Family: method.Weights, Summary: "optimal brain surgeon: one weight after the other, the rest moved to make up for it",
 		Paper: "Hassibi and Stork, Second order derivatives for network pruning: Optimal brain surgeon, NIPS", Year: 1992,
 		Needs:   method.Needs{Data: true, Labels: true},
-		Options: []method.Option{{Name: "block", Default: "256", Help: block.Help}, damp, prune.LossOption()},
+		Options: fisherOptions("256"),
 		New:     func(o map[string]string) (any, error) { return newFisher(o, true) },
 	})
-	method.Register(method.Method{
-		Name: "woodfisher", Family: method.Weights, Summary: "second order by the empirical Fisher matrix in blocks, the rest moved to make up for what goes",
-		Paper: "Singh and Alistarh, WoodFisher: Efficient second-order approximation for neural network compression, NeurIPS", Year: 2020,
-		Needs:   method.Needs{Data: true, Labels: true},
-		Options: []method.Option{block, damp, prune.LossOption()},
-		New:     func(o map[string]string) (any, error) { return newFisher(o, false) },
-	})
+}
+
+// fisherOptions are those of both methods, with a block of that size.
+func fisherOptions(block string) []method.Option {
+	return []method.Option{{Name: "block", Default: block, Help: "weights whose Hessian is taken together"},
+		{Name: "lambda", Default: "1e-5", Help: "what is added to the diagonal; the larger, the more like magnitude"}, prune.LossOption()}
 }
 
 // fisher rates weights by w_q²/(2·[F⁻¹]_qq) with the inverse of the empirical
