@@ -3,7 +3,7 @@ package vec
 import "github.com/drawknife/drawknife/internal/parallel"
 
 // RPRelu computes y = PRelu(x-before[c], slope[c]) + after[c] for each row of
-// len(slope) elements: the activation of Liu et al., ReActNet (ECCV 2020, eq. 7).
+// len(slope) elements: RPReLU of Liu et al., ReActNet (ECCV 2020).
 // dst may be x.
 func RPRelu(dst, x, before, slope, after []float32) {
 	c := len(slope)
@@ -61,7 +61,7 @@ func ParallelPReluGrad(p *parallel.Pool, dx, dslope, dy, x, slope []float32, col
 		for g := range groups {
 			sum += scratch[g*cols+c]
 		}
-		if total += sum; len(slope) > 1 || cols == 1 {
+		if total += sum; len(slope) > 1 {
 			dslope[c] = float32(sum)
 		}
 	}
