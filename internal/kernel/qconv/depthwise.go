@@ -191,13 +191,14 @@ func (d *depthwise) tasks(j *job, worker, lo, hi int) {
 	a.chunks, a.lastStep = d.chunks, d.c.shape.C-d.lanes-d.lanes*(d.chunks-2)
 	a.pixel = d.g.pitch * d.c.shape.DilW
 	a.dstStride = d.c.shape.DstStride * a.elem
-	for task := lo; task < hi; task++ {
-		b := d.g.block(task)
+	b := d.g.block(lo)
+	for range hi - lo {
 		d.g.fill(&b, copier{strip: mine, src: j.src, padding: d.padding})
 		d.compute(a, &b, &j.o, mine)
 		if j.o.add != nil {
 			d.c.addBlock(&j.o, b.first, b.count, 0, d.c.shape.K)
 		}
+		d.g.next(&b)
 	}
 }
 

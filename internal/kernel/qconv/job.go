@@ -14,7 +14,7 @@ type job struct {
 	scratch []byte
 	parts   int // ranges of channels that each block is split into
 
-	args []tileArgs // a worker's, for kernels that are called by a table
+	args []tileArgs // a worker's
 
 	by   tasker
 	body func(worker, lo, hi int)

@@ -167,15 +167,38 @@ type block struct {
 }
 
 func (g *strip) block(i int) block {
-	s := &g.s
 	per := g.bands * g.columns
 	b := block{plane: i / per * g.planes, row: i % per / g.columns * g.rows, cell: i % g.columns * g.cells}
+	g.measure(&b)
+	return b
+}
+
+// next makes of a block the one after it, without the divisions of block, which
+// take long on some processors. After the last it begins again.
+func (g *strip) next(b *block) {
+	b.cell += g.cells
+	if b.cell >= g.s.Q {
+		b.cell = 0
+		b.row += g.rows
+	}
+	if b.row >= g.s.P {
+		b.row = 0
+		b.plane += g.planes
+	}
+	if b.plane >= g.s.N*g.s.OD {
+		b.plane = 0
+	}
+	g.measure(b)
+}
+
+// measure completes a block that begins somewhere.
+func (g *strip) measure(b *block) {
+	s := &g.s
 	b.planes = min(g.planes, s.N*s.OD-b.plane)
 	b.rows = min(g.rows, s.P-b.row)
 	b.cells = min(g.cells, s.Q-b.cell)
 	b.first = (b.plane*s.P+b.row)*s.Q + b.cell
 	b.count = b.planes * b.rows * b.cells
-	return b
 }
 
 // copier copies input into a strip.
@@ -206,13 +229,16 @@ func (g *strip) fill(b *block, f copier) {
 	lines := (b.rows-1)*g.rowLines + (s.R-1)*s.DilH + 1
 	cols := (b.cells-1)*g.cellCols + (s.S-1)*s.DilW + 1
 	x0 := b.cell*s.StrideW - s.PadW
-	lo := min(cols, max(0, (-x0+g.colStep-1)/g.colStep)) // columns lo..hi-1 lie inside
-	hi := max(lo, min(cols, (s.W-x0+g.colStep-1)/g.colStep))
+	lo := min(cols, max(0, steps(-x0, g.colStep))) // columns lo..hi-1 lie inside
+	hi := max(lo, min(cols, steps(s.W-x0, g.colStep)))
 	if x0 >= s.W {
 		hi = lo
 	}
 	for pl := range b.planes {
-		n, od := (b.plane+pl)/s.OD, (b.plane+pl)%s.OD
+		n, od := b.plane+pl, 0
+		if s.OD > 1 {
+			n, od = n/s.OD, n%s.OD
+		}
 		for t := range s.T {
 			z := od*s.StrideD - s.PadD + t*s.DilD
 			begun := false // the columns before lo are written
@@ -240,4 +266,12 @@ func (g *strip) fill(b *block, f copier) {
 			}
 		}
 	}
+}
+
+// steps is how many steps of that size reach n.
+func steps(n, size int) int {
+	if size == 1 {
+		return n
+	}
+	return (n + size - 1) / size
 }

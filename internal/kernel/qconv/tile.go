@@ -160,33 +160,38 @@ func (t *tiled) heavy() int {
 // tasks computes tasks lo..hi-1 of a job.
 func (t *tiled) tasks(j *job, worker, lo, hi int) {
 	mine := j.scratch[worker*t.perWorker():][:t.perWorker()]
-	filled := -1
-	for task := lo; task < hi; task++ {
-		// All blocks of a part follow each other.
-		b := t.g.block(task % t.g.blocks)
-		if filled != task%t.g.blocks && !t.g.direct {
-			t.g.fill(&b, copier{strip: mine, src: j.src, padding: t.padding})
-			if t.g.copies > 1 {
-				reorder(mine[:t.g.bytes()])
+	a := &j.args[worker]
+	*a = t.args
+	a.aim(&j.o)
+	// All blocks of a part follow each other.
+	part, at := lo/t.g.blocks, lo%t.g.blocks
+	b := t.g.block(at)
+	for left := hi - lo; left > 0; part, at = part+1, 0 {
+		first, last := part*len(t.units)/j.parts, (part+1)*len(t.units)/j.parts
+		n := min(left, t.g.blocks-at)
+		for i := range n {
+			if !t.g.direct && (i > 0 || t.g.blocks > 1 || left == hi-lo) {
+				t.g.fill(&b, copier{strip: mine, src: j.src, padding: t.padding})
+				if t.g.copies > 1 {
+					reorder(mine[:t.g.bytes()])
+				}
 			}
-			filled = task % t.g.blocks
+			t.compute(a, &b, j.src, &j.o, mine, first, last)
+			t.g.next(&b)
 		}
-		part := task / t.g.blocks
-		t.compute(&b, j.src, &j.o, mine, part*len(t.units)/j.parts, (part+1)*len(t.units)/j.parts)
+		left -= n
 	}
 }
 
 // compute runs the panels of units lo..hi-1 over a block.
-func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi int) {
+func (t *tiled) compute(a *tileArgs, b *block, src []uint8, o *output, mine []byte, lo, hi int) {
 	s := &t.c.shape
-	a := t.args
 	from := mine
 	if t.g.direct {
 		from = src[b.first*s.SrcStride:]
 	}
-	a.aim(o)
 	if t.isa.deep {
-		t.copyTail(&a, b, src, mine[t.g.bytes()+t.narrowBytes():])
+		t.copyTail(a, b, src, mine[t.g.bytes()+t.narrowBytes():])
 	}
 	end := t.units[hi-1].hi
 	for i := t.units[lo].lo; i < end; {
@@ -202,13 +207,13 @@ func (t *tiled) compute(b *block, src []uint8, o *output, mine []byte, lo, hi in
 			a.next, a.nextEnd = t.after(i)
 		}
 		if t.isa.long {
-			t.aimSmall(&a, p, mine[t.g.bytes():])
+			t.aimSmall(a, p, mine[t.g.bytes():])
 		}
 		if p.n < t.isa.lanes {
-			t.narrow(&a, b, o, mine[t.g.bytes():], b.first*s.DstStride+p.k0, p.n)
+			t.narrow(a, b, o, mine[t.g.bytes():], b.first*s.DstStride+p.k0, p.n)
 		} else {
 			a.dst, a.dstStride = o.at(at), s.DstStride*a.elem
-			t.tiles(&a, b, p.vecs)
+			t.tiles(a, b, p.vecs)
 		}
 		i += a.chunks
 	}
@@ -257,8 +262,8 @@ func (t *tiled) tiles(a *tileArgs, b *block, vecs int) {
 // even runs a panel over count pixels from first on, in tiles of nearly the same
 // size, at most most.
 func (t *tiled) even(a *tileArgs, first, count, most, vecs int, line bool) {
-	n := (count + most - 1) / most
-	rows := (count + n - 1) / n
+	n := int(uint32(count+most-1) / uint32(most)) // 32 bits, for long divisions take long
+	rows := int(uint32(count+n-1) / uint32(n))
 	large := count - (rows-1)*n
 	a.offs, a.tiles = unsafe.Pointer(&t.offs[first]), large
 	t.isa.run(a, rows, vecs, line)
