@@ -38,6 +38,7 @@ func (d *dense) fill(w *denseWorker, first, rows int, patches, src []float32, sh
 	x := d.pixelAt(first)
 	edges := 0
 	step := 4 * d.SrcStride
+	stride := d.StrideW * step
 	for i := 0; i < rows; {
 		// One row of the output, or what of it is in the block.
 		n := min(rows-i, d.Q-x.q)
@@ -55,7 +56,7 @@ func (d *dense) fill(w *denseWorker, first, rows int, patches, src []float32, sh
 					base[j] = int(uintptr(unsafe.Pointer(&slot[0])) - uintptr(unsafe.Pointer(&src[0])))
 					edges++
 				}
-				at += d.StrideW * step
+				at += stride
 			}
 			i += n
 			x.q += n - 1
@@ -65,7 +66,7 @@ func (d *dense) fill(w *denseWorker, first, rows int, patches, src []float32, sh
 		for j, m := range d.wmask[x.q : x.q+n] {
 			base[j] = at
 			mask[j] = m & outer
-			at += d.StrideW * step
+			at += stride
 		}
 		i += n
 		x.q += n - 1
@@ -98,12 +99,9 @@ func (d *dense) patch(slot, src []float32, at, x int, mask uint64) {
 // pad completes a list of rows to a number every kernel divides, from wherever
 // it starts.
 func pad(w *denseWorker, rows int) {
-	for i := rows; i < rows+tile.MaxRows || i%tile.RowStep != 0; i++ {
-		if i == len(w.base) {
-			break
-		}
-		w.base[i], w.mask[i] = 0, 0
-	}
+	end := min((rows+tile.MaxRows+tile.RowStep-1)/tile.RowStep*tile.RowStep, len(w.base))
+	clear(w.base[rows:end])
+	clear(w.mask[rows:end])
 }
 
 // gather copies the patches of the pixels, kernel element by kernel element,
