@@ -334,17 +334,15 @@ func (st *winogradState) multiply(p *winogradPass, worker, lo, hi int) {
 			ws.base[i] = 4 * i * w.C
 		}
 	}
+	ws.tile = tile.Args{Bias: w.zero, Zero: w.zero, DstStride: w.width, Base: ws.base[:], Taps: oneTap, Run: w.C, Rows: p.count, Min: negInf, Max: posInf}
+	a := &ws.tile
 	for e := lo; e < hi; e++ {
+		a.Src = p.v[e*w.vPlane:]
 		for i := range w.cols {
 			c := &w.cols[i]
 			at := e*w.depth + c.w
-			ws.tile = tile.Args{
-				Src: p.v[e*w.vPlane:], W: st.weights[at:], Next: st.next(at, c), Bias: w.zero, Zero: w.zero,
-				Dst: p.m[e*w.mPlane+c.k:], DstStride: w.width,
-				Base: ws.base[:], Taps: oneTap, Run: w.C, Rows: p.count,
-				Min: negInf, Max: posInf,
-			}
-			c.kernel.Run(&ws.tile)
+			a.W, a.Next, a.Dst = st.weights[at:], st.next(at, c), p.m[e*w.mPlane+c.k:]
+			c.kernel.Run(a)
 		}
 	}
 }
