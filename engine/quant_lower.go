@@ -203,7 +203,7 @@ func (quantizer) conv(c *compiler, n *graph.Node) bool {
 	if !ok {
 		return false
 	}
-	p := qconv.Params{Weights: w.data, Flip: w.flip, WeightZero: w.zero, Bias: bias, SrcZero: g.zero, SrcMax: c.top(q), Scale: make([]float32, len(w.scale))}
+	p := qconv.Params{Weights: w.data, Flip: w.flip, WeightZero: w.zero, Bias: bias, SrcZero: g.zero, SrcMax: c.top(q), Workers: c.pool.Workers(), Scale: make([]float32, len(w.scale))}
 	if t, ok := c.quantizedTail(n.Outputs[0]); ok {
 		for i, ws := range w.scale {
 			p.Scale[i] = g.scale * ws / t.scale

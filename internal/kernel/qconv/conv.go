@@ -29,6 +29,9 @@ type Params struct {
 	DstZero    uint8   // zero point of the uint8 output
 	Min, Max   uint8   // clamp of the uint8 output; Max 0 stands for 255
 	FMin, FMax float32 // clamp of the float output; none when equal
+	// Workers is how many will share a run, 0 if that is not known. It changes
+	// nothing but how the work is cut.
+	Workers int
 }
 
 // AddParams describes the quantized addition of RunAdd: the operand A is the

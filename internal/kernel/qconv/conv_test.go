@@ -83,7 +83,7 @@ func newProblem(rng *rand.Rand, s Shape) *problem {
 			pr.p.Bias[i] = int32(rng.IntN(20001) - 10000)
 		}
 	}
-	pr.p.Flip = []uint8{0, 128}[rng.IntN(2)]
+	pr.p.Flip, pr.p.Workers = []uint8{0, 128}[rng.IntN(2)], rng.IntN(3)
 	pr.p.WeightZero = make([]int8, []int{0, 1, s.K}[rng.IntN(3)])
 	for i := range pr.p.WeightZero {
 		pr.p.WeightZero[i] = int8(rng.IntN(256) - 128)

@@ -88,7 +88,7 @@ func newDepthwise(c *Conv, level cpu.Level) *depthwise {
 	if d.single == nil {
 		return nil
 	}
-	d.g = newStrip(*s, s.C, blocking{step: 4, copies: 1, budget: dwStripBytes})
+	d.g = newStrip(*s, s.C, blocking{step: 4, copies: 1, budget: dwStripBytes, alone: c.p.Workers == 1})
 	d.padding = bytes.Repeat([]byte{c.p.SrcZero}, d.g.cols*d.g.pitch)
 	d.args = newArgs(&c.p)
 	d.pack()

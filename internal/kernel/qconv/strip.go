@@ -31,9 +31,10 @@ const (
 
 // blocking says what the blocks of a strip must be like.
 type blocking struct {
-	step   int // channels of a group that the kernels read at once, at most 64
-	copies int // of the strip, each with its own order of values
-	budget int // bytes of all copies together, unless a block has few pixels
+	step   int  // channels of a group that the kernels read at once, at most 64
+	copies int  // of the strip, each with its own order of values
+	budget int  // bytes of all copies together, unless a block has few pixels
+	alone  bool // a single worker computes all blocks
 }
 
 // newStrip plans the blocks of a shape. Kernels read whole steps of the perGroup
@@ -90,7 +91,9 @@ func (g *strip) split(b blocking) {
 	for g.cells > 8 && !fits(g.rows, g.cells) {
 		g.cells = (g.cells - 1) / 8 * 8
 	}
-	g.share(s)
+	if !b.alone {
+		g.share(s)
+	}
 	g.bands, g.columns = (s.P+g.rows-1)/g.rows, (s.Q+g.cells-1)/g.cells
 	g.rows = (s.P + g.bands - 1) / g.bands // even out
 	if g.columns > 1 {

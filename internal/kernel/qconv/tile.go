@@ -83,7 +83,9 @@ func newTiled(c *Conv, i *isa) *tiled {
 	if !i.vnni && !i.long {
 		copies = c.copies(s.C / groups)
 	}
-	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, i.blocking(&s, copies))}
+	b := i.blocking(&s, copies)
+	b.alone = c.p.Workers == 1
+	t := &tiled{c: c, isa: i, g: newStrip(s, s.C/groups, b)}
 	t.offs = t.g.pixelOffsets()
 	if i.deep {
 		t.planTiles()
