@@ -19,7 +19,7 @@ import (
 type trainingFlags struct {
 	Epochs    int           `help:"Methods that train: passes over the data." default:"30"`
 	Steps     int           `help:"Methods that train: stop after this many steps; 0 does not." default:"0"`
-	Batch     int           `help:"Methods that train: images a step." default:"128"`
+	Batch     int           `help:"Methods that train: images a step; by default the method's choice, or 128." placeholder:"N"`
 	Optimizer string        `help:"Methods that train: sgd, adam, adamw or rmsprop; by default the method's choice."`
 	Lr        float64       `name:"lr" help:"Methods that train: learning rate at its peak; by default the method's choice."`
 	Decay     float64       `name:"weight-decay" help:"Methods that train: weight decay; by default (-1) the method's choice." default:"-1"`
@@ -85,13 +85,13 @@ func (c *quantizeCmd) train(a *app, g *graph.Graph, pre data.Preprocess, calib *
 			return nil, nil, err
 		}
 	}
-	q.Record("train", fmt.Sprintf("%s, %d steps of %d images, seed %d", c.Method, result.Steps, c.Batch, a.Seed))
+	q.Record("train", fmt.Sprintf("%s, %d steps of %d images, seed %d", c.Method, result.Steps, t.Batch, a.Seed))
 	return q, report, errors.Join(a.Err())
 }
 
 // trainer is the verb 'train' with this verb's flags and the method's recipe.
 func (c *quantizeCmd) trainer(m *qat.Method) *trainCmd {
-	t := &trainCmd{Model: c.Model, Data: c.Data, Labels: c.Labels, Epochs: c.Epochs, Steps: c.Steps, Batch: c.Batch, Optimizer: c.Optimizer, Lr: c.Lr,
+	t := &trainCmd{Model: c.Model, Data: c.Data, Labels: c.Labels, Epochs: c.Epochs, Steps: c.Steps, Batch: cmp.Or(c.Batch, m.Recipe.Batch, 128), Optimizer: c.Optimizer, Lr: c.Lr,
 		Decay: c.Decay, Momentum: 0.9, Nesterov: true, Schedule: c.Schedule, Augment: c.Augment, Teacher: c.Teacher, Weight: 0.9, Temp: 4, Loss: "cross-entropy",
 		ValEvery: c.ValEvery, Time: c.Time, Resume: c.Resume, limit: c.Limit}
 	if c.Calib != "" {

@@ -192,8 +192,8 @@ for part in "$@"; do
     for method in irnet bwn lab binaryconnect binaryconnect:stochastic=true; do
       trained "1-bit weights, $method" "$from" --method "$method" --wbits 1 --abits 32 --teacher "$m" ${LR:+--lr "$LR"}
     done
-    for method in irnet:shortcuts=true reactnet bireal irnet xnor bnn; do
-      trained "1-bit both, $method" "$from" --method "$method" --wbits 1 --abits 1 --teacher "$m" ${LR:+--lr "$LR"}
+    for method in irnet:shortcuts=true reactnet:real=0 bireal irnet xnor bnn; do
+      trained "1-bit both, $method" "$from" --method "$method" --batch 128 --wbits 1 --abits 1 --teacher "$m" ${LR:+--lr "$LR"}
     done
     trained "1-bit both, reactnet:real=0.4, batches of 64" "$from" --method reactnet:real=0.4 --batch 64 --wbits 1 --abits 1 --teacher "$m" ${LR:+--lr "$LR"}
     trained "1-bit both, reactnet:real=0.4, batches of 32, flips alone" "$from" --method reactnet:real=0.4 --batch 32 --augment flip --wbits 1 --abits 1 --teacher "$m" ${LR:+--lr "$LR"}

@@ -48,8 +48,8 @@ func temperatures(b *Builder) *decay {
 // activations of one bit with weights as they are, from which the second begins
 // (Martinez et al., Training binary neural networks with real-to-binary
 // convolutions, ICLR 2020).
-func realOption() method.Option {
-	return method.Option{Name: "real", Default: "0", Below: 1, Help: "share of the training, below 1, in which only activations are binary"}
+func realOption(def string) method.Option {
+	return method.Option{Name: "real", Default: def, Below: 1, Help: "share of the training, below 1, in which only activations are binary"}
 }
 
 // realFirst binarizes weights by their signs and mean magnitudes, after a share

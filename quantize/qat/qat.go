@@ -64,6 +64,8 @@ type Method struct {
 type Recipe struct {
 	Optimizer string
 	LR, Decay float64
+	// Batch is the number of images a step, 0 for the usual one.
+	Batch int
 	// NoDecay keeps weight decay off the quantized layers' weights.
 	NoDecay bool
 	// ByBits halves the decay for weights of 3 bits and quarters it for fewer,

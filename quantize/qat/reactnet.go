@@ -10,9 +10,9 @@ import (
 
 func init() {
 	register("reactnet", "Bi-Real Net with a learned threshold for each channel's sign, and a learned slope and shifts for its activation",
-		"Liu et al., ReActNet: towards precise binary neural network with generalized activation functions, ECCV", 2020, []method.Option{steOption("polynomial"), realOption()},
+		"Liu et al., ReActNet: towards precise binary neural network with generalized activation functions, ECCV", 2020, []method.Option{steOption("polynomial"), realOption("0.4")},
 		func(o opts) *Method {
-			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 2e-3, NoDecay: true}, Structure: withShortcuts(slopes),
+			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 2e-3, Batch: 32, NoDecay: true}, Structure: withShortcuts(slopes),
 				Weights: realFirst(o.number("real")),
 				Inputs: func(b *Builder, l *Layer) *graph.Value {
 					if l.ABits > 1 || len(l.Node.Inputs[0].Shape) < 2 {
