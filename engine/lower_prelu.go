@@ -74,14 +74,14 @@ func (c *compiler) shiftedPRelu(n *graph.Node) bool {
 	dst := c.def(y, channelsLast)
 	ch := x.Shape[1].Size
 	zeros := make([]float32, ch)
-	row0 := func(x *frame, b *buf) []float32 {
+	orZeros := func(x *frame, b *buf) []float32 {
 		if b == nil {
 			return zeros
 		}
 		return f32(x, b)
 	}
 	c.emit(step{kernel: "shifted-prelu", in: in, out: []*buf{dst}, run: c.loop(dst.len()/max(ch, 1), max(grain/max(ch, 1), 1), func(x *frame, lo, hi int) {
-		vec.RPRelu(f32(x, dst)[lo*ch:hi*ch], f32(x, src)[lo*ch:hi*ch], row0(x, rows[0]), f32(x, rows[1]), row0(x, rows[2]))
+		vec.RPRelu(f32(x, dst)[lo*ch:hi*ch], f32(x, src)[lo*ch:hi*ch], orZeros(x, rows[0]), f32(x, rows[1]), orZeros(x, rows[2]))
 	})})
 	return true
 }

@@ -107,7 +107,7 @@ channels() {
 
 weights() {
   for s in 0.8 0.9 0.95; do
-    for m in random magnitude snip obd obd:loss=outputs obs woodfisher woodfisher:loss=outputs obc energy-aware dynamic movement gsm frequency; do
+    for m in random magnitude snip obd obd:loss=outputs obs woodfisher woodfisher:loss=outputs obc energy-aware dynamic movement gsm gsm:settle=0 frequency; do
       row "${m//[:=]/-}-$s" --method "$m" --sparsity "$s" --epochs "$EPOCHS"
     done
     row "gmm-$s" --allocation gmm --sparsity "$s" --epochs "$EPOCHS"

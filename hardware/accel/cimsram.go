@@ -9,7 +9,8 @@ import (
 )
 
 // A digital compute-in-memory design of SRAM cells as NeuroSim 1.4 describes
-// it, Lee et al., TCAS-I 2024: 22 nm, weights and inputs of 8 bits.
+// it, Lee et al., TCAS-I 2024: 22 nm, weights and inputs of 8 bits. How layers
+// are copied is the rule that NeuroSim 1.3 publishes with its floor plan.
 const (
 	cimTile    = 4 // rows and columns of arrays of an element; a tile has an element for each filter position
 	cimFlat    = 8 // of a tile of layers that are unrolled to one matrix
