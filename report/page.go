@@ -51,7 +51,7 @@ type calibrated struct {
 	Left, Width float64 // percent
 }
 
-func newPage(r *compress.Result) (*page, error) {
+func newPage(r *compress.Result) *page {
 	script := asset("sort.js")
 	p := &page{Result: r, Title: "Compression of " + modelName(r), Headline: headline(r), Verdict: verdict(r),
 		Tiles: tiles(r), Limits: limits(r), Rows: rows(r), Table: trials(r),
@@ -59,10 +59,7 @@ func newPage(r *compress.Result) (*page, error) {
 		Confused: confusions(r), Calibration: calibrations(r.Ranges), Facts: facts(r),
 		Style: template.CSS(asset("style.css")), Script: template.JS(script),
 		Policy: "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src " + scriptPolicy(script)}
-	var err error
-	if p.Pareto, p.Hidden, err = paretoChart(r); err != nil {
-		return nil, err
-	}
+	p.Pareto, p.Hidden = paretoChart(r)
 	for _, s := range []struct {
 		present   bool
 		id, title string
@@ -84,7 +81,7 @@ func newPage(r *compress.Result) (*page, error) {
 			p.Sections = append(p.Sections, section{s.id, s.title})
 		}
 	}
-	return p, nil
+	return p
 }
 
 // modelName is short enough for a heading.

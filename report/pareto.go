@@ -5,9 +5,6 @@ import (
 	"math"
 	"sort"
 
-	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/plotter"
-
 	"github.com/drawknife/drawknife/compress"
 )
 
@@ -63,7 +60,7 @@ func (t trial) class() string {
 // paretoChart draws accuracy over latency. Trials whose accuracy collapsed
 // would squeeze the others into a line: unless few are left, they are left to
 // the table, and hidden counts them. The chart is nil when there are not two trials to show.
-func paretoChart(r *compress.Result) (c *chart, hidden int, err error) {
+func paretoChart(r *compress.Result) (c *chart, hidden int) {
 	var shown []trial
 	for _, t := range trials(r) {
 		if t.Ms > 0 && !math.IsInf(t.Ms, 0) && !math.IsNaN(t.Top1) && !math.IsInf(t.Top1, 0) {
@@ -72,46 +69,36 @@ func paretoChart(r *compress.Result) (c *chart, hidden int, err error) {
 	}
 	shown, hidden = worthShowing(shown)
 	if len(shown) < 2 {
-		return nil, 0, nil
+		return nil, 0
 	}
 	// The important marks are drawn last, on top.
 	rank := map[string]int{"front": 1, "original": 2, "chosen": 3}
 	sort.SliceStable(shown, func(i, j int) bool { return rank[shown[i].class()] < rank[shown[j].class()] })
 
-	p := newPlot("latency of one image, ms", "top-1 accuracy, %")
-	var front plotter.XYs
+	c = &chart{W: 360, H: 240, Left: 42, Right: 352, Top: 8, Bottom: 204,
+		Title: "Accuracy over latency of all trials", XLabel: "latency of one image, ms", YLabel: "top-1 accuracy, %"}
+	c.X, c.Y = around(shown)
+	var front [][2]float64
 	for _, t := range shown {
 		if t.Pareto {
-			front = append(front, plotter.XY{X: t.Ms, Y: t.Top1})
+			front = append(front, [2]float64{t.Ms, t.Top1})
 		}
 	}
-	sort.Slice(front, func(i, j int) bool { return front[i].X < front[j].X })
-	fit(p, shown)
+	sort.Slice(front, func(i, j int) bool { return front[i][0] < front[j][0] })
 	if len(front) > 1 {
-		if err := line(p, front, lineColor); err != nil {
-			return nil, 0, err
-		}
+		c.Front = c.points(front...)
 	}
-	if l := r.Budget.LatencyMs; l > p.X.Min && l < p.X.Max {
-		if err := line(p, plotter.XYs{{X: l, Y: p.Y.Min}, {X: l, Y: p.Y.Max}}, limitColor, 3, 3); err != nil {
-			return nil, 0, err
-		}
+	if l := r.Budget.LatencyMs; c.X.contains(l) {
+		c.Limits = append(c.Limits, c.points([2]float64{l, c.Y.Min}, [2]float64{l, c.Y.Max}))
 	}
-	if l := floor(r.Trials, r.Budget); l > p.Y.Min && l < p.Y.Max {
-		if err := line(p, plotter.XYs{{X: p.X.Min, Y: l}, {X: p.X.Max, Y: l}}, limitColor, 3, 3); err != nil {
-			return nil, 0, err
-		}
+	if l := floor(r.Trials, r.Budget); c.Y.contains(l) {
+		c.Limits = append(c.Limits, c.points([2]float64{c.X.Min, l}, [2]float64{c.X.Max, l}))
 	}
-	c = &chart{W: 360, H: 240, Title: "Accuracy over latency of all trials",
-		Desc: fmt.Sprintf("%d trials, %d of them on the Pareto front. The table below holds the numbers.", len(shown), len(front))}
-	at, err := c.render(p)
-	if err != nil {
-		return nil, 0, err
-	}
+	c.Desc = fmt.Sprintf("%d trials, %d of them on the Pareto front. The table below holds the numbers.", len(shown), len(front))
 	for _, t := range shown {
-		c.Marks = append(c.Marks, trialMark(c, t, at))
+		c.Marks = append(c.Marks, c.trialMark(t))
 	}
-	return c, hidden, nil
+	return c, hidden
 }
 
 // worthShowing drops trials far below the least accurate one that matters.
@@ -137,19 +124,19 @@ func worthShowing(all []trial) (shown []trial, hidden int) {
 	return shown, hidden
 }
 
-// fit sets the axes so that all marks lie well inside.
-func fit(p *plot.Plot, shown []trial) {
+// around is the axes inside which all marks lie well.
+func around(shown []trial) (x, y axis) {
 	lo, hi := shown[0], shown[0]
 	for _, t := range shown {
 		lo.Ms, hi.Ms = min(lo.Ms, t.Ms), max(hi.Ms, t.Ms)
 		lo.Top1, hi.Top1 = min(lo.Top1, t.Top1), max(hi.Top1, t.Top1)
 	}
 	dx, dy := max((hi.Ms-lo.Ms)*0.08, hi.Ms*1e-3), max((hi.Top1-lo.Top1)*0.12, 0.02)
-	p.X.Min, p.X.Max = lo.Ms-dx, hi.Ms+dx
+	x, y = axis{lo.Ms - dx, hi.Ms + dx}, axis{lo.Top1 - dy, hi.Top1 + dy}
 	if lo.Ms < hi.Ms/2 {
-		p.X.Min = 0
+		x.Min = 0
 	}
-	p.Y.Min, p.Y.Max = lo.Top1-dy, hi.Top1+dy
+	return x, y
 }
 
 // floor is the least accuracy that the budget allows on the images of the
@@ -165,8 +152,8 @@ func floor(ts []compress.Trial, b compress.Budget) float64 {
 
 // trialMark places the label of a mark at its upper left, where the front,
 // which rises to the right, leaves room.
-func trialMark(c *chart, t trial, at func(x, y float64) (float64, float64)) mark {
-	x, y := at(t.Ms, t.Top1)
+func (c *chart) trialMark(t trial) mark {
+	x, y := c.at(t.Ms, t.Top1)
 	m := mark{X: x, Y: y, R: 3, Class: t.class(), Anchor: "end", LX: x - 4, LY: y - 4,
 		Title: fmt.Sprintf("%d: %s, %s, %s, %s of weights", t.N, t.Name, percent(t.Top1), ms(t.Ms), size(t.Bytes))}
 	switch m.Class {

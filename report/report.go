@@ -25,11 +25,7 @@ var pageTemplate = template.Must(template.New("page.html").Funcs(template.FuncMa
 // without data are left out. Names from the model are escaped, whatever they
 // contain.
 func HTML(w io.Writer, r *compress.Result) error {
-	p, err := newPage(r)
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	if err := pageTemplate.Execute(w, p); err != nil {
+	if err := pageTemplate.Execute(w, newPage(r)); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	return nil
