@@ -46,7 +46,7 @@ const (
 	argLeft, argBit, argTap, argTapEnd, argAt      = 256, 264, 272, 280, 288
 	argZeroEnd, argDstAt, argAddAt, argWAt         = 296, 304, 312, 320
 	argNextAt, argNext, argNextLen                 = 328, 336, 344
-	argWanted                                      = 360
+	argWanted, argAhead                            = 360, 368
 )
 
 // tile emits the indirect GEMM tile described by tile.Args: rows pixels by
@@ -179,6 +179,7 @@ func (t tile) body(label func(string) string, arg func(int) Mem) {
 			VMOVAPS(t.acc(0, j), t.acc(i, j))
 		}
 	}
+	t.ahead(label, arg)
 	MOVQ(U32(0), arg(argTap))
 	MOVQ(U32(1), arg(argBit))
 	MOVQ(arg(argW), RDX)
@@ -200,6 +201,33 @@ func (t tile) body(label func(string) string, arg func(int) Mem) {
 	CMPQ(RCX, arg(argTapEnd))
 	JNE(LabelRef(label("tap")))
 	t.store(label, arg)
+}
+
+// ahead asks the first-level cache for where the tile will store its sums, and
+// for what it will add to them.
+func (t tile) ahead(label func(string) string, arg func(int) Mem) {
+	CMPB(arg(argAhead), Imm(0))
+	JEQ(LabelRef(label("near")))
+	at, stride := RCX, RDX
+	rows := func() {
+		for i := range t.rows {
+			for j := 0; j < t.vecs*t.lanes; j += 16 {
+				PREFETCHT0(Mem{Base: at, Disp: 4 * j})
+			}
+			if i < t.rows-1 {
+				LEAQ(Mem{Base: at, Index: stride, Scale: 4}, at)
+			}
+		}
+	}
+	MOVQ(arg(argDstAt), at)
+	MOVQ(arg(argDstStride), stride)
+	rows()
+	MOVQ(arg(argAddAt), at)
+	TESTQ(at, at)
+	JEQ(LabelRef(label("near")))
+	MOVQ(arg(argAddStride), stride)
+	rows()
+	Label(label("near"))
 }
 
 // pointRows points the row registers at the end of their runs of the current

@@ -51,6 +51,7 @@ type dense struct {
 	hmask      []uint64
 	wmask      []uint64 // which taps are inside, by output depth, row and column
 	inside     bool     // all taps of all pixels are
+	far        bool     // no cache of a core holds the output
 	lines      [2][]int // by tap, one tap, stride 1: base of the pixels of a full block and of the last one
 	states     reuse.List[denseState]
 	gatherSize int    // floats of the patches of a block
@@ -79,8 +80,13 @@ func newDense(set *tile.Set, s Shape, lo, hi float32) *dense {
 	d.w, d.bias = aligned(w), aligned(b)
 	d.split(depth)
 	d.line()
+	d.far = d.pixels()*d.K > farFloats && depth >= farDepth
 	return d
 }
+
+// Outputs are fetched ahead if a second-level cache is sure not to hold them beside
+// all else, and if there is time for it while the sums form.
+const farFloats, farDepth = 1 << 18, 64
 
 // line lists the pixels of blocks that all look alike but for where they start.
 func (d *dense) line() {
@@ -333,7 +339,7 @@ func (st *denseState) block(worker, first, rows, c0, c1 int) {
 	per := d.scratch()
 	patches := st.scratch[worker*per:][:d.gatherSize]
 	edge := st.scratch[worker*per+d.gatherSize:][:d.block*tile.MaxCols]
-	w.args = tile.Args{Zero: d.zero, Taps: d.taps, Run: d.run}
+	w.args = tile.Args{Zero: d.zero, Taps: d.taps, Run: d.run, Ahead: d.far}
 	src, base := st.src, w.base[:]
 	switch {
 	case d.lines[0] != nil && rows == d.block:

@@ -56,6 +56,10 @@ type Args struct {
 	// Columns is how many columns to store, all but some of the last vector, for
 	// a kernel that is Masked; zero is all. Add is not read beyond them.
 	Columns int
+
+	// Ahead fetches the rows of Dst and Add while their sums form: for those that
+	// no cache holds.
+	Ahead bool
 }
 
 // Kernel is one implementation of a tile size.

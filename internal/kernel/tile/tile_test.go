@@ -26,7 +26,7 @@ func TestArgsLayout(t *testing.T) {
 		"tapEnd": {unsafe.Offsetof(a.tapEnd), 280}, "at": {unsafe.Offsetof(a.at), 288},
 		"zeroEnd": {unsafe.Offsetof(a.zeroEnd), 296}, "dstAt": {unsafe.Offsetof(a.dstAt), 304},
 		"addAt": {unsafe.Offsetof(a.addAt), 312}, "wAt": {unsafe.Offsetof(a.wAt), 320}, "nextAt": {unsafe.Offsetof(a.nextAt), 328},
-		"Next": {unsafe.Offsetof(a.Next), 336}, "Columns": {unsafe.Offsetof(a.Columns), 360},
+		"Next": {unsafe.Offsetof(a.Next), 336}, "Columns": {unsafe.Offsetof(a.Columns), 360}, "Ahead": {unsafe.Offsetof(a.Ahead), 368},
 	} {
 		if unsafe.Sizeof(uintptr(0)) == 8 && f[0] != f[1] {
 			t.Errorf("%s at %d, the assembly says %d", name, f[0], f[1])
