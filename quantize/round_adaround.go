@@ -90,6 +90,34 @@ func pressure(v, beta float64) (value, slope float64) {
 	return value, slope
 }
 
+// slopes tabulates the derivative of the pressure, times its strength, where it
+// is not zero: each step asks for it once a weight.
+type slopes [slopeSteps + 2]float32
+
+const slopeSteps = 2048
+
+var slopeReach = math.Log(11) // h(V) is 0 below minus it, 1 above it
+
+func newSlopes(beta float64) *slopes {
+	var s slopes
+	for i := range slopeSteps + 1 {
+		v := slopeReach * (1 - 1e-9) * (2*float64(i)/slopeSteps - 1) // within: at the ends it jumps to 0
+		_, slope := pressure(v, beta)
+		s[i] = float32(roundingStrength * slope)
+	}
+	s[slopeSteps+1] = s[slopeSteps]
+	return &s
+}
+
+func (s *slopes) at(v float32) float32 {
+	x := (v + float32(slopeReach)) * float32(slopeSteps/2/math.Log(11))
+	if !(x >= 0 && x <= slopeSteps) {
+		return 0
+	}
+	i := int(x)
+	return s[i] + (x-float32(i))*(s[i+1]-s[i])
+}
+
 // annealed is β after that share of the steps: 20 falling to 2.
 func annealed(share float64) float64 {
 	t := min(max((share-roundingWarmup)/(1-roundingWarmup), 0), 1)
@@ -112,15 +140,12 @@ func (m *adaRound) round(ctx context.Context, r *reconstruction, u *unit) error 
 		if err := t.run(ctx); err != nil {
 			return err
 		}
-		share := float64(step) / float64(m.steps)
+		var push func(v float32) float32
+		if share := float64(step) / float64(m.steps); share >= roundingWarmup {
+			push = newSlopes(annealed(share)).at
+		}
 		for _, p := range t.params {
-			p.adam(m.lr, step+1, func(v float64) float64 {
-				if share < roundingWarmup {
-					return 0
-				}
-				_, slope := pressure(v, annealed(share))
-				return roundingStrength * slope
-			})
+			p.adam(m.lr, step+1, push)
 		}
 	}
 	up := map[*layer][]bool{}
@@ -176,14 +201,18 @@ type roundParam struct {
 	v, g, a, b []float32 // V, its gradient, Adam's two averages
 }
 
-// adam does one step; extra is a further gradient.
-func (p *roundParam) adam(lr float64, step int, extra func(v float64) float64) {
-	c1, c2 := 1-math.Pow(0.9, float64(step)), 1-math.Pow(0.999, float64(step))
+// adam does one step; push, unless nil, tells a further gradient.
+func (p *roundParam) adam(lr float64, step int, push func(v float32) float32) {
+	rate := float32(lr / (1 - math.Pow(0.9, float64(step))))
+	inverse := float32(1 / (1 - math.Pow(0.999, float64(step))))
 	for i, v := range p.v {
-		g := p.g[i] + float32(extra(float64(v)))
+		g := p.g[i]
+		if push != nil {
+			g += push(v)
+		}
 		p.a[i] += 0.1 * (g - p.a[i])
 		p.b[i] += 0.001 * (g*g - p.b[i])
-		p.v[i] -= float32(lr * float64(p.a[i]) / c1 / (math.Sqrt(float64(p.b[i])/c2) + 1e-8))
+		p.v[i] -= rate * p.a[i] / (float32(math.Sqrt(float64(p.b[i]*inverse))) + 1e-8)
 	}
 }
 

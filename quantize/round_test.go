@@ -50,6 +50,15 @@ func TestRectified(t *testing.T) {
 			t.Errorf("pressure at h=%g is %g with slope %g", rectified(v), got, slope)
 		}
 	}
+	for _, beta := range []float64{2, 3.7, 20} {
+		table := newSlopes(beta)
+		for v := -2.6; v < 2.6; v += 0.0137 {
+			_, slope := pressure(v, beta)
+			if got, want := float64(table.at(float32(v))), roundingStrength*slope; math.Abs(got-want) > 2e-6 {
+				t.Errorf("β=%g, V=%g: slope %g of the table, want %g", beta, v, got, want)
+			}
+		}
+	}
 	if annealed(0.1) != 20 || annealed(1) != 2 || math.Abs(annealed(0.6)-11) > 1e-9 {
 		t.Errorf("β anneals through %g, %g, %g", annealed(0.1), annealed(0.6), annealed(1))
 	}

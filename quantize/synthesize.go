@@ -69,7 +69,7 @@ func Synthesize(ctx context.Context, g *graph.Graph, shape []int, steps, threads
 			return fail(errors.New("the statistics of the model do not fit it: no images come out"))
 		}
 		rate := 0.1 * (1 + math.Cos(math.Pi*float64(step)/float64(steps))) / 2
-		p.adam(rate, step+1, func(float64) float64 { return 0 })
+		p.adam(rate, step+1, nil)
 	}
 	images := append([]float32(nil), p.v...)
 	return func(yield func(*data.Batch, error) bool) {
