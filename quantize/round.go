@@ -3,6 +3,7 @@ package quantize
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/drawknife/drawknife/data"
@@ -30,7 +31,15 @@ type reconstruction struct {
 	threads int
 	seed    uint64
 	done    map[*layer]bool
+	left    []*unit // still to be done, the current one included
+	// float and quantized are values of the network and of its simulation, from
+	// which those behind them are computed, so that no layer runs over the images
+	// again for each unit behind it.
+	float, quantized known
 }
+
+// known holds values of all images, one tensor a batch, by name.
+type known map[string][]*tensor.Tensor
 
 // keepImages copies what passes through.
 func keepImages(batches Batches, to *[]*tensor.Tensor) Batches {
@@ -54,7 +63,8 @@ func (s *inserter) round(ctx context.Context, layers []*layer, images []*tensor.
 	if s.options.Rounding == nil {
 		return nil
 	}
-	r := &reconstruction{s: s, images: images, threads: s.options.Threads, seed: s.options.Seed, done: map[*layer]bool{}}
+	r := &reconstruction{s: s, images: images, threads: s.options.Threads, seed: s.options.Seed, done: map[*layer]bool{},
+		float: known{}, quantized: known{}}
 	units := s.units(s.options.Rounding.blocks())
 	for i, u := range units {
 		if s.options.Reconstructed != nil {
@@ -63,6 +73,7 @@ func (s *inserter) round(ctx context.Context, layers []*layer, images []*tensor.
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		r.left = units[i:]
 		if err := s.options.Rounding.round(ctx, r, u); err != nil {
 			return fmt.Errorf("quantize: rounding %s: %w", u.name(), err)
 		}
@@ -225,29 +236,47 @@ func (r *reconstruction) simulated() (*graph.Graph, error) {
 }
 
 // observe runs g over the images and returns the values of those names, one
-// tensor a batch.
-func (r *reconstruction) observe(ctx context.Context, g *graph.Graph, names ...string) (map[string][]*tensor.Tensor, error) {
+// tensor a batch. It begins with what is known of g, and adds to it.
+func (r *reconstruction) observe(ctx context.Context, g *graph.Graph, of known, names ...string) (known, error) {
 	g = g.Clone()
-	out := map[string][]*tensor.Tensor{}
+	needed := r.needed(g, of)
+	out := known{}
 	g.Outputs = nil
 	for _, name := range names {
-		v := g.Value(name)
-		if v == nil {
+		switch v := g.Value(name); {
+		case v == nil:
 			return nil, fmt.Errorf("there is no value %q", name)
-		}
-		if v.IsInput() {
+		case v.IsInput():
 			out[name] = r.images
-			continue
+		case of[name] != nil:
+			out[name] = of[name]
+		default:
+			g.AddOutput(v)
 		}
-		g.AddOutput(v)
 	}
+	maps.DeleteFunc(of, func(name string, _ []*tensor.Tensor) bool { return !needed[name] })
 	if len(g.Outputs) == 0 {
 		return out, nil
 	}
+	feeds := known{g.Inputs[0].Name: r.images}
+	for _, name := range slices.Sorted(maps.Keys(of)) {
+		v := g.Value(name)
+		in := g.AddInput(name+"_known", of[name][0].DType, slices.Clone(v.Shape))
+		for len(v.Uses()) > 0 {
+			use := v.Uses()[0]
+			use.Node.SetInput(use.Index, in)
+		}
+		feeds[in.Name] = of[name]
+	}
 	g.RemoveDead()
+	g.Inputs = slices.DeleteFunc(g.Inputs, func(v *graph.Value) bool { return len(v.Uses()) == 0 })
 	model := engine.NewModel(g, engine.Options{Threads: r.threads})
-	for _, x := range r.images {
-		y, err := model.Run(ctx, map[string]*tensor.Tensor{g.Inputs[0].Name: x})
+	for i := range r.images {
+		x := map[string]*tensor.Tensor{}
+		for _, v := range g.Inputs {
+			x[v.Name] = feeds[v.Name][i]
+		}
+		y, err := model.Run(ctx, x)
 		if err != nil {
 			return nil, err
 		}
@@ -255,5 +284,41 @@ func (r *reconstruction) observe(ctx context.Context, g *graph.Graph, names ...s
 			out[name] = append(out[name], t)
 		}
 	}
+	for _, v := range g.Outputs {
+		of[v.Name] = out[v.Name]
+	}
 	return out, nil
+}
+
+// needed are the known values of g that the units to come begin with.
+func (r *reconstruction) needed(g *graph.Graph, of known) map[string]bool {
+	reads := map[string]bool{}
+	for _, u := range r.left {
+		for _, n := range u.nodes {
+			reads[n.Name] = true
+		}
+	}
+	needed, seen := map[string]bool{}, map[*graph.Value]bool{}
+	var visit func(v *graph.Value)
+	visit = func(v *graph.Value) {
+		if v == nil || seen[v] {
+			return
+		}
+		seen[v] = true
+		if of[v.Name] != nil {
+			needed[v.Name] = true
+		} else if n := v.Producer(); n != nil {
+			for _, i := range n.Inputs {
+				visit(i)
+			}
+		}
+	}
+	for _, n := range g.Nodes {
+		if reads[n.Name] {
+			for _, i := range n.Inputs {
+				visit(i)
+			}
+		}
+	}
+	return needed
 }

@@ -225,11 +225,11 @@ func newTask(ctx context.Context, r *reconstruction, u *unit, m *adaRound) (*tas
 	for _, v := range u.inputs {
 		names = append(names, v.Name)
 	}
-	given, err := r.observe(ctx, sim, names...)
+	given, err := r.observe(ctx, sim, r.quantized, names...)
 	if err != nil {
 		return nil, err
 	}
-	wanted, err := r.observe(ctx, r.s.g, u.output.Name)
+	wanted, err := r.observe(ctx, r.s.g, r.float, u.output.Name)
 	if err != nil {
 		return nil, err
 	}

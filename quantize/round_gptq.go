@@ -48,7 +48,7 @@ func (m *gptq) round(ctx context.Context, r *reconstruction, u *unit) error {
 		return err
 	}
 	name := sim.Node(l.node.Name).Inputs[0].Name
-	seen, err := r.observe(ctx, sim, name)
+	seen, err := r.observe(ctx, sim, r.quantized, name)
 	if err != nil {
 		return err
 	}
