@@ -127,6 +127,21 @@ func TestRoundGradient(t *testing.T) {
 			t.Errorf("AP2(%g) = %g, want %g", x, got, want)
 		}
 	}
+	draw := rand.New(rand.NewPCG(3, 3))
+	for range 10000 {
+		x := math.Float32frombits(draw.Uint32())
+		if want := float32(math.Copysign(math.Exp2(math.RoundToEven(math.Log2(math.Abs(float64(x))))), float64(x))); AP2(x) != want && x == x {
+			t.Errorf("AP2(%g) = %g, want %g", x, AP2(x), want)
+		}
+	}
+	z, sum, squares := noise{on: true, seed: 5}, 0.0, 0.0
+	for i := range 10000 {
+		v := z.at(i)
+		sum, squares = sum+v, squares+v*v
+	}
+	if math.Abs(sum)/10000 > 0.01 || math.Abs(squares/10000-1./12) > 0.002 {
+		t.Errorf("noise has mean %g and mean square %g, want 0 and 1/12", sum/10000, squares/10000)
+	}
 	mean := make([]float64, 3)
 	for step := range 4000 {
 		for i, v := range apply(t, "RoundGradient", graph.Attrs{"kind": "dorefa", "bits": int64(2)}, 1, list(.5, -1, .25), tensor.Scalar(float32(step)))[0].Float32s() {

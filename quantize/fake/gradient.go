@@ -35,10 +35,9 @@ func roundGradient(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error)
 	if bits < 2 || bits > 16 {
 		return nil, fmt.Errorf("gradients of %d bits", bits)
 	}
-	noise := func() float64 { return 0 }
+	z := noise{}
 	if step >= 0 {
-		rng := rand.New(rand.NewPCG(uint64(step), uint64(n.Int("stream", 0))))
-		noise = func() float64 { return rng.Float64() - 0.5 }
+		z = noise{on: true, seed: rand.New(rand.NewPCG(uint64(step), uint64(n.Int("stream", 0)))).Uint32()}
 	}
 	out := make([]float32, len(g))
 	switch kind := n.Str("kind", "dorefa"); kind {
@@ -47,22 +46,34 @@ func roundGradient(n *graph.Node, in []*tensor.Tensor) ([]*tensor.Tensor, error)
 		if len(in[0].Shape) > 0 {
 			images = max(in[0].Shape[0], 1)
 		}
-		rows(len(g), images, func(_, lo, hi int) { roundDorefa(out[lo:hi], g[lo:hi], bits, noise) })
+		rows(len(g), images, func(_, lo, hi int) { roundDorefa(out[lo:hi], g[lo:hi], bits, z, lo) })
 	case "log":
 		roundLog(out, g, bits)
 	case "int":
-		top, most := magnitude(g), float64(int(1)<<(bits-1)-1)
-		for i, v := range g {
-			if top > 0 {
-				q := math.RoundToEven(float64(v)/top*most + noise())
-				out[i] = float32(min(max(q, -most), most) * top / most)
-			}
-		}
+		roundInt(out, g, bits, z)
 	default:
 		return nil, fmt.Errorf("there is no kind %q", kind)
 	}
 	t, err := like(in[0], out)
 	return []*tensor.Tensor{t}, err
+}
+
+// noise is a number from -½ to ½ for each element, or 0 where it is not on. It
+// mixes the element's index (MurmurHash3's last step, Appleby 2011), which
+// costs less than drawing numbers one after the other.
+type noise struct {
+	on   bool
+	seed uint32
+}
+
+func (z noise) at(i int) float64 {
+	if !z.on {
+		return 0
+	}
+	x := uint32(i)*0x9e3779b1 + z.seed
+	x = (x ^ x>>16) * 0x85ebca6b
+	x = (x ^ x>>13) * 0xc2b2ae35
+	return float64(int32(x^x>>16)) * (1.0 / (1 << 32))
 }
 
 func magnitude(g []float32) float64 {
@@ -73,26 +84,48 @@ func magnitude(g []float32) float64 {
 	return float64(top)
 }
 
-func roundDorefa(out, g []float32, bits int, noise func() float64) {
+// roundDorefa rounds one image's gradient; first is the index of its first element.
+func roundDorefa(out, g []float32, bits int, z noise, first int) {
 	m, levels := magnitude(g), float64(int(1)<<bits-1)
 	if m == 0 {
 		return
 	}
+	scale, step := levels/(2*m), 2*m/levels
 	for i, v := range g {
-		u := float64(v)/(2*m) + 0.5 + noise()/levels
-		q := math.RoundToEven(min(max(u, 0), 1)*levels) / levels
-		out[i] = float32(2 * m * (q - 0.5))
+		u := min(max(float64(v)*scale+levels/2+z.at(first+i), 0), levels)
+		out[i] = float32((math.RoundToEven(u) - levels/2) * step)
+	}
+}
+
+func roundInt(out, g []float32, bits int, z noise) {
+	top, most := magnitude(g), float64(int(1)<<(bits-1)-1)
+	if top == 0 {
+		return
+	}
+	scale, step := most/top, top/most
+	for i, v := range g {
+		q := math.RoundToEven(float64(v)*scale + z.at(i))
+		out[i] = float32(min(max(q, -most), most) * step)
 	}
 }
 
 // AP2 is the power of two nearest to x in the exponent, with its sign; AP2(0)
 // is 0 (Hubara et al., Quantized neural networks, 2018).
 func AP2(x float32) float32 {
-	if x == 0 {
-		return 0
+	const exponent, root = 0xff << 23, 0x3504f4 // mantissas from root on are above √2
+	b := math.Float32bits(x)
+	if e := b & exponent; e == 0 || e == exponent { // zero, subnormal, infinite or not a number
+		if x == 0 {
+			return 0
+		}
+		p := math.Exp2(math.RoundToEven(math.Log2(math.Abs(float64(x)))))
+		return float32(math.Copysign(p, float64(x)))
 	}
-	p := math.Exp2(math.RoundToEven(math.Log2(math.Abs(float64(x)))))
-	return float32(math.Copysign(p, float64(x)))
+	p := b &^ (1<<23 - 1)
+	if b&(1<<23-1) >= root {
+		p += 1 << 23
+	}
+	return math.Float32frombits(p)
 }
 
 func roundLog(out, g []float32, bits int) {
