@@ -76,12 +76,14 @@ func (z noise) at(i int) float64 {
 	return float64(int32(x^x>>16)) * (1.0 / (1 << 32))
 }
 
+// magnitude is the greatest absolute value. Bits without their sign stand in the
+// order of the values; not a number is above all.
 func magnitude(g []float32) float64 {
-	top := float32(0)
+	top := uint32(0)
 	for _, v := range g {
-		top = max(top, v, -v)
+		top = max(top, math.Float32bits(v)&^(1<<31))
 	}
-	return float64(top)
+	return float64(math.Float32frombits(top))
 }
 
 // roundDorefa rounds one image's gradient; first is the index of its first element.
@@ -98,14 +100,21 @@ func roundDorefa(out, g []float32, bits int, z noise, first int) {
 }
 
 func roundInt(out, g []float32, bits int, z noise) {
-	top, most := magnitude(g), float64(int(1)<<(bits-1)-1)
+	top, most := float32(magnitude(g)), float32(int(1)<<(bits-1)-1)
 	if top == 0 {
 		return
 	}
+	const nearest = 3 << 22 // a sum with it is a whole number, for magnitudes below 2^22
 	scale, step := most/top, top/most
 	for i, v := range g {
-		q := math.RoundToEven(float64(v)*scale + z.at(i))
-		out[i] = float32(min(max(q, -most), most) * step)
+		q := float32(float32(v*scale)+float32(z.at(i))) + nearest
+		q -= nearest
+		if q > most {
+			q = most
+		} else if q < -most {
+			q = -most
+		}
+		out[i] = q * step
 	}
 }
 
