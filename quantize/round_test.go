@@ -1,6 +1,7 @@
 package quantize
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -238,6 +239,68 @@ func TestRoundingHelps(t *testing.T) {
 		t.Logf("%s: error %.4g, nearest %.4g", spec, e, nearest)
 		if !(e < share*nearest) {
 			t.Errorf("%s: error %g, rounding to nearest %g", spec, e, nearest)
+		}
+	}
+}
+
+// observing is a Rounding that rounds nothing: it compares what a unit sees from
+// what is known with what it sees from the images.
+type observing struct {
+	t       *testing.T
+	byBlock bool
+	most    int // values known at once
+}
+
+func (o *observing) blocks() bool { return o.byBlock }
+
+func (o *observing) round(ctx context.Context, r *reconstruction, u *unit) error {
+	sim, err := r.simulated()
+	if err != nil {
+		return err
+	}
+	for _, v := range []struct {
+		g    *graph.Graph
+		of   known
+		name string
+	}{{sim, r.quantized, u.inputs[0].Name}, {r.s.g, r.float, u.output.Name}} {
+		got, err := r.observe(ctx, v.g, v.of, v.name)
+		if err != nil {
+			return err
+		}
+		want, err := r.observe(ctx, v.g, known{}, v.name)
+		if err != nil {
+			return err
+		}
+		if len(got[v.name]) != len(want[v.name]) {
+			o.t.Fatalf("%s: %d batches, want %d", v.name, len(got[v.name]), len(want[v.name]))
+		}
+		// Other kernels may round another way, which now and then is another step.
+		bad, all := 0, 0
+		for i, x := range got[v.name] {
+			for j, a := range x.Float32s() {
+				if b := want[v.name][i].Float32s()[j]; math.Abs(float64(a-b)) > 1e-5*(1+math.Abs(float64(b))) {
+					bad++
+				}
+				all++
+			}
+		}
+		if bad > all/100 {
+			o.t.Errorf("%s of %s: %d of %d elements are others than from the images", v.name, u.name(), bad, all)
+		}
+		o.most = max(o.most, len(v.of))
+	}
+	return nil
+}
+
+// TestObserveFromWhatIsKnown goes through networks by layer and by block.
+func TestObserveFromWhatIsKnown(t *testing.T) {
+	for name, spec := range nets {
+		for _, byBlock := range []bool{false, true} {
+			o := &observing{t: t, byBlock: byBlock}
+			outputError(t, net(t, spec), func(p *Options) { p.Rounding = o })
+			if o.most == 0 || o.most > 6 {
+				t.Errorf("%s by block %v: %d values known at once", name, byBlock, o.most)
+			}
 		}
 	}
 }
