@@ -57,8 +57,8 @@ type Args struct {
 	// a kernel that is Masked; zero is all. Add is not read beyond them.
 	Columns int
 
-	// Ahead fetches the rows of Dst and Add while their sums form: for those that
-	// no cache holds.
+	// Ahead is a hint, of which the kernels of amd64 take note: fetch the rows of
+	// Dst and Add while their sums form, since no cache holds them.
 	Ahead bool
 }
 
