@@ -71,7 +71,10 @@ func (a axis) share(v float64) float64 { return (v - a.Min) / (a.Max - a.Min) }
 // contains reports whether v lies inside, not at an end.
 func (a axis) contains(v float64) bool { return v > a.Min && v < a.Max }
 
-// ticks marks four to ten round numbers of the axis.
+// maxTicks is the most that a span between two powers of ten has.
+const maxTicks = 11
+
+// ticks marks four to eleven round numbers of the axis.
 func (a axis) ticks(at func(float64) float64) []tick {
 	span := a.Max - a.Min
 	if !(span > 0) || math.IsInf(span, 0) {
@@ -86,8 +89,11 @@ func (a axis) ticks(at func(float64) float64) []tick {
 	}
 	digits := max(0, int(-math.Floor(math.Log10(step)+1e-9)))
 	var out []tick
-	for i := math.Ceil(a.Min / step); i*step <= a.Max; i++ {
-		out = append(out, tick{at(i * step), strconv.FormatFloat(i*step, 'f', digits, 64)})
+	first := math.Ceil(a.Min / step)
+	for i := range maxTicks {
+		if v := (first + float64(i)) * step; v <= a.Max {
+			out = append(out, tick{at(v), strconv.FormatFloat(v, 'f', digits, 64)})
+		}
 	}
 	return out
 }
