@@ -25,7 +25,8 @@ const (
 	patience     = 30 * time.Millisecond  // for workers that the machine does not run yet, before their help is refused
 	aloneGain    = 0.98                   // of the time: less is noise
 	anyStep      = time.Duration(1 << 62) // leaves all steps to one worker
-	tinyProgram  = 100 * time.Microsecond // of more, steps above the other durations are shared: their gain is sure once workers run
+	tinyProgram  = 100 * time.Microsecond // of more, sharing pays on most machines:
+	anyStepGain  = 0.9                    // leaving all their steps to one worker must gain more
 )
 
 // aloneBelow are the durations below which steps may be left to one worker.
@@ -81,7 +82,7 @@ func (p *Program) chooseAlone() {
 		whole += t
 	}
 	for _, d := range aloneBelow {
-		if (d < anyStep || whole < tinyProgram) && alone(d) {
+		if alone(d) {
 			choices = append(choices, d)
 		}
 	}
@@ -101,12 +102,24 @@ func (p *Program) chooseAlone() {
 				}
 			}
 		}
-		best = 0
-		for i, t := range least {
-			if float64(t) < aloneGain*float64(least[best]) {
-				best = i
-			}
-		}
+		best = quickest(choices, least, whole)
 	}
 	alone(choices[best])
+}
+
+// quickest is the index of the choice to take, given the shortest run of each,
+// of a program that takes one worker whole. The first choice is that of
+// sharing every step.
+func quickest(choices, least []time.Duration, whole time.Duration) int {
+	best := 0
+	for i, t := range least {
+		gain := aloneGain
+		if choices[i] == anyStep && whole >= tinyProgram {
+			gain = anyStepGain
+		}
+		if float64(t) < gain*float64(least[best]) {
+			best = i
+		}
+	}
+	return best
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/drawknife/drawknife/tensor"
 	"github.com/drawknife/drawknife/zoo"
@@ -59,6 +60,28 @@ func TestChooseAlone(t *testing.T) {
 			if s.Alone {
 				t.Fatalf("%+v: step %s was timed", o, s.Node)
 			}
+		}
+	}
+}
+
+func TestQuickest(t *testing.T) {
+	const us = time.Microsecond
+	choices := []time.Duration{0, 4 * us, 10 * us, anyStep}
+	for _, c := range []struct {
+		name  string
+		least []time.Duration
+		whole time.Duration
+		want  int
+	}{
+		{"sharing is quickest", []time.Duration{60 * us, 62 * us, 70 * us, 100 * us}, 100 * us, 0},
+		{"less than the noise", []time.Duration{60 * us, 59 * us, 59 * us, 100 * us}, 100 * us, 0},
+		{"small steps alone", []time.Duration{60 * us, 55 * us, 57 * us, 100 * us}, 100 * us, 1},
+		{"a tiny program alone", []time.Duration{60 * us, 59 * us, 59 * us, 57 * us}, 57 * us, 3},
+		{"a larger one by a little", []time.Duration{300 * us, 299 * us, 299 * us, 280 * us}, 280 * us, 0},
+		{"a larger one by much", []time.Duration{380 * us, 370 * us, 370 * us, 283 * us}, 283 * us, 3},
+	} {
+		if got := quickest(choices, c.least, c.whole); got != c.want {
+			t.Errorf("%s: choice %d, want %d", c.name, got, c.want)
 		}
 	}
 }
