@@ -15,11 +15,16 @@ import (
 func init() {
 	register("inq", "weights become powers of two, the largest first, while the rest is trained on",
 		"Zhou et al., Incremental network quantization: towards lossless CNNs with low-precision weights, ICLR", 2017,
-		[]method.Option{{Name: "portions", Default: "50/75/87.5/100", Help: "percentages of the weights that are fixed by and by; the last at the very end"}},
+		[]method.Option{
+			{Name: "portions", Default: "50/75/87.5/100", Help: "percentages of the weights that are fixed by and by; the last at the very end"},
+			{Name: "powers", Default: "7", Help: "powers of two of either sign at most: 7 (1 to 64 steps) are integers of 8 bits; the paper has 8 at 5 bits, which take 16 bits and run in float32"}},
 		func(o opts) *Method {
 			return &Method{WBits: 5, ABits: 8, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4},
 				Hooks: func(b *Builder) []train.Hook {
 					h := &incremental{layers: map[string]int{}, state: map[string]*powers{}}
+					if h.powers, h.err = strconv.Atoi(o.given["powers"]); h.err != nil || h.powers < 1 {
+						h.err = fmt.Errorf("inq: powers=%s: want a positive number", o.given["powers"])
+					}
 					for _, l := range b.Layers {
 						h.layers[l.Node.Inputs[1].Name] = l.WBits
 					}
@@ -79,6 +84,7 @@ type incremental struct {
 	train.NoHook
 	layers   map[string]int // bits by weight
 	portions []float64
+	powers   int // at most, of either sign
 	state    map[string]*powers
 	done     int
 	err      error
@@ -113,7 +119,9 @@ func (h *incremental) begin(s *train.State) {
 		for _, v := range w {
 			top = max(top, v, -v)
 		}
-		p := &powers{NewPowerGrid(float64(top), bits), make([]bool, len(w)), slices.Clone(w)}
+		grid := NewPowerGrid(float64(top), bits)
+		grid.Low = max(grid.Low, grid.High+1-h.powers)
+		p := &powers{grid, make([]bool, len(w)), slices.Clone(w)}
 		for i, v := range w {
 			p.frozen[i] = s.Step > 0 && v != 0 && p.grid.Quantize(v) == v
 		}

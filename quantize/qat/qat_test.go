@@ -224,14 +224,31 @@ func TestPowerGrid(t *testing.T) {
 // TestIncremental: portions are nested, fixed weights never move, and at the
 // end all lie on the grid.
 func TestIncremental(t *testing.T) {
-	g, _, b := trained(t, "inq", Options{}, 12)
-	for _, l := range b.Layers {
-		w := g.Value(l.Node.Inputs[1].Name).Data.Float32s()
-		for _, v := range w {
-			if m, _ := math.Frexp(math.Abs(float64(v))); v != 0 && m != 0.5 {
-				t.Fatalf("%s: weight %g is no power of two", l.Node.Name, v)
+	for spec, most := range map[string]float64{"inq": 64, "inq:powers=8": 128, "inq:powers=2": 2} {
+		g, _, b := trained(t, spec, Options{}, 12)
+		for _, l := range b.Layers {
+			w := g.Value(l.Node.Inputs[1].Name).Data.Float32s()
+			lo, hi := math.Inf(1), 0.0
+			for _, v := range w {
+				a := math.Abs(float64(v))
+				if m, _ := math.Frexp(a); v != 0 && m != 0.5 {
+					t.Fatalf("%s, %s: weight %g is no power of two", spec, l.Node.Name, v)
+				}
+				if v != 0 {
+					lo, hi = min(lo, a), max(hi, a)
+				}
+			}
+			if hi/lo > most {
+				t.Errorf("%s, %s: weights from %g to %g", spec, l.Node.Name, lo, hi)
 			}
 		}
+	}
+	if m, err := method.New[*Method](method.Quantize, "inq:powers=0"); err != nil {
+		t.Error(err)
+	} else if _, _, hooks, err := m.Prepare(t.Context(), network(t), toy(t, 96, 32).Batches(t.Context(), 0), Options{}); err != nil {
+		t.Error(err)
+	} else if hooks[0].(*incremental).err == nil {
+		t.Error("no powers at all were taken")
 	}
 	m, err := method.New[*Method](method.Quantize, "inq:portions=50/100")
 	if err != nil {
