@@ -98,7 +98,7 @@ func TestSaturatedModel(t *testing.T) {
 		return
 	}
 	var first []byte
-	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.AVX512, cpu.VNNI, cpu.VBMI, cpu.AMX} {
+	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.AVXVNNI, cpu.AVX512, cpu.VNNI, cpu.VBMI, cpu.AMX} {
 		if !cpu.Has(l) {
 			t.Logf("no %v here", l)
 			continue

@@ -49,7 +49,7 @@ func findPeaks() peaks {
 	switch cpu.Best() {
 	case cpu.AMX: // tiles of 16×16 sums of 64 products, in 16 cycles
 		p.int8 = 32 * p.float32
-	case cpu.VNNI, cpu.VBMI, cpu.DotProd:
+	case cpu.AVXVNNI, cpu.VNNI, cpu.VBMI, cpu.DotProd:
 		p.int8 = 4 * p.float32
 	default: // two instructions for four products in each lane
 		p.int8 = 2 * p.float32

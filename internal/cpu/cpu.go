@@ -9,13 +9,15 @@ import (
 )
 
 // Level is a rung of the ladder of instruction sets. A higher level includes
-// the lower ones of the same architecture.
+// the lower ones of the same architecture, but for AVXVNNI, which those of
+// AVX-512 neither have nor need.
 type Level int
 
 // The levels. Portable is plain Go.
 const (
 	Portable Level = iota
 	AVX2           // AVX2 and FMA
+	AVXVNNI        // AVX2 and AVX-VNNI, VNNI for CPUs without AVX-512
 	AVX512         // AVX-512 F, BW, DQ, VL
 	VNNI           // AVX512 and VNNI
 	VBMI           // VNNI and VBMI, VPOPCNTDQ
@@ -24,12 +26,12 @@ const (
 	DotProd // NEON and SDOT/UDOT
 )
 
-var names = map[Level]string{Portable: "portable", AVX2: "avx2", AVX512: "avx512", VNNI: "vnni", VBMI: "vbmi", AMX: "amx", NEON: "neon", DotProd: "dotprod"}
+var names = map[Level]string{Portable: "portable", AVX2: "avx2", AVXVNNI: "avxvnni", AVX512: "avx512", VNNI: "vnni", VBMI: "vbmi", AMX: "amx", NEON: "neon", DotProd: "dotprod"}
 
 func (l Level) String() string { return names[l] }
 
 // Best is the highest level this process may use: DRAWKNIFE_CPU if set to one
-// of portable, avx2, avx512, vnni, vbmi, amx, neon, dotprod (and the CPU has it), else
+// of portable, avx2, avxvnni, avx512, vnni, vbmi, amx, neon, dotprod (and the CPU has it), else
 // what was detected. An unusable value falls back to what was detected; see
 // Check.
 func Best() Level { return best().level }
@@ -68,5 +70,5 @@ func choose(want string) choice {
 		}
 		return choice{level: l}
 	}
-	return choice{top, fmt.Errorf("DRAWKNIFE_CPU=%s: unknown level (portable, avx2, avx512, vnni, vbmi, amx, neon, dotprod)", want)}
+	return choice{top, fmt.Errorf("DRAWKNIFE_CPU=%s: unknown level (portable, avx2, avxvnni, avx512, vnni, vbmi, amx, neon, dotprod)", want)}
 }

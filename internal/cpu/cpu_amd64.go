@@ -11,6 +11,8 @@ func has(l Level) bool {
 		return true
 	case AVX2:
 		return x.HasAVX2 && x.HasFMA
+	case AVXVNNI:
+		return has(AVX2) && x.HasAVXVNNI
 	case AVX512:
 		return x.HasAVX2 && x.HasFMA && x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL
 	case VNNI:

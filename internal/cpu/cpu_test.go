@@ -26,7 +26,7 @@ func TestChoose(t *testing.T) {
 // TestLevels says what this CPU has: each level includes those below it of the
 // same architecture.
 func TestLevels(t *testing.T) {
-	for _, ladder := range [][]Level{{Portable, AVX2, AVX512, VNNI, VBMI, AMX}, {Portable, NEON, DotProd}} {
+	for _, ladder := range [][]Level{{Portable, AVX2, AVX512, VNNI, VBMI, AMX}, {Portable, AVX2, AVXVNNI}, {Portable, NEON, DotProd}} {
 		for i := 1; i < len(ladder); i++ {
 			if Has(ladder[i]) && !Has(ladder[i-1]) {
 				t.Errorf("%v without %v", ladder[i], ladder[i-1])

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
 	. "github.com/mmcloughlin/avo/operand"
 	. "github.com/mmcloughlin/avo/reg"
 )
@@ -68,6 +69,11 @@ func emitQconv() {
 	for rows := 16; rows >= 8; rows-- {
 		qtile{rows: rows, vecs: 1, vnni: true, line: true}.emit()
 	}
+	for _, vecs := range []int{2, 1} {
+		for rows := 6; rows >= 1; rows-- {
+			qtile{rows: rows, vecs: vecs, vnni: true, vex: true}.emit()
+		}
+	}
 	reorder()
 	stepLoads()
 	qvector()
@@ -94,14 +100,15 @@ func emitQconv() {
 // that hold for every pixel, of four uint8 values each. AVX2 takes the steps
 // in groups of up to four: the VPMADDUBSW of the steps of a group are summed
 // as int16, which their weights do not let overflow, before VPMADDWD by ones
-// widens the sum. With vnni, every step is one VPDPBUSD.
+// widens the sum. With vnni, every step is one VPDPBUSD; with vex, that of
+// AVX-VNNI, for CPUs without AVX-512.
 //
 // Sixteen channels leave room for more pixels than there are registers to
 // point at them. The kernels of a line take the pixels of a tile to lie a
 // fixed distance apart.
 type qtile struct {
-	rows, vecs int
-	vnni, line bool
+	rows, vecs      int
+	vnni, line, vex bool
 }
 
 // qgroup is the most steps of a group.
@@ -111,24 +118,46 @@ func (t qtile) name() string {
 	switch {
 	case t.line:
 		return fmt.Sprintf("qlineVNNI%dx%d", t.rows, 16*t.vecs)
+	case t.vex:
+		return fmt.Sprintf("qtileAVXVNNI%dx%d", t.rows, 8*t.vecs)
 	case t.vnni:
 		return fmt.Sprintf("qtileVNNI%dx%d", t.rows, 16*t.vecs)
 	}
 	return fmt.Sprintf("qtileAVX2x%dx%d", t.rows, 8*t.vecs)
 }
 
+// wide reports whether vectors have 512 bits.
+func (t qtile) wide() bool { return t.vnni && !t.vex }
+
 func (t qtile) reg(i int) VecPhysical {
-	if t.vnni {
+	if t.wide() {
 		return zmm(i)
 	}
 	return ymm(i)
 }
 
+// registers is how many there are.
+func (t qtile) registers() int {
+	if t.wide() {
+		return 32
+	}
+	return 16
+}
+
 func (t qtile) bytes() int {
-	if t.vnni {
+	if t.wide() {
 		return 64
 	}
 	return 32
+}
+
+// read loads a vector.
+func (t qtile) read(from Op, to VecPhysical) {
+	if t.wide() {
+		VMOVDQU32(from, to)
+	} else {
+		VMOVDQU(from, to)
+	}
 }
 
 func (t qtile) acc(i, j int) VecPhysical { return t.reg(i*t.vecs + j) }
@@ -168,13 +197,19 @@ func (t qtile) emit() {
 	Label(name + "_tile")
 	t.point(a, rows, off, w)
 	MOVQ(Mem{Base: a, Disp: qW}, w)
-	if t.vnni {
+	switch {
+	case t.vex:
+		t.dots(a, rows, apart, off, k, w, next)
+		t.storeVectors(name, a, off, w, k)
+		t.advance(a, off)
+	case t.vnni:
 		t.dots(a, rows, apart, off, k, w, next)
 		t.load(a, off, w, k)
 		t.storeAs512(name, a, off, w, k)
 		MOVQ(off, Mem{Base: a, Disp: qDstAt})
-	} else {
+	default:
 		t.panels(a, rows, off, k, w)
+		t.advance(a, off)
 	}
 	DECQ(Mem{Base: a, Disp: qTiles})
 	JNE(LabelRef(name + "_tile"))
@@ -209,9 +244,13 @@ func (t qtile) dots(a Register, rows, apart []GPVirtual, off, k, w, next GPVirtu
 	steps := GP64()
 	MOVQ(Mem{Base: a, Disp: qBias}, steps)
 	for j := 0; j < t.vecs; j++ {
-		VMOVDQU32(Mem{Base: steps, Disp: 64 * j}, t.acc(0, j))
+		t.read(Mem{Base: steps, Disp: t.bytes() * j}, t.acc(0, j))
 		for i := 1; i < t.rows; i++ {
-			VMOVDQA32(t.acc(0, j), t.acc(i, j))
+			if t.wide() {
+				VMOVDQA32(t.acc(0, j), t.acc(i, j))
+			} else {
+				VMOVDQA(t.acc(0, j), t.acc(i, j))
+			}
 		}
 	}
 	MOVQ(Mem{Base: a, Disp: qSteps}, steps)
@@ -235,13 +274,13 @@ func (t qtile) dots(a Register, rows, apart []GPVirtual, off, k, w, next GPVirtu
 func (t qtile) dot(rows, apart []GPVirtual, off, w GPVirtual, disp int) {
 	used := t.rows * t.vecs
 	for j := 0; j < t.vecs; j++ {
-		VMOVDQU32(Mem{Base: w, Disp: disp + 64*j}, zmm(used+j))
+		t.read(Mem{Base: w, Disp: disp + t.bytes()*j}, t.reg(used+j))
 	}
 	if t.line {
 		ADDQ(rows[0], off)
 	}
 	for i := range t.rows {
-		x := zmm(used + t.vecs + i%(32-used-t.vecs))
+		x := used + t.vecs + i%(t.registers()-used-t.vecs)
 		var from Mem
 		if t.line {
 			if i > 0 && i%7 == 0 {
@@ -252,11 +291,32 @@ func (t qtile) dot(rows, apart []GPVirtual, off, w GPVirtual, disp int) {
 		} else {
 			from = Mem{Base: rows[i], Index: off, Scale: 1}
 		}
-		VPBROADCASTD(from, x)
+		VPBROADCASTD(from, t.reg(x))
 		for j := 0; j < t.vecs; j++ {
-			VPDPBUSD(zmm(used+j), x, t.acc(i, j))
+			if t.vex {
+				vexDot(used+j, x, i*t.vecs+j)
+			} else {
+				VPDPBUSD(t.reg(used+j), t.reg(x), t.acc(i, j))
+			}
 		}
 	}
+}
+
+// vexDot adds to the dwords of sum the products of the signed bytes of w and
+// the unsigned ones of x, all of them numbers of 256-bit registers. The assembler
+// knows VPDPBUSD of AVX-512 alone, so that this one is written as bytes: a VEX
+// prefix of three, the opcode and the registers.
+func vexDot(w, x, sum int) {
+	high := func(reg, bit int) int { // inverted, as prefixes have it
+		if reg >= 8 {
+			return 0
+		}
+		return 1 << bit
+	}
+	first := high(sum, 7) | 1<<6 | high(w, 5) | 0b00010 // opcodes 0F38
+	second := (15-x)<<3 | 1<<2 | 0b01                   // 256 bits, prefix 66
+	Instruction(&ir.Instruction{Opcode: "LONG", Operands: []Op{U32(uint32(0xC4 | first<<8 | second<<16 | 0x50<<24))}})
+	Instruction(&ir.Instruction{Opcode: "BYTE", Operands: []Op{U8(uint8(0b11<<6 | sum&7<<3 | w&7))}})
 }
 
 // qones is the register of ones.
@@ -296,9 +356,13 @@ func (t qtile) panels(a Register, rows []GPVirtual, off, k, w GPVirtual) {
 	IMULQ(Mem{Base: a, Disp: qElem}, dst)
 	ADDQ(Mem{Base: a, Disp: qDstAt}, dst)
 	MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
-	t.storeAs(name, a, dst, stride, Mem{Base: head, Disp: hScale})
+	t.storeAs(name, 0, 8, a, dst, stride, Mem{Base: head, Disp: hScale})
 	DECQ(Mem{Base: a, Disp: qLeft})
 	JNE(LabelRef(name + "_panel"))
+}
+
+// advance moves the output past the tile.
+func (t qtile) advance(a Register, off GPVirtual) {
 	MOVQ(Mem{Base: a, Disp: qDstStride}, off)
 	IMUL3Q(Imm(uint64(t.rows)), off, off)
 	ADDQ(off, Mem{Base: a, Disp: qDstAt})
@@ -346,46 +410,61 @@ func (t qtile) load(a Register, dst, stride, scale GPVirtual) {
 	MOVQ(Mem{Base: a, Disp: qScale}, scale)
 }
 
-// storeAs writes the tile of a vector of channels in the form that the mode
-// says and moves dst past it; name starts the labels.
-func (t qtile) storeAs(name string, a Register, dst, stride GPVirtual, scale Mem) {
-	factor := ymm(8)
+// storeVectors stores a tile of 256-bit vectors, one after the other.
+func (t qtile) storeVectors(name string, a Register, dst, stride, scale GPVirtual) {
+	for j := range t.vecs {
+		MOVQ(Mem{Base: a, Disp: qDstAt}, dst)
+		for range j {
+			MOVQ(Mem{Base: a, Disp: qElem}, stride)
+			LEAQ(Mem{Base: dst, Index: stride, Scale: 8}, dst)
+		}
+		MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
+		MOVQ(Mem{Base: a, Disp: qScale}, scale)
+		t.storeAs(fmt.Sprintf("%s_%d", name, j), j, t.rows*t.vecs, a, dst, stride, Mem{Base: scale, Disp: 32 * j})
+	}
+}
+
+// storeAs writes vector j of the channels of a tile in the form that the mode
+// says and moves dst past it; name starts the labels. Registers are free from
+// number free on.
+func (t qtile) storeAs(name string, j, free int, a Register, dst, stride GPVirtual, scale Mem) {
+	factor := ymm(free)
 	CMPQ(Mem{Base: a, Disp: qMode}, Imm(1))
 	JEQ(LabelRef(name + "_int32"))
 	VMOVUPS(scale, factor)
 	for i := 0; i < t.rows; i++ {
-		VCVTDQ2PS(t.acc(i, 0), t.acc(i, 0))
-		VMULPS(factor, t.acc(i, 0), t.acc(i, 0))
+		VCVTDQ2PS(t.acc(i, j), t.acc(i, j))
+		VMULPS(factor, t.acc(i, j), t.acc(i, j))
 	}
 	JA(LabelRef(name + "_float")) // flags are those of the comparison
 	for i := 0; i < t.rows; i++ {
-		VCVTPS2DQ(t.acc(i, 0), t.acc(i, 0))
+		VCVTPS2DQ(t.acc(i, j), t.acc(i, j))
 	}
-	t.storeBytes(a, dst, stride)
+	t.storeBytes(j, free, a, dst, stride)
 	JMP(LabelRef(name + "_stored"))
 	Label(name + "_float")
 	for i := 0; i < t.rows; i++ {
-		VMAXPS(Mem{Base: a, Disp: qFLo}, t.acc(i, 0), t.acc(i, 0))
-		VMINPS(Mem{Base: a, Disp: qFHi}, t.acc(i, 0), t.acc(i, 0))
+		VMAXPS(Mem{Base: a, Disp: qFLo}, t.acc(i, j), t.acc(i, j))
+		VMINPS(Mem{Base: a, Disp: qFHi}, t.acc(i, j), t.acc(i, j))
 	}
 	Label(name + "_int32")
 	for i := 0; i < t.rows; i++ {
-		VMOVDQU(t.acc(i, 0), Mem{Base: dst})
+		VMOVDQU(t.acc(i, j), Mem{Base: dst})
 		ADDQ(stride, dst)
 	}
 	Label(name + "_stored")
 }
 
-// storeBytes packs the rounded sums to uint8, four pixels at a time, and
+// storeBytes packs the rounded sums of vector j to uint8, four pixels at a time, and
 // leaves dst past the tile.
-func (t qtile) storeBytes(a Register, dst, stride GPVirtual) {
-	lane, zero := ymm(9), ymm(10)
+func (t qtile) storeBytes(j, free int, a Register, dst, stride GPVirtual) {
+	lane, zero := ymm(free+1), ymm(free+2)
 	VMOVDQU(Mem{Base: a, Disp: qLane}, lane)
 	VMOVDQU(Mem{Base: a, Disp: qZero}, zero)
 	for i := 0; i < t.rows; i += 4 {
 		n := min(4, t.rows-i)
 		words := func(p, q int) VecPhysical {
-			lo, hi := t.acc(i+min(p, n-1), 0), t.acc(i+min(q, n-1), 0)
+			lo, hi := t.acc(i+min(p, n-1), j), t.acc(i+min(q, n-1), j)
 			VPACKSSDW(hi, lo, lo)
 			VPADDSW(zero, lo, lo)
 			return lo

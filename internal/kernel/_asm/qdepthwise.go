@@ -79,7 +79,7 @@ func (d dwtile) emit() {
 	default:
 		d.sum(lines, columns, w)
 		load()
-		qtile{rows: d.pixels, vecs: 1}.storeAs(name, a, dst, stride, Mem{Base: w, Disp: 32*d.vectors() + 32})
+		qtile{rows: d.pixels, vecs: 1}.storeAs(name, 0, 8, a, dst, stride, Mem{Base: w, Disp: 32*d.vectors() + 32})
 	}
 	ADDQ(U32(uint32(4*d.channels*(d.vectors()+2))), w)
 

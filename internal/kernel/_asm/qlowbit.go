@@ -92,7 +92,7 @@ func (t qlong) emit() {
 	MOVQ(Mem{Base: a, Disp: qDstAt}, dst)
 	MOVQ(Mem{Base: a, Disp: qDstStride}, stride)
 	MOVQ(Mem{Base: a, Disp: qScale}, scale)
-	t.storeAs(name, a, dst, stride, Mem{Base: scale})
+	t.storeAs(name, 0, 8, a, dst, stride, Mem{Base: scale})
 	MOVQ(dst, Mem{Base: a, Disp: qDstAt})
 	DECQ(Mem{Base: a, Disp: qTiles})
 	JNE(LabelRef(name + "_tile"))

@@ -106,7 +106,7 @@ func qvector() {
 	IMULQ(Mem{Base: a, Disp: qElem}, dst)
 	ADDQ(Mem{Base: a, Disp: qDst}, dst)
 	XORL(stride.As32(), stride.As32())
-	qtile{rows: 1, vecs: 1}.storeAs(name, a, dst, stride, Mem{Base: head, Disp: hScale})
+	qtile{rows: 1, vecs: 1}.storeAs(name, 0, 8, a, dst, stride, Mem{Base: head, Disp: hScale})
 	DECQ(Mem{Base: a, Disp: qChunks})
 	JNE(LabelRef(name + "_octet"))
 	VZEROUPPER()

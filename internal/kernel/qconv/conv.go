@@ -168,7 +168,7 @@ func (c *Conv) choose(level cpu.Level) runner {
 	if i == nil || !c.finite() {
 		return newPortable(c)
 	}
-	if !i.vnni {
+	if !i.vnni || i.vex {
 		if v := newVector(c); v != nil {
 			return v
 		}

@@ -14,7 +14,7 @@ import (
 // levels are the instruction sets this CPU can run.
 func levels() []cpu.Level {
 	all := []cpu.Level{}
-	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.AVX512, cpu.VNNI, cpu.AMX, cpu.NEON, cpu.DotProd} {
+	for _, l := range []cpu.Level{cpu.Portable, cpu.AVX2, cpu.AVXVNNI, cpu.AVX512, cpu.VNNI, cpu.AMX, cpu.NEON, cpu.DotProd} {
 		if cpu.Has(l) {
 			all = append(all, l)
 		}

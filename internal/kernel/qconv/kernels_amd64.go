@@ -169,6 +169,66 @@ func qlineVNNI9x16(a *byte)
 //go:noescape
 func qlineVNNI8x16(a *byte)
 
+// qtileAVXVNNI6x16 computes tiles of 6 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI6x16(a *byte)
+
+// qtileAVXVNNI5x16 computes tiles of 5 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI5x16(a *byte)
+
+// qtileAVXVNNI4x16 computes tiles of 4 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI4x16(a *byte)
+
+// qtileAVXVNNI3x16 computes tiles of 3 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI3x16(a *byte)
+
+// qtileAVXVNNI2x16 computes tiles of 2 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI2x16(a *byte)
+
+// qtileAVXVNNI1x16 computes tiles of 1 pixels by 16 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI1x16(a *byte)
+
+// qtileAVXVNNI6x8 computes tiles of 6 pixels by 8 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI6x8(a *byte)
+
+// qtileAVXVNNI5x8 computes tiles of 5 pixels by 8 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI5x8(a *byte)
+
+// qtileAVXVNNI4x8 computes tiles of 4 pixels by 8 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI4x8(a *byte)
+
+// qtileAVXVNNI3x8 computes tiles of 3 pixels by 8 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI3x8(a *byte)
+
+// qtileAVXVNNI2x8 computes tiles of 2 pixels by 8 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI2x8(a *byte)
+
+// qtileAVXVNNI1x8 computes tiles of 1 pixels by 8 channels; a is a *tileArgs.
+//
+//go:noescape
+func qtileAVXVNNI1x8(a *byte)
+
 // reorderAVX2 fills the second and third of three copies of n bytes, a multiple of 32, from the first.
 //
 //go:noescape

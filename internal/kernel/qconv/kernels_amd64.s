@@ -8737,6 +8737,2415 @@ qlineVNNI8x16_stored:
 	VZEROUPPER
 	RET
 
+// func qtileAVXVNNI6x16(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI6x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), R9
+	MOVQ R9, 360(AX)
+	MOVQ 56(AX), R9
+	MOVQ R9, 368(AX)
+	MOVQ 504(AX), R12
+
+qtileAVXVNNI6x16_tile:
+	MOVQ    360(AX), R9
+	MOVQ    (AX), R11
+	MOVLQSX (R9), CX
+	ADDQ    R11, CX
+	MOVLQSX 4(R9), DX
+	ADDQ    R11, DX
+	MOVLQSX 8(R9), BX
+	ADDQ    R11, BX
+	MOVLQSX 12(R9), SI
+	ADDQ    R11, SI
+	MOVLQSX 16(R9), DI
+	ADDQ    R11, DI
+	MOVLQSX 20(R9), R8
+	ADDQ    R11, R8
+	ADDQ    $0x18, 360(AX)
+	MOVQ    32(AX), R11
+	MOVQ    40(AX), R13
+	VMOVDQU (R13), Y0
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y4
+	VMOVDQA Y0, Y6
+	VMOVDQA Y0, Y8
+	VMOVDQA Y0, Y10
+	VMOVDQU 32(R13), Y1
+	VMOVDQA Y1, Y3
+	VMOVDQA Y1, Y5
+	VMOVDQA Y1, Y7
+	VMOVDQA Y1, Y9
+	VMOVDQA Y1, Y11
+	MOVQ    16(AX), R13
+	MOVQ    24(AX), R10
+	SUBQ    $0x00000002, R10
+	JLT     qtileAVXVNNI6x16_tail
+
+qtileAVXVNNI6x16_loop:
+	MOVLQSX      (R13), R9
+	VMOVDQU      (R11), Y12
+	VMOVDQU      32(R11), Y13
+	VPBROADCASTD (CX)(R9*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xc4
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(R9*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xd4
+	LONG         $0x5005c2c4
+	BYTE         $0xdd
+	VPBROADCASTD (BX)(R9*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe4
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (SI)(R9*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf4
+	LONG         $0x5005c2c4
+	BYTE         $0xfd
+	VPBROADCASTD (DI)(R9*1), Y14
+	LONG         $0x500d42c4
+	BYTE         $0xc4
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (R8)(R9*1), Y15
+	LONG         $0x500542c4
+	BYTE         $0xd4
+	LONG         $0x500542c4
+	BYTE         $0xdd
+	MOVLQSX      4(R13), R9
+	VMOVDQU      64(R11), Y12
+	VMOVDQU      96(R11), Y13
+	VPBROADCASTD (CX)(R9*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xc4
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(R9*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xd4
+	LONG         $0x5005c2c4
+	BYTE         $0xdd
+	VPBROADCASTD (BX)(R9*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe4
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (SI)(R9*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf4
+	LONG         $0x5005c2c4
+	BYTE         $0xfd
+	VPBROADCASTD (DI)(R9*1), Y14
+	LONG         $0x500d42c4
+	BYTE         $0xc4
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (R8)(R9*1), Y15
+	LONG         $0x500542c4
+	BYTE         $0xd4
+	LONG         $0x500542c4
+	BYTE         $0xdd
+	ADDQ         $0x08, R13
+	ADDQ         $0x00000080, R11
+	PREFETCHT1   (R12)
+	ADDQ         $0x40, R12
+	CMPQ         R12, 512(AX)
+	CMOVQGT      512(AX), R12
+	SUBQ         $0x00000002, R10
+	JGE          qtileAVXVNNI6x16_loop
+
+qtileAVXVNNI6x16_tail:
+	ADDQ $0x00000002, R10
+	JEQ  qtileAVXVNNI6x16_done
+
+qtileAVXVNNI6x16_one:
+	MOVLQSX      (R13), R9
+	VMOVDQU      (R11), Y12
+	VMOVDQU      32(R11), Y13
+	VPBROADCASTD (CX)(R9*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xc4
+	LONG         $0x500dc2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(R9*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xd4
+	LONG         $0x5005c2c4
+	BYTE         $0xdd
+	VPBROADCASTD (BX)(R9*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe4
+	LONG         $0x500dc2c4
+	BYTE         $0xed
+	VPBROADCASTD (SI)(R9*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf4
+	LONG         $0x5005c2c4
+	BYTE         $0xfd
+	VPBROADCASTD (DI)(R9*1), Y14
+	LONG         $0x500d42c4
+	BYTE         $0xc4
+	LONG         $0x500d42c4
+	BYTE         $0xcd
+	VPBROADCASTD (R8)(R9*1), Y15
+	LONG         $0x500542c4
+	BYTE         $0xd4
+	LONG         $0x500542c4
+	BYTE         $0xdd
+	ADDQ         $0x04, R13
+	ADDQ         $0x00000040, R11
+	PREFETCHT1   (R12)
+	ADDQ         $0x40, R12
+	CMPQ         R12, 512(AX)
+	CMOVQGT      512(AX), R12
+	DECQ         R10
+	JNE          qtileAVXVNNI6x16_one
+
+qtileAVXVNNI6x16_done:
+	MOVQ         368(AX), R9
+	MOVQ         64(AX), R11
+	MOVQ         48(AX), R10
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI6x16_0_int32
+	VMOVUPS      (R10), Y12
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y12, Y0, Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y12, Y2, Y2
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y12, Y4, Y4
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y12, Y6, Y6
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y12, Y8, Y8
+	VCVTDQ2PS    Y10, Y10
+	VMULPS       Y12, Y10, Y10
+	JA           qtileAVXVNNI6x16_0_float
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VCVTPS2DQ    Y10, Y10
+	VMOVDQU      328(AX), Y13
+	VMOVDQU      104(AX), Y14
+	VPACKSSDW    Y2, Y0, Y0
+	VPADDSW      Y14, Y0, Y0
+	VPACKSSDW    Y6, Y4, Y4
+	VPADDSW      Y14, Y4, Y4
+	VPACKUSWB    Y4, Y0, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y13, Y0
+	VMOVQ        X0, (R9)
+	VMOVHPS      X0, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
+	VEXTRACTI128 $0x01, Y0, X0
+	VMOVQ        X0, (R9)
+	VMOVHPS      X0, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
+	VPACKSSDW    Y10, Y8, Y8
+	VPADDSW      Y14, Y8, Y8
+	VPACKUSWB    Y8, Y8, Y8
+	VPMAXUB      136(AX), Y8, Y8
+	VPMINUB      168(AX), Y8, Y8
+	VPERMD       Y8, Y13, Y8
+	VMOVQ        X8, (R9)
+	VMOVHPS      X8, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
+	JMP          qtileAVXVNNI6x16_0_stored
+
+qtileAVXVNNI6x16_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
+	VMAXPS 200(AX), Y6, Y6
+	VMINPS 264(AX), Y6, Y6
+	VMAXPS 200(AX), Y8, Y8
+	VMINPS 264(AX), Y8, Y8
+	VMAXPS 200(AX), Y10, Y10
+	VMINPS 264(AX), Y10, Y10
+
+qtileAVXVNNI6x16_0_int32:
+	VMOVDQU Y0, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y2, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y4, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y6, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y8, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y10, (R9)
+	ADDQ    R11, R9
+
+qtileAVXVNNI6x16_0_stored:
+	MOVQ         368(AX), R9
+	MOVQ         88(AX), R11
+	LEAQ         (R9)(R11*8), R9
+	MOVQ         64(AX), R11
+	MOVQ         48(AX), R10
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI6x16_1_int32
+	VMOVUPS      32(R10), Y12
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y12, Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y12, Y3, Y3
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y12, Y5, Y5
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y12, Y7, Y7
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y12, Y9, Y9
+	VCVTDQ2PS    Y11, Y11
+	VMULPS       Y12, Y11, Y11
+	JA           qtileAVXVNNI6x16_1_float
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y7, Y7
+	VCVTPS2DQ    Y9, Y9
+	VCVTPS2DQ    Y11, Y11
+	VMOVDQU      328(AX), Y13
+	VMOVDQU      104(AX), Y14
+	VPACKSSDW    Y3, Y1, Y1
+	VPADDSW      Y14, Y1, Y1
+	VPACKSSDW    Y7, Y5, Y5
+	VPADDSW      Y14, Y5, Y5
+	VPACKUSWB    Y5, Y1, Y1
+	VPMAXUB      136(AX), Y1, Y1
+	VPMINUB      168(AX), Y1, Y1
+	VPERMD       Y1, Y13, Y1
+	VMOVQ        X1, (R9)
+	VMOVHPS      X1, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
+	VEXTRACTI128 $0x01, Y1, X1
+	VMOVQ        X1, (R9)
+	VMOVHPS      X1, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
+	VPACKSSDW    Y11, Y9, Y9
+	VPADDSW      Y14, Y9, Y9
+	VPACKUSWB    Y9, Y9, Y9
+	VPMAXUB      136(AX), Y9, Y9
+	VPMINUB      168(AX), Y9, Y9
+	VPERMD       Y9, Y13, Y9
+	VMOVQ        X9, (R9)
+	VMOVHPS      X9, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
+	JMP          qtileAVXVNNI6x16_1_stored
+
+qtileAVXVNNI6x16_1_float:
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y5, Y5
+	VMINPS 264(AX), Y5, Y5
+	VMAXPS 200(AX), Y7, Y7
+	VMINPS 264(AX), Y7, Y7
+	VMAXPS 200(AX), Y9, Y9
+	VMINPS 264(AX), Y9, Y9
+	VMAXPS 200(AX), Y11, Y11
+	VMINPS 264(AX), Y11, Y11
+
+qtileAVXVNNI6x16_1_int32:
+	VMOVDQU Y1, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y3, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y5, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y7, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y9, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y11, (R9)
+	ADDQ    R11, R9
+
+qtileAVXVNNI6x16_1_stored:
+	MOVQ   64(AX), R9
+	IMUL3Q $0x06, R9, R9
+	ADDQ   R9, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI6x16_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI5x16(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI5x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), R8
+	MOVQ R8, 360(AX)
+	MOVQ 56(AX), R8
+	MOVQ R8, 368(AX)
+	MOVQ 504(AX), R11
+
+qtileAVXVNNI5x16_tile:
+	MOVQ    360(AX), R8
+	MOVQ    (AX), R10
+	MOVLQSX (R8), CX
+	ADDQ    R10, CX
+	MOVLQSX 4(R8), DX
+	ADDQ    R10, DX
+	MOVLQSX 8(R8), BX
+	ADDQ    R10, BX
+	MOVLQSX 12(R8), SI
+	ADDQ    R10, SI
+	MOVLQSX 16(R8), DI
+	ADDQ    R10, DI
+	ADDQ    $0x14, 360(AX)
+	MOVQ    32(AX), R10
+	MOVQ    40(AX), R12
+	VMOVDQU (R12), Y0
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y4
+	VMOVDQA Y0, Y6
+	VMOVDQA Y0, Y8
+	VMOVDQU 32(R12), Y1
+	VMOVDQA Y1, Y3
+	VMOVDQA Y1, Y5
+	VMOVDQA Y1, Y7
+	VMOVDQA Y1, Y9
+	MOVQ    16(AX), R12
+	MOVQ    24(AX), R9
+	SUBQ    $0x00000002, R9
+	JLT     qtileAVXVNNI5x16_tail
+
+qtileAVXVNNI5x16_loop:
+	MOVLQSX      (R12), R8
+	VMOVDQU      (R10), Y10
+	VMOVDQU      32(R10), Y11
+	VPBROADCASTD (CX)(R8*1), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xc2
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (DX)(R8*1), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xd2
+	LONG         $0x5015c2c4
+	BYTE         $0xdb
+	VPBROADCASTD (BX)(R8*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe2
+	LONG         $0x500dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD (SI)(R8*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf2
+	LONG         $0x5005c2c4
+	BYTE         $0xfb
+	VPBROADCASTD (DI)(R8*1), Y12
+	LONG         $0x501d42c4
+	BYTE         $0xc2
+	LONG         $0x501d42c4
+	BYTE         $0xcb
+	MOVLQSX      4(R12), R8
+	VMOVDQU      64(R10), Y10
+	VMOVDQU      96(R10), Y11
+	VPBROADCASTD (CX)(R8*1), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xc2
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (DX)(R8*1), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xd2
+	LONG         $0x5015c2c4
+	BYTE         $0xdb
+	VPBROADCASTD (BX)(R8*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe2
+	LONG         $0x500dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD (SI)(R8*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf2
+	LONG         $0x5005c2c4
+	BYTE         $0xfb
+	VPBROADCASTD (DI)(R8*1), Y12
+	LONG         $0x501d42c4
+	BYTE         $0xc2
+	LONG         $0x501d42c4
+	BYTE         $0xcb
+	ADDQ         $0x08, R12
+	ADDQ         $0x00000080, R10
+	PREFETCHT1   (R11)
+	ADDQ         $0x40, R11
+	CMPQ         R11, 512(AX)
+	CMOVQGT      512(AX), R11
+	SUBQ         $0x00000002, R9
+	JGE          qtileAVXVNNI5x16_loop
+
+qtileAVXVNNI5x16_tail:
+	ADDQ $0x00000002, R9
+	JEQ  qtileAVXVNNI5x16_done
+
+qtileAVXVNNI5x16_one:
+	MOVLQSX      (R12), R8
+	VMOVDQU      (R10), Y10
+	VMOVDQU      32(R10), Y11
+	VPBROADCASTD (CX)(R8*1), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xc2
+	LONG         $0x501dc2c4
+	BYTE         $0xcb
+	VPBROADCASTD (DX)(R8*1), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xd2
+	LONG         $0x5015c2c4
+	BYTE         $0xdb
+	VPBROADCASTD (BX)(R8*1), Y14
+	LONG         $0x500dc2c4
+	BYTE         $0xe2
+	LONG         $0x500dc2c4
+	BYTE         $0xeb
+	VPBROADCASTD (SI)(R8*1), Y15
+	LONG         $0x5005c2c4
+	BYTE         $0xf2
+	LONG         $0x5005c2c4
+	BYTE         $0xfb
+	VPBROADCASTD (DI)(R8*1), Y12
+	LONG         $0x501d42c4
+	BYTE         $0xc2
+	LONG         $0x501d42c4
+	BYTE         $0xcb
+	ADDQ         $0x04, R12
+	ADDQ         $0x00000040, R10
+	PREFETCHT1   (R11)
+	ADDQ         $0x40, R11
+	CMPQ         R11, 512(AX)
+	CMOVQGT      512(AX), R11
+	DECQ         R9
+	JNE          qtileAVXVNNI5x16_one
+
+qtileAVXVNNI5x16_done:
+	MOVQ         368(AX), R8
+	MOVQ         64(AX), R10
+	MOVQ         48(AX), R9
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI5x16_0_int32
+	VMOVUPS      (R9), Y10
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y10, Y0, Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y10, Y2, Y2
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y10, Y4, Y4
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y10, Y6, Y6
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y10, Y8, Y8
+	JA           qtileAVXVNNI5x16_0_float
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y6, Y6
+	VCVTPS2DQ    Y8, Y8
+	VMOVDQU      328(AX), Y11
+	VMOVDQU      104(AX), Y12
+	VPACKSSDW    Y2, Y0, Y0
+	VPADDSW      Y12, Y0, Y0
+	VPACKSSDW    Y6, Y4, Y4
+	VPADDSW      Y12, Y4, Y4
+	VPACKUSWB    Y4, Y0, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y11, Y0
+	VMOVQ        X0, (R8)
+	VMOVHPS      X0, (R8)(R10*1)
+	LEAQ         (R8)(R10*2), R8
+	VEXTRACTI128 $0x01, Y0, X0
+	VMOVQ        X0, (R8)
+	VMOVHPS      X0, (R8)(R10*1)
+	LEAQ         (R8)(R10*2), R8
+	VPACKSSDW    Y8, Y8, Y8
+	VPADDSW      Y12, Y8, Y8
+	VPACKUSWB    Y8, Y8, Y8
+	VPMAXUB      136(AX), Y8, Y8
+	VPMINUB      168(AX), Y8, Y8
+	VPERMD       Y8, Y11, Y8
+	VMOVQ        X8, (R8)
+	ADDQ         R10, R8
+	JMP          qtileAVXVNNI5x16_0_stored
+
+qtileAVXVNNI5x16_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
+	VMAXPS 200(AX), Y6, Y6
+	VMINPS 264(AX), Y6, Y6
+	VMAXPS 200(AX), Y8, Y8
+	VMINPS 264(AX), Y8, Y8
+
+qtileAVXVNNI5x16_0_int32:
+	VMOVDQU Y0, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y2, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y4, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y6, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y8, (R8)
+	ADDQ    R10, R8
+
+qtileAVXVNNI5x16_0_stored:
+	MOVQ         368(AX), R8
+	MOVQ         88(AX), R10
+	LEAQ         (R8)(R10*8), R8
+	MOVQ         64(AX), R10
+	MOVQ         48(AX), R9
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI5x16_1_int32
+	VMOVUPS      32(R9), Y10
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y10, Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y10, Y3, Y3
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y10, Y5, Y5
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y10, Y7, Y7
+	VCVTDQ2PS    Y9, Y9
+	VMULPS       Y10, Y9, Y9
+	JA           qtileAVXVNNI5x16_1_float
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y7, Y7
+	VCVTPS2DQ    Y9, Y9
+	VMOVDQU      328(AX), Y11
+	VMOVDQU      104(AX), Y12
+	VPACKSSDW    Y3, Y1, Y1
+	VPADDSW      Y12, Y1, Y1
+	VPACKSSDW    Y7, Y5, Y5
+	VPADDSW      Y12, Y5, Y5
+	VPACKUSWB    Y5, Y1, Y1
+	VPMAXUB      136(AX), Y1, Y1
+	VPMINUB      168(AX), Y1, Y1
+	VPERMD       Y1, Y11, Y1
+	VMOVQ        X1, (R8)
+	VMOVHPS      X1, (R8)(R10*1)
+	LEAQ         (R8)(R10*2), R8
+	VEXTRACTI128 $0x01, Y1, X1
+	VMOVQ        X1, (R8)
+	VMOVHPS      X1, (R8)(R10*1)
+	LEAQ         (R8)(R10*2), R8
+	VPACKSSDW    Y9, Y9, Y9
+	VPADDSW      Y12, Y9, Y9
+	VPACKUSWB    Y9, Y9, Y9
+	VPMAXUB      136(AX), Y9, Y9
+	VPMINUB      168(AX), Y9, Y9
+	VPERMD       Y9, Y11, Y9
+	VMOVQ        X9, (R8)
+	ADDQ         R10, R8
+	JMP          qtileAVXVNNI5x16_1_stored
+
+qtileAVXVNNI5x16_1_float:
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y5, Y5
+	VMINPS 264(AX), Y5, Y5
+	VMAXPS 200(AX), Y7, Y7
+	VMINPS 264(AX), Y7, Y7
+	VMAXPS 200(AX), Y9, Y9
+	VMINPS 264(AX), Y9, Y9
+
+qtileAVXVNNI5x16_1_int32:
+	VMOVDQU Y1, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y3, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y5, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y7, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y9, (R8)
+	ADDQ    R10, R8
+
+qtileAVXVNNI5x16_1_stored:
+	MOVQ   64(AX), R8
+	IMUL3Q $0x05, R8, R8
+	ADDQ   R8, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI5x16_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI4x16(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI4x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), DI
+	MOVQ DI, 360(AX)
+	MOVQ 56(AX), DI
+	MOVQ DI, 368(AX)
+	MOVQ 504(AX), R10
+
+qtileAVXVNNI4x16_tile:
+	MOVQ    360(AX), DI
+	MOVQ    (AX), R9
+	MOVLQSX (DI), CX
+	ADDQ    R9, CX
+	MOVLQSX 4(DI), DX
+	ADDQ    R9, DX
+	MOVLQSX 8(DI), BX
+	ADDQ    R9, BX
+	MOVLQSX 12(DI), SI
+	ADDQ    R9, SI
+	ADDQ    $0x10, 360(AX)
+	MOVQ    32(AX), R9
+	MOVQ    40(AX), R11
+	VMOVDQU (R11), Y0
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y4
+	VMOVDQA Y0, Y6
+	VMOVDQU 32(R11), Y1
+	VMOVDQA Y1, Y3
+	VMOVDQA Y1, Y5
+	VMOVDQA Y1, Y7
+	MOVQ    16(AX), R11
+	MOVQ    24(AX), R8
+	SUBQ    $0x00000002, R8
+	JLT     qtileAVXVNNI4x16_tail
+
+qtileAVXVNNI4x16_loop:
+	MOVLQSX      (R11), DI
+	VMOVDQU      (R9), Y8
+	VMOVDQU      32(R9), Y9
+	VPBROADCASTD (CX)(DI*1), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xc0
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (DX)(DI*1), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xd0
+	LONG         $0x5025c2c4
+	BYTE         $0xd9
+	VPBROADCASTD (BX)(DI*1), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xe0
+	LONG         $0x501dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD (SI)(DI*1), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xf0
+	LONG         $0x5015c2c4
+	BYTE         $0xf9
+	MOVLQSX      4(R11), DI
+	VMOVDQU      64(R9), Y8
+	VMOVDQU      96(R9), Y9
+	VPBROADCASTD (CX)(DI*1), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xc0
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (DX)(DI*1), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xd0
+	LONG         $0x5025c2c4
+	BYTE         $0xd9
+	VPBROADCASTD (BX)(DI*1), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xe0
+	LONG         $0x501dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD (SI)(DI*1), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xf0
+	LONG         $0x5015c2c4
+	BYTE         $0xf9
+	ADDQ         $0x08, R11
+	ADDQ         $0x00000080, R9
+	PREFETCHT1   (R10)
+	ADDQ         $0x40, R10
+	CMPQ         R10, 512(AX)
+	CMOVQGT      512(AX), R10
+	SUBQ         $0x00000002, R8
+	JGE          qtileAVXVNNI4x16_loop
+
+qtileAVXVNNI4x16_tail:
+	ADDQ $0x00000002, R8
+	JEQ  qtileAVXVNNI4x16_done
+
+qtileAVXVNNI4x16_one:
+	MOVLQSX      (R11), DI
+	VMOVDQU      (R9), Y8
+	VMOVDQU      32(R9), Y9
+	VPBROADCASTD (CX)(DI*1), Y10
+	LONG         $0x502dc2c4
+	BYTE         $0xc0
+	LONG         $0x502dc2c4
+	BYTE         $0xc9
+	VPBROADCASTD (DX)(DI*1), Y11
+	LONG         $0x5025c2c4
+	BYTE         $0xd0
+	LONG         $0x5025c2c4
+	BYTE         $0xd9
+	VPBROADCASTD (BX)(DI*1), Y12
+	LONG         $0x501dc2c4
+	BYTE         $0xe0
+	LONG         $0x501dc2c4
+	BYTE         $0xe9
+	VPBROADCASTD (SI)(DI*1), Y13
+	LONG         $0x5015c2c4
+	BYTE         $0xf0
+	LONG         $0x5015c2c4
+	BYTE         $0xf9
+	ADDQ         $0x04, R11
+	ADDQ         $0x00000040, R9
+	PREFETCHT1   (R10)
+	ADDQ         $0x40, R10
+	CMPQ         R10, 512(AX)
+	CMOVQGT      512(AX), R10
+	DECQ         R8
+	JNE          qtileAVXVNNI4x16_one
+
+qtileAVXVNNI4x16_done:
+	MOVQ         368(AX), DI
+	MOVQ         64(AX), R9
+	MOVQ         48(AX), R8
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI4x16_0_int32
+	VMOVUPS      (R8), Y8
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y8, Y0, Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y8, Y2, Y2
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y8, Y4, Y4
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y8, Y6, Y6
+	JA           qtileAVXVNNI4x16_0_float
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y6, Y6
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
+	VPACKSSDW    Y2, Y0, Y0
+	VPADDSW      Y10, Y0, Y0
+	VPACKSSDW    Y6, Y4, Y4
+	VPADDSW      Y10, Y4, Y4
+	VPACKUSWB    Y4, Y0, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y9, Y0
+	VMOVQ        X0, (DI)
+	VMOVHPS      X0, (DI)(R9*1)
+	LEAQ         (DI)(R9*2), DI
+	VEXTRACTI128 $0x01, Y0, X0
+	VMOVQ        X0, (DI)
+	VMOVHPS      X0, (DI)(R9*1)
+	LEAQ         (DI)(R9*2), DI
+	JMP          qtileAVXVNNI4x16_0_stored
+
+qtileAVXVNNI4x16_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
+	VMAXPS 200(AX), Y6, Y6
+	VMINPS 264(AX), Y6, Y6
+
+qtileAVXVNNI4x16_0_int32:
+	VMOVDQU Y0, (DI)
+	ADDQ    R9, DI
+	VMOVDQU Y2, (DI)
+	ADDQ    R9, DI
+	VMOVDQU Y4, (DI)
+	ADDQ    R9, DI
+	VMOVDQU Y6, (DI)
+	ADDQ    R9, DI
+
+qtileAVXVNNI4x16_0_stored:
+	MOVQ         368(AX), DI
+	MOVQ         88(AX), R9
+	LEAQ         (DI)(R9*8), DI
+	MOVQ         64(AX), R9
+	MOVQ         48(AX), R8
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI4x16_1_int32
+	VMOVUPS      32(R8), Y8
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y8, Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y8, Y3, Y3
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y8, Y5, Y5
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y8, Y7, Y7
+	JA           qtileAVXVNNI4x16_1_float
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y5, Y5
+	VCVTPS2DQ    Y7, Y7
+	VMOVDQU      328(AX), Y9
+	VMOVDQU      104(AX), Y10
+	VPACKSSDW    Y3, Y1, Y1
+	VPADDSW      Y10, Y1, Y1
+	VPACKSSDW    Y7, Y5, Y5
+	VPADDSW      Y10, Y5, Y5
+	VPACKUSWB    Y5, Y1, Y1
+	VPMAXUB      136(AX), Y1, Y1
+	VPMINUB      168(AX), Y1, Y1
+	VPERMD       Y1, Y9, Y1
+	VMOVQ        X1, (DI)
+	VMOVHPS      X1, (DI)(R9*1)
+	LEAQ         (DI)(R9*2), DI
+	VEXTRACTI128 $0x01, Y1, X1
+	VMOVQ        X1, (DI)
+	VMOVHPS      X1, (DI)(R9*1)
+	LEAQ         (DI)(R9*2), DI
+	JMP          qtileAVXVNNI4x16_1_stored
+
+qtileAVXVNNI4x16_1_float:
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y5, Y5
+	VMINPS 264(AX), Y5, Y5
+	VMAXPS 200(AX), Y7, Y7
+	VMINPS 264(AX), Y7, Y7
+
+qtileAVXVNNI4x16_1_int32:
+	VMOVDQU Y1, (DI)
+	ADDQ    R9, DI
+	VMOVDQU Y3, (DI)
+	ADDQ    R9, DI
+	VMOVDQU Y5, (DI)
+	ADDQ    R9, DI
+	VMOVDQU Y7, (DI)
+	ADDQ    R9, DI
+
+qtileAVXVNNI4x16_1_stored:
+	MOVQ   64(AX), DI
+	IMUL3Q $0x04, DI, DI
+	ADDQ   DI, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI4x16_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI3x16(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI3x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), SI
+	MOVQ SI, 360(AX)
+	MOVQ 56(AX), SI
+	MOVQ SI, 368(AX)
+	MOVQ 504(AX), R9
+
+qtileAVXVNNI3x16_tile:
+	MOVQ    360(AX), SI
+	MOVQ    (AX), R8
+	MOVLQSX (SI), CX
+	ADDQ    R8, CX
+	MOVLQSX 4(SI), DX
+	ADDQ    R8, DX
+	MOVLQSX 8(SI), BX
+	ADDQ    R8, BX
+	ADDQ    $0x0c, 360(AX)
+	MOVQ    32(AX), R8
+	MOVQ    40(AX), R10
+	VMOVDQU (R10), Y0
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y4
+	VMOVDQU 32(R10), Y1
+	VMOVDQA Y1, Y3
+	VMOVDQA Y1, Y5
+	MOVQ    16(AX), R10
+	MOVQ    24(AX), DI
+	SUBQ    $0x00000002, DI
+	JLT     qtileAVXVNNI3x16_tail
+
+qtileAVXVNNI3x16_loop:
+	MOVLQSX      (R10), SI
+	VMOVDQU      (R8), Y6
+	VMOVDQU      32(R8), Y7
+	VPBROADCASTD (CX)(SI*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xc6
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD (DX)(SI*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xd6
+	LONG         $0x5035e2c4
+	BYTE         $0xdf
+	VPBROADCASTD (BX)(SI*1), Y10
+	LONG         $0x502de2c4
+	BYTE         $0xe6
+	LONG         $0x502de2c4
+	BYTE         $0xef
+	MOVLQSX      4(R10), SI
+	VMOVDQU      64(R8), Y6
+	VMOVDQU      96(R8), Y7
+	VPBROADCASTD (CX)(SI*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xc6
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD (DX)(SI*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xd6
+	LONG         $0x5035e2c4
+	BYTE         $0xdf
+	VPBROADCASTD (BX)(SI*1), Y10
+	LONG         $0x502de2c4
+	BYTE         $0xe6
+	LONG         $0x502de2c4
+	BYTE         $0xef
+	ADDQ         $0x08, R10
+	ADDQ         $0x00000080, R8
+	PREFETCHT1   (R9)
+	ADDQ         $0x40, R9
+	CMPQ         R9, 512(AX)
+	CMOVQGT      512(AX), R9
+	SUBQ         $0x00000002, DI
+	JGE          qtileAVXVNNI3x16_loop
+
+qtileAVXVNNI3x16_tail:
+	ADDQ $0x00000002, DI
+	JEQ  qtileAVXVNNI3x16_done
+
+qtileAVXVNNI3x16_one:
+	MOVLQSX      (R10), SI
+	VMOVDQU      (R8), Y6
+	VMOVDQU      32(R8), Y7
+	VPBROADCASTD (CX)(SI*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xc6
+	LONG         $0x503de2c4
+	BYTE         $0xcf
+	VPBROADCASTD (DX)(SI*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xd6
+	LONG         $0x5035e2c4
+	BYTE         $0xdf
+	VPBROADCASTD (BX)(SI*1), Y10
+	LONG         $0x502de2c4
+	BYTE         $0xe6
+	LONG         $0x502de2c4
+	BYTE         $0xef
+	ADDQ         $0x04, R10
+	ADDQ         $0x00000040, R8
+	PREFETCHT1   (R9)
+	ADDQ         $0x40, R9
+	CMPQ         R9, 512(AX)
+	CMOVQGT      512(AX), R9
+	DECQ         DI
+	JNE          qtileAVXVNNI3x16_one
+
+qtileAVXVNNI3x16_done:
+	MOVQ         368(AX), SI
+	MOVQ         64(AX), R8
+	MOVQ         48(AX), DI
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI3x16_0_int32
+	VMOVUPS      (DI), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	JA           qtileAVXVNNI3x16_0_float
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VMOVDQU      328(AX), Y7
+	VMOVDQU      104(AX), Y8
+	VPACKSSDW    Y2, Y0, Y0
+	VPADDSW      Y8, Y0, Y0
+	VPACKSSDW    Y4, Y4, Y4
+	VPADDSW      Y8, Y4, Y4
+	VPACKUSWB    Y4, Y0, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y7, Y0
+	VMOVQ        X0, (SI)
+	VMOVHPS      X0, (SI)(R8*1)
+	LEAQ         (SI)(R8*2), SI
+	VEXTRACTI128 $0x01, Y0, X0
+	VMOVQ        X0, (SI)
+	ADDQ         R8, SI
+	JMP          qtileAVXVNNI3x16_0_stored
+
+qtileAVXVNNI3x16_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
+
+qtileAVXVNNI3x16_0_int32:
+	VMOVDQU Y0, (SI)
+	ADDQ    R8, SI
+	VMOVDQU Y2, (SI)
+	ADDQ    R8, SI
+	VMOVDQU Y4, (SI)
+	ADDQ    R8, SI
+
+qtileAVXVNNI3x16_0_stored:
+	MOVQ         368(AX), SI
+	MOVQ         88(AX), R8
+	LEAQ         (SI)(R8*8), SI
+	MOVQ         64(AX), R8
+	MOVQ         48(AX), DI
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI3x16_1_int32
+	VMOVUPS      32(DI), Y6
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	JA           qtileAVXVNNI3x16_1_float
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y5, Y5
+	VMOVDQU      328(AX), Y7
+	VMOVDQU      104(AX), Y8
+	VPACKSSDW    Y3, Y1, Y1
+	VPADDSW      Y8, Y1, Y1
+	VPACKSSDW    Y5, Y5, Y5
+	VPADDSW      Y8, Y5, Y5
+	VPACKUSWB    Y5, Y1, Y1
+	VPMAXUB      136(AX), Y1, Y1
+	VPMINUB      168(AX), Y1, Y1
+	VPERMD       Y1, Y7, Y1
+	VMOVQ        X1, (SI)
+	VMOVHPS      X1, (SI)(R8*1)
+	LEAQ         (SI)(R8*2), SI
+	VEXTRACTI128 $0x01, Y1, X1
+	VMOVQ        X1, (SI)
+	ADDQ         R8, SI
+	JMP          qtileAVXVNNI3x16_1_stored
+
+qtileAVXVNNI3x16_1_float:
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y5, Y5
+	VMINPS 264(AX), Y5, Y5
+
+qtileAVXVNNI3x16_1_int32:
+	VMOVDQU Y1, (SI)
+	ADDQ    R8, SI
+	VMOVDQU Y3, (SI)
+	ADDQ    R8, SI
+	VMOVDQU Y5, (SI)
+	ADDQ    R8, SI
+
+qtileAVXVNNI3x16_1_stored:
+	MOVQ   64(AX), SI
+	IMUL3Q $0x03, SI, SI
+	ADDQ   SI, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI3x16_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI2x16(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI2x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), BX
+	MOVQ BX, 360(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 368(AX)
+	MOVQ 504(AX), R8
+
+qtileAVXVNNI2x16_tile:
+	MOVQ    360(AX), BX
+	MOVQ    (AX), DI
+	MOVLQSX (BX), CX
+	ADDQ    DI, CX
+	MOVLQSX 4(BX), DX
+	ADDQ    DI, DX
+	ADDQ    $0x08, 360(AX)
+	MOVQ    32(AX), DI
+	MOVQ    40(AX), R9
+	VMOVDQU (R9), Y0
+	VMOVDQA Y0, Y2
+	VMOVDQU 32(R9), Y1
+	VMOVDQA Y1, Y3
+	MOVQ    16(AX), R9
+	MOVQ    24(AX), SI
+	SUBQ    $0x00000002, SI
+	JLT     qtileAVXVNNI2x16_tail
+
+qtileAVXVNNI2x16_loop:
+	MOVLQSX      (R9), BX
+	VMOVDQU      (DI), Y4
+	VMOVDQU      32(DI), Y5
+	VPBROADCASTD (CX)(BX*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xc4
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(BX*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xd4
+	LONG         $0x5045e2c4
+	BYTE         $0xdd
+	MOVLQSX      4(R9), BX
+	VMOVDQU      64(DI), Y4
+	VMOVDQU      96(DI), Y5
+	VPBROADCASTD (CX)(BX*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xc4
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(BX*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xd4
+	LONG         $0x5045e2c4
+	BYTE         $0xdd
+	ADDQ         $0x08, R9
+	ADDQ         $0x00000080, DI
+	PREFETCHT1   (R8)
+	ADDQ         $0x40, R8
+	CMPQ         R8, 512(AX)
+	CMOVQGT      512(AX), R8
+	SUBQ         $0x00000002, SI
+	JGE          qtileAVXVNNI2x16_loop
+
+qtileAVXVNNI2x16_tail:
+	ADDQ $0x00000002, SI
+	JEQ  qtileAVXVNNI2x16_done
+
+qtileAVXVNNI2x16_one:
+	MOVLQSX      (R9), BX
+	VMOVDQU      (DI), Y4
+	VMOVDQU      32(DI), Y5
+	VPBROADCASTD (CX)(BX*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xc4
+	LONG         $0x504de2c4
+	BYTE         $0xcd
+	VPBROADCASTD (DX)(BX*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xd4
+	LONG         $0x5045e2c4
+	BYTE         $0xdd
+	ADDQ         $0x04, R9
+	ADDQ         $0x00000040, DI
+	PREFETCHT1   (R8)
+	ADDQ         $0x40, R8
+	CMPQ         R8, 512(AX)
+	CMOVQGT      512(AX), R8
+	DECQ         SI
+	JNE          qtileAVXVNNI2x16_one
+
+qtileAVXVNNI2x16_done:
+	MOVQ      368(AX), BX
+	MOVQ      64(AX), DI
+	MOVQ      48(AX), SI
+	CMPQ      80(AX), $0x01
+	JEQ       qtileAVXVNNI2x16_0_int32
+	VMOVUPS   (SI), Y4
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y4, Y0, Y0
+	VCVTDQ2PS Y2, Y2
+	VMULPS    Y4, Y2, Y2
+	JA        qtileAVXVNNI2x16_0_float
+	VCVTPS2DQ Y0, Y0
+	VCVTPS2DQ Y2, Y2
+	VMOVDQU   328(AX), Y5
+	VMOVDQU   104(AX), Y6
+	VPACKSSDW Y2, Y0, Y0
+	VPADDSW   Y6, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   136(AX), Y0, Y0
+	VPMINUB   168(AX), Y0, Y0
+	VPERMD    Y0, Y5, Y0
+	VMOVQ     X0, (BX)
+	VMOVHPS   X0, (BX)(DI*1)
+	LEAQ      (BX)(DI*2), BX
+	JMP       qtileAVXVNNI2x16_0_stored
+
+qtileAVXVNNI2x16_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+
+qtileAVXVNNI2x16_0_int32:
+	VMOVDQU Y0, (BX)
+	ADDQ    DI, BX
+	VMOVDQU Y2, (BX)
+	ADDQ    DI, BX
+
+qtileAVXVNNI2x16_0_stored:
+	MOVQ      368(AX), BX
+	MOVQ      88(AX), DI
+	LEAQ      (BX)(DI*8), BX
+	MOVQ      64(AX), DI
+	MOVQ      48(AX), SI
+	CMPQ      80(AX), $0x01
+	JEQ       qtileAVXVNNI2x16_1_int32
+	VMOVUPS   32(SI), Y4
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y4, Y1, Y1
+	VCVTDQ2PS Y3, Y3
+	VMULPS    Y4, Y3, Y3
+	JA        qtileAVXVNNI2x16_1_float
+	VCVTPS2DQ Y1, Y1
+	VCVTPS2DQ Y3, Y3
+	VMOVDQU   328(AX), Y5
+	VMOVDQU   104(AX), Y6
+	VPACKSSDW Y3, Y1, Y1
+	VPADDSW   Y6, Y1, Y1
+	VPACKUSWB Y1, Y1, Y1
+	VPMAXUB   136(AX), Y1, Y1
+	VPMINUB   168(AX), Y1, Y1
+	VPERMD    Y1, Y5, Y1
+	VMOVQ     X1, (BX)
+	VMOVHPS   X1, (BX)(DI*1)
+	LEAQ      (BX)(DI*2), BX
+	JMP       qtileAVXVNNI2x16_1_stored
+
+qtileAVXVNNI2x16_1_float:
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+
+qtileAVXVNNI2x16_1_int32:
+	VMOVDQU Y1, (BX)
+	ADDQ    DI, BX
+	VMOVDQU Y3, (BX)
+	ADDQ    DI, BX
+
+qtileAVXVNNI2x16_1_stored:
+	MOVQ   64(AX), BX
+	IMUL3Q $0x02, BX, BX
+	ADDQ   BX, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI2x16_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI1x16(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI1x16(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), DX
+	MOVQ DX, 360(AX)
+	MOVQ 56(AX), DX
+	MOVQ DX, 368(AX)
+	MOVQ 504(AX), DI
+
+qtileAVXVNNI1x16_tile:
+	MOVQ    360(AX), DX
+	MOVQ    (AX), SI
+	MOVLQSX (DX), CX
+	ADDQ    SI, CX
+	ADDQ    $0x04, 360(AX)
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), R8
+	VMOVDQU (R8), Y0
+	VMOVDQU 32(R8), Y1
+	MOVQ    16(AX), R8
+	MOVQ    24(AX), BX
+	SUBQ    $0x00000002, BX
+	JLT     qtileAVXVNNI1x16_tail
+
+qtileAVXVNNI1x16_loop:
+	MOVLQSX      (R8), DX
+	VMOVDQU      (SI), Y2
+	VMOVDQU      32(SI), Y3
+	VPBROADCASTD (CX)(DX*1), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xc2
+	LONG         $0x505de2c4
+	BYTE         $0xcb
+	MOVLQSX      4(R8), DX
+	VMOVDQU      64(SI), Y2
+	VMOVDQU      96(SI), Y3
+	VPBROADCASTD (CX)(DX*1), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xc2
+	LONG         $0x505de2c4
+	BYTE         $0xcb
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000080, SI
+	PREFETCHT1   (DI)
+	ADDQ         $0x40, DI
+	CMPQ         DI, 512(AX)
+	CMOVQGT      512(AX), DI
+	SUBQ         $0x00000002, BX
+	JGE          qtileAVXVNNI1x16_loop
+
+qtileAVXVNNI1x16_tail:
+	ADDQ $0x00000002, BX
+	JEQ  qtileAVXVNNI1x16_done
+
+qtileAVXVNNI1x16_one:
+	MOVLQSX      (R8), DX
+	VMOVDQU      (SI), Y2
+	VMOVDQU      32(SI), Y3
+	VPBROADCASTD (CX)(DX*1), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xc2
+	LONG         $0x505de2c4
+	BYTE         $0xcb
+	ADDQ         $0x04, R8
+	ADDQ         $0x00000040, SI
+	PREFETCHT1   (DI)
+	ADDQ         $0x40, DI
+	CMPQ         DI, 512(AX)
+	CMOVQGT      512(AX), DI
+	DECQ         BX
+	JNE          qtileAVXVNNI1x16_one
+
+qtileAVXVNNI1x16_done:
+	MOVQ      368(AX), DX
+	MOVQ      64(AX), SI
+	MOVQ      48(AX), BX
+	CMPQ      80(AX), $0x01
+	JEQ       qtileAVXVNNI1x16_0_int32
+	VMOVUPS   (BX), Y2
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y2, Y0, Y0
+	JA        qtileAVXVNNI1x16_0_float
+	VCVTPS2DQ Y0, Y0
+	VMOVDQU   328(AX), Y3
+	VMOVDQU   104(AX), Y4
+	VPACKSSDW Y0, Y0, Y0
+	VPADDSW   Y4, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   136(AX), Y0, Y0
+	VPMINUB   168(AX), Y0, Y0
+	VPERMD    Y0, Y3, Y0
+	VMOVQ     X0, (DX)
+	ADDQ      SI, DX
+	JMP       qtileAVXVNNI1x16_0_stored
+
+qtileAVXVNNI1x16_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+
+qtileAVXVNNI1x16_0_int32:
+	VMOVDQU Y0, (DX)
+	ADDQ    SI, DX
+
+qtileAVXVNNI1x16_0_stored:
+	MOVQ      368(AX), DX
+	MOVQ      88(AX), SI
+	LEAQ      (DX)(SI*8), DX
+	MOVQ      64(AX), SI
+	MOVQ      48(AX), BX
+	CMPQ      80(AX), $0x01
+	JEQ       qtileAVXVNNI1x16_1_int32
+	VMOVUPS   32(BX), Y2
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	JA        qtileAVXVNNI1x16_1_float
+	VCVTPS2DQ Y1, Y1
+	VMOVDQU   328(AX), Y3
+	VMOVDQU   104(AX), Y4
+	VPACKSSDW Y1, Y1, Y1
+	VPADDSW   Y4, Y1, Y1
+	VPACKUSWB Y1, Y1, Y1
+	VPMAXUB   136(AX), Y1, Y1
+	VPMINUB   168(AX), Y1, Y1
+	VPERMD    Y1, Y3, Y1
+	VMOVQ     X1, (DX)
+	ADDQ      SI, DX
+	JMP       qtileAVXVNNI1x16_1_stored
+
+qtileAVXVNNI1x16_1_float:
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+
+qtileAVXVNNI1x16_1_int32:
+	VMOVDQU Y1, (DX)
+	ADDQ    SI, DX
+
+qtileAVXVNNI1x16_1_stored:
+	MOVQ   64(AX), DX
+	IMUL3Q $0x01, DX, DX
+	ADDQ   DX, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI1x16_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI6x8(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI6x8(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), R9
+	MOVQ R9, 360(AX)
+	MOVQ 56(AX), R9
+	MOVQ R9, 368(AX)
+	MOVQ 504(AX), R12
+
+qtileAVXVNNI6x8_tile:
+	MOVQ    360(AX), R9
+	MOVQ    (AX), R11
+	MOVLQSX (R9), CX
+	ADDQ    R11, CX
+	MOVLQSX 4(R9), DX
+	ADDQ    R11, DX
+	MOVLQSX 8(R9), BX
+	ADDQ    R11, BX
+	MOVLQSX 12(R9), SI
+	ADDQ    R11, SI
+	MOVLQSX 16(R9), DI
+	ADDQ    R11, DI
+	MOVLQSX 20(R9), R8
+	ADDQ    R11, R8
+	ADDQ    $0x18, 360(AX)
+	MOVQ    32(AX), R11
+	MOVQ    40(AX), R13
+	VMOVDQU (R13), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	VMOVDQA Y0, Y4
+	VMOVDQA Y0, Y5
+	MOVQ    16(AX), R13
+	MOVQ    24(AX), R10
+	SUBQ    $0x00000002, R10
+	JLT     qtileAVXVNNI6x8_tail
+
+qtileAVXVNNI6x8_loop:
+	MOVLQSX      (R13), R9
+	VMOVDQU      (R11), Y6
+	VPBROADCASTD (CX)(R9*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xc6
+	VPBROADCASTD (DX)(R9*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xce
+	VPBROADCASTD (BX)(R9*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xd6
+	VPBROADCASTD (SI)(R9*1), Y10
+	LONG         $0x502de2c4
+	BYTE         $0xde
+	VPBROADCASTD (DI)(R9*1), Y11
+	LONG         $0x5025e2c4
+	BYTE         $0xe6
+	VPBROADCASTD (R8)(R9*1), Y12
+	LONG         $0x501de2c4
+	BYTE         $0xee
+	MOVLQSX      4(R13), R9
+	VMOVDQU      32(R11), Y6
+	VPBROADCASTD (CX)(R9*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xc6
+	VPBROADCASTD (DX)(R9*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xce
+	VPBROADCASTD (BX)(R9*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xd6
+	VPBROADCASTD (SI)(R9*1), Y10
+	LONG         $0x502de2c4
+	BYTE         $0xde
+	VPBROADCASTD (DI)(R9*1), Y11
+	LONG         $0x5025e2c4
+	BYTE         $0xe6
+	VPBROADCASTD (R8)(R9*1), Y12
+	LONG         $0x501de2c4
+	BYTE         $0xee
+	ADDQ         $0x08, R13
+	ADDQ         $0x00000040, R11
+	PREFETCHT1   (R12)
+	ADDQ         $0x40, R12
+	CMPQ         R12, 512(AX)
+	CMOVQGT      512(AX), R12
+	SUBQ         $0x00000002, R10
+	JGE          qtileAVXVNNI6x8_loop
+
+qtileAVXVNNI6x8_tail:
+	ADDQ $0x00000002, R10
+	JEQ  qtileAVXVNNI6x8_done
+
+qtileAVXVNNI6x8_one:
+	MOVLQSX      (R13), R9
+	VMOVDQU      (R11), Y6
+	VPBROADCASTD (CX)(R9*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xc6
+	VPBROADCASTD (DX)(R9*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xce
+	VPBROADCASTD (BX)(R9*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xd6
+	VPBROADCASTD (SI)(R9*1), Y10
+	LONG         $0x502de2c4
+	BYTE         $0xde
+	VPBROADCASTD (DI)(R9*1), Y11
+	LONG         $0x5025e2c4
+	BYTE         $0xe6
+	VPBROADCASTD (R8)(R9*1), Y12
+	LONG         $0x501de2c4
+	BYTE         $0xee
+	ADDQ         $0x04, R13
+	ADDQ         $0x00000020, R11
+	PREFETCHT1   (R12)
+	ADDQ         $0x40, R12
+	CMPQ         R12, 512(AX)
+	CMOVQGT      512(AX), R12
+	DECQ         R10
+	JNE          qtileAVXVNNI6x8_one
+
+qtileAVXVNNI6x8_done:
+	MOVQ         368(AX), R9
+	MOVQ         64(AX), R11
+	MOVQ         48(AX), R10
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI6x8_0_int32
+	VMOVUPS      (R10), Y6
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y6, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y6, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y6, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	JA           qtileAVXVNNI6x8_0_float
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	VMOVDQU      328(AX), Y7
+	VMOVDQU      104(AX), Y8
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y8, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y8, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y7, Y0
+	VMOVQ        X0, (R9)
+	VMOVHPS      X0, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
+	VEXTRACTI128 $0x01, Y0, X0
+	VMOVQ        X0, (R9)
+	VMOVHPS      X0, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
+	VPACKSSDW    Y5, Y4, Y4
+	VPADDSW      Y8, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VPMAXUB      136(AX), Y4, Y4
+	VPMINUB      168(AX), Y4, Y4
+	VPERMD       Y4, Y7, Y4
+	VMOVQ        X4, (R9)
+	VMOVHPS      X4, (R9)(R11*1)
+	LEAQ         (R9)(R11*2), R9
+	JMP          qtileAVXVNNI6x8_0_stored
+
+qtileAVXVNNI6x8_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
+	VMAXPS 200(AX), Y5, Y5
+	VMINPS 264(AX), Y5, Y5
+
+qtileAVXVNNI6x8_0_int32:
+	VMOVDQU Y0, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y1, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y2, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y3, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y4, (R9)
+	ADDQ    R11, R9
+	VMOVDQU Y5, (R9)
+	ADDQ    R11, R9
+
+qtileAVXVNNI6x8_0_stored:
+	MOVQ   64(AX), R9
+	IMUL3Q $0x06, R9, R9
+	ADDQ   R9, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI6x8_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI5x8(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI5x8(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), R8
+	MOVQ R8, 360(AX)
+	MOVQ 56(AX), R8
+	MOVQ R8, 368(AX)
+	MOVQ 504(AX), R11
+
+qtileAVXVNNI5x8_tile:
+	MOVQ    360(AX), R8
+	MOVQ    (AX), R10
+	MOVLQSX (R8), CX
+	ADDQ    R10, CX
+	MOVLQSX 4(R8), DX
+	ADDQ    R10, DX
+	MOVLQSX 8(R8), BX
+	ADDQ    R10, BX
+	MOVLQSX 12(R8), SI
+	ADDQ    R10, SI
+	MOVLQSX 16(R8), DI
+	ADDQ    R10, DI
+	ADDQ    $0x14, 360(AX)
+	MOVQ    32(AX), R10
+	MOVQ    40(AX), R12
+	VMOVDQU (R12), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	VMOVDQA Y0, Y4
+	MOVQ    16(AX), R12
+	MOVQ    24(AX), R9
+	SUBQ    $0x00000002, R9
+	JLT     qtileAVXVNNI5x8_tail
+
+qtileAVXVNNI5x8_loop:
+	MOVLQSX      (R12), R8
+	VMOVDQU      (R10), Y5
+	VPBROADCASTD (CX)(R8*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xc5
+	VPBROADCASTD (DX)(R8*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(R8*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xd5
+	VPBROADCASTD (SI)(R8*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(R8*1), Y10
+	LONG         $0x502de2c4
+	BYTE         $0xe5
+	MOVLQSX      4(R12), R8
+	VMOVDQU      32(R10), Y5
+	VPBROADCASTD (CX)(R8*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xc5
+	VPBROADCASTD (DX)(R8*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(R8*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xd5
+	VPBROADCASTD (SI)(R8*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(R8*1), Y10
+	LONG         $0x502de2c4
+	BYTE         $0xe5
+	ADDQ         $0x08, R12
+	ADDQ         $0x00000040, R10
+	PREFETCHT1   (R11)
+	ADDQ         $0x40, R11
+	CMPQ         R11, 512(AX)
+	CMOVQGT      512(AX), R11
+	SUBQ         $0x00000002, R9
+	JGE          qtileAVXVNNI5x8_loop
+
+qtileAVXVNNI5x8_tail:
+	ADDQ $0x00000002, R9
+	JEQ  qtileAVXVNNI5x8_done
+
+qtileAVXVNNI5x8_one:
+	MOVLQSX      (R12), R8
+	VMOVDQU      (R10), Y5
+	VPBROADCASTD (CX)(R8*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xc5
+	VPBROADCASTD (DX)(R8*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xcd
+	VPBROADCASTD (BX)(R8*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xd5
+	VPBROADCASTD (SI)(R8*1), Y9
+	LONG         $0x5035e2c4
+	BYTE         $0xdd
+	VPBROADCASTD (DI)(R8*1), Y10
+	LONG         $0x502de2c4
+	BYTE         $0xe5
+	ADDQ         $0x04, R12
+	ADDQ         $0x00000020, R10
+	PREFETCHT1   (R11)
+	ADDQ         $0x40, R11
+	CMPQ         R11, 512(AX)
+	CMOVQGT      512(AX), R11
+	DECQ         R9
+	JNE          qtileAVXVNNI5x8_one
+
+qtileAVXVNNI5x8_done:
+	MOVQ         368(AX), R8
+	MOVQ         64(AX), R10
+	MOVQ         48(AX), R9
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI5x8_0_int32
+	VMOVUPS      (R9), Y5
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y5, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y5, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y5, Y4, Y4
+	JA           qtileAVXVNNI5x8_0_float
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VMOVDQU      328(AX), Y6
+	VMOVDQU      104(AX), Y7
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y7, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y7, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y6, Y0
+	VMOVQ        X0, (R8)
+	VMOVHPS      X0, (R8)(R10*1)
+	LEAQ         (R8)(R10*2), R8
+	VEXTRACTI128 $0x01, Y0, X0
+	VMOVQ        X0, (R8)
+	VMOVHPS      X0, (R8)(R10*1)
+	LEAQ         (R8)(R10*2), R8
+	VPACKSSDW    Y4, Y4, Y4
+	VPADDSW      Y7, Y4, Y4
+	VPACKUSWB    Y4, Y4, Y4
+	VPMAXUB      136(AX), Y4, Y4
+	VPMINUB      168(AX), Y4, Y4
+	VPERMD       Y4, Y6, Y4
+	VMOVQ        X4, (R8)
+	ADDQ         R10, R8
+	JMP          qtileAVXVNNI5x8_0_stored
+
+qtileAVXVNNI5x8_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+	VMAXPS 200(AX), Y4, Y4
+	VMINPS 264(AX), Y4, Y4
+
+qtileAVXVNNI5x8_0_int32:
+	VMOVDQU Y0, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y1, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y2, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y3, (R8)
+	ADDQ    R10, R8
+	VMOVDQU Y4, (R8)
+	ADDQ    R10, R8
+
+qtileAVXVNNI5x8_0_stored:
+	MOVQ   64(AX), R8
+	IMUL3Q $0x05, R8, R8
+	ADDQ   R8, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI5x8_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI4x8(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI4x8(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), DI
+	MOVQ DI, 360(AX)
+	MOVQ 56(AX), DI
+	MOVQ DI, 368(AX)
+	MOVQ 504(AX), R10
+
+qtileAVXVNNI4x8_tile:
+	MOVQ    360(AX), DI
+	MOVQ    (AX), R9
+	MOVLQSX (DI), CX
+	ADDQ    R9, CX
+	MOVLQSX 4(DI), DX
+	ADDQ    R9, DX
+	MOVLQSX 8(DI), BX
+	ADDQ    R9, BX
+	MOVLQSX 12(DI), SI
+	ADDQ    R9, SI
+	ADDQ    $0x10, 360(AX)
+	MOVQ    32(AX), R9
+	MOVQ    40(AX), R11
+	VMOVDQU (R11), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	VMOVDQA Y0, Y3
+	MOVQ    16(AX), R11
+	MOVQ    24(AX), R8
+	SUBQ    $0x00000002, R8
+	JLT     qtileAVXVNNI4x8_tail
+
+qtileAVXVNNI4x8_loop:
+	MOVLQSX      (R11), DI
+	VMOVDQU      (R9), Y4
+	VPBROADCASTD (CX)(DI*1), Y5
+	LONG         $0x5055e2c4
+	BYTE         $0xc4
+	VPBROADCASTD (DX)(DI*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xcc
+	VPBROADCASTD (BX)(DI*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(DI*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xdc
+	MOVLQSX      4(R11), DI
+	VMOVDQU      32(R9), Y4
+	VPBROADCASTD (CX)(DI*1), Y5
+	LONG         $0x5055e2c4
+	BYTE         $0xc4
+	VPBROADCASTD (DX)(DI*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xcc
+	VPBROADCASTD (BX)(DI*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(DI*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xdc
+	ADDQ         $0x08, R11
+	ADDQ         $0x00000040, R9
+	PREFETCHT1   (R10)
+	ADDQ         $0x40, R10
+	CMPQ         R10, 512(AX)
+	CMOVQGT      512(AX), R10
+	SUBQ         $0x00000002, R8
+	JGE          qtileAVXVNNI4x8_loop
+
+qtileAVXVNNI4x8_tail:
+	ADDQ $0x00000002, R8
+	JEQ  qtileAVXVNNI4x8_done
+
+qtileAVXVNNI4x8_one:
+	MOVLQSX      (R11), DI
+	VMOVDQU      (R9), Y4
+	VPBROADCASTD (CX)(DI*1), Y5
+	LONG         $0x5055e2c4
+	BYTE         $0xc4
+	VPBROADCASTD (DX)(DI*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xcc
+	VPBROADCASTD (BX)(DI*1), Y7
+	LONG         $0x5045e2c4
+	BYTE         $0xd4
+	VPBROADCASTD (SI)(DI*1), Y8
+	LONG         $0x503de2c4
+	BYTE         $0xdc
+	ADDQ         $0x04, R11
+	ADDQ         $0x00000020, R9
+	PREFETCHT1   (R10)
+	ADDQ         $0x40, R10
+	CMPQ         R10, 512(AX)
+	CMOVQGT      512(AX), R10
+	DECQ         R8
+	JNE          qtileAVXVNNI4x8_one
+
+qtileAVXVNNI4x8_done:
+	MOVQ         368(AX), DI
+	MOVQ         64(AX), R9
+	MOVQ         48(AX), R8
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI4x8_0_int32
+	VMOVUPS      (R8), Y4
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y4, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y4, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	JA           qtileAVXVNNI4x8_0_float
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VCVTPS2DQ    Y3, Y3
+	VMOVDQU      328(AX), Y5
+	VMOVDQU      104(AX), Y6
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y6, Y0, Y0
+	VPACKSSDW    Y3, Y2, Y2
+	VPADDSW      Y6, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y5, Y0
+	VMOVQ        X0, (DI)
+	VMOVHPS      X0, (DI)(R9*1)
+	LEAQ         (DI)(R9*2), DI
+	VEXTRACTI128 $0x01, Y0, X0
+	VMOVQ        X0, (DI)
+	VMOVHPS      X0, (DI)(R9*1)
+	LEAQ         (DI)(R9*2), DI
+	JMP          qtileAVXVNNI4x8_0_stored
+
+qtileAVXVNNI4x8_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+	VMAXPS 200(AX), Y3, Y3
+	VMINPS 264(AX), Y3, Y3
+
+qtileAVXVNNI4x8_0_int32:
+	VMOVDQU Y0, (DI)
+	ADDQ    R9, DI
+	VMOVDQU Y1, (DI)
+	ADDQ    R9, DI
+	VMOVDQU Y2, (DI)
+	ADDQ    R9, DI
+	VMOVDQU Y3, (DI)
+	ADDQ    R9, DI
+
+qtileAVXVNNI4x8_0_stored:
+	MOVQ   64(AX), DI
+	IMUL3Q $0x04, DI, DI
+	ADDQ   DI, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI4x8_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI3x8(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI3x8(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), SI
+	MOVQ SI, 360(AX)
+	MOVQ 56(AX), SI
+	MOVQ SI, 368(AX)
+	MOVQ 504(AX), R9
+
+qtileAVXVNNI3x8_tile:
+	MOVQ    360(AX), SI
+	MOVQ    (AX), R8
+	MOVLQSX (SI), CX
+	ADDQ    R8, CX
+	MOVLQSX 4(SI), DX
+	ADDQ    R8, DX
+	MOVLQSX 8(SI), BX
+	ADDQ    R8, BX
+	ADDQ    $0x0c, 360(AX)
+	MOVQ    32(AX), R8
+	MOVQ    40(AX), R10
+	VMOVDQU (R10), Y0
+	VMOVDQA Y0, Y1
+	VMOVDQA Y0, Y2
+	MOVQ    16(AX), R10
+	MOVQ    24(AX), DI
+	SUBQ    $0x00000002, DI
+	JLT     qtileAVXVNNI3x8_tail
+
+qtileAVXVNNI3x8_loop:
+	MOVLQSX      (R10), SI
+	VMOVDQU      (R8), Y3
+	VPBROADCASTD (CX)(SI*1), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xc3
+	VPBROADCASTD (DX)(SI*1), Y5
+	LONG         $0x5055e2c4
+	BYTE         $0xcb
+	VPBROADCASTD (BX)(SI*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xd3
+	MOVLQSX      4(R10), SI
+	VMOVDQU      32(R8), Y3
+	VPBROADCASTD (CX)(SI*1), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xc3
+	VPBROADCASTD (DX)(SI*1), Y5
+	LONG         $0x5055e2c4
+	BYTE         $0xcb
+	VPBROADCASTD (BX)(SI*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xd3
+	ADDQ         $0x08, R10
+	ADDQ         $0x00000040, R8
+	PREFETCHT1   (R9)
+	ADDQ         $0x40, R9
+	CMPQ         R9, 512(AX)
+	CMOVQGT      512(AX), R9
+	SUBQ         $0x00000002, DI
+	JGE          qtileAVXVNNI3x8_loop
+
+qtileAVXVNNI3x8_tail:
+	ADDQ $0x00000002, DI
+	JEQ  qtileAVXVNNI3x8_done
+
+qtileAVXVNNI3x8_one:
+	MOVLQSX      (R10), SI
+	VMOVDQU      (R8), Y3
+	VPBROADCASTD (CX)(SI*1), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xc3
+	VPBROADCASTD (DX)(SI*1), Y5
+	LONG         $0x5055e2c4
+	BYTE         $0xcb
+	VPBROADCASTD (BX)(SI*1), Y6
+	LONG         $0x504de2c4
+	BYTE         $0xd3
+	ADDQ         $0x04, R10
+	ADDQ         $0x00000020, R8
+	PREFETCHT1   (R9)
+	ADDQ         $0x40, R9
+	CMPQ         R9, 512(AX)
+	CMOVQGT      512(AX), R9
+	DECQ         DI
+	JNE          qtileAVXVNNI3x8_one
+
+qtileAVXVNNI3x8_done:
+	MOVQ         368(AX), SI
+	MOVQ         64(AX), R8
+	MOVQ         48(AX), DI
+	CMPQ         80(AX), $0x01
+	JEQ          qtileAVXVNNI3x8_0_int32
+	VMOVUPS      (DI), Y3
+	VCVTDQ2PS    Y0, Y0
+	VMULPS       Y3, Y0, Y0
+	VCVTDQ2PS    Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y3, Y2, Y2
+	JA           qtileAVXVNNI3x8_0_float
+	VCVTPS2DQ    Y0, Y0
+	VCVTPS2DQ    Y1, Y1
+	VCVTPS2DQ    Y2, Y2
+	VMOVDQU      328(AX), Y4
+	VMOVDQU      104(AX), Y5
+	VPACKSSDW    Y1, Y0, Y0
+	VPADDSW      Y5, Y0, Y0
+	VPACKSSDW    Y2, Y2, Y2
+	VPADDSW      Y5, Y2, Y2
+	VPACKUSWB    Y2, Y0, Y0
+	VPMAXUB      136(AX), Y0, Y0
+	VPMINUB      168(AX), Y0, Y0
+	VPERMD       Y0, Y4, Y0
+	VMOVQ        X0, (SI)
+	VMOVHPS      X0, (SI)(R8*1)
+	LEAQ         (SI)(R8*2), SI
+	VEXTRACTI128 $0x01, Y0, X0
+	VMOVQ        X0, (SI)
+	ADDQ         R8, SI
+	JMP          qtileAVXVNNI3x8_0_stored
+
+qtileAVXVNNI3x8_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+	VMAXPS 200(AX), Y2, Y2
+	VMINPS 264(AX), Y2, Y2
+
+qtileAVXVNNI3x8_0_int32:
+	VMOVDQU Y0, (SI)
+	ADDQ    R8, SI
+	VMOVDQU Y1, (SI)
+	ADDQ    R8, SI
+	VMOVDQU Y2, (SI)
+	ADDQ    R8, SI
+
+qtileAVXVNNI3x8_0_stored:
+	MOVQ   64(AX), SI
+	IMUL3Q $0x03, SI, SI
+	ADDQ   SI, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI3x8_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI2x8(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI2x8(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), BX
+	MOVQ BX, 360(AX)
+	MOVQ 56(AX), BX
+	MOVQ BX, 368(AX)
+	MOVQ 504(AX), R8
+
+qtileAVXVNNI2x8_tile:
+	MOVQ    360(AX), BX
+	MOVQ    (AX), DI
+	MOVLQSX (BX), CX
+	ADDQ    DI, CX
+	MOVLQSX 4(BX), DX
+	ADDQ    DI, DX
+	ADDQ    $0x08, 360(AX)
+	MOVQ    32(AX), DI
+	MOVQ    40(AX), R9
+	VMOVDQU (R9), Y0
+	VMOVDQA Y0, Y1
+	MOVQ    16(AX), R9
+	MOVQ    24(AX), SI
+	SUBQ    $0x00000002, SI
+	JLT     qtileAVXVNNI2x8_tail
+
+qtileAVXVNNI2x8_loop:
+	MOVLQSX      (R9), BX
+	VMOVDQU      (DI), Y2
+	VPBROADCASTD (CX)(BX*1), Y3
+	LONG         $0x5065e2c4
+	BYTE         $0xc2
+	VPBROADCASTD (DX)(BX*1), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xca
+	MOVLQSX      4(R9), BX
+	VMOVDQU      32(DI), Y2
+	VPBROADCASTD (CX)(BX*1), Y3
+	LONG         $0x5065e2c4
+	BYTE         $0xc2
+	VPBROADCASTD (DX)(BX*1), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xca
+	ADDQ         $0x08, R9
+	ADDQ         $0x00000040, DI
+	PREFETCHT1   (R8)
+	ADDQ         $0x40, R8
+	CMPQ         R8, 512(AX)
+	CMOVQGT      512(AX), R8
+	SUBQ         $0x00000002, SI
+	JGE          qtileAVXVNNI2x8_loop
+
+qtileAVXVNNI2x8_tail:
+	ADDQ $0x00000002, SI
+	JEQ  qtileAVXVNNI2x8_done
+
+qtileAVXVNNI2x8_one:
+	MOVLQSX      (R9), BX
+	VMOVDQU      (DI), Y2
+	VPBROADCASTD (CX)(BX*1), Y3
+	LONG         $0x5065e2c4
+	BYTE         $0xc2
+	VPBROADCASTD (DX)(BX*1), Y4
+	LONG         $0x505de2c4
+	BYTE         $0xca
+	ADDQ         $0x04, R9
+	ADDQ         $0x00000020, DI
+	PREFETCHT1   (R8)
+	ADDQ         $0x40, R8
+	CMPQ         R8, 512(AX)
+	CMOVQGT      512(AX), R8
+	DECQ         SI
+	JNE          qtileAVXVNNI2x8_one
+
+qtileAVXVNNI2x8_done:
+	MOVQ      368(AX), BX
+	MOVQ      64(AX), DI
+	MOVQ      48(AX), SI
+	CMPQ      80(AX), $0x01
+	JEQ       qtileAVXVNNI2x8_0_int32
+	VMOVUPS   (SI), Y2
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y2, Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS    Y2, Y1, Y1
+	JA        qtileAVXVNNI2x8_0_float
+	VCVTPS2DQ Y0, Y0
+	VCVTPS2DQ Y1, Y1
+	VMOVDQU   328(AX), Y3
+	VMOVDQU   104(AX), Y4
+	VPACKSSDW Y1, Y0, Y0
+	VPADDSW   Y4, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   136(AX), Y0, Y0
+	VPMINUB   168(AX), Y0, Y0
+	VPERMD    Y0, Y3, Y0
+	VMOVQ     X0, (BX)
+	VMOVHPS   X0, (BX)(DI*1)
+	LEAQ      (BX)(DI*2), BX
+	JMP       qtileAVXVNNI2x8_0_stored
+
+qtileAVXVNNI2x8_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+	VMAXPS 200(AX), Y1, Y1
+	VMINPS 264(AX), Y1, Y1
+
+qtileAVXVNNI2x8_0_int32:
+	VMOVDQU Y0, (BX)
+	ADDQ    DI, BX
+	VMOVDQU Y1, (BX)
+	ADDQ    DI, BX
+
+qtileAVXVNNI2x8_0_stored:
+	MOVQ   64(AX), BX
+	IMUL3Q $0x02, BX, BX
+	ADDQ   BX, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI2x8_tile
+	VZEROUPPER
+	RET
+
+// func qtileAVXVNNI1x8(a *byte)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·qtileAVXVNNI1x8(SB), NOSPLIT, $0-8
+	MOVQ a+0(FP), AX
+	MOVQ 8(AX), DX
+	MOVQ DX, 360(AX)
+	MOVQ 56(AX), DX
+	MOVQ DX, 368(AX)
+	MOVQ 504(AX), DI
+
+qtileAVXVNNI1x8_tile:
+	MOVQ    360(AX), DX
+	MOVQ    (AX), SI
+	MOVLQSX (DX), CX
+	ADDQ    SI, CX
+	ADDQ    $0x04, 360(AX)
+	MOVQ    32(AX), SI
+	MOVQ    40(AX), R8
+	VMOVDQU (R8), Y0
+	MOVQ    16(AX), R8
+	MOVQ    24(AX), BX
+	SUBQ    $0x00000002, BX
+	JLT     qtileAVXVNNI1x8_tail
+
+qtileAVXVNNI1x8_loop:
+	MOVLQSX      (R8), DX
+	VMOVDQU      (SI), Y1
+	VPBROADCASTD (CX)(DX*1), Y2
+	LONG         $0x506de2c4
+	BYTE         $0xc1
+	MOVLQSX      4(R8), DX
+	VMOVDQU      32(SI), Y1
+	VPBROADCASTD (CX)(DX*1), Y2
+	LONG         $0x506de2c4
+	BYTE         $0xc1
+	ADDQ         $0x08, R8
+	ADDQ         $0x00000040, SI
+	PREFETCHT1   (DI)
+	ADDQ         $0x40, DI
+	CMPQ         DI, 512(AX)
+	CMOVQGT      512(AX), DI
+	SUBQ         $0x00000002, BX
+	JGE          qtileAVXVNNI1x8_loop
+
+qtileAVXVNNI1x8_tail:
+	ADDQ $0x00000002, BX
+	JEQ  qtileAVXVNNI1x8_done
+
+qtileAVXVNNI1x8_one:
+	MOVLQSX      (R8), DX
+	VMOVDQU      (SI), Y1
+	VPBROADCASTD (CX)(DX*1), Y2
+	LONG         $0x506de2c4
+	BYTE         $0xc1
+	ADDQ         $0x04, R8
+	ADDQ         $0x00000020, SI
+	PREFETCHT1   (DI)
+	ADDQ         $0x40, DI
+	CMPQ         DI, 512(AX)
+	CMOVQGT      512(AX), DI
+	DECQ         BX
+	JNE          qtileAVXVNNI1x8_one
+
+qtileAVXVNNI1x8_done:
+	MOVQ      368(AX), DX
+	MOVQ      64(AX), SI
+	MOVQ      48(AX), BX
+	CMPQ      80(AX), $0x01
+	JEQ       qtileAVXVNNI1x8_0_int32
+	VMOVUPS   (BX), Y1
+	VCVTDQ2PS Y0, Y0
+	VMULPS    Y1, Y0, Y0
+	JA        qtileAVXVNNI1x8_0_float
+	VCVTPS2DQ Y0, Y0
+	VMOVDQU   328(AX), Y2
+	VMOVDQU   104(AX), Y3
+	VPACKSSDW Y0, Y0, Y0
+	VPADDSW   Y3, Y0, Y0
+	VPACKUSWB Y0, Y0, Y0
+	VPMAXUB   136(AX), Y0, Y0
+	VPMINUB   168(AX), Y0, Y0
+	VPERMD    Y0, Y2, Y0
+	VMOVQ     X0, (DX)
+	ADDQ      SI, DX
+	JMP       qtileAVXVNNI1x8_0_stored
+
+qtileAVXVNNI1x8_0_float:
+	VMAXPS 200(AX), Y0, Y0
+	VMINPS 264(AX), Y0, Y0
+
+qtileAVXVNNI1x8_0_int32:
+	VMOVDQU Y0, (DX)
+	ADDQ    SI, DX
+
+qtileAVXVNNI1x8_0_stored:
+	MOVQ   64(AX), DX
+	IMUL3Q $0x01, DX, DX
+	ADDQ   DX, 368(AX)
+	DECQ   72(AX)
+	JNE    qtileAVXVNNI1x8_tile
+	VZEROUPPER
+	RET
+
 // func reorderAVX2(copies *uint8, n int)
 // Requires: AVX, AVX2
 TEXT ·reorderAVX2(SB), NOSPLIT, $0-16

@@ -17,9 +17,9 @@ import (
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
-// This file executes the generated AVX-512 assembly by interpretation, so that
-// the VNNI kernels are tested on CPUs that lack the instructions. It knows
-// what those kernels use and no more.
+// This file executes the generated assembly by interpretation, so that the
+// kernels of AVX-512 VNNI and of AVX-VNNI are tested on CPUs that lack the
+// instructions. It knows what those kernels use and no more.
 
 // instruction is one line of assembly.
 type instruction struct {
@@ -133,21 +133,22 @@ func (m *machine) vec(arg string) []byte {
 		return bytesAt(a, 64)
 	}
 	i, err := strconv.Atoi(arg[1:])
-	if err != nil || arg[0] != 'Z' {
+	size := map[byte]int{'X': 16, 'Y': 32, 'Z': 64}[arg[0]]
+	if err != nil || size == 0 {
 		panic("no vector operand: " + arg)
 	}
-	return m.z[i][:]
+	return m.z[i][:size]
 }
 
 func lane(b []byte, i int) uint32       { return binary.LittleEndian.Uint32(b[4*i:]) }
 func setLane(b []byte, i int, v uint32) { binary.LittleEndian.PutUint32(b[4*i:], v) }
 
-// lanes sets each of the 16 lanes of the last operand from the others' lanes.
+// lanes sets each lane of the last operand from the others' lanes.
 func (m *machine) lanes(in instruction, f func(a, b, c uint32) uint32) {
 	n := len(in.args) - 1
 	src := [2][]byte{m.vec(in.args[0]), m.vec(in.args[n-1])}
 	dst := m.vec(in.args[n])
-	for i := range 16 {
+	for i := range len(dst) / 4 {
 		setLane(dst, i, f(lane(src[0], i), lane(src[1], i), lane(dst, i)))
 	}
 }
@@ -179,6 +180,24 @@ func (m *machine) jump(op string) bool {
 	panic("unknown branch " + op)
 }
 
+// decodeVEX reads VPDPBUSD of 256-bit registers, of AVX-VNNI: a prefix of
+// three bytes, the opcode, and a byte of registers (Intel's manual, volume 2).
+func decodeVEX(word uint32, registers uint8) instruction {
+	first, second := word>>8, word>>16
+	const opcodes, prefix = 0b0_0010, 0b1_01 // 0F38; 256 bits and 66
+	if word&0xff != 0xc4 || first&0x1f != opcodes || first&0x40 == 0 || second&0x87 != prefix || word>>24 != 0x50 || registers>>6 != 3 {
+		panic(fmt.Sprintf("unknown code %08x %02x", word, registers))
+	}
+	sum, w, x := registers>>3&7, registers&7, 15-second>>3&15
+	if first&0x80 == 0 {
+		sum += 8
+	}
+	if first&0x20 == 0 {
+		w += 8
+	}
+	return instruction{"VPDPBUSD", []string{fmt.Sprintf("Y%d", w), fmt.Sprintf("Y%d", x), fmt.Sprintf("Y%d", sum)}}
+}
+
 // run executes a function of one pointer argument.
 func (m *machine) run(f *function, arg unsafe.Pointer) {
 	m.param, m.gp = arg, map[string]int64{}
@@ -193,6 +212,9 @@ func (m *machine) run(f *function, arg unsafe.Pointer) {
 			}
 		case in.op[0] == 'V':
 			m.vector(in)
+		case in.op == "LONG":
+			pc++
+			m.vector(decodeVEX(uint32(m.int(in.args[0])), uint8(m.int(f.code[pc].args[0]))))
 		default:
 			m.scalar(in)
 		}
@@ -219,6 +241,8 @@ func (m *machine) scalar(in instruction) {
 		result(m.int(last) - m.int(in.args[0]))
 	case "DECQ":
 		result(m.int(last) - 1)
+	case "IMUL3Q":
+		m.setInt(last, m.int(in.args[0])*m.int(in.args[1]))
 	case "MOVL":
 		m.setInt(last, m.int(in.args[0]))
 	case "PREFETCHT0", "PREFETCHT1": // change nothing
@@ -236,17 +260,18 @@ func (m *machine) scalar(in instruction) {
 func (m *machine) vector(in instruction) {
 	switch in.op {
 	case "VZEROUPPER":
-	case "VMOVDQU32", "VMOVDQA32":
+	case "VMOVDQU32", "VMOVDQA32", "VMOVDQU", "VMOVDQA", "VMOVUPS": // memory is as long as the register
 		copy(m.vec(in.args[1]), m.vec(in.args[0]))
-	case "VPBROADCASTD":
-		v := uint32(m.int32(in.args[0]))
-		for i := range 16 {
-			setLane(m.vec(in.args[1]), i, v)
-		}
-	case "VMOVDQU": // the lowest quarter or half of a register to memory
+	case "VMOVQ", "VMOVHPS": // half of a register to memory
 		a, _ := m.address(in.args[1])
-		n := map[byte]int{'X': 16, 'Y': 32}[in.args[0][0]]
-		copy(bytesAt(a, n), m.vec("Z"+in.args[0][1:]))
+		copy(bytesAt(a, 8), m.vec(in.args[0])[map[string]int{"VMOVQ": 0, "VMOVHPS": 8}[in.op]:])
+	case "VEXTRACTI128":
+		copy(m.vec(in.args[2]), m.vec(in.args[1])[16*m.int(in.args[0]):])
+	case "VPBROADCASTD":
+		v, to := uint32(m.int32(in.args[0])), m.vec(in.args[1])
+		for i := range len(to) / 4 {
+			setLane(to, i, v)
+		}
 	case "VEXTRACTI32X4", "VEXTRACTI64X4":
 		a, _ := m.address(in.args[2])
 		n := map[string]int{"VEXTRACTI32X4": 16, "VEXTRACTI64X4": 32}[in.op]
@@ -257,7 +282,8 @@ func (m *machine) vector(in instruction) {
 			copy(m.vec(in.args[1])[32*i:], bytesAt(a, 32))
 		}
 	case "VPACKSSDW", "VPACKUSWB": // upper half of each quarter, lower half
-		hi, lo, out := m.vec(in.args[0]), m.vec(in.args[1]), [64]byte{}
+		hi, lo := m.vec(in.args[0]), m.vec(in.args[1])
+		out := make([]byte, len(lo))
 		for i := range out {
 			from := lo
 			if i%16 >= 8 {
@@ -271,16 +297,16 @@ func (m *machine) vector(in instruction) {
 				binary.LittleEndian.PutUint16(out[i:], uint16(int16(max(math.MinInt16, min(math.MaxInt16, v)))))
 			}
 		}
-		copy(m.vec(in.args[2]), out[:])
+		copy(m.vec(in.args[2]), out)
 	case "VPADDSW":
 		a, b, to := m.vec(in.args[0]), m.vec(in.args[1]), m.vec(in.args[2])
-		for i := 0; i < 64; i += 2 {
+		for i := 0; i < len(to); i += 2 {
 			v := int(int16(binary.LittleEndian.Uint16(a[i:]))) + int(int16(binary.LittleEndian.Uint16(b[i:])))
 			binary.LittleEndian.PutUint16(to[i:], uint16(int16(max(math.MinInt16, min(math.MaxInt16, v)))))
 		}
 	case "VPMAXUB", "VPMINUB":
 		a, b, to := m.vec(in.args[0]), m.vec(in.args[1]), m.vec(in.args[2])
-		for i := range 64 {
+		for i := range to {
 			if in.op == "VPMINUB" {
 				to[i] = min(a[i], b[i])
 			} else {
@@ -288,11 +314,12 @@ func (m *machine) vector(in instruction) {
 			}
 		}
 	case "VPERMD":
-		from, index, out := m.vec(in.args[0]), m.vec(in.args[1]), [64]byte{}
-		for i := range 16 {
-			setLane(out[:], i, lane(from, int(lane(index, i)%16)))
+		from, index := m.vec(in.args[0]), m.vec(in.args[1])
+		out := make([]byte, len(from))
+		for i := range len(out) / 4 {
+			setLane(out, i, lane(from, int(lane(index, i))%(len(out)/4)))
 		}
-		copy(m.vec(in.args[2]), out[:])
+		copy(m.vec(in.args[2]), out)
 	case "VPDPBUSD": // signed, unsigned, sum
 		m.lanes(in, func(s, u, sum uint32) uint32 {
 			for k := range 4 {
@@ -336,36 +363,42 @@ func (m *machine) vector(in instruction) {
 	}
 }
 
-// TestSimulatedVNNI runs the VNNI path by interpretation.
+// TestSimulatedVNNI runs the paths of AVX-512 VNNI and of AVX-VNNI by
+// interpretation.
 func TestSimulatedVNNI(t *testing.T) {
 	code := parseAssembly(t, "kernels_amd64.s")
-	var m machine
-	i := vnni
-	i.simulate = func(a *tileArgs, rows, vecs int, line bool) {
-		kind := "tile"
-		if line {
-			kind = "line"
-		}
-		m.run(code[fmt.Sprintf("q%sVNNI%dx%d", kind, rows, 16*vecs)], unsafe.Pointer(a))
-	}
 	pool := parallel.New(1) // the machine is one
 	defer pool.Close()
-	rng := rand.New(rand.NewPCG(5, 6))
-	for n, s := range []Shape{
-		{C: 12, K: 33},
-		{N: 1, H: 3, W: 5, C: 8, K: 32, R: 3, S: 3, P: 3, Q: 5, PadH: 1, PadW: 1},
-		{N: 2, H: 5, W: 5, C: 3, K: 48, R: 3, S: 3, P: 3, Q: 3, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2},
-		{N: 1, H: 3, W: 3, C: 5, K: 7, P: 3, Q: 3, DstStride: 9},
-		{N: 1, H: 4, W: 9, C: 64, K: 20, Groups: 2, P: 4, Q: 9},
-		{N: 1, H: 23, W: 1, C: 4, K: 16, P: 23, Q: 1},
-		{N: 1, H: 3, W: 17, C: 8, K: 16, R: 3, S: 3, P: 3, Q: 17, PadH: 1, PadW: 1, DstStride: 20},
-	} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			pr := newProblem(rng, s)
-			c := plan(s, pr.p)
-			c.run = newTiled(c, &i)
-			pr.compare(t, c, pool, naive(pr.s, pr.p, pr.src))
-		})
+	for _, i := range []isa{vnni, avxvnni} {
+		var m machine
+		i.simulate = func(a *tileArgs, rows, vecs int, line bool) {
+			kind := "tileVNNI"
+			switch {
+			case line:
+				kind = "lineVNNI"
+			case i.vex:
+				kind = "tileAVXVNNI"
+			}
+			m.run(code[fmt.Sprintf("q%s%dx%d", kind, rows, i.lanes*vecs)], unsafe.Pointer(a))
+		}
+		rng := rand.New(rand.NewPCG(5, 6))
+		for n, s := range []Shape{
+			{C: 12, K: 33},
+			{N: 1, H: 3, W: 5, C: 8, K: 32, R: 3, S: 3, P: 3, Q: 5, PadH: 1, PadW: 1},
+			{N: 2, H: 5, W: 5, C: 3, K: 48, R: 3, S: 3, P: 3, Q: 3, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2},
+			{N: 1, H: 3, W: 3, C: 5, K: 7, P: 3, Q: 3, DstStride: 9},
+			{N: 1, H: 4, W: 9, C: 64, K: 20, Groups: 2, P: 4, Q: 9},
+			{N: 1, H: 23, W: 1, C: 4, K: 16, P: 23, Q: 1},
+			{N: 1, H: 23, W: 1, C: 4, K: 8, P: 23, Q: 1},
+			{N: 1, H: 3, W: 17, C: 8, K: 16, R: 3, S: 3, P: 3, Q: 17, PadH: 1, PadW: 1, DstStride: 20},
+		} {
+			t.Run(fmt.Sprint(i.name, "/", n), func(t *testing.T) {
+				pr := newProblem(rng, s)
+				c := plan(s, pr.p)
+				c.run = newTiled(c, &i)
+				pr.compare(t, c, pool, naive(pr.s, pr.p, pr.src))
+			})
+		}
 	}
 }
 

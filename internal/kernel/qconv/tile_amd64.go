@@ -16,6 +16,9 @@ var (
 	long = isa{name: "avx2 low-bit 6x8", rows: 6, lanes: 8, wide: 1, long: true, unpack: unpackNibblesAVX2}
 	vnni = isa{name: "vnni 8x32", rows: 8, lanes: 16, wide: 2, vnni: true, line: 16, few: [9]*isa{2: &vnniFew[0], 4: &vnniFew[1], 8: &vnniFew[2]}}
 
+	// AVX-VNNI, of CPUs without AVX-512.
+	avxvnni = isa{name: "avxvnni 6x16", rows: 6, lanes: 8, wide: 2, vnni: true, vex: true}
+
 	amx = isa{name: "amx 32x32", rows: 16, lanes: 16, wide: 2, vnni: true, deep: true, shallow: &vnni, few: vnni.few}
 
 	vnniFew = [...]isa{
@@ -32,6 +35,8 @@ func isaFor(l cpu.Level) *isa {
 		return &amx
 	case l >= cpu.VNNI:
 		return &vnni
+	case l == cpu.AVXVNNI:
+		return &avxvnni
 	case l >= cpu.AVX2:
 		return &avx2
 	}
@@ -52,6 +57,10 @@ func (i *isa) run(args *tileArgs, rows, vecs int, line bool) {
 		few(a, rows, vecs, i.bits)
 	case line:
 		vnniLine(a, rows)
+	case i.vex && vecs == 2:
+		avxvnni16(a, rows)
+	case i.vex:
+		avxvnni8(a, rows)
 	case i.vnni && vecs == 2:
 		vnni32(a, rows)
 	case i.vnni:
@@ -171,6 +180,40 @@ func vnni16(a *byte, rows int) {
 		qtileVNNI7x16(a)
 	default:
 		qtileVNNI8x16(a)
+	}
+}
+
+func avxvnni16(a *byte, rows int) {
+	switch rows {
+	case 1:
+		qtileAVXVNNI1x16(a)
+	case 2:
+		qtileAVXVNNI2x16(a)
+	case 3:
+		qtileAVXVNNI3x16(a)
+	case 4:
+		qtileAVXVNNI4x16(a)
+	case 5:
+		qtileAVXVNNI5x16(a)
+	default:
+		qtileAVXVNNI6x16(a)
+	}
+}
+
+func avxvnni8(a *byte, rows int) {
+	switch rows {
+	case 1:
+		qtileAVXVNNI1x8(a)
+	case 2:
+		qtileAVXVNNI2x8(a)
+	case 3:
+		qtileAVXVNNI3x8(a)
+	case 4:
+		qtileAVXVNNI4x8(a)
+	case 5:
+		qtileAVXVNNI5x8(a)
+	default:
+		qtileAVXVNNI6x8(a)
 	}
 }
 
