@@ -15,11 +15,17 @@ import (
 // Two taps are interleaved as pairs of int16 for VPMADDWD: the same column of
 // two lines, and, of an odd last line, neighbouring columns. Each interleaved
 // column serves all pixels of the tile that meet it.
-type dwtile struct{ r, s, stride, pixels, channels int }
+type dwtile struct {
+	r, s, stride, pixels, channels int
+	vex                            bool // AVX-VNNI, for CPUs without AVX-512
+}
 
 func (d dwtile) name() string {
 	isa := "AVX2"
-	if d.quad() {
+	switch {
+	case d.vex:
+		isa = "AVXVNNI"
+	case d.quad():
 		isa = "VNNI"
 	}
 	return fmt.Sprintf("dwtile%s%dx%ds%dp%d", isa, d.r, d.s, d.stride, d.pixels) + d.suffix()

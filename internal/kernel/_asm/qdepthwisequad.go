@@ -14,10 +14,31 @@ func (d dwtile) quad() bool { return d.channels >= 32 }
 
 // vec is register i of the width that a quarter of the channels' sums fill.
 func (d dwtile) vec(i int) VecPhysical {
-	if d.channels == 64 {
+	switch {
+	case d.vex:
+		return ymm(i)
+	case d.channels == 64:
 		return zmm(i)
 	}
 	return zmm(i).AsY().(VecPhysical)
+}
+
+// move copies from memory or to it.
+func (d dwtile) move(from, to Op) {
+	if d.vex {
+		VMOVDQU(from, to)
+	} else {
+		VMOVDQU64(from, to)
+	}
+}
+
+// quads is the first of four registers for the dwords of a column, others the
+// first of those for what is in between.
+func (d dwtile) quads() (quads, others int) {
+	if d.vex {
+		return 8, 12
+	}
+	return 16, 20
 }
 
 // quarter is the sums of quarter q of a pixel's channels.
@@ -30,15 +51,21 @@ func (d dwtile) quarterAt(w Register, v, q int) Mem {
 
 // sumQuad leaves the sums of the pixels, bias included.
 func (d dwtile) sumQuad(lines []GPVirtual, at func(GPVirtual, int) Mem, w GPVirtual) {
-	zero := d.vec(31)
-	VPXORD(zero, zero, zero)
+	if !d.vex {
+		zero := d.vec(31)
+		VPXORD(zero, zero, zero)
+	}
 	for q := range 4 {
-		VMOVDQU64(d.quarterAt(w, d.vectors(), q), d.quarter(0, q))
+		d.move(d.quarterAt(w, d.vectors(), q), d.quarter(0, q))
 		for p := 1; p < d.pixels; p++ {
-			VMOVDQA64(d.quarter(0, q), d.quarter(p, q))
+			if d.vex {
+				VMOVDQA(d.quarter(0, q), d.quarter(p, q))
+			} else {
+				VMOVDQA64(d.quarter(0, q), d.quarter(p, q))
+			}
 		}
 	}
-	x := []VecPhysical{d.vec(16), d.vec(17), d.vec(18), d.vec(19)}
+	x, other := d.quads()
 	for col := 0; col < (d.pixels-1)*d.stride+d.s; col++ {
 		met := false
 		for p := range d.pixels {
@@ -46,14 +73,20 @@ func (d dwtile) sumQuad(lines []GPVirtual, at func(GPVirtual, int) Mem, w GPVirt
 			met = met || s >= 0 && s < d.s
 		}
 		for first := 0; met && first < d.r; first += 4 {
-			d.interleaveQuad(lines[first:min(first+4, d.r)], col, at, zero, x)
+			d.interleaveQuad(lines[first:min(first+4, d.r)], col, at)
 			for p := range d.pixels {
 				s := col - p*d.stride
 				if s < 0 || s >= d.s {
 					continue
 				}
 				for q := range 4 {
-					VPDPBUSD(d.quarterAt(w, first/4*d.s+s, q), x[q], d.quarter(p, q))
+					from := d.quarterAt(w, first/4*d.s+s, q)
+					if d.vex {
+						VMOVDQU(from, ymm(other+q))
+						vexDot(other+q, x+q, 4*p+q)
+					} else {
+						VPDPBUSD(from, d.vec(x+q), d.quarter(p, q))
+					}
 				}
 			}
 		}
@@ -61,15 +94,24 @@ func (d dwtile) sumQuad(lines []GPVirtual, at func(GPVirtual, int) Mem, w GPVirt
 }
 
 // interleaveQuad makes dwords of one column of up to four lines.
-func (d dwtile) interleaveQuad(lines []GPVirtual, col int, at func(GPVirtual, int) Mem, zero VecPhysical, x []VecPhysical) {
-	// pair interleaves lines i and i+1: the lower and the upper half of the lanes.
+func (d dwtile) interleaveQuad(lines []GPVirtual, col int, at func(GPVirtual, int) Mem) {
+	x, other := d.quads()
+	// pair interleaves lines i and i+1: the lower and the upper half of the
+	// lanes. With vex there is no register to hold zero, nor one to spare.
 	pair := func(i, to int) (lo, hi VecPhysical) {
+		v, zero := d.vec(x), d.vec(other+2*to+1)
+		lo, hi = d.vec(other+2*to), zero
+		if !d.vex {
+			v, zero = d.vec(other+3*to), d.vec(31)
+			lo, hi = d.vec(other+3*to+1), d.vec(other+3*to+2)
+		}
+		if d.vex && i+1 >= len(lines) {
+			VPXOR(zero, zero, zero)
+		}
 		if i >= len(lines) {
 			return zero, zero
 		}
-		v := d.vec(to)
-		lo, hi = d.vec(to+1), d.vec(to+2)
-		VMOVDQU64(at(lines[i], col), v)
+		d.move(at(lines[i], col), v)
 		second := Op(zero)
 		if i+1 < len(lines) {
 			second = at(lines[i+1], col)
@@ -78,12 +120,12 @@ func (d dwtile) interleaveQuad(lines []GPVirtual, col int, at func(GPVirtual, in
 		VPUNPCKHBW(second, v, hi)
 		return lo, hi
 	}
-	lo, hi := pair(0, 20)
-	lo2, hi2 := pair(2, 23)
-	VPUNPCKLWD(lo2, lo, x[0])
-	VPUNPCKHWD(lo2, lo, x[1])
-	VPUNPCKLWD(hi2, hi, x[2])
-	VPUNPCKHWD(hi2, hi, x[3])
+	lo, hi := pair(0, 0)
+	lo2, hi2 := pair(2, 1)
+	VPUNPCKLWD(lo2, lo, d.vec(x))
+	VPUNPCKHWD(lo2, lo, d.vec(x+1))
+	VPUNPCKLWD(hi2, hi, d.vec(x+2))
+	VPUNPCKHWD(hi2, hi, d.vec(x+3))
 }
 
 // storeQuad writes the pixels in the form that the mode says.
@@ -97,12 +139,13 @@ func (d dwtile) storeQuad(name string, a Register, dst, stride, w GPVirtual) {
 	}
 	CMPQ(Mem{Base: a, Disp: qMode}, Imm(1))
 	JEQ(LabelRef(name + "_int32"))
+	_, scale := d.quads()
 	for q := range 4 {
-		VMOVUPS(d.quarterAt(w, d.vectors()+1, q), d.vec(20+q))
+		VMOVUPS(d.quarterAt(w, d.vectors()+1, q), d.vec(scale+q))
 	}
 	each(func(q int, r VecPhysical) {
 		VCVTDQ2PS(r, r)
-		VMULPS(d.vec(20+q), r, r)
+		VMULPS(d.vec(scale+q), r, r)
 	})
 	JA(LabelRef(name + "_float")) // flags are those of the comparison
 	d.storeQuadBytes(a, dst, stride)
@@ -116,7 +159,12 @@ func (d dwtile) storeQuad(name string, a Register, dst, stride, w GPVirtual) {
 	for p := range d.pixels {
 		for q := range 4 {
 			for l := range d.channels / 16 {
-				VEXTRACTI32X4(Imm(uint64(l)), d.quarter(p, q), Mem{Base: dst, Disp: 4 * (16*l + 4*q)})
+				to := Mem{Base: dst, Disp: 4 * (16*l + 4*q)}
+				if d.vex {
+					VEXTRACTI128(Imm(uint64(l)), d.quarter(p, q), to)
+				} else {
+					VEXTRACTI32X4(Imm(uint64(l)), d.quarter(p, q), to)
+				}
 			}
 		}
 		ADDQ(stride, dst)
@@ -126,7 +174,8 @@ func (d dwtile) storeQuad(name string, a Register, dst, stride, w GPVirtual) {
 
 // storeQuadBytes rounds and packs the scaled sums to uint8.
 func (d dwtile) storeQuadBytes(a Register, dst, stride GPVirtual) {
-	zero, lo, hi := d.vec(24), d.vec(25), d.vec(26)
+	_, first := d.quads()
+	zero, lo, hi := d.vec(first), d.vec(first+1), d.vec(first+2)
 	for _, c := range []struct {
 		at int
 		r  VecPhysical
@@ -135,7 +184,7 @@ func (d dwtile) storeQuadBytes(a Register, dst, stride GPVirtual) {
 		if d.channels == 64 {
 			VBROADCASTI64X4(m, c.r)
 		} else {
-			VMOVDQU64(m, c.r)
+			d.move(m, c.r)
 		}
 	}
 	for p := range d.pixels {
@@ -151,7 +200,7 @@ func (d dwtile) storeQuadBytes(a Register, dst, stride GPVirtual) {
 		VPACKUSWB(d.quarter(p, 2), v, v)
 		VPMAXUB(lo, v, v)
 		VPMINUB(hi, v, v)
-		VMOVDQU64(v, Mem{Base: dst})
+		d.move(v, Mem{Base: dst})
 		ADDQ(stride, dst)
 	}
 }

@@ -31,11 +31,23 @@ type depthwise struct {
 type dwKernel struct {
 	r, s, stride, pixels, channels int
 	f                              dwFunc
+	vex                            bool // of AVX-VNNI
 }
 
 // quad reports whether the kernel multiplies the bytes of up to four lines at
 // once; the others multiply pairs of int16.
 func (k *dwKernel) quad() bool { return k.channels >= 32 }
+
+// runs reports whether the kernel runs at a level that has AVX2 or NEON.
+func (k *dwKernel) runs(level cpu.Level) bool {
+	switch {
+	case k.vex:
+		return level == cpu.AVXVNNI
+	case k.quad():
+		return level >= cpu.VNNI && level < cpu.NEON
+	}
+	return true
+}
 
 // laneOrders are the orders of a chunk's channels in the lanes of the kernels.
 var laneOrders = map[int][]int{
@@ -67,18 +79,17 @@ func newDepthwise(c *Conv, level cpu.Level) *depthwise {
 		return nil
 	}
 	d := &depthwise{c: c}
-	// Weights less their zero points may exceed a byte.
-	quads := level >= cpu.VNNI && level < cpu.NEON && c.fit(8)
+	quads := c.fit(8) // weights less their zero points may exceed a byte
 	for i := range dwKernels {
 		k := &dwKernels[i]
-		if k.r == s.R && k.s == s.S && k.channels <= s.C && (!k.quad() || quads) {
+		if k.r == s.R && k.s == s.S && k.channels <= s.C && k.runs(level) && (!k.quad() || quads) {
 			d.lanes = max(d.lanes, k.channels)
 		}
 	}
 	for i := range dwKernels {
 		k := &dwKernels[i]
 		switch {
-		case k.r != s.R || k.s != s.S || k.channels != d.lanes:
+		case k.r != s.R || k.s != s.S || k.channels != d.lanes || !k.runs(level):
 		case k.stride == 0:
 			d.single = k
 		case k.stride == s.StrideW && s.DilW == 1:

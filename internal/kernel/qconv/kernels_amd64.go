@@ -393,3 +393,33 @@ func dwtileVNNI5x5s2p4x64(a *byte)
 //
 //go:noescape
 func dwtileVNNI5x5s1p1x64(a *byte)
+
+// dwtileAVXVNNI3x3s1p2x32 computes tiles of 2 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVXVNNI3x3s1p2x32(a *byte)
+
+// dwtileAVXVNNI3x3s2p2x32 computes tiles of 2 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVXVNNI3x3s2p2x32(a *byte)
+
+// dwtileAVXVNNI3x3s1p1x32 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVXVNNI3x3s1p1x32(a *byte)
+
+// dwtileAVXVNNI5x5s1p2x32 computes tiles of 2 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVXVNNI5x5s1p2x32(a *byte)
+
+// dwtileAVXVNNI5x5s2p2x32 computes tiles of 2 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVXVNNI5x5s2p2x32(a *byte)
+
+// dwtileAVXVNNI5x5s1p1x32 computes tiles of 1 pixels, all channels; a is a *tileArgs.
+//
+//go:noescape
+func dwtileAVXVNNI5x5s1p1x32(a *byte)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/drawknife/drawknife/internal/cpu"
 	"github.com/drawknife/drawknife/internal/parallel"
 )
 
@@ -246,6 +247,12 @@ func (m *machine) scalar(in instruction) {
 	case "MOVL":
 		m.setInt(last, m.int(in.args[0]))
 	case "PREFETCHT0", "PREFETCHT1": // change nothing
+	case "IMULQ":
+		m.setInt(last, m.int(last)*m.int(in.args[0]))
+	case "CMOVQEQ":
+		if m.cmp[0] == m.cmp[1] {
+			m.setInt(last, m.int(in.args[0]))
+		}
 	case "CMOVQGT":
 		if m.cmp[0] > m.cmp[1] {
 			m.setInt(last, m.int(in.args[0]))
@@ -266,7 +273,7 @@ func (m *machine) vector(in instruction) {
 		a, _ := m.address(in.args[1])
 		copy(bytesAt(a, 8), m.vec(in.args[0])[map[string]int{"VMOVQ": 0, "VMOVHPS": 8}[in.op]:])
 	case "VEXTRACTI128":
-		copy(m.vec(in.args[2]), m.vec(in.args[1])[16*m.int(in.args[0]):])
+		copy(m.vec(in.args[2]), m.vec(in.args[1])[16*m.int(in.args[0]):][:16])
 	case "VPBROADCASTD":
 		v, to := uint32(m.int32(in.args[0])), m.vec(in.args[1])
 		for i := range len(to) / 4 {
@@ -298,6 +305,20 @@ func (m *machine) vector(in instruction) {
 			}
 		}
 		copy(m.vec(in.args[2]), out)
+	case "VPUNPCKLBW", "VPUNPCKHBW", "VPUNPCKLWD", "VPUNPCKHWD": // second of each two, first
+		odd, even := m.vec(in.args[0]), m.vec(in.args[1])
+		size, half := map[byte]int{'B': 1, 'W': 2}[in.op[8]], map[byte]int{'L': 0, 'H': 8}[in.op[7]]
+		out := make([]byte, len(even))
+		for i := range out {
+			from := even
+			if i/size%2 == 1 {
+				from = odd
+			}
+			out[i] = from[i/16*16+half+i%16/(2*size)*size+i%size]
+		}
+		copy(m.vec(in.args[2]), out)
+	case "VPXOR":
+		m.lanes(in, func(a, b, _ uint32) uint32 { return a ^ b })
 	case "VPADDSW":
 		a, b, to := m.vec(in.args[0]), m.vec(in.args[1]), m.vec(in.args[2])
 		for i := 0; i < len(to); i += 2 {
@@ -399,6 +420,47 @@ func TestSimulatedVNNI(t *testing.T) {
 				pr.compare(t, c, pool, naive(pr.s, pr.p, pr.src))
 			})
 		}
+	}
+}
+
+// TestSimulatedDepthwise does the same with the depthwise kernels of AVX-VNNI.
+func TestSimulatedDepthwise(t *testing.T) {
+	code := parseAssembly(t, "kernels_amd64.s")
+	var m machine
+	simulated := func(k *dwKernel) *dwKernel {
+		name, c := fmt.Sprintf("dwtileAVXVNNI%dx%ds%dp%dx%d", k.r, k.s, max(k.stride, 1), k.pixels, k.channels), *k
+		if code[name] == nil {
+			t.Fatalf("there is no %s", name)
+		}
+		c.f = func(a *byte) { m.run(code[name], unsafe.Pointer(a)) }
+		return &c
+	}
+	pool := parallel.New(1)
+	defer pool.Close()
+	rng := rand.New(rand.NewPCG(9, 10))
+	for n, s := range []Shape{
+		{N: 1, H: 3, W: 5, C: 32, R: 3, S: 3, P: 3, Q: 5, PadH: 1, PadW: 1},
+		{N: 1, H: 5, W: 7, C: 41, R: 3, S: 3, P: 3, Q: 4, PadH: 1, PadW: 1, StrideH: 2, StrideW: 2},
+		{N: 2, H: 5, W: 4, C: 64, R: 5, S: 5, P: 5, Q: 4, PadH: 2, PadW: 2},
+		{N: 1, H: 7, W: 7, C: 33, R: 5, S: 5, P: 4, Q: 4, PadH: 2, PadW: 2, StrideH: 2, StrideW: 2},
+		{N: 1, H: 6, W: 6, C: 35, R: 3, S: 3, P: 2, Q: 2, DilH: 2, DilW: 2},
+	} {
+		s.K, s.Groups = s.C, s.C
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			pr := newProblem(rng, s)
+			pr.p.WeightZero = nil
+			c := plan(s, pr.p)
+			d := newDepthwise(c, cpu.AVXVNNI)
+			if d == nil || !d.single.vex {
+				t.Fatal("AVX-VNNI is not chosen")
+			}
+			d.single = simulated(d.single)
+			for i, k := range d.several {
+				d.several[i] = simulated(k)
+			}
+			c.run = d
+			pr.compare(t, c, pool, naive(pr.s, pr.p, pr.src))
+		})
 	}
 }
 

@@ -56,15 +56,15 @@ func (f dwFunc) run(a *tileArgs) { f(a) }
 // dwKernels lists the depthwise kernels, larger tiles first: tiles of several
 // pixels for their stride, and of one pixel for any.
 var dwKernels = []dwKernel{
-	{3, 3, 1, 8, 8, dwtileNEON3x3s1p8},
-	{3, 3, 1, 4, 8, dwtileNEON3x3s1p4},
-	{3, 3, 2, 4, 8, dwtileNEON3x3s2p4},
-	{3, 3, 0, 1, 8, dwtileNEON3x3s1p1},
-	{5, 5, 1, 4, 8, dwtileNEON5x5s1p4},
-	{5, 5, 2, 4, 8, dwtileNEON5x5s2p4},
-	{5, 5, 0, 1, 8, dwtileNEON5x5s1p1},
-	{7, 7, 1, 4, 8, dwtileNEON7x7s1p4},
-	{7, 7, 0, 1, 8, dwtileNEON7x7s1p1},
+	{3, 3, 1, 8, 8, dwtileNEON3x3s1p8, false},
+	{3, 3, 1, 4, 8, dwtileNEON3x3s1p4, false},
+	{3, 3, 2, 4, 8, dwtileNEON3x3s2p4, false},
+	{3, 3, 0, 1, 8, dwtileNEON3x3s1p1, false},
+	{5, 5, 1, 4, 8, dwtileNEON5x5s1p4, false},
+	{5, 5, 2, 4, 8, dwtileNEON5x5s2p4, false},
+	{5, 5, 0, 1, 8, dwtileNEON5x5s1p1, false},
+	{7, 7, 1, 4, 8, dwtileNEON7x7s1p4, false},
+	{7, 7, 0, 1, 8, dwtileNEON7x7s1p1, false},
 }
 
 //go:noescape
