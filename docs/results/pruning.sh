@@ -107,11 +107,12 @@ channels() {
 
 weights() {
   for s in 0.8 0.9 0.95; do
-    for m in random magnitude snip obd obd:loss=outputs obs woodfisher woodfisher:loss=outputs obc energy-aware dynamic movement gsm gsm:settle=0 frequency; do
+    for m in random magnitude snip grasp obd obd:loss=outputs obs woodfisher woodfisher:loss=outputs obc energy-aware dynamic movement gsm gsm:settle=0 frequency; do
       row "${m//[:=]/-}-$s" --method "$m" --sparsity "$s" --epochs "$EPOCHS"
     done
     row "gmm-$s" --allocation gmm --sparsity "$s" --epochs "$EPOCHS"
     row "lamp-$s" --allocation lamp --sparsity "$s" --epochs "$EPOCHS"
+    row "erk-$s" --allocation erk --sparsity "$s" --epochs "$EPOCHS"
     row "iterative-$s" --schedule iterative:rounds=4 --sparsity "$s" --epochs "$EPOCHS"
     row "gradual-$s" --schedule gradual --sparsity "$s" --epochs "$EPOCHS"
     row "block4-$s" --pattern block4 --sparsity "$s" --epochs "$EPOCHS"
