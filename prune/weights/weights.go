@@ -15,6 +15,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/drawknife/drawknife/graph"
 	"github.com/drawknife/drawknife/method"
@@ -402,7 +403,25 @@ func (r *run) report(g *graph.Graph) (*Report, error) {
 		rep.Weights, rep.NonZero = rep.Weights+row.Weights, rep.NonZero+row.NonZero
 	}
 	rep.Sparsity = 1 - float64(rep.NonZero)/float64(max(rep.Weights, 1))
+	if note := collapsed(all, rep.Layers[len(rep.Layers)-len(all):]); note != "" {
+		rep.Notes = append(rep.Notes, note)
+	}
 	return rep, nil
+}
+
+// collapsed names the layers of which so little is left that most of their
+// channels are empty.
+func collapsed(layers []*Layer, rows []Row) string {
+	var names []string
+	for i, l := range layers {
+		if rows[i].NonZero < l.Rows/2 {
+			names = append(names, fmt.Sprintf("%s (%d of %d)", l.Name, rows[i].NonZero, rows[i].Weights))
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("hardly any weights are left of %s: most of their channels compute nothing. --allocation uniform, erk or lamp spares single layers", strings.Join(names, ", "))
 }
 
 func countZeros(x []float32) int {

@@ -408,3 +408,15 @@ func TestGSMSaysWhatHasNotDecayed(t *testing.T) {
 		}
 	}
 }
+
+// TestCollapsedLayers: who is left with next to nothing of a layer is told so.
+func TestCollapsedLayers(t *testing.T) {
+	layers := []*Layer{{Name: "stem", Rows: 16}, {Name: "fine", Rows: 16}, {Name: "classes", Rows: 10}}
+	rows := []Row{{Weights: 432, NonZero: 1}, {Weights: 2304, NonZero: 8}, {Weights: 640, NonZero: 5}}
+	if note := collapsed(layers, rows); !strings.Contains(note, "stem (1 of 432)") || strings.Contains(note, "fine") || strings.Contains(note, "classes") {
+		t.Errorf("note %q", note)
+	}
+	if note := collapsed(layers[1:], rows[1:]); note != "" {
+		t.Errorf("note %q", note)
+	}
+}
