@@ -2,6 +2,7 @@ package qat
 
 import (
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/internal/kernel/fakequant"
 	"github.com/drawknife/drawknife/method"
 	"github.com/drawknife/drawknife/quantize/fake"
 )
@@ -30,6 +31,11 @@ func signInputs(estimator string) func(b *Builder, l *Layer) *graph.Value {
 		}
 		return b.Own(l, fake.Binarize, "inputs", graph.Attrs{"estimator": estimator}, in...)
 	}
+}
+
+// estimator reads the option of steOption.
+func (o opts) estimator() string {
+	return o.word("ste", fakequant.Estimators[:]...)
 }
 
 func steOption(def string) method.Option {

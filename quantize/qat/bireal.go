@@ -11,7 +11,7 @@ func init() {
 		func(o opts) *Method {
 			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 1e-3, NoDecay: true}, Structure: withShortcuts(hardTanh),
 				Weights: realFirst(o.number("real")),
-				Inputs:  signInputs(o.given["ste"]),
+				Inputs:  signInputs(o.estimator()),
 				Hooks: func(b *Builder) []train.Hook {
 					return []train.Hook{temperatures(b), &later{names: b.Shares, at: o.number("real")}}
 				}}

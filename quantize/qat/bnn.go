@@ -14,7 +14,7 @@ func init() {
 				Weights: func(b *Builder, l *Layer) *graph.Value {
 					return binaryWeights(b, l, "sign", graph.Attrs{"scale": float32(1)})
 				},
-				Inputs: signInputs(o.given["ste"]),
+				Inputs: signInputs(o.estimator()),
 				Hooks:  func(b *Builder) []train.Hook { return []train.Hook{unitClamp(b), temperatures(b)} }}
 		})
 }

@@ -19,25 +19,33 @@ func init() {
 			{Name: "portions", Default: "50/75/87.5/100", Help: "percentages of the weights that are fixed by and by; the last at the very end"},
 			{Name: "powers", Default: "7", Help: "powers of two of either sign at most: 7 (1 to 64 steps) are integers of 8 bits; the paper has 8 at 5 bits, which take 16 bits and run in float32"}},
 		func(o opts) *Method {
+			portions, most := o.portions("portions"), int(o.number("powers"))
+			if most < 1 {
+				*o.err = fmt.Errorf("powers=%s: want 1 or more", o.given["powers"])
+			}
 			return &Method{WBits: 5, ABits: 8, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4},
 				Hooks: func(b *Builder) []train.Hook {
-					h := &incremental{layers: map[string]int{}, state: map[string]*powers{}}
-					if h.powers, h.err = strconv.Atoi(o.given["powers"]); h.err != nil || h.powers < 1 {
-						h.err = fmt.Errorf("inq: powers=%s: want a positive number", o.given["powers"])
-					}
+					h := &incremental{layers: map[string]int{}, state: map[string]*powers{}, portions: portions, powers: most}
 					for _, l := range b.Layers {
 						h.layers[l.Node.Inputs[1].Name] = l.WBits
-					}
-					for _, p := range strings.Split(o.given["portions"], "/") {
-						v, err := strconv.ParseFloat(p, 64)
-						if err != nil || !(v > 0 && v <= 100) {
-							h.err = fmt.Errorf("inq: portions=%s: want percentages such as 50/75/87.5/100", o.given["portions"])
-						}
-						h.portions = append(h.portions, v/100)
 					}
 					return []train.Hook{h}
 				}}
 		})
+}
+
+// portions reads percentages that grow, as shares.
+func (o opts) portions(name string) []float64 {
+	var shares []float64
+	for p := range strings.SplitSeq(o.given[name], "/") {
+		v, err := strconv.ParseFloat(p, 64)
+		if err != nil || !(v > 0 && v <= 100) || len(shares) > 0 && v/100 < shares[len(shares)-1] {
+			*o.err = fmt.Errorf("%s=%s: want growing percentages such as 50/75/87.5/100", name, o.given[name])
+			return nil
+		}
+		shares = append(shares, v/100)
+	}
+	return shares
 }
 
 // PowerGrid is the grid {0, ±2^Low, …, ±2^High} of incremental network
@@ -87,13 +95,9 @@ type incremental struct {
 	powers   int // at most, of either sign
 	state    map[string]*powers
 	done     int
-	err      error
 }
 
 func (h *incremental) BeforeForward(s *train.State) error {
-	if h.err != nil {
-		return h.err
-	}
 	if len(h.state) == 0 {
 		h.begin(s)
 	}

@@ -14,6 +14,7 @@ func init() {
 		"Hou et al., Loss-aware binarization of deep networks, ICLR", 2017,
 		[]method.Option{{Name: "activations", Default: "false", Help: "binarize activations too (LAB2)"}, steOption("hardtanh")},
 		func(o opts) *Method {
+			signs := signInputs(o.estimator())
 			m := &Method{WBits: 1, ABits: 32, Recipe: Recipe{Optimizer: "adam", LR: 3e-3, NoDecay: true},
 				Weights: func(b *Builder, l *Layer) *graph.Value {
 					w := l.Node.Inputs[1]
@@ -25,7 +26,7 @@ func init() {
 					return []train.Hook{&curvature{of: b.Curvatures}, unitClamp(b), temperatures(b)}
 				}}
 			if o.yes("activations") {
-				m.ABits, m.Inputs, m.Structure = 1, signInputs(o.given["ste"]), hardTanh
+				m.ABits, m.Inputs, m.Structure = 1, signs, hardTanh
 			}
 			return m
 		})

@@ -243,13 +243,6 @@ func TestIncremental(t *testing.T) {
 			}
 		}
 	}
-	if m, err := method.New[*Method](method.Quantize, "inq:powers=0"); err != nil {
-		t.Error(err)
-	} else if _, _, hooks, err := m.Prepare(t.Context(), network(t), toy(t, 96, 32).Batches(t.Context(), 0), Options{}); err != nil {
-		t.Error(err)
-	} else if hooks[0].(*incremental).err == nil {
-		t.Error("no powers at all were taken")
-	}
 	m, err := method.New[*Method](method.Quantize, "inq:portions=50/100")
 	if err != nil {
 		t.Fatal(err)
@@ -265,6 +258,15 @@ func TestIncremental(t *testing.T) {
 	}
 	if w.moved > 0 || w.fixed == 0 {
 		t.Errorf("%d of %d fixed weights moved", w.moved, w.fixed)
+	}
+}
+
+// TestBadOptions: what an option cannot be is said before anything is read.
+func TestBadOptions(t *testing.T) {
+	for _, spec := range []string{"inq:powers=0", "inq:powers=x", "inq:portions=a", "inq:portions=75/50", "inq:portions=0/50", "bnn:ste=none", "reactnet:ste=none", "irnet:t-max=-1"} {
+		if _, err := method.New[*Method](method.Quantize, spec); err == nil {
+			t.Errorf("%s was taken", spec)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ func init() {
 	register("reactnet", "Bi-Real Net with a learned threshold for each channel's sign, and a learned slope and shifts for its activation",
 		"Liu et al., ReActNet: towards precise binary neural network with generalized activation functions, ECCV", 2020, []method.Option{steOption("polynomial"), realOption("0.4")},
 		func(o opts) *Method {
+			signs := signInputs(o.estimator())
 			return &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 2e-3, Batch: 32, NoDecay: true}, Structure: withShortcuts(slopes),
 				Weights: realFirst(o.number("real")),
 				Inputs: func(b *Builder, l *Layer) *graph.Value {
@@ -19,7 +20,7 @@ func init() {
 						return nil
 					}
 					shifted(b, l)
-					return signInputs(o.given["ste"])(b, l)
+					return signs(b, l)
 				},
 				Hooks: func(b *Builder) []train.Hook {
 					return []train.Hook{temperatures(b), &later{names: b.Shares, at: o.number("real")}}

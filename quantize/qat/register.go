@@ -3,7 +3,9 @@ package qat
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/drawknife/drawknife/method"
 )
@@ -13,15 +15,31 @@ func register(name, summary, paper string, year int, options []method.Option, ma
 	method.Register(method.Method{Name: name, Family: method.Quantize, Summary: summary, Paper: paper, Year: year,
 		Needs: method.Needs{Data: true, Labels: true, Train: true}, Options: options,
 		New: func(given map[string]string) (any, error) {
-			o := opts{given: given}
+			o := opts{given, new(error)}
+			if err := o.check(options); err != nil {
+				return nil, err
+			}
 			m := make(o)
 			m.Name = name
-			return m, o.check(options)
+			return m, *o.err
 		}})
 }
 
-// opts reads the options of a method. What cannot be read is reported by check.
-type opts struct{ given map[string]string }
+// opts reads the options of a method. What cannot be read is reported by check,
+// or is left in err.
+type opts struct {
+	given map[string]string
+	err   *error
+}
+
+// word is an option that is one of some words.
+func (o opts) word(name string, words ...string) string {
+	v := o.given[name]
+	if !slices.Contains(words, v) {
+		*o.err = fmt.Errorf("%s=%s: want %s or %s", name, v, strings.Join(words[:len(words)-1], ", "), words[len(words)-1])
+	}
+	return v
+}
 
 func (o opts) number(name string) float64 {
 	v, _ := strconv.ParseFloat(o.given[name], 64)

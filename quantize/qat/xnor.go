@@ -17,7 +17,7 @@ func init() {
 		func(o opts) *Method {
 			m := &Method{WBits: 1, ABits: 1, Recipe: Recipe{Optimizer: "adam", LR: 3e-3, NoDecay: true}, Structure: hardTanh,
 				Weights: func(b *Builder, l *Layer) *graph.Value { return binaryWeights(b, l, "xnor", nil) },
-				Inputs:  signInputs(o.given["ste"]),
+				Inputs:  signInputs(o.estimator()),
 				Hooks: func(b *Builder) []train.Hook {
 					c := unitClamp(b)
 					c.center = true
