@@ -81,11 +81,11 @@ func (s *Step) depthwise(f []float64) {
 // lanes.
 func (s *Step) chunks() (n, lanes float64) {
 	lanes = 16
-	if strings.HasPrefix(s.Kernel, "vnni") {
+	switch {
+	case strings.HasPrefix(s.Kernel, "avxvnni"), strings.HasPrefix(s.Kernel, "vnni") && s.Channels < 64:
 		lanes = 32
-		if s.Channels >= 64 {
-			lanes = 64
-		}
+	case strings.HasPrefix(s.Kernel, "vnni"):
+		lanes = 64
 	}
 	return math.Ceil(float64(s.Channels) / lanes), lanes
 }
