@@ -68,14 +68,25 @@ func replace(n *graph.Node, v *graph.Value) {
 	g.Rename(v, name)
 }
 
-// DropNoOp removes Identity, inference-mode Dropout and casts to the same type.
+// DropNoOp removes Identity, inference-mode Dropout, casts to the same type and
+// rectifiers of what is rectified already.
 func DropNoOp(s Scope, n *graph.Node) bool {
 	noop := n.Is("Identity") || n.Is("Dropout") && n.Out(1) == nil ||
-		n.Is("Cast") && n.In(0).Type == n.Outputs[0].Type
+		n.Is("Cast") && n.In(0).Type == n.Outputs[0].Type ||
+		n.Is("Relu") && Rectified(n.In(0))
 	if !noop || s.Observed(n.Outputs[0]) {
 		return false
 	}
 	n.Graph().ReplaceUses(n.Outputs[0], n.Inputs[0])
 	n.Graph().Remove(n)
 	return true
+}
+
+// Rectified reports that x is known to have no negative elements.
+func Rectified(x *graph.Value) bool {
+	n := x.Producer()
+	for n.Is("MaxPool", "AveragePool", "GlobalAveragePool", "Dropout") {
+		n = n.In(0).Producer()
+	}
+	return n.Is("Relu", "Sigmoid")
 }

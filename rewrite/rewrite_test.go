@@ -232,6 +232,12 @@ func TestDropNoOp(t *testing.T) {
 	if len(g.Nodes) != 2 {
 		t.Errorf("%d nodes are left, want 2", len(g.Nodes))
 	}
+	// A rectifier behind a rectifier goes, one behind a sum stays.
+	check(t, []int{1, 2, 4, 4}, func(g *graph.Graph, x *graph.Value) *graph.Value {
+		v := g.Add("MaxPool", "pool", graph.Attrs{"kernel_shape": []int64{2, 2}}, g.Add("Relu", "first", nil, x))
+		v = g.Add("Relu", "second", nil, v)
+		return g.Add("Neg", "neg", nil, g.Add("Relu", "third", nil, g.Add("Cos", "cos", nil, v)))
+	}, Scope{}, []Rule{DropNoOp}, 1, "Identity")
 	// An output keeps its name, even if nothing is computed for it.
 	check(t, []int{2, 3}, func(g *graph.Graph, x *graph.Value) *graph.Value { return g.Add("Identity", "id", nil, x) },
 		Scope{}, []Rule{DropNoOp}, 0, "Identity")

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/rewrite"
 )
 
 // Block is a part of a network that can be left out: what it computes has the
@@ -141,9 +142,16 @@ func sameShape(a, b *graph.Value) bool {
 		slices.EqualFunc(a.Shape, b.Shape, func(x, y graph.Dim) bool { return x.Same(y) })
 }
 
-// remove leaves a block of g out.
+// remove leaves a block of g out, and a rectifier behind it that finds nothing
+// left to do.
 func (b *Block) remove(g *graph.Graph) {
+	readers := b.Output.Uses()
 	g.ReplaceUses(b.Output, b.Input)
+	for _, u := range readers {
+		if u.Node.Is("Relu") {
+			rewrite.DropNoOp(rewrite.Scope{}, u.Node)
+		}
+	}
 	for _, n := range slices.Backward(b.Nodes) {
 		g.Remove(n)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/drawknife/drawknife/graph"
+	"github.com/drawknife/drawknife/rewrite"
 	"github.com/drawknife/drawknife/tensor"
 )
 
@@ -90,7 +91,7 @@ func (f fusible) fuse(g *graph.Graph, s, c float32) {
 func leaveOut(g *graph.Graph, f fusible, c float32) {
 	x, sum := f.conv.Inputs[0], f.sum()
 	y := sum.Outputs[0]
-	if act := y.SoleUse(); c >= 0 && act.Is("Relu") && rectified(x) && !y.IsOutput() && !act.Outputs[0].IsOutput() {
+	if act := y.SoleUse(); c >= 0 && act.Is("Relu") && rewrite.Rectified(x) && !y.IsOutput() && !act.Outputs[0].IsOutput() {
 		g.ReplaceUses(act.Outputs[0], y)
 		g.Remove(act)
 	}
@@ -108,15 +109,6 @@ func leaveOut(g *graph.Graph, f fusible, c float32) {
 		g.InsertBefore(sum, m)
 	}
 	drop(g, sum)
-}
-
-// rectified reports that x is known to have no negative elements.
-func rectified(x *graph.Value) bool {
-	n := x.Producer()
-	for n.Is("MaxPool", "AveragePool", "Dropout") {
-		n = n.In(0).Producer()
-	}
-	return n.Is("Relu", "Sigmoid")
 }
 
 // drop removes the sum and what computes it alone.
