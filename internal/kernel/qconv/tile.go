@@ -36,7 +36,7 @@ type isa struct {
 	lanes int  // int32 in a vector
 	wide  int  // most vectors of channels of a tile
 	vnni  bool // every step is a sum of int32
-	vex   bool // and CPUs have AVX2 besides, whose path for one pixel is the quicker
+	vex   bool // with vnni: by AVX-VNNI, but for layers of one pixel, which stay with AVX2
 	// line is the most pixels of a tile of one vector whose pixels lie a fixed
 	// distance apart, 0 without kernels for that.
 	line int
