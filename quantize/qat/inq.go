@@ -19,9 +19,10 @@ func init() {
 			{Name: "portions", Default: "50/75/87.5/100", Help: "percentages of the weights that are fixed by and by; the last at the very end"},
 			{Name: "powers", Default: "7", Help: "powers of two of either sign at most: 7 (1 to 64 steps) are integers of 8 bits; the paper has 8 at 5 bits, which take 16 bits and run in float32"}},
 		func(o opts) *Method {
-			portions, most := o.portions("portions"), int(o.number("powers"))
-			if most < 1 {
-				*o.err = fmt.Errorf("powers=%s: want 1 or more", o.given["powers"])
+			portions := o.portions("portions")
+			most, err := strconv.Atoi(o.given["powers"])
+			if err != nil || most < 1 {
+				*o.err = fmt.Errorf("powers=%s: want a whole number, 1 or more", o.given["powers"])
 			}
 			return &Method{WBits: 5, ABits: 8, Recipe: Recipe{Optimizer: "sgd", LR: 0.01, Decay: 1e-4},
 				Hooks: func(b *Builder) []train.Hook {

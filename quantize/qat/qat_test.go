@@ -263,7 +263,7 @@ func TestIncremental(t *testing.T) {
 
 // TestBadOptions: what an option cannot be is said before anything is read.
 func TestBadOptions(t *testing.T) {
-	for _, spec := range []string{"inq:powers=0", "inq:powers=x", "inq:portions=a", "inq:portions=75/50", "inq:portions=0/50", "bnn:ste=none", "reactnet:ste=none", "irnet:t-max=-1"} {
+	for _, spec := range []string{"inq:powers=0", "inq:powers=2.5", "inq:powers=1e300", "inq:powers=x", "inq:portions=a", "inq:portions=75/50", "inq:portions=0/50", "bnn:ste=none", "reactnet:ste=none", "irnet:t-max=-1"} {
 		if _, err := method.New[*Method](method.Quantize, spec); err == nil {
 			t.Errorf("%s was taken", spec)
 		}

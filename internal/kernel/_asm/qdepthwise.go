@@ -16,9 +16,12 @@ import (
 // two lines, and, of an odd last line, neighbouring columns. Each interleaved
 // column serves all pixels of the tile that meet it.
 type dwtile struct {
-	r, s, stride, pixels, channels int
-	vex                            bool // AVX-VNNI, for CPUs without AVX-512
+	dwshape
+	vex bool // AVX-VNNI, for CPUs without AVX-512
 }
+
+// dwshape is a kernel size, a stride, and how many pixels and channels at a time.
+type dwshape struct{ r, s, stride, pixels, channels int }
 
 func (d dwtile) name() string {
 	isa := "AVX2"

@@ -30,23 +30,21 @@ type depthwise struct {
 // columns apart (0: any), and that many channels.
 type dwKernel struct {
 	r, s, stride, pixels, channels int
+	level                          cpu.Level // the first that has its instructions
 	f                              dwFunc
-	vex                            bool // of AVX-VNNI
 }
 
 // quad reports whether the kernel multiplies the bytes of up to four lines at
 // once; the others multiply pairs of int16.
 func (k *dwKernel) quad() bool { return k.channels >= 32 }
 
-// runs reports whether the kernel runs at a level that has AVX2 or NEON.
+// runs reports whether level, of the same architecture, has the kernel's
+// instructions.
 func (k *dwKernel) runs(level cpu.Level) bool {
-	switch {
-	case k.vex:
+	if k.level == cpu.AVXVNNI { // AVX-512 does not include it
 		return level == cpu.AVXVNNI
-	case k.quad():
-		return level >= cpu.VNNI && level < cpu.NEON
 	}
-	return true
+	return level >= k.level
 }
 
 // laneOrders are the orders of a chunk's channels in the lanes of the kernels.
@@ -184,7 +182,7 @@ func (d *depthwise) packQuads(w []int16, k0 int) {
 }
 
 func (d *depthwise) name() string {
-	return fmt.Sprintf("%s depthwise %dx%d", dwName(d.single), d.single.r, d.single.s)
+	return fmt.Sprintf("%v depthwise %dx%d", d.single.level, d.single.r, d.single.s)
 }
 
 func (d *depthwise) scratch(workers int) int { return workers*d.g.bytes() + 64 }

@@ -451,7 +451,7 @@ func TestSimulatedDepthwise(t *testing.T) {
 			pr.p.WeightZero = nil
 			c := plan(s, pr.p)
 			d := newDepthwise(c, cpu.AVXVNNI)
-			if d == nil || !d.single.vex {
+			if d == nil || d.single.level != cpu.AVXVNNI {
 				t.Fatal("AVX-VNNI is not chosen")
 			}
 			d.single = simulated(d.single)

@@ -240,17 +240,6 @@ func vnniLine(a *byte, rows int) {
 	}
 }
 
-// dwName is what the depthwise kernels are called in profiles.
-func dwName(k *dwKernel) string {
-	switch {
-	case k.vex:
-		return "avxvnni"
-	case k.quad():
-		return "vnni"
-	}
-	return "avx2"
-}
-
 // dwFunc is a depthwise kernel.
 type dwFunc func(args *byte)
 
@@ -259,42 +248,42 @@ func (f dwFunc) run(args *tileArgs) { f((*byte)(unsafe.Pointer(args))) }
 // dwKernels lists the depthwise kernels, larger tiles first: tiles of several
 // pixels for their stride, and of one pixel for any.
 var dwKernels = []dwKernel{
-	{3, 3, 1, 8, 8, dwtileAVX23x3s1p8, false},
-	{3, 3, 1, 4, 8, dwtileAVX23x3s1p4, false},
-	{3, 3, 2, 4, 8, dwtileAVX23x3s2p4, false},
-	{3, 3, 0, 1, 8, dwtileAVX23x3s1p1, false},
-	{5, 5, 1, 4, 8, dwtileAVX25x5s1p4, false},
-	{5, 5, 2, 4, 8, dwtileAVX25x5s2p4, false},
-	{5, 5, 0, 1, 8, dwtileAVX25x5s1p1, false},
-	{7, 7, 1, 2, 8, dwtileAVX27x7s1p2, false},
-	{7, 7, 0, 1, 8, dwtileAVX27x7s1p1, false},
-	{3, 3, 1, 4, 16, dwtileAVX23x3s1p4x16, false},
-	{3, 3, 1, 2, 16, dwtileAVX23x3s1p2x16, false},
-	{3, 3, 2, 4, 16, dwtileAVX23x3s2p4x16, false},
-	{3, 3, 0, 1, 16, dwtileAVX23x3s1p1x16, false},
-	{5, 5, 1, 4, 16, dwtileAVX25x5s1p4x16, false},
-	{5, 5, 2, 4, 16, dwtileAVX25x5s2p4x16, false},
-	{5, 5, 0, 1, 16, dwtileAVX25x5s1p1x16, false},
-	{7, 7, 1, 2, 16, dwtileAVX27x7s1p2x16, false},
-	{7, 7, 0, 1, 16, dwtileAVX27x7s1p1x16, false},
-	{3, 3, 1, 4, 32, dwtileVNNI3x3s1p4x32, false},
-	{3, 3, 2, 4, 32, dwtileVNNI3x3s2p4x32, false},
-	{3, 3, 0, 1, 32, dwtileVNNI3x3s1p1x32, false},
-	{5, 5, 1, 4, 32, dwtileVNNI5x5s1p4x32, false},
-	{5, 5, 2, 4, 32, dwtileVNNI5x5s2p4x32, false},
-	{5, 5, 0, 1, 32, dwtileVNNI5x5s1p1x32, false},
-	{3, 3, 1, 4, 64, dwtileVNNI3x3s1p4x64, false},
-	{3, 3, 2, 4, 64, dwtileVNNI3x3s2p4x64, false},
-	{3, 3, 0, 1, 64, dwtileVNNI3x3s1p1x64, false},
-	{5, 5, 1, 4, 64, dwtileVNNI5x5s1p4x64, false},
-	{5, 5, 2, 4, 64, dwtileVNNI5x5s2p4x64, false},
-	{5, 5, 0, 1, 64, dwtileVNNI5x5s1p1x64, false},
-	{3, 3, 1, 2, 32, dwtileAVXVNNI3x3s1p2x32, true},
-	{3, 3, 2, 2, 32, dwtileAVXVNNI3x3s2p2x32, true},
-	{3, 3, 0, 1, 32, dwtileAVXVNNI3x3s1p1x32, true},
-	{5, 5, 1, 2, 32, dwtileAVXVNNI5x5s1p2x32, true},
-	{5, 5, 2, 2, 32, dwtileAVXVNNI5x5s2p2x32, true},
-	{5, 5, 0, 1, 32, dwtileAVXVNNI5x5s1p1x32, true},
+	{3, 3, 1, 8, 8, cpu.AVX2, dwtileAVX23x3s1p8},
+	{3, 3, 1, 4, 8, cpu.AVX2, dwtileAVX23x3s1p4},
+	{3, 3, 2, 4, 8, cpu.AVX2, dwtileAVX23x3s2p4},
+	{3, 3, 0, 1, 8, cpu.AVX2, dwtileAVX23x3s1p1},
+	{5, 5, 1, 4, 8, cpu.AVX2, dwtileAVX25x5s1p4},
+	{5, 5, 2, 4, 8, cpu.AVX2, dwtileAVX25x5s2p4},
+	{5, 5, 0, 1, 8, cpu.AVX2, dwtileAVX25x5s1p1},
+	{7, 7, 1, 2, 8, cpu.AVX2, dwtileAVX27x7s1p2},
+	{7, 7, 0, 1, 8, cpu.AVX2, dwtileAVX27x7s1p1},
+	{3, 3, 1, 4, 16, cpu.AVX2, dwtileAVX23x3s1p4x16},
+	{3, 3, 1, 2, 16, cpu.AVX2, dwtileAVX23x3s1p2x16},
+	{3, 3, 2, 4, 16, cpu.AVX2, dwtileAVX23x3s2p4x16},
+	{3, 3, 0, 1, 16, cpu.AVX2, dwtileAVX23x3s1p1x16},
+	{5, 5, 1, 4, 16, cpu.AVX2, dwtileAVX25x5s1p4x16},
+	{5, 5, 2, 4, 16, cpu.AVX2, dwtileAVX25x5s2p4x16},
+	{5, 5, 0, 1, 16, cpu.AVX2, dwtileAVX25x5s1p1x16},
+	{7, 7, 1, 2, 16, cpu.AVX2, dwtileAVX27x7s1p2x16},
+	{7, 7, 0, 1, 16, cpu.AVX2, dwtileAVX27x7s1p1x16},
+	{3, 3, 1, 4, 32, cpu.VNNI, dwtileVNNI3x3s1p4x32},
+	{3, 3, 2, 4, 32, cpu.VNNI, dwtileVNNI3x3s2p4x32},
+	{3, 3, 0, 1, 32, cpu.VNNI, dwtileVNNI3x3s1p1x32},
+	{5, 5, 1, 4, 32, cpu.VNNI, dwtileVNNI5x5s1p4x32},
+	{5, 5, 2, 4, 32, cpu.VNNI, dwtileVNNI5x5s2p4x32},
+	{5, 5, 0, 1, 32, cpu.VNNI, dwtileVNNI5x5s1p1x32},
+	{3, 3, 1, 4, 64, cpu.VNNI, dwtileVNNI3x3s1p4x64},
+	{3, 3, 2, 4, 64, cpu.VNNI, dwtileVNNI3x3s2p4x64},
+	{3, 3, 0, 1, 64, cpu.VNNI, dwtileVNNI3x3s1p1x64},
+	{5, 5, 1, 4, 64, cpu.VNNI, dwtileVNNI5x5s1p4x64},
+	{5, 5, 2, 4, 64, cpu.VNNI, dwtileVNNI5x5s2p4x64},
+	{5, 5, 0, 1, 64, cpu.VNNI, dwtileVNNI5x5s1p1x64},
+	{3, 3, 1, 2, 32, cpu.AVXVNNI, dwtileAVXVNNI3x3s1p2x32},
+	{3, 3, 2, 2, 32, cpu.AVXVNNI, dwtileAVXVNNI3x3s2p2x32},
+	{3, 3, 0, 1, 32, cpu.AVXVNNI, dwtileAVXVNNI3x3s1p1x32},
+	{5, 5, 1, 2, 32, cpu.AVXVNNI, dwtileAVXVNNI5x5s1p2x32},
+	{5, 5, 2, 2, 32, cpu.AVXVNNI, dwtileAVXVNNI5x5s2p2x32},
+	{5, 5, 0, 1, 32, cpu.AVXVNNI, dwtileAVXVNNI5x5s1p1x32},
 }
 
 // few runs the kernels that are named for pixels, channels and bits.

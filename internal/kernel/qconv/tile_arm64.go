@@ -45,9 +45,6 @@ func measureSteps(w []int8, loads []load, states []uint8, src []int16, orders in
 	measurePortable(w, loads, states, src, orders)
 }
 
-// dwName is what the depthwise kernels are called in profiles.
-func dwName(*dwKernel) string { return "neon" }
-
 // dwFunc is a depthwise kernel.
 type dwFunc func(*tileArgs)
 
@@ -56,15 +53,15 @@ func (f dwFunc) run(a *tileArgs) { f(a) }
 // dwKernels lists the depthwise kernels, larger tiles first: tiles of several
 // pixels for their stride, and of one pixel for any.
 var dwKernels = []dwKernel{
-	{3, 3, 1, 8, 8, dwtileNEON3x3s1p8, false},
-	{3, 3, 1, 4, 8, dwtileNEON3x3s1p4, false},
-	{3, 3, 2, 4, 8, dwtileNEON3x3s2p4, false},
-	{3, 3, 0, 1, 8, dwtileNEON3x3s1p1, false},
-	{5, 5, 1, 4, 8, dwtileNEON5x5s1p4, false},
-	{5, 5, 2, 4, 8, dwtileNEON5x5s2p4, false},
-	{5, 5, 0, 1, 8, dwtileNEON5x5s1p1, false},
-	{7, 7, 1, 4, 8, dwtileNEON7x7s1p4, false},
-	{7, 7, 0, 1, 8, dwtileNEON7x7s1p1, false},
+	{3, 3, 1, 8, 8, cpu.NEON, dwtileNEON3x3s1p8},
+	{3, 3, 1, 4, 8, cpu.NEON, dwtileNEON3x3s1p4},
+	{3, 3, 2, 4, 8, cpu.NEON, dwtileNEON3x3s2p4},
+	{3, 3, 0, 1, 8, cpu.NEON, dwtileNEON3x3s1p1},
+	{5, 5, 1, 4, 8, cpu.NEON, dwtileNEON5x5s1p4},
+	{5, 5, 2, 4, 8, cpu.NEON, dwtileNEON5x5s2p4},
+	{5, 5, 0, 1, 8, cpu.NEON, dwtileNEON5x5s1p1},
+	{7, 7, 1, 4, 8, cpu.NEON, dwtileNEON7x7s1p4},
+	{7, 7, 0, 1, 8, cpu.NEON, dwtileNEON7x7s1p1},
 }
 
 //go:noescape

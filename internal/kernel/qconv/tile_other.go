@@ -17,8 +17,6 @@ func measureSteps(w []int8, loads []load, states []uint8, src []int16, orders in
 	measurePortable(w, loads, states, src, orders)
 }
 
-func dwName(*dwKernel) string { return "" }
-
 var dwKernels []dwKernel
 
 type dwFunc func(*tileArgs)
