@@ -184,7 +184,7 @@ for part in "$@"; do
       trained "W1A2, $method" "$m" --method "$method" --wbits 1 --abits 2 --teacher "$m"
       trained "W1A2, gradients of 6 bits, $method" "$m" --method "$method:gbits=6" --wbits 1 --abits 2 --teacher "$m"
     done
-    for method in octo ternary inq; do trained "$method" "$m" --method "$method" --teacher "$m"; done
+    for method in octo ternary inq inq:powers=8; do trained "$method" "$m" --method "$method" --teacher "$m"; done
     trained "inq, 3 bits" "$m" --method inq --wbits 3 --teacher "$m"
     ;;
   binary)
